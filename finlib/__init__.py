@@ -1,0 +1,48 @@
+"""FINd and other perceptual image hashes: exact, fast, measured.
+
+The modules, in reading order; each imports only from those above it.
+
+images      find, label, sample and decode images; the robustness transforms
+families    the built-in families: templates, captions, the cache
+reference   FINd as FIN ships it, in pure Python: the answer every other version must reproduce
+vectorised  FINd in NumPy, single image and batch, in the array API's terms
+compiled    FINd as numba kernels, and the fast decoder
+hashers     the table of every hash studied: name, bits, the function; `findhash`
+execution   one hasher over many files: serial, threads, processes, Dask; resumable
+matching    packed hashes to distances, neighbours and pairs
+clustering  packed hashes to clusters
+metrics     scores of pairs, searches and clusterings, with intervals
+scaling     growth laws, simulated hash sets, the self-join past one machine, capacity and cost
+plots       tidy table and Axes in, Axes out; one colour per method
+record      time fairly, stamp machine and versions, save tables, figures and numbers
+report      run the notebooks, fill the report, write HTML and PDF
+cli         the `finlib` command
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from finlib.compiled import find_pixels
+    from finlib.execution import hash_files
+    from finlib.hashers import HASHERS, Hasher, findhash
+    from finlib.matching import neighbours, pairs_within
+
+_HOME = {
+    "HASHERS": "hashers",
+    "Hasher": "hashers",
+    "find_pixels": "compiled",
+    "findhash": "hashers",
+    "hash_files": "execution",
+    "neighbours": "matching",
+    "pairs_within": "matching",
+}
+
+__all__ = ["HASHERS", "Hasher", "find_pixels", "findhash", "hash_files", "neighbours", "pairs_within"]
+
+
+def __getattr__(name: str) -> Any:
+    """Import on first use: `import finlib` alone stays cheap and compiles nothing."""
+    if name not in _HOME:
+        raise AttributeError(f"module 'finlib' has no attribute {name!r}")
+    return getattr(import_module(f"finlib.{_HOME[name]}"), name)
