@@ -1,0 +1,126 @@
+"""Find, label and decode images, and change them as images change on their way round the web.
+
+`open_rgb` is step 1 of FINd, the same for every hash studied. Every error is a ValueError or an OSError that names the
+file, says what was expected and what to do.
+"""
+
+import hashlib
+import os
+import re
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NoReturn
+
+import numpy
+from PIL import Image, UnidentifiedImageError
+
+SUFFIXES: tuple[str, ...] = (".jpg", ".jpeg", ".png", ".gif", ".webp", ".bmp", ".tif", ".tiff")
+MAX_SIDE = 512
+CLASS_SET_MD5 = "fcb1ff3c62f3ca39c39985a4bba0d873"
+_NAME = re.compile(r"([0-9]{4})_.+\.[A-Za-z0-9]+", re.DOTALL)
+
+
+class ImageError(ValueError):
+    """A file that holds no usable image; the text names it, and says why and what to do."""
+
+
+def find_images(directory: str | Path) -> list[Path]:
+    """Every file under `directory` with one of SUFFIXES, in any case, sorted by path.
+
+    Links to folders are followed, each folder once. What is named as an image but cannot be read (a broken link, a
+    pipe) is listed too, so that it shows up as an error later and is not skipped without a word.
+    """
+    root = Path(directory)
+    if not root.exists():
+        raise FileNotFoundError(f"{root}: no such folder. Give a folder that holds images.")
+    if not root.is_dir():
+        raise NotADirectoryError(f"{root}: a folder of images was expected, not a file. Give the folder that holds it.")
+    found = sorted(_walk(root), key=str)
+    if not found:
+        raise ValueError(
+            f"{root}: no images in this folder or below it. Expected names ending in {', '.join(SUFFIXES)}."
+        )
+    return found
+
+
+def _walk(root: Path) -> Iterator[Path]:
+    def refuse(error: OSError) -> NoReturn:
+        raise type(error)(f"{error.filename}: cannot list this folder ({error.strerror}). Check its permissions.")
+
+    seen: set[tuple[int, int]] = set()
+    for folder, below, names in os.walk(root, onerror=refuse, followlinks=True):
+        status = os.stat(folder)
+        if (status.st_dev, status.st_ino) in seen:
+            below.clear()
+            continue
+        seen.add((status.st_dev, status.st_ino))
+        below.sort()
+        yield from (Path(folder, name) for name in names if name.lower().endswith(SUFFIXES))
+
+
+def family_of(path: str | Path) -> str:
+    """The family of an image named as in the class set: "0297" for 0297_21195384.jpg, "" for any other name."""
+    match = _NAME.fullmatch(os.path.basename(path))
+    return match.group(1) if match else ""
+
+
+def open_rgb(source: str | Path | Image.Image) -> Image.Image:
+    """Step 1 of FINd: decode in the image's own mode, shrink to fit 512 x 512, convert to RGB.
+
+    No JPEG draft mode, no EXIF rotation, the first frame of an animation. More than `Image.MAX_IMAGE_PIXELS` pixels
+    are refused, where Pillow only warns up to twice that. Raises FileNotFoundError, IsADirectoryError, PermissionError,
+    or ImageError where there is a file but no usable image in it.
+    """
+    if isinstance(source, Image.Image):
+        return _convert(source, "the image given")
+    name = str(source)
+    try:
+        if not stat.S_ISREG(os.stat(source).st_mode):  # opening a pipe would wait for ever
+            kind = IsADirectoryError if os.path.isdir(source) else ImageError
+            raise kind(f"{name}: not a file. Give the path of an image file.")
+        with Image.open(source) as image:
+            return _convert(image, name)
+    except (ImageError, IsADirectoryError):
+        raise
+    except FileNotFoundError:
+        raise FileNotFoundError(f"{name}: no such file. Check the path, or whether it was moved.") from None
+    except PermissionError:
+        raise PermissionError(f"{name}: no permission to read this file. Change its permissions or owner.") from None
+    except UnidentifiedImageError:
+        empty = os.path.getsize(source) == 0
+        what = "the file is empty" if empty else "no image of a format that Pillow reads"
+        raise ImageError(f"{name}: {what}. Replace it, or leave it out.") from None
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise ImageError(f"{name}: refused as a decompression bomb ({error}). Shrink it first.") from None
+    except Exception as error:  # Pillow's decoders raise a dozen types on damaged files
+        why = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+        raise ImageError(f"{name}: cannot be decoded ({why}). It is damaged; replace it, or leave it out.") from error
+
+
+def _convert(image: Image.Image, name: str) -> Image.Image:
+    width, height = image.size
+    if not width or not height:
+        raise ImageError(f"{name}: an image of {width} x {height} has no pixels. Replace it, or leave it out.")
+    limit = Image.MAX_IMAGE_PIXELS
+    if limit is not None and width * height > limit:
+        raise ImageError(f"{name}: {width} x {height} is over the limit of {limit} pixels. Shrink it first.")
+    copy = image.copy()
+    copy.thumbnail((MAX_SIDE, MAX_SIDE))
+    return copy.convert("RGB")
+
+
+def load_rgb(source: str | Path | Image.Image) -> numpy.ndarray:
+    """`open_rgb` as an array, uint8[H, W, 3], writable and contiguous."""
+    return numpy.array(open_rgb(source), dtype=numpy.uint8)
+
+
+def check_class_set(zip_path: str | Path) -> None:
+    """Raise ValueError unless the file is the class set as handed out, das_images.zip, by its md5."""
+    with open(zip_path, "rb") as file:
+        digest = hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+    if digest != CLASS_SET_MD5:
+        raise ValueError(
+            f"{zip_path}: md5 {digest}, but the class set das_images.zip has {CLASS_SET_MD5}. "
+            "The download is incomplete or another file: fetch it again."
+        )
