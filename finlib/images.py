@@ -65,22 +65,21 @@ def family_of(path: str | Path) -> str:
     return match.group(1) if match else ""
 
 
-def open_rgb(source: str | Path | Image.Image) -> Image.Image:
-    """Step 1 of FINd: decode in the image's own mode, shrink to fit 512 x 512, convert to RGB.
+def open_image(source: str | Path | Image.Image) -> Image.Image:
+    """A decoded copy at full size and in its own mode; an animation's first frame, no EXIF rotation, no draft mode.
 
-    No JPEG draft mode, no EXIF rotation, the first frame of an animation. More than `Image.MAX_IMAGE_PIXELS` pixels
-    are refused, where Pillow only warns up to twice that. Raises FileNotFoundError, IsADirectoryError, PermissionError,
-    or ImageError where there is a file but no usable image in it.
+    Over `Image.MAX_IMAGE_PIXELS` pixels are refused, where Pillow only warns up to twice that. FileNotFoundError,
+    IsADirectoryError, PermissionError, or ImageError where there is a file but no usable image in it.
     """
     if isinstance(source, Image.Image):
-        return _convert(source, "the image given")
+        return _copy(source, "the image given")
     name = str(source)
     try:
         if not stat.S_ISREG(os.stat(source).st_mode):  # opening a pipe would wait for ever
             kind = IsADirectoryError if os.path.isdir(source) else ImageError
             raise kind(f"{name}: not a file. Give the path of an image file.")
         with Image.open(source) as image:
-            return _convert(image, name)
+            return _copy(image, name)
     except (ImageError, IsADirectoryError):
         raise
     except FileNotFoundError:
@@ -88,26 +87,37 @@ def open_rgb(source: str | Path | Image.Image) -> Image.Image:
     except PermissionError:
         raise PermissionError(f"{name}: no permission to read this file. Change its permissions or owner.") from None
     except UnidentifiedImageError:
-        empty = os.path.getsize(source) == 0
-        what = "the file is empty" if empty else "no image of a format that Pillow reads"
+        what = "no image of a format that Pillow reads" if os.path.getsize(source) else "the file is empty"
         raise ImageError(f"{name}: {what}. Replace it, or leave it out.") from None
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise ImageError(f"{name}: refused as a decompression bomb ({error}). Shrink it first.") from None
     except Exception as error:  # Pillow's decoders raise a dozen types on damaged files
-        why = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
-        raise ImageError(f"{name}: cannot be decoded ({why}). It is damaged; replace it, or leave it out.") from error
+        raise _undecodable(name, error) from error
 
 
-def _convert(image: Image.Image, name: str) -> Image.Image:
+def _copy(image: Image.Image, name: str) -> Image.Image:
     width, height = image.size
     if not width or not height:
         raise ImageError(f"{name}: an image of {width} x {height} has no pixels. Replace it, or leave it out.")
     limit = Image.MAX_IMAGE_PIXELS
     if limit is not None and width * height > limit:
         raise ImageError(f"{name}: {width} x {height} is over the limit of {limit} pixels. Shrink it first.")
-    copy = image.copy()
-    copy.thumbnail((MAX_SIDE, MAX_SIDE))
-    return copy.convert("RGB")
+    return image.copy()
+
+
+def _undecodable(name: str, error: Exception) -> ImageError:
+    why = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+    return ImageError(f"{name}: cannot be decoded ({why}). It is damaged or unusual: convert it, or leave it out.")
+
+
+def open_rgb(source: str | Path | Image.Image) -> Image.Image:
+    """Step 1 of FINd: `open_image`, shrunk in its own mode to fit 512 x 512, then converted to RGB."""
+    image = open_image(source)
+    try:
+        image.thumbnail((MAX_SIDE, MAX_SIDE))
+        return image.convert("RGB")
+    except Exception as error:
+        raise _undecodable("the image given" if isinstance(source, Image.Image) else str(source), error) from error
 
 
 def load_rgb(source: str | Path | Image.Image) -> numpy.ndarray:
