@@ -13,6 +13,7 @@ matching    packed hashes to distances, neighbours and pairs
 clustering  packed hashes to clusters
 metrics     scores of pairs, searches and clusterings, with intervals
 scaling     growth laws, simulated hash sets, the self-join past one machine, capacity and cost
+style       how every figure looks: colours, markers, fonts
 plots       tidy table and Axes in, Axes out; one colour per method
 record      time fairly, stamp machine and versions, save tables, figures and numbers
 report      run the notebooks, fill the report, write HTML and PDF
