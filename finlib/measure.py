@@ -1,0 +1,150 @@
+"""Measure fairly: time calls side by side with their results compared, and the memory that a call needs at its peak."""
+
+import gc
+import pickle
+import re
+import resource
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from time import perf_counter
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+from threadpoolctl import threadpool_limits
+
+
+class Ratio(NamedTuple):
+    """A paired ratio of times: median and quartiles over the repeats."""
+
+    median: float
+    low: float
+    high: float
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """BLAS and OpenMP held to one thread inside the block: for everything that is claimed per core."""
+    with threadpool_limits(limits=1):
+        yield
+
+
+def equal(a: Any, b: Any) -> bool:
+    """Exact equality of results: arrays (shape and values), tables, sequences and mappings of them, all else by ==."""
+    if isinstance(a, pd.DataFrame | pd.Series):
+        return bool(a.equals(b))
+    if isinstance(a, np.ndarray) or isinstance(b, np.ndarray):
+        return bool(np.array_equal(a, b))
+    if isinstance(a, Mapping) and isinstance(b, Mapping):
+        return a.keys() == b.keys() and all(equal(a[key], b[key]) for key in a)
+    if isinstance(a, list | tuple) and isinstance(b, list | tuple):
+        return len(a) == len(b) and all(map(equal, a, b))
+    return bool(a == b)
+
+
+def time_side_by_side(
+    calls: Mapping[str, Callable[[], Any]],
+    *,
+    repeats: int = 7,
+    warmup: int = 1,
+    same: Callable[[Any, Any], bool] | None = equal,
+) -> pd.DataFrame:
+    """Wall seconds of each call, interleaved so that a slow spell of the machine meets all of them alike.
+
+    Every round runs each call once and starts one call further along. `same` compares each result, warm-up included,
+    with the first call's first one; None only where results differ rightly. -> columns name, repeat, seconds.
+    Raises ValueError without calls or repeats, AssertionError naming the call whose result differs.
+    """
+    if not calls or repeats < 1 or warmup < 0:
+        raise ValueError(
+            f"need a call and a repeat to time, got {len(calls)} calls, {repeats} repeats, {warmup} warm-ups"
+        )
+    names, rows, first = list(calls), [], None
+    collecting = gc.isenabled()
+    try:
+        for turn in range(-warmup, repeats):
+            shift = max(turn, 0) % len(names)
+            for name in names[shift:] + names[:shift]:
+                gc.collect()
+                gc.disable()
+                start = perf_counter()
+                result = calls[name]()
+                seconds = perf_counter() - start
+                if collecting:
+                    gc.enable()
+                if same is not None:
+                    first = first or (name, result)
+                    assert same(first[1], result), f"{name!r} gives another result than {first[0]!r}"
+                if turn >= 0:
+                    rows.append((name, turn, seconds))
+    finally:
+        if collecting:
+            gc.enable()
+    order = {name: place for place, name in enumerate(names)}
+    rows.sort(key=lambda row: (order[row[0]], row[1]))
+    return pd.DataFrame(rows, columns=["name", "repeat", "seconds"])
+
+
+def summarise(timings: pd.DataFrame, items: int | Mapping[str, int] = 1) -> pd.DataFrame:
+    """Median and quartiles (low, high) of the seconds per item, and items per second; one row per name, in order.
+
+    items: how many a single call handled, one number for all or one per name.
+    """
+    rows = []
+    for name, group in timings.groupby("name", sort=False):
+        count = items[str(name)] if isinstance(items, Mapping) else items
+        low, median, high = (float(q) for q in np.quantile(group["seconds"], [0.25, 0.5, 0.75]) / count)
+        rows.append((name, median, low, high, 1 / median))
+    return pd.DataFrame(rows, columns=["name", "median", "low", "high", "items_per_second"])
+
+
+def ratio(timings: pd.DataFrame, numerator: str, denominator: str) -> Ratio:
+    """seconds[numerator] / seconds[denominator], paired by repeat: ratio(t, "slow", "fast") is the speed-up of fast."""
+    seconds = timings.pivot(index="repeat", columns="name", values="seconds")
+    missing = {numerator, denominator} - set(seconds)
+    if missing:
+        raise ValueError(f"no timings of {sorted(missing)}; there are {list(seconds)}")
+    low, median, high = np.quantile(seconds[numerator] / seconds[denominator], [0.25, 0.5, 0.75])
+    return Ratio(float(median), float(low), float(high))
+
+
+def _high_water() -> float:
+    """Peak resident MiB of this process. Linux's ru_maxrss also counts the parent's before exec, hence VmHWM there."""
+    status = Path("/proc/self/status")
+    if status.exists():
+        return int(re.findall(r"VmHWM:\s+(\d+) kB", status.read_text())[0]) / 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+
+
+def _measure() -> None:
+    function, arguments, before = pickle.load(sys.stdin.buffer)
+    if before is not None:
+        before()
+    gc.collect()
+    with suppress(OSError):
+        Path("/proc/self/clear_refs").write_text("5")  # peak := present, so that what the imports took is not counted
+    start = _high_water()
+    function(*arguments)
+    print(f"\npeak {_high_water() - start}")
+
+
+def peak_memory(function: Callable[..., Any], *args: Any, before: Callable[[], Any] | None = None) -> float:
+    """Peak resident MiB of function(*args) over what its process held at the start; a fresh process each time.
+
+    Function and arguments must be importable and picklable. `before` runs first and is not counted: a kernel's
+    compilation, say. Memory of processes that the function starts itself is not counted. RuntimeError if it fails.
+    """
+    done = subprocess.run(
+        [sys.executable, "-c", "from finlib.measure import _measure; _measure()"],
+        input=pickle.dumps((function, args, before)),
+        capture_output=True,
+    )
+    peak = re.findall(rb"\npeak (\S+)\n$", done.stdout)
+    if done.returncode or not peak:
+        why = done.stderr.decode(errors="replace").strip().splitlines()[-1:]
+        name = getattr(function, "__name__", str(function))
+        raise RuntimeError(f"{name} failed in the process that measured it: {''.join(why) or done.returncode}")
+    return float(peak[0])
