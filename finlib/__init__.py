@@ -11,7 +11,8 @@ hashers     the table of every hash studied: name, bits, the function; `findhash
 execution   one hasher over many files: serial, threads, processes, Dask; resumable
 matching    packed hashes to distances, neighbours and pairs
 clustering  packed hashes to clusters
-metrics     scores of pairs, searches and clusterings, with intervals
+metrics     scores of pairs, searches and clusterings
+intervals   how sure a score is: families resampled, thresholds held out
 scaling     growth laws, simulated hash sets, the self-join past one machine, capacity and cost
 style       how every figure looks: colours, markers, fonts
 plots       tidy table and Axes in, Axes out; one colour per method

@@ -25,7 +25,7 @@ __all__ = [
 def _series(frame: pd.DataFrame, group: str | None) -> Iterator[tuple[str, pd.DataFrame, dict[str, Any]]]:
     """Each group's name, rows and line properties; groups that are no method get lines of their own, in turn."""
     dashes, marks = cycle(["-", "--", "-.", ":"]), cycle("osv^DXP")
-    shades = cycle(["#333333", "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9"])
+    shades = cycle(["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#5f6b76"])
     for key, part in [("", frame)] if group is None else frame.groupby(group, sort=False):
         name = str(key)
         if split(name)[0] in LOOKS:

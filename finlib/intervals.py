@@ -1,0 +1,115 @@
+"""How sure a score is: intervals from resampling families, paired differences, and thresholds tried on unseen families.
+
+Families, not pairs, are resampled: the pairs of a family are not independent of one another. A resample only reweighs
+histograms (`matching.family_histograms`), so a thousand of them need no pair to be looked at again.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from finlib.metrics import RATES, Counts, rate_at, threshold_at
+
+
+class Interval(NamedTuple):
+    """A value with the ends of its interval."""
+
+    value: float
+    low: float
+    high: float
+
+
+def family_weights(groups: int, resamples: int, seed: int) -> np.ndarray:
+    """float64[resamples, groups]: how often each group of families is drawn, with replacement.
+
+    The same arguments give the same draws: use them for every method, so that differences are paired.
+    """
+    rng = np.random.default_rng(seed)
+    return rng.multinomial(groups, np.full(groups, 1 / groups), size=resamples).astype(np.float64)
+
+
+def half_weights(groups: int, splits: int, seed: int) -> np.ndarray:
+    """float64[splits, groups] of 0 and 1: a random half of the groups; `1 - half_weights(...)` is the other."""
+    rng = np.random.default_rng(seed)
+    order = rng.permuted(np.tile(np.arange(groups), (splits, 1)), axis=1)
+    return (order < groups // 2).astype(np.float64)
+
+
+def weighted_counts(same: Counts, different: Counts, weights: np.ndarray) -> np.ndarray:
+    """float64[resamples, 2, bits + 1]: the pair histograms when group g is there `weights[:, g]` times.
+
+    `same` is [groups, bits + 1] and `different` [groups, groups, bits + 1], each pair counted once on or above the
+    diagonal (`matching.family_histograms`). Pairs inside a group count w times, pairs across groups w times w'.
+    A group drawn twice is not paired with its own copy.
+    """
+    groups, size = same.shape
+    across = different.astype(np.float64)
+    inside = across[np.arange(groups), np.arange(groups)].copy()
+    across[np.arange(groups), np.arange(groups)] = 0
+    out = np.empty((len(weights), 2, size))
+    out[:, 0] = weights @ same
+    for start in range(0, len(weights), 64):
+        block = weights[start : start + 64]
+        partners = (block @ across.reshape(groups, -1)).reshape(len(block), groups, size)
+        out[start : start + 64, 1] = np.einsum("bh,bhk->bk", block, partners) + block @ inside
+    return out
+
+
+def interval(value: float, resampled: np.ndarray, confidence: float = 0.95) -> Interval:
+    """Percentile interval of the resampled statistic around `value`; NaN where the value is."""
+    if np.isnan(value) or np.isnan(resampled).all():
+        return Interval(value, float("nan"), float("nan"))
+    low, high = np.nanpercentile(resampled, [50 - 50 * confidence, 50 + 50 * confidence])
+    return Interval(value, float(low), float(high))
+
+
+def bootstrap(
+    tables: Mapping[str, tuple[Counts, Counts]],
+    statistics: Mapping[str, Callable[[Counts], float]],
+    *,
+    resamples: int = 1000,
+    seed: int = 2026,
+) -> tuple[pd.DataFrame, dict[tuple[str, str], np.ndarray]]:
+    """Each statistic of each method with its 95% interval over families, and the resampled values behind it.
+
+    `tables` maps a method to its (same, different) from `matching.family_histograms`, made with one seed and the same
+    labels for all. The frame has columns hasher, statistic, value, low, high; the arrays, keyed (hasher, statistic),
+    are paired: subtract two for the interval of a difference (`difference`).
+    """
+    rows, values = [], {}
+    for name, (same, different) in tables.items():
+        whole = weighted_counts(same, different, np.ones((1, len(same))))[0]
+        drawn = weighted_counts(same, different, family_weights(len(same), resamples, seed))
+        for key, statistic in statistics.items():
+            values[name, key] = np.array([statistic(counts) for counts in drawn])
+            rows.append((name, key, *interval(statistic(whole), values[name, key])))
+    return pd.DataFrame(rows, columns=["hasher", "statistic", "value", "low", "high"]), values
+
+
+def difference(
+    frame: pd.DataFrame, values: Mapping[tuple[str, str], np.ndarray], one: str, other: str, statistic: str
+) -> Interval:
+    """One method less another with the paired 95% interval, from what `bootstrap` returned."""
+    whole = frame.set_index(["hasher", "statistic"])["value"]
+    paired = values[one, statistic] - values[other, statistic]
+    return interval(float(whole[one, statistic] - whole[other, statistic]), paired)
+
+
+def held_out(
+    same: Counts, different: Counts, *, rates: Sequence[float] = RATES, splits: int = 200, seed: int = 2026
+) -> pd.DataFrame:
+    """Thresholds chosen on a random half of the families and judged on the other half, `splits` times.
+
+    Columns: split, intended (false-positive rate), threshold, fpr and tpr (both on the other half).
+    """
+    halves = half_weights(len(same), splits, seed)
+    chosen, judged = (weighted_counts(same, different, part) for part in (halves, 1 - halves))
+    rows = []
+    for split in range(splits):
+        for rate in rates:
+            threshold = threshold_at(chosen[split], rate)
+            tpr, fpr = rate_at(judged[split], threshold)
+            rows.append((split, rate, threshold, fpr, tpr))
+    return pd.DataFrame(rows, columns=["split", "intended", "threshold", "fpr", "tpr"])
