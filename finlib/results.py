@@ -71,7 +71,7 @@ class Results:
             self.numbers |= _flat(path, f"{path.parent.name}.")
 
     def __getitem__(self, key: str) -> Any:
-        """The value of a key; ReportError with the nearest keys where there is none, Unmeasured where there can't be."""
+        """The value of a key; ReportError with the nearest keys if there is none, Unmeasured if there can't be."""
         if key not in self.numbers:
             if find_spec("pdqhash") is None and any(part.startswith("pdq") for part in re.split(r"[._]", key)):
                 raise Unmeasured(f"{key} needs PDQ, which is not installed here")

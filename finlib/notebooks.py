@@ -1,0 +1,87 @@
+"""Run notebooks at full size with papermill, and clean what they leave so that two equal runs leave the same."""
+
+import logging
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import papermill
+from nbclient.exceptions import CellTimeoutError, DeadKernelError
+
+CELL_TIMEOUT = 3600
+"""Seconds after which a cell counts as stuck."""
+
+WIDGET = "application/vnd.jupyter.widget-view+json"
+ANSI = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
+
+
+class NotebookError(RuntimeError):
+    """A notebook that could not be run: the message names notebook, cell and error."""
+
+
+def run_notebook(source: Path, target: Path, parameters: Mapping[str, Any], *, failed: Path | None = None) -> int:
+    """Run `source`, in its own folder, with parameters in place of its own; write the result to `target`.
+
+    Returns the number of code cells. Raises ValueError for a parameter that the notebook lacks, and NotebookError with
+    the cell and its error where one fails; what had run by then is then left in `failed`, and `target` untouched.
+    """
+    known = papermill.inspect_notebook(str(source))
+    if unknown := sorted(set(parameters) - set(known)):
+        raise ValueError(f"{source.name} has no parameter {', '.join(unknown)}; it has {', '.join(known) or 'none'}")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    partial = target.with_name(f".{target.name}")  # beside the target, so that the last step is a rename
+    logging.getLogger("papermill").setLevel(logging.ERROR)
+    try:
+        papermill.execute_notebook(
+            str(source),
+            str(partial),
+            dict(parameters),
+            cwd=str(source.parent),
+            execution_timeout=CELL_TIMEOUT,
+            record_timing=False,
+            progress_bar=False,
+            kernel_name="python3",
+        )
+    except (papermill.PapermillExecutionError, CellTimeoutError, DeadKernelError) as error:
+        message = _failure(source, error)
+        if failed is not None and partial.exists():
+            failed.parent.mkdir(parents=True, exist_ok=True)
+            partial.replace(failed)
+            message += f"\nWhat had run by then: {failed}"
+        raise NotebookError(message) from None
+    finally:
+        ran = nbformat.read(partial, as_version=4) if partial.exists() else None
+        partial.unlink(missing_ok=True)
+    assert ran is not None
+    clean(ran)
+    nbformat.write(ran, partial)
+    partial.replace(target)
+    return sum(cell.cell_type == "code" for cell in ran.cells)
+
+
+def _failure(source: Path, error: Exception) -> str:
+    if not isinstance(error, papermill.PapermillExecutionError):
+        return f"{source.name}: {ANSI.sub('', str(error)).strip()}"
+    lines = [f"{source.name}, cell {error.cell_index + 1} (run {error.exec_count}) failed:", ""]
+    lines += [f"    {line}" for line in error.source.splitlines()]
+    trace = ANSI.sub("", "\n".join(error.traceback)).splitlines()
+    return "\n".join([*lines, "", *trace[-25:], "", f"{error.ename}: {error.evalue}"])
+
+
+def clean(notebook: Any) -> None:
+    """Take out of a notebook that ran what differs between equal runs: timestamps, random ids, widgets' state."""
+    notebook.metadata = {
+        "kernelspec": {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"},
+        "language_info": {"name": "python"},
+    }
+    for cell in notebook.cells:
+        tags = cell.metadata.get("tags", [])
+        cell.metadata = {"tags": list(tags)} if tags else {}
+        if "injected-parameters" in tags:
+            cell.id = "injected-parameters"
+        for output in cell.get("outputs", []):
+            if WIDGET in output.get("data", {}):
+                output["data"] = {"text/markdown": "*(a control: open the notebook in JupyterLab to use it)*"}
+                output["metadata"] = {}

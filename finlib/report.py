@@ -1,0 +1,164 @@
+"""The main job: run the notebooks at full size, refill report.md, write it as HTML and PDF.
+
+Without data of one's own everything is written in place: figures/, notebooks/executed/, report.md, report.html and
+report.pdf. With a folder of images it all goes under runs/NAME/, so that no run on other images touches what is
+published; `publish` then copies that run's tables and numbers to figures/NAME/, from where report.md can quote them as
+those of a second data set.
+"""
+
+import os
+import re
+import shutil
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from finlib.filling import MOST_WORDS, Filled, check_committed, fill
+from finlib.notebooks import run_notebook
+from finlib.rendering import render
+from finlib.results import ReportError, Results
+
+__all__ = ["FULL_SIZE", "OWN_DATA", "Filled", "ReportError", "check_committed", "fill", "publish", "run_report"]
+
+HOME = Path(__file__).resolve().parents[1]
+
+FULL_SIZE: dict[str, dict[str, Any]] = {
+    "01_baseline_profiling": {},
+    "02_optimisation_1_numpy": {},
+    "03_optimisation_2_compiled": {},
+    "04_optimisation_3_parallel": {},
+    "05_accuracy_comparison": {},
+    "06_scaling": {},
+}
+"""What the published run gives each notebook in place of its small defaults."""
+
+OWN_DATA: dict[str, dict[str, Any]] = {}
+"""What a run on one's own images gives beyond FULL_SIZE: 0 families or images a family are all of them."""
+
+
+def run_report(
+    data: str | Path | None = None,
+    name: str | None = None,
+    *,
+    only: Sequence[str] | None = None,
+    publish_as_second: bool = False,
+    home: Path = HOME,
+) -> Filled:
+    """Run the notebooks and refill the report; returns what was filled, with the claims that no longer hold.
+
+    data: a folder of images; None for the built-in families. name: of the run under runs/, by default the folder's.
+    only: notebooks to run, by their digits ("05"); an empty list refills and renders from what is there.
+    Raises ReportError or ValueError for wrong use, NotebookError for a cell that fails.
+    """
+    if not (home / "notebooks").is_dir() or not (home / "report.md").is_file():
+        raise ReportError(
+            "the report is made in a checkout of the workbook: no notebooks/ and report.md beside finlib/"
+        )
+    folder = home if data is None else home / "runs" / run_name(data, name)
+    sources = _chosen(home, only)
+    _prepare(data, sources)
+    started = time.monotonic()
+    for source in sources:
+        _run(source, folder, data, home)
+    text = (home / "report.md").read_text(encoding="utf-8")
+    results = Results(folder / "figures", home / "figures")
+    filled = fill(_relink(text, home, folder), results, folder=folder)
+    (folder / "report.md").write_text(filled.text, encoding="utf-8", newline="\n")
+    written = [folder / "report.md", *render(folder / "report.md")]
+    if data is not None and publish_as_second:
+        written.append(publish(run_name(data, name), home))
+    print(
+        f"{filled.words:,} of {MOST_WORDS:,} words, {filled.numbers} numbers, {filled.tables} tables, "
+        f"{filled.figures} figures, {filled.claims} claims; {time.monotonic() - started:,.0f} s"
+    )
+    if filled.broken:
+        print(f"{len(filled.broken)} claims do not hold on this run and are marked in the text:")
+        print(*(f"  {claim}" for claim in filled.broken), sep="\n")
+    print("written:", *(os.path.relpath(path) for path in written), flush=True)
+    return filled
+
+
+def run_name(data: str | Path, name: str | None = None) -> str:
+    """The name of a run under runs/: as given, or the folder's own in small letters. ValueError for another form."""
+    found = name or re.sub(r"[^a-z0-9]+", "_", Path(data).resolve().name.lower()).strip("_")
+    if name is None and not found[:1].isalpha():
+        found = f"data_{found}".strip("_")
+    if not re.fullmatch(r"[a-z][a-z0-9_]*", found):
+        raise ValueError(
+            f"a run's name is made of a-z, 0-9 and '_' and begins with a letter, like 'memes'; got {name!r}"
+        )
+    return found
+
+
+def publish(name: str, home: Path = HOME) -> Path:
+    """Copy the tables and numbers of runs/NAME to figures/NAME, which report.md quotes as NAME.05.key; returns it."""
+    source, target = home / "runs" / name / "figures", home / "figures" / name
+    if not (source / "numbers.json").exists():
+        raise ReportError(f"there is no run {name!r}: finlib report --data FOLDER --name {name} makes it")
+    shutil.rmtree(target, ignore_errors=True)
+    target.mkdir(parents=True)
+    for path in [*sorted(source.glob("*.csv")), source / "numbers.json"]:
+        shutil.copyfile(path, target / path.name)
+    return target
+
+
+def _chosen(home: Path, only: Sequence[str] | None) -> list[Path]:
+    sources = sorted((home / "notebooks").glob("[0-9][0-9]_*.ipynb"))
+    if only is None:
+        return sources
+    if unknown := sorted(set(only) - {path.name[:2] for path in sources}):
+        raise ValueError(f"no notebook {', '.join(unknown)}; there are {', '.join(path.name[:2] for path in sources)}")
+    return [path for path in sources if path.name[:2] in only]
+
+
+def _prepare(data: str | Path | None, sources: Sequence[Path]) -> None:
+    """Fail before the first notebook where the data cannot be read; make the built-in families where they are used."""
+    if not sources:
+        return
+    started = time.monotonic()
+    if data is not None:
+        from finlib.images import find_images
+
+        print(f"{len(find_images(data)):,} images in {data}", flush=True)
+        return
+    from finlib.families import make_families
+
+    print(f"{'built-in families':<32}", end="", flush=True)
+    make_families()
+    print(f"{time.monotonic() - started:>18.1f} s", flush=True)
+
+
+def _run(source: Path, folder: Path, data: str | Path | None, home: Path) -> None:
+    figures = folder / "figures"
+    parameters = {"out_dir": os.path.relpath(figures, source.parent), **FULL_SIZE.get(source.stem, {})}
+    if data is not None:
+        parameters |= {
+            "data_dir": os.path.relpath(Path(data).resolve(), source.parent),
+            **OWN_DATA.get(source.stem, {}),
+        }
+    started = time.monotonic()
+    print(f"{source.stem:<32}", end="", flush=True)
+    try:
+        executed = folder / "notebooks" / "executed" / source.name
+        cells = run_notebook(source, executed, parameters, failed=home / "runs" / "failed" / source.name)
+    except BaseException:
+        print("stopped", flush=True)
+        raise
+    print(f"{cells:>4} cells {time.monotonic() - started:>7.1f} s", flush=True)
+    kept = Results(figures).files
+    for stale in figures.glob(f"{source.name[:2]}_*"):
+        if stale.name not in kept:
+            stale.unlink()
+
+
+def _relink(text: str, home: Path, folder: Path) -> str:
+    """The text with its links to files of the project leading there from another folder, but for what the run made."""
+
+    def lead(match: re.Match[str]) -> str:
+        target, mark, part = match[1].partition("#")
+        if "://" in target or not target or (folder / target).exists() or not (home / target).exists():
+            return match[0]
+        return f"]({os.path.relpath(home / target, folder)}{mark}{part})"
+
+    return text if folder == home else re.sub(r"\]\(([^)\s]+)\)", lead, text)
