@@ -1,13 +1,16 @@
 """Measure fairly: time calls side by side with their results compared, and the memory that a call needs at its peak."""
 
 import gc
+import os
 import pickle
 import re
 import resource
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager, suppress
+from multiprocessing import get_context
 from pathlib import Path
 from time import perf_counter
 from typing import Any, NamedTuple
@@ -148,3 +151,42 @@ def peak_memory(function: Callable[..., Any], *args: Any, before: Callable[[], A
         name = getattr(function, "__name__", str(function))
         raise RuntimeError(f"{name} failed in the process that measured it: {''.join(why) or done.returncode}")
     return float(peak[0])
+
+
+def worker_memory(function: Callable[..., Any], *args: Any) -> float:
+    """Peak resident MiB of a fresh worker process that has called function(*args) once, imports and all."""
+    with ProcessPoolExecutor(1, get_context("spawn")) as pool:
+        pool.submit(function, *args).result()
+        return pool.submit(_high_water).result()
+
+
+def many_names(paths: Sequence[str], count: int) -> list[str]:
+    """`count` different paths of the given files: after the first round each is spelt with one "./" more."""
+    if not paths:
+        raise ValueError("no paths to name again")
+    rounds = -(-count // len(paths))
+    folders = [("." + os.sep) * turn for turn in range(rounds)]
+    split = [os.path.split(path) for path in paths]
+    return [os.path.join(folder, extra + name) for extra in folders for folder, name in split][:count]
+
+
+def fixed_and_per_item(timings: pd.DataFrame) -> pd.DataFrame:
+    """The line through median seconds against `items`, a row a name: seconds `fixed` (at least 0) and `per_item`.
+
+    timings: columns name, items, seconds, with at least two sizes. ValueError with fewer.
+    """
+    medians = timings.groupby(["name", "items"], sort=False)["seconds"].median().reset_index()
+    rows = []
+    for name, part in medians.groupby("name", sort=False):
+        if len(part) < 2:
+            raise ValueError(f"{name}: a line needs two sizes, got {len(part)}")
+        per_item, fixed = np.polyfit(part["items"], part["seconds"], 1)
+        rows.append((name, max(0.0, float(fixed)), float(per_item)))
+    return pd.DataFrame(rows, columns=["name", "fixed", "per_item"])
+
+
+def break_even(costs: pd.DataFrame, base: str) -> pd.Series:
+    """Items from which each row of `costs` (index name, columns fixed and per_item) beats `base`; inf where never."""
+    saved = costs.loc[base, "per_item"] - costs["per_item"]
+    extra = (costs["fixed"] - costs.loc[base, "fixed"]).clip(lower=0)
+    return (extra / saved.where(saved > 0)).fillna(np.inf).rename("break_even")
