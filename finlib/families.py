@@ -116,8 +116,9 @@ def _make_family(folder: Path, per_family: int, seed: int, pictures: list[Path] 
 def _captioned(picture: Image.Image, rng: Generator) -> Image.Image:
     """The picture under a caption at the top, at the bottom or both, in a size of its own."""
     size = int(rng.integers(16, 33))
-    top, bottom = (" ".join(rng.choice(WORDS, int(rng.integers(1, 10)))) for _ in range(2))
-    return draw_caption(picture, top, bottom, size)
+    top, bottom = (" ".join(rng.choice(WORDS, int(rng.integers(2, 11)))) for _ in range(2))
+    missing = rng.random()
+    return draw_caption(picture, top if missing > 0.04 else "", bottom if missing < 0.96 else "", size)
 
 
 def _publish(building: Path, folder: Path, expected: int) -> None:
