@@ -90,7 +90,12 @@ class Results:
 
     def with_values(self, expression: str) -> str:
         """The expression with values in place of keys, for a reader."""
-        return KEY.sub(lambda match: show(self.numbers.get(match[0]), ""), expression)
+
+        def value(match: re.Match[str]) -> str:
+            found = self.numbers.get(match[0])
+            return show(found, "~5" if isinstance(found, float) else "")
+
+        return KEY.sub(value, expression)
 
     def frame(self, name: str) -> pd.DataFrame:
         """The table NN_slug, or memes/NN_slug of a second data set; ReportError where there is no such CSV."""

@@ -1,0 +1,71 @@
+"""What several test modules share: images made here, and the folder of real ones where it is at hand."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+SHARED = Path(__file__).resolve().parents[2] / "shared"
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder of real images and golden hashes beside the checkout; tests that want it skip without it."""
+    if not (SHARED / "golden").is_dir():
+        pytest.skip("no folder of shared images beside the checkout")
+    return SHARED
+
+
+@pytest.fixture(scope="session")
+def picture() -> Image.Image:
+    """A colour picture of 120 x 90 with structure at several scales."""
+    rng = np.random.default_rng(5)
+    small = Image.fromarray(rng.integers(0, 256, (9, 12, 3), dtype=np.uint8))
+    return small.resize((120, 90), Image.Resampling.BICUBIC)
+
+
+@pytest.fixture
+def album(tmp_path: Path, picture: Image.Image) -> Path:
+    """A folder of nine images in three families, in two formats, one in a folder below, beside a damaged one."""
+    folder = tmp_path / "album"
+    (folder / "below").mkdir(parents=True)
+    rng = np.random.default_rng(6)
+    for family in range(3):
+        base = np.asarray(picture.rotate(120 * family)).astype(int)
+        for number in range(3):
+            noisy = np.clip(base + rng.integers(-8, 9, base.shape), 0, 255).astype(np.uint8)
+            place = folder / "below" if number == 2 else folder
+            Image.fromarray(noisy).save(place / f"{family:04d}_{number}.{'png' if number else 'jpg'}")
+    (folder / "0002_damaged.jpg").write_bytes((folder / "0002_0.jpg").read_bytes()[:300])
+    return folder
+
+
+@pytest.fixture
+def recorded(tmp_path: Path) -> Path:
+    """A figures folder as notebook 05 would leave it, with a second data set's beside it."""
+    from finlib.record import Recorder
+
+    folder = tmp_path / "figures"
+    recorder = Recorder("05", folder)
+    recorder.number("find.auc", 0.987654, low=0.98, high=0.99)
+    recorder.number("ahash256.auc", 0.91)
+    recorder.number("find.tpr_1e-6", 0.25)
+    recorder.number("images", 11050)
+    recorder.number("seconds", 0.0123)
+    recorder.number("best", "find")
+    frame = pd.DataFrame(
+        {
+            "method": ["ahash256", "find", "phash64"],
+            "bits": [256, 256, 64],
+            "auc": [0.91, 0.987654, 0.95],
+            "low": [0.9, 0.98, 0.94],
+            "tpr_1e-6": [0.1, 0.25, float("nan")],
+        }
+    )
+    recorder.table("accuracy", frame)
+    second = Recorder("05", folder / "memes")
+    second.number("find.auc", 0.5)
+    second.table("accuracy", frame.head(1))
+    return folder
