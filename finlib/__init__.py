@@ -6,7 +6,8 @@ images      find, label, sample and decode images; the robustness transforms
 families    the built-in families: templates, captions, the cache
 reference   FINd as FIN ships it, in pure Python: the answer every other version must reproduce
 vectorised  FINd in NumPy, single image and batch, in the array API's terms
-compiled    FINd as numba kernels, and the fast decoder
+decoding    step 1 by libjpeg-turbo, where its pixels are certain to be Pillow's
+compiled    FINd as numba kernels
 hashers     the table of every hash studied: name, bits, the function; `findhash`
 execution   one hasher over many files: serial, threads, processes, Dask; resumable
 matching    packed hashes to distances, neighbours and pairs

@@ -1,0 +1,247 @@
+"""FINd as numba kernels over pixels as they are decoded.
+
+Luma is the integer 299 R + 587 G + 114 B and window sums are exact integers: a window is summed channel by channel in
+16-bit lanes, and weighted once. The DCT is in float64 in a fixed order, without fastmath. Kernels release the GIL, are
+compiled on first use and cached on disk (beside the module, or in the user's cache where that is read-only).
+
+The hash is the reference's by the certificate of `vectorised`. Under its bound a kernel recomputes in the reference's
+own order of floating-point operations, which LLVM neither reorders nor fuses without fastmath.
+"""
+
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from finlib import decoding
+from finlib.decoding import decode
+from finlib.reference import HALF, KEPT, SIDE
+from finlib.vectorised import BASIS, centres, check_pixels, gap, half_window, rounding_bound, spans
+
+ROUNDINGS = 4 + 2 * SIDE  # two reciprocals and two products scale a window's sum, then come the two sums of products
+MAX_WINDOW = 257  # pixels whose sum is sure to fit 16 bits: 257 * 255 = 65,535; sides up to 512 need 100
+BASIS_T = np.ascontiguousarray(BASIS.T)
+
+
+__all__ = ["Found", "certificate", "decode", "find_file", "find_pixels", "find_with_quality", "reference_coefficients"]
+
+
+class Found(NamedTuple):
+    """A packed hash, uint8[32], and the image's quality, 0 (flat) to 100."""
+
+    packed: NDArray[np.uint8]
+    quality: float
+
+
+@lru_cache(maxsize=1024)
+def _plan(rows: int, cols: int) -> tuple[NDArray[np.int64], NDArray[np.float64], float]:
+    """What depends on the size alone: int64[5, 64], float64[2, 64], and 2 E of the certificate.
+
+    Rows of the first: top, bottom, left, right of the windows, and the column at each one's centre. Of the second: 1 /
+    (1000 * window rows) and 1 / window columns. Where a sum might not fit 16 bits, 2 E is infinite: no gap exceeds it.
+    """
+    at = centres(cols)
+    top, bottom = spans(centres(rows), rows)
+    left, right = spans(at, cols)
+    fits = 4 * half_window(rows) * half_window(cols) <= MAX_WINDOW
+    tolerance = 2 * rounding_bound(rows, cols, ROUNDINGS) if fits else np.inf
+    factors = np.stack([1 / (1000 * (bottom - top)), 1 / (right - left)])
+    return np.stack([top, bottom, left, right, at]), factors, tolerance
+
+
+@njit(nogil=True, cache=True)
+def _add_rows(flat, row, bottom, strip):  # type: ignore[no-untyped-def]
+    """Sum rows `row` to `bottom` of uint8[H, n] into `strip`, uint16[n]. Six at a time keeps the sum in registers."""
+    size = strip.size
+    strip[:] = 0
+    while row + 6 <= bottom:
+        a, b, c, d, e, f = flat[row], flat[row + 1], flat[row + 2], flat[row + 3], flat[row + 4], flat[row + 5]
+        for k in range(size):
+            strip[k] += np.uint16(a[k]) + np.uint16(b[k]) + np.uint16(c[k]) + (np.uint16(d[k]) + np.uint16(e[k]) + f[k])
+        row += 6
+    while row + 2 <= bottom:
+        a, b = flat[row], flat[row + 1]
+        for k in range(size):
+            strip[k] += np.uint16(a[k]) + np.uint16(b[k])
+        row += 2
+    if row < bottom:
+        a = flat[row]
+        for k in range(size):
+            strip[k] += a[k]
+
+
+@njit(nogil=True, cache=True)
+def _means(pixels, plan, factors, half, means):  # type: ignore[no-untyped-def]
+    """Luma, box mean and decimation of uint8[H, W, 3] into `means`, float64[64, 64] (steps 2 to 4).
+
+    `half` columns of zeros on either side of a strip stand for what lies outside the image.
+    """
+    rows, cols = pixels.shape[0], pixels.shape[1]
+    flat = pixels.reshape(rows, 3 * cols)
+    padded = np.zeros(3 * (cols + 2 * half), np.uint16)
+    strip = padded[3 * half : 3 * (half + cols)]
+    sums = np.empty(3 * (cols + 1), np.uint16)
+    size = sums.size
+    for i in range(SIDE):
+        _add_rows(flat, plan[0, i], plan[1, i], strip)
+        one, two = padded[:size], padded[3 : 3 + size]
+        for k in range(size):
+            sums[k] = one[k] + two[k]
+        for pair in range(1, half):
+            one, two = padded[6 * pair : 6 * pair + size], padded[6 * pair + 3 : 6 * pair + 3 + size]
+            for k in range(size):
+                sums[k] += one[k] + two[k]
+        factor = factors[0, i]
+        for j in range(SIDE):
+            k = np.uint64(3 * plan[4, j])  # unsigned: no wrap-around to check for
+            weighted = 299 * sums[k] + 587 * sums[k + np.uint64(1)] + 114 * sums[k + np.uint64(2)]
+            means[i, j] = weighted * (factor * factors[1, j])
+
+
+@njit(nogil=True, cache=True)
+def _product(left, right, out):  # type: ignore[no-untyped-def]
+    """out = left @ right, float64[16, 64] @ [64, n], every sum over ascending k; four rows share each load."""
+    cols = right.shape[1]
+    for i in range(0, KEPT, 4):
+        a, b, c, d = out[i], out[i + 1], out[i + 2], out[i + 3]
+        a[:], b[:], c[:], d[:] = 0, 0, 0, 0
+        for k in range(SIDE):
+            row = right[k]
+            p, q, r, s = left[i, k], left[i + 1, k], left[i + 2, k], left[i + 3, k]
+            for j in range(cols):
+                a[j] += p * row[j]
+                b[j] += q * row[j]
+                c[j] += r * row[j]
+                d[j] += s * row[j]
+
+
+@njit(nogil=True, cache=True)
+def _lower_median(values, tolerance):  # type: ignore[no-untyped-def]
+    """The 128th smallest of float64[256], and whether the 129th exceeds it by more than `tolerance` (step 6).
+
+    Bisection for a value with 128 at or under it. Where there is none wider than the tolerance, the first is no median.
+    """
+    low, high = values.min(), values.max()
+    while high - low > tolerance:
+        middle = (low + high) / 2
+        count = 0
+        for value in values:
+            count += value <= middle
+        if count == HALF:
+            below, above = -np.inf, np.inf
+            for value in values:
+                if value <= middle:
+                    below = max(below, value)
+                else:
+                    above = min(above, value)
+            return below, above - below > tolerance
+        if count < HALF:
+            low = middle
+        else:
+            high = middle
+    return low, False
+
+
+@njit(nogil=True, cache=True)
+def _reference_order(pixels, plan, basis, means, values):  # type: ignore[no-untyped-def]
+    """`means` and `values` as `reference` computes them, operation by operation, in the windows decimation keeps."""
+    for i in range(SIDE):
+        top, bottom = plan[0, i], plan[1, i]
+        for j in range(SIDE):
+            left, right = plan[2, j], plan[3, j]
+            total = 0.0
+            for k in range(top, bottom):
+                for m in range(left, right):
+                    total += 0.299 * pixels[k, m, 0] + 0.587 * pixels[k, m, 1] + 0.114 * pixels[k, m, 2]
+            means[i, j] = total / ((bottom - top) * (right - left))
+    half_way = np.empty((KEPT, SIDE))
+    for i in range(KEPT):
+        for j in range(SIDE):
+            total = 0.0
+            for k in range(SIDE):
+                total += basis[i, k] * means[k, j]
+            half_way[i, j] = total
+        for j in range(KEPT):
+            total = 0.0
+            for k in range(SIDE):
+                total += half_way[i, k] * basis[j, k]
+            values[i, j] = total
+
+
+@njit(nogil=True, cache=True)
+def _find(pixels, plan, factors, half, tolerance, basis, basis_t, means, packed):  # type: ignore[no-untyped-def]
+    """Fill `means`, float64[64, 64], and `packed`, uint8[32] (steps 2 to 7); True where the certificate held."""
+    values = np.empty((KEPT, KEPT))
+    flat = values.ravel()
+    median, certain = 0.0, False
+    if tolerance < np.inf:
+        half_way = np.empty((KEPT, SIDE))
+        _means(pixels, plan, factors, half, means)
+        _product(basis, means, half_way)
+        _product(half_way, basis_t, values)
+        median, certain = _lower_median(flat, tolerance)
+    if not certain:
+        _reference_order(pixels, plan, basis, means, values)
+        median = np.sort(flat)[HALF - 1]
+    for byte in range(packed.size):
+        bits = 0
+        for k in range(8):
+            bits = 2 * bits + (flat[2 * HALF - 1 - 8 * byte - k] > median)
+        packed[byte] = bits
+    return certain
+
+
+@njit(nogil=True, cache=True)
+def _quality(means):  # type: ignore[no-untyped-def]
+    """PDQ's image quality of float64[64, 64]: steps between neighbours, in whole hundredths of white, added up."""
+    total = 0
+    for i in range(SIDE):
+        for j in range(SIDE):
+            if i + 1 < SIDE:
+                total += abs(int((means[i, j] - means[i + 1, j]) * 100 / 255))
+            if j + 1 < SIDE:
+                total += abs(int((means[i, j] - means[i, j + 1]) * 100 / 255))
+    return min(total // 90, 100)
+
+
+def _run(rgb: Any) -> tuple[NDArray[np.uint8], NDArray[np.float64], bool]:
+    pixels = check_pixels(rgb)
+    rows, cols, _ = pixels.shape
+    plan, factors, tolerance = _plan(rows, cols)
+    means, packed = np.empty((SIDE, SIDE)), np.empty(HALF // 4, np.uint8)
+    certain = _find(pixels, plan, factors, half_window(cols), tolerance, BASIS, BASIS_T, means, packed)
+    return packed, means, certain
+
+
+def find_pixels(rgb: Any) -> NDArray[np.uint8]:
+    """Packed hash, uint8[32], of uint8[H, W, 3] in RGB; TypeError or ValueError for anything else."""
+    return _run(rgb)[0]
+
+
+def find_with_quality(rgb: Any) -> Found:
+    """`find_pixels`, and PDQ's image quality taken on FINd's own 64 x 64 means."""
+    packed, means, _ = _run(rgb)
+    return Found(packed, float(_quality(means)))
+
+
+def certificate(rgb: Any) -> tuple[float, float, bool]:
+    """Of these pixels: the gap from the 128th smallest coefficient to the 129th in the reference's arithmetic, what a
+    gap must exceed for the fast kernel to decide, and whether it did."""
+    pixels = check_pixels(rgb)
+    return gap(reference_coefficients(pixels)), _plan(*pixels.shape[:2])[2], _run(pixels)[2]
+
+
+def reference_coefficients(rgb: Any) -> NDArray[np.float64]:
+    """float64[16, 16], bit for bit those of `reference.dct` (steps 2 to 5)."""
+    pixels = check_pixels(rgb)
+    means, values = np.empty((SIDE, SIDE)), np.empty((KEPT, KEPT))
+    _reference_order(pixels, _plan(*pixels.shape[:2])[0], BASIS, means, values)
+    return values
+
+
+def find_file(path: str | Path) -> NDArray[np.uint8]:
+    """Packed hash, uint8[32], of an image file, all steps; errors are those of `decoding.decode`."""
+    return find_pixels(decoding.decode_into_buffer(path))

@@ -1,0 +1,158 @@
+"""Step 1 at the speed of libjpeg-turbo, for the JPEGs whose pixels are certain to be Pillow's.
+
+Pillow decodes a JPEG by libjpeg-turbo too, with its defaults: accurate integer DCT, smooth upsampling, the file's own
+colour space to RGB. Integer arithmetic leaves nothing to rounding, so `simplejpeg`, the same library under another
+wrapper, gives the same pixels wherever it reads the same coefficients. It does where the header is of a kind that both
+take alike, and where the decoder meets nothing to warn of: at the first warning it stops, and Pillow, which goes on or
+gives up in its own way, decodes the file instead.
+"""
+
+import io
+import os
+import stat
+import threading
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import simplejpeg
+from numpy.typing import NDArray
+from PIL import Image, features
+
+from finlib.images import MAX_SIDE, open_image, open_rgb
+
+# Pillow may be built on another libjpeg; before 2.1, libjpeg-turbo upsampled and smoothed differently.
+SAME_LIBRARY = tuple(map(int, (features.version("libjpeg_turbo") or "0.0").split(".")[:2])) >= (2, 1)
+BASELINE, PROGRESSIVE, SCAN, ADOBE = 0xC0, 0xC2, 0xDA, 0xEE
+TABLES = frozenset((0xC4, 0xDB, 0xDD, 0xFE))  # Huffman, quantisation, restart interval; comment
+APPLICATION = range(0xE0, 0xF0)
+SUBSAMPLING = (0x11, 0x21, 0x12, 0x22, 0x41)  # of Y beside Cb and Cr: 4:4:4, 4:2:2, 4:4:0, 4:2:0, 4:1:1
+HEADER_SIZE = 1 << 16
+_buffers = threading.local()
+
+
+class Frame(NamedTuple):
+    """Of a JPEG: its size in pixels, its channels, and whether Pillow is certain to accept what stands before it."""
+
+    width: int
+    height: int
+    channels: int
+    plain: bool
+
+
+def jpeg_frame(data: bytes) -> Frame | None:
+    """The frame of an 8-bit baseline or progressive JPEG, grey or YCbCr in a usual subsampling; None for others."""
+    if not data.startswith(b"\xff\xd8\xff"):
+        return None
+    size, plain, at = None, True, 2
+    while data[at : at + 1] == b"\xff" and at + 4 <= len(data):
+        marker, end = data[at + 1], at + 2 + (data[at + 2] << 8) + data[at + 3]
+        body = data[at + 4 : end]
+        if marker == SCAN:
+            return None if size is None else Frame(*size, plain)
+        if marker in (BASELINE, PROGRESSIVE):
+            size = None if size else _size(body)
+            if size is None:
+                return None
+        elif marker == ADOBE and not (body.startswith(b"Adobe") and len(body) >= 12 and body[11] == 1):
+            return None  # another colour transform than YCbCr
+        elif marker in APPLICATION:
+            plain = plain and _stored_unread(marker, body)
+        elif marker not in TABLES:
+            return None
+        at = end
+    return None
+
+
+def _size(body: bytes) -> tuple[int, int, int] | None:
+    """Width, height and channels from a start of frame."""
+    if len(body) not in (9, 15) or body[0] != 8 or len(body) != 6 + 3 * body[5]:
+        return None
+    grey = len(body) == 9 and body[7] == 0x11
+    colour = len(body) == 15 and body[7] in SUBSAMPLING and body[10] == body[13] == 0x11
+    size = (body[3] << 8) + body[4], (body[1] << 8) + body[2], body[5]
+    return size if (grey or colour) and size[0] and size[1] else None
+
+
+def _stored_unread(marker: int, body: bytes) -> bool:
+    """Whether Pillow keeps an application segment without parsing it in a way that could fail."""
+    if marker == 0xE0:
+        return len(body) >= 14 or not body.startswith(b"JFIF")
+    if marker == 0xE1:
+        return not body.startswith(b"Exif")
+    if marker == 0xE2:
+        return body.startswith(b"ICC_PROFILE\0") and len(body) >= 14
+    return marker != 0xED  # Photoshop's resources are parsed
+
+
+def _pillow_opens(data: bytes) -> bool:
+    """Whether Pillow takes this header, and for a plain JPEG (not for the first picture of several)."""
+    try:
+        with Image.open(io.BytesIO(data)) as image:
+            return image.format == "JPEG" and image.mode in ("L", "RGB")
+    except Exception:  # whatever it is, Pillow's own decoding of the file will say it
+        return False
+
+
+def _read(path: str | Path) -> tuple[bytes, Frame] | None:
+    """The bytes and the frame of a JPEG for the fast decoder; None for any other file, unreadable ones included."""
+    try:
+        file = os.open(path, os.O_RDONLY | os.O_NONBLOCK)  # opening a pipe would wait for ever
+    except OSError:
+        return None
+    try:
+        status = os.fstat(file)
+        if not stat.S_ISREG(status.st_mode):
+            return None
+        data = os.read(file, HEADER_SIZE)
+        if not data.startswith(b"\xff\xd8\xff"):
+            return None
+        if len(data) < status.st_size:
+            data += os.read(file, status.st_size - len(data))
+    except OSError:
+        return None
+    finally:
+        os.close(file)
+    frame = jpeg_frame(data)
+    return None if frame is None else (data, frame)
+
+
+def _fast(path: str | Path, buffer: bytearray | None) -> tuple[NDArray[np.uint8], tuple[int, int]] | None:
+    """`decode` by simplejpeg, in `buffer` where one is given; None where Pillow must do it."""
+    read = _read(path) if SAME_LIBRARY else None
+    if read is None:
+        return None
+    data, (width, height, channels, plain) = read
+    limit = Image.MAX_IMAGE_PIXELS
+    if (limit is not None and width * height > limit) or not (plain or _pillow_opens(data)):
+        return None
+    small = max(width, height) <= MAX_SIDE
+    try:
+        pixels = simplejpeg.decode_jpeg(
+            data, "RGB" if small or channels == 3 else "GRAY", buffer=buffer if small else None
+        )
+    except (ValueError, RuntimeError):  # an error, or no more than a warning
+        return None
+    if not small:  # shrunk in its own mode
+        pixels = np.array(open_rgb(Image.fromarray(pixels if channels == 3 else pixels[:, :, 0])))
+    return pixels, (width, height)
+
+
+def decode(path: str | Path) -> tuple[NDArray[np.uint8], tuple[int, int]]:
+    """Step 1: pixels in RGB, uint8[H, W, 3] with no side over 512, and (width, height) of the file.
+
+    Errors are those of `images.open_image`.
+    """
+    return _fast(path, None) or _by_pillow(path)
+
+
+def _by_pillow(path: str | Path) -> tuple[NDArray[np.uint8], tuple[int, int]]:
+    image = open_image(path)
+    return np.array(open_rgb(image)), image.size
+
+
+def decode_into_buffer(path: str | Path) -> NDArray[np.uint8]:
+    """The pixels of `decode`, in memory that this thread's next call writes over."""
+    if not hasattr(_buffers, "pixels"):
+        _buffers.pixels = bytearray(3 * MAX_SIDE * MAX_SIDE)
+    return (_fast(path, _buffers.pixels) or _by_pillow(path))[0]
