@@ -19,8 +19,9 @@ import PIL
 from numpy.random import Generator, default_rng
 from PIL import Image, ImageOps
 
-from finlib.images import check_class_set, draw_caption, family_of, find_images, open_rgb
+from finlib.images import check_class_set, family_of, find_images, open_rgb
 from finlib.templates import SIDE, template
+from finlib.transforms import draw_caption
 
 RECIPE = 1  # part of the cache's folder names: one more whenever the pixels change
 FAMILIES, PER_FAMILY = 120, 25

@@ -1,4 +1,4 @@
-"""Find, label and decode images, and change them as images change on their way round the web.
+"""Find, label and decode images.
 
 `open_rgb` is step 1 of FINd, the same for every hash studied. Every error is a ValueError or an OSError that names the
 file, says what was expected and what to do.
@@ -9,17 +9,14 @@ import os
 import re
 import stat
 from collections.abc import Iterator
-from functools import lru_cache
-from importlib.util import find_spec
 from pathlib import Path
 from typing import NoReturn
 
 import numpy
-from PIL import Image, ImageDraw, ImageFilter, ImageFont, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 
 SUFFIXES: tuple[str, ...] = (".jpg", ".jpeg", ".png", ".gif", ".webp", ".bmp", ".tif", ".tiff")
 MAX_SIDE = 512
-CONDENSED = 0.6
 CLASS_SET_MD5 = "fcb1ff3c62f3ca39c39985a4bba0d873"
 _NAME = re.compile(r"([0-9]{4})_.+\.[A-Za-z0-9]+", re.DOTALL)
 
@@ -137,50 +134,3 @@ def check_class_set(zip_path: str | Path) -> None:
             f"{zip_path}: md5 {digest}, but the class set das_images.zip has {CLASS_SET_MD5}. "
             "The download is incomplete or another file: fetch it again."
         )
-
-
-@lru_cache(maxsize=64)
-def _caption_font(size: int) -> ImageFont.FreeTypeFont:
-    found = find_spec("matplotlib")  # its folder, without the cost of importing it
-    if found is None or not found.submodule_search_locations:
-        raise ValueError("captions are set in a font that comes with matplotlib: pip install 'finlib[workbook]'")
-    path = Path(found.submodule_search_locations[0], "mpl-data", "fonts", "ttf", "DejaVuSans-Bold.ttf")
-    return ImageFont.truetype(str(path), size, layout_engine=ImageFont.Layout.BASIC)
-
-
-def draw_caption(image: Image.Image, top: str = "", bottom: str = "", size: int = 20) -> Image.Image:
-    """An RGB copy under white capitals with a black outline, wrapped and centred, as meme generators set them.
-
-    `size` is the font's, in pixels of an image 250 wide. DejaVu Sans Bold is squeezed to the width of Impact.
-    """
-    width, height = image.size
-    scale = width / 250
-    font = _caption_font(max(4, round(size * scale)))
-    wide = round(width / CONDENSED)
-    text = Image.new("L", (wide, height))
-    draw = ImageDraw.Draw(text)
-    weight = round(size * scale / 20)  # the heaviest font at hand is lighter than Impact
-    pitch, margin = round(size * scale), round(4 * scale)
-    for caption, at_top in ((top, True), (bottom, False)):
-        lines = _wrap(caption.upper(), font, 0.94 * wide)
-        first = margin if at_top else height - margin - pitch * len(lines)
-        for row, line in enumerate(lines):
-            draw.text(
-                (wide / 2, first + (row + 0.5) * pitch), line, fill=255, font=font, anchor="mm", stroke_width=weight
-            )
-    mask = text.resize((width, height), Image.Resampling.BOX)
-    spread = 1 + 2 * max(1, round(size * scale / 16))
-    captioned = image.convert("RGB")
-    captioned.paste((0, 0, 0), mask=mask.filter(ImageFilter.MaxFilter(spread)))
-    captioned.paste((255, 255, 255), mask=mask)
-    return captioned
-
-
-def _wrap(text: str, font: ImageFont.FreeTypeFont, width: float) -> list[str]:
-    lines: list[str] = []
-    for word in text.split():
-        if lines and font.getlength(f"{lines[-1]} {word}") <= width:
-            lines[-1] += f" {word}"
-        else:
-            lines.append(word)
-    return lines
