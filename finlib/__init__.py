@@ -2,8 +2,10 @@
 
 The modules, in reading order; each imports only from those above it.
 
-images      find, label, sample and decode images; the robustness transforms
-families    the built-in families: templates, captions, the cache
+images      find, label and decode images: step 1 of every hash
+transforms  fourteen changes at five strengths, and captions
+templates   pictures to put captions on: photographs, crops, dead leaves
+families    the built-in families: templates under captions, the cache; `dataset`
 reference   FINd as FIN ships it, in pure Python: the answer every other version must reproduce
 vectorised  FINd in NumPy, single image and batch, in the array API's terms
 decoding    step 1 by libjpeg-turbo, where its pixels are certain to be Pillow's
