@@ -2,25 +2,35 @@
 
 The modules, in reading order; each imports only from those above it.
 
-images      find, label and decode images: step 1 of every hash
-transforms  fourteen changes at five strengths, and captions
-templates   pictures to put captions on: photographs, crops, dead leaves
-families    the built-in families: templates under captions, the cache; `dataset`
+images      find, label, sample and decode images
+transforms  what happens to an image on its way round the web; captions
+templates   pictures to put captions on
+families    the built-in families: templates, captions, the cache
 reference   FINd as FIN ships it, in pure Python: the answer every other version must reproduce
 vectorised  FINd in NumPy, single image and batch, in the array API's terms
 decoding    step 1 by libjpeg-turbo, where its pixels are certain to be Pillow's
 compiled    FINd as numba kernels
 hashers     the table of every hash studied: name, bits, the function; `findhash`
+tables      the table of hashes: its columns, Parquet and CSV
 execution   one hasher over many files: serial, threads, processes, Dask; resumable
+hamming     Hamming distances as kernels
 matching    packed hashes to distances, neighbours and pairs
 clustering  packed hashes to clusters
 metrics     scores of pairs, searches and clusterings
 intervals   how sure a score is: families resampled, thresholds held out
+robustness  what survives when an image is changed on its way
+failures    where methods fail: the worst pairs, the hard families
 scaling     growth laws, simulated hash sets, the self-join past one machine, capacity and cost
 style       how every figure looks: colours, markers, fonts
 plots       tidy table and Axes in, Axes out; one colour per method
-record      time fairly, stamp machine and versions, save tables, figures and numbers
-report      run the notebooks, fill the report, write HTML and PDF
+measure     time calls side by side, results compared; the memory a call needs at its peak
+record      stamp machine and versions; save tables, figures and numbers
+profiling   where time and memory go: stages, functions, lines
+results     what was recorded, as the report quotes it: keys, expressions, tables
+filling     fill the report's numbers, tables and claims; refuse what is typed by hand
+notebooks   run a notebook at full size and clean what it leaves
+rendering   the report as HTML and PDF
+report      the whole run: notebooks, report, one's own images
 cli         the `finlib` command
 """
 
