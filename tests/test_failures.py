@@ -1,0 +1,83 @@
+"""The worst pairs, hard families, gate and noise signs, worked by hand on a few hashes."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from finlib import failures
+
+
+def packed_of(*ones):
+    """64-bit hashes with the first `ones` bits set: distances are differences."""
+    return np.packbits([[1] * count + [0] * (64 - count) for count in ones], axis=1)
+
+
+PACKED = packed_of(0, 2, 10, 12, 30, 33)
+LABELS = np.array(["a", "a", "b", "b", "c", "c"])
+
+
+def test_closest_strangers_by_hand():
+    frame = failures.closest_strangers(PACKED, LABELS, 20)
+    assert frame[["i", "j", "distance", "one", "other"]].to_numpy().tolist() == [
+        [1, 2, 8, "a", "b"],
+        [3, 4, 18, "b", "c"],
+    ]
+    assert len(failures.closest_strangers(PACKED, LABELS, 20, count=1)) == 1
+    assert len(failures.closest_strangers(PACKED, LABELS, -1)) == 0
+    assert list(failures.closest_strangers(PACKED, LABELS, 1).columns) == list(frame.columns)
+
+
+def test_furthest_relatives_by_hand():
+    frame = failures.furthest_relatives(PACKED, LABELS)
+    assert frame.to_numpy().tolist() == [[4, 5, 3, "c"], [0, 1, 2, "a"], [2, 3, 2, "b"]]
+    assert failures.furthest_relatives(PACKED, LABELS, 2)["family"].tolist() == ["c", "a"]
+
+
+def test_hard_families_by_hand():
+    frame = failures.hard_families(packed_of(0, 2, 4, 3, 20), ["a", "a", "a", "b", "b"], 2)
+    assert frame["family"].tolist() == ["b", "a"]
+    assert frame["found"].tolist() == [0, 2 / 3]
+    # Bits 2-3 and 4-3 cross the families; each counts once for either family.
+    assert frame["intruders"].tolist() == [2, 2]
+
+
+def test_quality_gate_by_hand():
+    quality = np.array([90, 90, 10, 90, 90, 90])
+    frame = failures.quality_gate(PACKED, LABELS, quality, 8, [0, 50])
+    assert frame["kept"].tolist() == [1, 5 / 6]
+    assert frame["tpr"].tolist() == [1, 2 / 3]
+    assert frame["false_pairs"].tolist() == [1, 0]
+
+
+def test_low_detail_images_are_different_pictures():
+    images = failures.low_detail_images()
+    assert len(images) == 36
+    assert len({image.tobytes() for image in images.values()}) == 36
+    assert {image.size for image in images.values()} == {(250, 250)}
+    again = failures.low_detail_images()
+    assert all(again[name].tobytes() == image.tobytes() for name, image in images.items())
+
+
+def test_pixel_correlation_by_hand(tmp_path):
+    rng = np.random.default_rng(0)
+    noise = rng.integers(0, 256, (64, 64, 3), dtype=np.uint8)
+    captioned = noise.copy()
+    captioned[:12] = 255
+    pictures = {"one": noise, "captioned": captioned, "negative": 255 - noise, "flat": np.zeros_like(noise)}
+    paths = []
+    for name, pixels in pictures.items():
+        Image.fromarray(pixels).save(tmp_path / f"{name}.png")
+        paths.append(tmp_path / f"{name}.png")
+    pairs = pd.DataFrame({"i": [0, 0, 0], "j": [1, 2, 3]})
+    values = failures.pixel_correlation(pairs, paths)
+    assert values[:2] == pytest.approx([1, -1], abs=0.01)
+    assert np.isnan(values[2])
+
+
+def test_agreement_by_hand():
+    pairs = pd.DataFrame({"i": [0, 2], "j": [1, 4]})
+    frame = failures.agreement(pairs, {"near": PACKED, "far": PACKED}, {"near": 2, "far": 19})
+    assert frame["near"].tolist() == [True, False]
+    assert frame["far"].tolist() == [True, False]
+    assert failures.agreement(pairs, {"far": PACKED}, {"far": 20})["far"].tolist() == [True, True]
