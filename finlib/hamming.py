@@ -1,0 +1,193 @@
+"""Hamming distances as numba kernels: a few rows against blocks of hashes, for `matching`.
+
+Blocks hold BLOCK hashes word by word, uint64[blocks, words, BLOCK], so that one instruction takes the same word of
+eight hashes. Matches are rare, so the loop that has to be fast only tells which hashes of a block are near, as bits,
+and the distance is worked out again for those. `width` is a tuple of zeros, one for each word: its length is
+known when numba compiles, so that loops over words unroll. Loops that must vectorise count from 0 and keep uint64
+clear of int64, which numba would take through float64 together.
+"""
+
+from typing import Any
+
+import numpy as np
+from llvmlite import ir
+from numba import extending, njit, types
+from numba.core import cgutils
+
+intrinsic: Any = extending.intrinsic  # called in kernels without the typing context, which a type checker would miss
+
+BLOCK = 64  # hashes laid out together: the bits of the word that says which of them are near
+LANES = 8  # 64-bit words to a vector; LLVM splits it where registers are narrower
+ONE = np.uint64(1)
+TILE = 8192  # columns whose distances are held at once for a histogram: they stay in the first cache
+
+
+@intrinsic
+def _popcount(typing_context: Any, word: Any) -> Any:
+    """Bits set in a uint64, as int64."""
+
+    def emit(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return builder.ctpop(arguments[0])
+
+    return types.int64(types.uint64), emit
+
+
+@intrinsic
+def _within(typing_context: Any, rows: Any, r: Any, blocks: Any, b: Any, radius: Any, width: Any) -> Any:
+    """uint64 whose bit k is set where hash k of blocks[b], of uint64[blocks, words, BLOCK], is so near rows[r].
+
+    Written for vectors of eight words, since LLVM by itself prefers registers half as wide as AVX-512 has.
+    """
+    i8, i32, i64, words = ir.IntType(8), ir.IntType(32), ir.IntType(64), width.count
+    vector = ir.VectorType(i64, LANES)
+
+    def emit(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        def start(which: int, stride: int) -> Any:
+            data = context.make_array(signature.args[which])(context, builder, arguments[which]).data
+            return builder.gep(data, [builder.mul(arguments[which + 1], ir.Constant(i64, stride))])
+
+        def spread(value: Any) -> Any:
+            undefined = ir.Constant(vector, ir.Undefined)
+            first = builder.insert_element(undefined, value, ir.Constant(i32, 0))
+            return builder.shuffle_vector(first, undefined, ir.Constant(ir.VectorType(i32, LANES), [0] * LANES))
+
+        popcount = cgutils.get_or_insert_function(builder.module, ir.FunctionType(vector, [vector]), "llvm.ctpop.v8i64")
+        row, block, limit = start(0, words), start(2, words * BLOCK), spread(arguments[4])
+        row_words = [spread(builder.load(builder.gep(row, [ir.Constant(i64, w)]))) for w in range(words)]
+        found = ir.Constant(i64, 0)
+        for k in range(0, BLOCK, LANES):
+            distance = ir.Constant(vector, [0] * LANES)
+            for w, word in enumerate(row_words):
+                place = builder.gep(block, [ir.Constant(i64, w * BLOCK + k)])
+                eight = builder.load(builder.bitcast(place, vector.as_pointer()))
+                eight.align = 8
+                distance = builder.add(distance, builder.call(popcount, [builder.xor(eight, word)]))
+            near = builder.bitcast(builder.icmp_signed("<=", distance, limit), i8)
+            found = builder.or_(found, builder.shl(builder.zext(near, i64), ir.Constant(i64, k)))
+        return found
+
+    return types.uint64(rows, types.int64, blocks, types.int64, types.int64, width), emit
+
+
+@njit(nogil=True, cache=True, inline="always")
+def _distance(rows: Any, r: int, blocks: Any, b: int, k: int, width: Any) -> int:
+    """Bits that differ between rows[r] and hash k of blocks[b]. No slices are taken: each costs an atomic count."""
+    total = 0
+    for w in range(len(width)):
+        total += _popcount(rows[r, w] ^ blocks[b, w, k])
+    return total
+
+
+@njit(nogil=True, cache=True)
+def scan(
+    rows: Any, first: int, blocks: Any, n: int, radius: int, width: Any, at_row: Any, at_column: Any, distance: Any
+) -> int:
+    """Write the matches of rows uint64[r, words] among n hashes, by block, and count them; -1 where they do not fit.
+
+    rows[r] is hash `first` + r of the same set and is compared with the later ones alone.
+    """
+    found = 0
+    for b in range(first // BLOCK, len(blocks)):
+        for r in range(len(rows)):
+            near = _within(rows, r, blocks, b, radius, width)
+            while near:
+                k = _popcount((near - ONE) & ~near)
+                near &= near - ONE
+                if first + r < b * BLOCK + k < n:
+                    if found == len(at_row):
+                        return -1
+                    at_row[found] = r
+                    at_column[found] = b * BLOCK + k
+                    distance[found] = _distance(rows, r, blocks, b, k, width)
+                    found += 1
+    return found
+
+
+@njit(nogil=True, cache=True)
+def _keep(k: int, count: int, index: Any, distance: Any, tally: Any, order: bool) -> int:
+    """Keep the k smallest of `count` candidates, earlier ones first among equals; sort them by distance if `order`."""
+    tally[:] = 0
+    for c in range(count):
+        tally[distance[c]] += 1
+    total, cut = 0, 0
+    while cut < len(tally) and total + tally[cut] <= k:
+        total += tally[cut]
+        cut += 1
+    spare = k - total if cut < len(tally) else 0
+    kept = 0
+    for c in range(count):
+        if distance[c] < cut or (distance[c] == cut and spare > 0):
+            spare -= distance[c] == cut
+            index[kept] = index[c]
+            distance[kept] = distance[c]
+            kept += 1
+    if order:
+        by_distance = np.argsort(distance[:kept], kind="mergesort")
+        index[:kept] = index[:kept][by_distance]
+        distance[:kept] = distance[:kept][by_distance]
+    return kept
+
+
+@njit(nogil=True, cache=True)
+def search(
+    rows: Any, first: int, blocks: Any, n: int, k: int, radius: int, width: Any, index: Any, distance: Any, kept: Any
+) -> None:
+    """The k nearest within the radius of each row, in index and distance [r, capacity]; their number in kept[r].
+
+    rows[r] leaves out hash `first` + r, itself; none where first < 0. Once a row has k candidates, only closer ones
+    count, so that most blocks are passed over after the first few.
+    """
+    bound = np.full(len(rows), radius)
+    tally = np.empty(64 * len(width) + 1, np.int64)
+    for b in range(len(blocks)):
+        for r in range(len(rows)):
+            near = _within(rows, r, blocks, b, bound[r], width)
+            if near:
+                count = kept[r]
+                while near:
+                    c = _popcount((near - ONE) & ~near)
+                    near &= near - ONE
+                    if b * BLOCK + c < n and (first < 0 or b * BLOCK + c != first + r):
+                        index[r, count] = b * BLOCK + c
+                        distance[r, count] = _distance(rows, r, blocks, b, c, width)
+                        count += 1
+                if count > index.shape[1] - BLOCK:
+                    count = _keep(k, count, index[r], distance[r], tally, False)
+                    if count == k:
+                        bound[r] = distance[r, :count].max() - 1
+                kept[r] = count
+    for r in range(len(rows)):
+        kept[r] = _keep(k, kept[r], index[r], distance[r], tally, True)
+
+
+@njit(nogil=True, cache=True)
+def tally(
+    words: Any,
+    low: int,
+    high: int,
+    blocks: Any,
+    family_end: Any,
+    group_start: Any,
+    width: Any,
+    same: Any,
+    different: Any,
+) -> None:
+    """Count distances from hashes low..high of one group to all later ones: same[bits + 1], different[group, bits + 1].
+
+    Hashes are sorted by group, then by family: family_end[i] is one past the last of hash i's family.
+    """
+    n = len(words)
+    tile = np.empty((TILE // BLOCK, BLOCK), np.uint16)
+    flat = tile.reshape(-1)
+    for start in range(low // TILE * TILE, n, TILE):
+        stop = min(n, start + TILE)
+        for i in range(low, min(high, stop)):
+            for b in range(max(start, i) // BLOCK, (stop + BLOCK - 1) // BLOCK):
+                for k in range(BLOCK):
+                    tile[b - start // BLOCK, k] = _distance(words, i, blocks, b, k, width)
+            for j in range(max(start, i + 1), min(stop, family_end[i])):
+                same[flat[j - start]] += 1
+            for g in range(len(different)):
+                counts = different[g]
+                for j in range(max(start, group_start[g], family_end[i]), min(stop, group_start[g + 1])):
+                    counts[flat[j - start]] += 1

@@ -1,0 +1,267 @@
+"""Packed hashes to distances, neighbours and pairs: exact, by scanning every pair.
+
+A set of hashes is `uint8[n, bits // 8]` in `numpy.packbits` order; any multiple of 8 bits will do. Work is cut into
+strips of rows, threads take strips, and results come in the order of the rows whatever the number of threads.
+"""
+
+import operator
+import os
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
+from typing import Any, NamedTuple, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+from tqdm import tqdm
+
+from finlib import hamming
+
+Pairs = tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.int32]]
+Result = TypeVar("Result")
+
+STRIP = 512  # rows compared with a block while it is in the cache
+CAPACITY = 1 << 22  # matches a strip may hold before it is cut in two
+MAX_PAIRS = 100_000_000  # 2 GB of results
+
+
+def _checked(packed: Any, name: str = "packed") -> npt.NDArray[np.uint8]:
+    if not isinstance(packed, np.ndarray) or packed.dtype != np.uint8:
+        given = packed.dtype if isinstance(packed, np.ndarray) else type(packed).__name__
+        raise TypeError(f"{name} must be a uint8 array of packed bits, one row a hash; got {given}")
+    if packed.ndim != 2 or not 0 < packed.shape[1] < 1 << 13:
+        raise ValueError(f"{name} must have shape (hashes, bits // 8); got {packed.shape}")
+    return packed
+
+
+def _checked_radius(radius: Any, bits: int) -> int:
+    radius = operator.index(radius)
+    if not 0 <= radius <= bits:
+        raise ValueError(f"radius must be from 0 to {bits}, the bits of a hash; got {radius}")
+    return radius
+
+
+def _rows(packed: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint64]:
+    """uint64[n, words]: rows padded with zeros to whole words."""
+    n, size = packed.shape
+    padded = np.zeros((n, -(-size // 8) * 8), np.uint8)
+    padded[:, :size] = packed
+    return padded.view(np.uint64)
+
+
+def _blocks(rows: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
+    """uint64[blocks, words, hamming.BLOCK], the last one filled up with zeros."""
+    n, words = rows.shape
+    padded = np.zeros((-(-n // hamming.BLOCK) * hamming.BLOCK, words), np.uint64)
+    padded[:n] = rows
+    return np.ascontiguousarray(padded.reshape(-1, hamming.BLOCK, words).transpose(0, 2, 1))
+
+
+def _in_order(
+    function: Callable[..., Result], jobs: Iterable[tuple[int, int]], workers: int | None
+) -> Iterator[Result]:
+    """function(*job) of every job, in order, on `workers` threads (None: one a core) with few results waiting."""
+    if workers is None:
+        workers = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    if workers < 1:
+        raise ValueError(f"workers must be at least 1; got {workers}")
+    if workers == 1:
+        yield from (function(*job) for job in jobs)
+        return
+    with ThreadPoolExecutor(workers) as pool:
+        waiting: deque[Any] = deque()
+        for job in jobs:
+            waiting.append(pool.submit(function, *job))
+            if len(waiting) > 2 * workers:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+
+
+def _strips(n: int, size: int) -> Iterator[tuple[int, int]]:
+    return ((low, min(n, low + size)) for low in range(0, n, size))
+
+
+# Pairs
+
+
+def estimate_pairs(packed: npt.NDArray[np.uint8], radius: int, *, sample: int = 2048, seed: int = 2026) -> float:
+    """Expected number of pairs within the radius, from all pairs of a random sample of the hashes."""
+    n = len(_checked(packed))
+    if n > sample:
+        packed = packed[np.random.default_rng(seed).choice(n, sample, replace=False)]
+    m = max(2, min(n, sample))
+    return float(distance_histogram(packed)[: radius + 1].sum()) * (n * (n - 1)) / (m * (m - 1))
+
+
+def iter_pairs_within(
+    packed: npt.NDArray[np.uint8],
+    radius: int,
+    *,
+    workers: int | None = None,
+    progress: bool = False,
+) -> Iterator[Pairs]:
+    """Blocks of (i int64[m], j int64[m], distance int32[m]): pairs i < j at most `radius` bits apart, sorted by (i, j).
+
+    Block after block is in order too, so concatenating them gives `pairs_within`. Memory is that of a few blocks, and
+    a block holds the pairs of at most STRIP rows. `progress` shows a bar, of rows, where the output is a terminal.
+
+    Raises TypeError where packed is not uint8, ValueError where its shape or the radius is wrong.
+    """
+    radius = _checked_radius(radius, 8 * _checked(packed).shape[1])
+    rows = _rows(packed)
+    blocks, width = _blocks(rows), (0,) * rows.shape[1]
+
+    def compare(low: int, high: int) -> list[Pairs]:
+        space = max(CAPACITY, len(rows))
+        at_row, at_column = np.empty(space, np.uint16), np.empty(space, np.int32)
+        distance = np.empty(space, np.int32)
+        found = hamming.scan(rows[low:high], low, blocks, len(rows), radius, width, at_row, at_column, distance)
+        if found < 0:
+            middle = (low + high) // 2
+            return compare(low, middle) + compare(middle, high)
+        order = np.argsort(at_row[:found], kind="stable")
+        return [(at_row[order].astype(np.int64) + low, at_column[order].astype(np.int64), distance[order])]
+
+    size = min(STRIP, max(1, -(-len(rows) // 16)))
+    strips = list(_strips(len(rows), size))
+    with tqdm(total=len(rows), unit="hash", disable=None if progress else True) as bar:
+        for (low, high), parts in zip(strips, _in_order(compare, strips, workers), strict=True):
+            yield from parts
+            bar.update(high - low)
+
+
+def pairs_within(
+    packed: npt.NDArray[np.uint8],
+    radius: int,
+    *,
+    max_pairs: int = MAX_PAIRS,
+    workers: int | None = None,
+    progress: bool = False,
+) -> Pairs:
+    """All pairs i < j of hashes at most `radius` bits apart, as (i int64[m], j int64[m], distance int32[m]).
+
+    Sorted by (i, j). Memory is bounded by the output, 20 bytes a pair: a radius that would give more than `max_pairs`
+    is refused with ValueError, from a sample where that tells it beforehand.
+    """
+    radius = _checked_radius(radius, 8 * _checked(packed).shape[1])
+    advice = "take a smaller radius, raise max_pairs (20 bytes a pair), or take blocks from iter_pairs_within"
+    if len(packed) * (len(packed) - 1) // 2 > max_pairs:
+        expected = estimate_pairs(packed, radius)
+        if expected > 1.5 * max_pairs:
+            raise ValueError(f"radius {radius} would give about {expected:,.0f} pairs, over {max_pairs:,}: {advice}")
+    parts: list[Pairs] = [(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.int32))]
+    found = 0
+    for part in iter_pairs_within(packed, radius, workers=workers, progress=progress):
+        found += len(part[0])
+        if found > max_pairs:
+            raise ValueError(f"radius {radius} gives more than {max_pairs:,} pairs: {advice}")
+        parts.append(part)
+    i, j, distance = (np.concatenate(column) for column in zip(*parts, strict=True))
+    return i, j, distance
+
+
+# Neighbours
+
+
+class Neighbours(NamedTuple):
+    """Those of query q are indices[indptr[q] : indptr[q + 1]], nearest first, lower index first among equals."""
+
+    indptr: npt.NDArray[np.int64]  # [queries + 1]
+    indices: npt.NDArray[np.int64]  # [found], rows of the set searched
+    distance: npt.NDArray[np.int32]  # [found], bits
+
+
+def neighbours(
+    queries: npt.NDArray[np.uint8],
+    packed: npt.NDArray[np.uint8] | None = None,
+    *,
+    k: int | None = None,
+    radius: int | None = None,
+    workers: int | None = None,
+) -> Neighbours:
+    """The k nearest, or all within the radius, or the k nearest within it, of each query among `packed`.
+
+    Without `packed` the queries are searched among themselves, each without itself. Fewer than k are returned where
+    there are fewer. Raises ValueError where neither k nor radius is given or hashes differ in length.
+    """
+    bits = 8 * _checked(queries, "queries").shape[1]
+    if k is None and radius is None:
+        raise ValueError("give k, the number of neighbours, or radius, the largest distance in bits, or both")
+    if packed is not None and _checked(packed).shape[1] * 8 != bits:
+        raise ValueError(f"queries have {bits} bits and packed has {8 * packed.shape[1]}")
+    radius = bits if radius is None else _checked_radius(radius, bits)
+    wanted = max(1, len(queries) if packed is None else len(packed))
+    if k is not None and not operator.index(k) >= 1:
+        raise ValueError(f"k must be at least 1; got {k}")
+    most = min(wanted, k or wanted)
+    rows = _rows(queries)
+    blocks, width = _blocks(rows if packed is None else _rows(packed)), (0,) * rows.shape[1]
+    n = len(rows) if packed is None else len(packed)
+
+    def search(low: int, high: int) -> tuple[Any, Any, Any]:
+        space = hamming.BLOCK + min(wanted, 2 * most + 1024)
+        index, distance = np.empty((high - low, space), np.int32), np.empty((high - low, space), np.int32)
+        kept = np.zeros(high - low, np.int64)
+        first = low if packed is None else -1
+        hamming.search(rows[low:high], first, blocks, n, most, radius, width, index, distance, kept)
+        held = np.arange(space) < kept[:, None]
+        return kept, index[held].astype(np.int64), distance[held]
+
+    parts = list(_in_order(search, _strips(len(rows), 16), workers)) or [search(0, 0)]
+    kept, index, distance = (np.concatenate(column) for column in zip(*parts, strict=True))
+    return Neighbours(np.concatenate([[0], np.cumsum(kept)]), index, distance)
+
+
+# Histograms
+
+
+def family_histograms(
+    packed: npt.NDArray[np.uint8], labels: Any, groups: int = 200, seed: int = 2026, *, workers: int | None = None
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Every pair's distance, counted apart for groups of families: what resampling families needs.
+
+    Families are dealt at random into G = min(groups, families) groups, one each where groups suffice. Returns
+    same int64[G, bits + 1], pairs of one family, and different int64[G, G, bits + 1], pairs of two families: entry
+    [g, h] counts pairs between groups g and h where g <= h and is zero where g > h, so that all pairs are counted
+    once. labels: n integers or strings.
+    """
+    n, bits = len(_checked(packed)), 8 * packed.shape[1]
+    labels = np.asarray(labels)
+    if labels.shape != (n,):
+        raise ValueError(f"labels must hold one family a hash, {n}; got shape {labels.shape}")
+    if groups < 1:
+        raise ValueError(f"groups must be at least 1; got {groups}")
+    family = np.unique(labels, return_inverse=True)[1]
+    families = int(family.max(initial=0)) + 1
+    count = min(groups, families)
+    group = (np.random.default_rng(seed).permutation(families) % count)[family]
+    order = np.lexsort((family, group))
+    rows, family, group = _rows(packed[order]), family[order], group[order]
+    blocks, width = _blocks(rows), (0,) * rows.shape[1]
+    last = np.append(np.flatnonzero(np.diff(family)) + 1, n)
+    family_end = last[np.searchsorted(last, np.arange(n), side="right")]
+    group_start = np.searchsorted(group, np.arange(count + 1))
+
+    def tally(low: int, high: int) -> tuple[int, Any, Any]:
+        near, far = np.zeros(bits + 1, np.int64), np.zeros((count, bits + 1), np.int64)
+        hamming.tally(rows, low, high, blocks, family_end, group_start, width, near, far)
+        return int(group[low]), near, far
+
+    size = min(STRIP, max(1, -(-n // 16)))
+    cuts = sorted({*range(0, n, size), *group_start[:-1].tolist(), n})
+    same, different = np.zeros((count, bits + 1), np.int64), np.zeros((count, count, bits + 1), np.int64)
+    for g, near, far in _in_order(tally, pairwise(cuts), workers):
+        same[g] += near
+        different[g] += far
+    return same, different
+
+
+def distance_histogram(
+    packed: npt.NDArray[np.uint8], labels: Any = None, *, workers: int | None = None
+) -> npt.NDArray[np.int64]:
+    """Pairs at every distance: int64[bits + 1]; with labels [2, bits + 1], pairs of one family and pairs of two."""
+    one_family = np.zeros(len(_checked(packed)), np.int64)
+    same, different = family_histograms(packed, one_family if labels is None else labels, groups=1, workers=workers)
+    return same[0] if labels is None else np.stack([same[0], different[0, 0]])

@@ -1,0 +1,218 @@
+"""The exact engine against brute force, on random and on adversarial sets of hashes."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from finlib import matching
+
+
+def brute_distances(queries, packed):
+    """int64[queries, n], bit by bit."""
+    a, b = np.unpackbits(queries, axis=1), np.unpackbits(packed, axis=1)
+    return (a[:, None, :] != b[None, :, :]).sum(-1)
+
+
+def brute_pairs(packed, radius):
+    distance = brute_distances(packed, packed)
+    i, j = np.nonzero(np.triu(distance <= radius, 1))
+    return i, j, distance[i, j]
+
+
+def random_set(n, bits, seed=5):
+    """Random hashes, some of them near copies and some exact ones, so that every radius finds something."""
+    rng = np.random.default_rng(seed)
+    packed = rng.integers(0, 256, (n, bits // 8), dtype=np.uint8)
+    for target in range(0, n, 3):
+        source = rng.integers(n)
+        packed[target] = packed[source] ^ (rng.integers(0, 256, bits // 8) * (rng.random(bits // 8) < 0.1)).astype("u1")
+    return packed
+
+
+SETS = {
+    "random": random_set(333, 256),
+    "one block exactly": random_set(64, 256),
+    "one over a block": random_set(65, 256),
+    "more than two strips": random_set(1100, 64),
+    "64 bits": random_set(200, 64),
+    "72 bits": random_set(200, 72),
+    "8 bits": random_set(200, 8),
+    "1032 bits": random_set(70, 1032),
+    "all equal": np.full((150, 32), 0xA5, np.uint8),
+    "all zero": np.zeros((130, 32), np.uint8),
+    "opposites": np.repeat(np.array([[0], [255]], np.uint8), 32, 1).repeat(40, 0),
+    "one": random_set(1, 256),
+    "two": random_set(2, 256),
+    "none": np.empty((0, 32), np.uint8),
+}
+
+
+@pytest.fixture(params=SETS, scope="module")
+def packed(request):
+    return SETS[request.param]
+
+
+@pytest.mark.parametrize("share", [0, 0.1, 0.28, 0.45, 1])
+def test_pairs_are_those_of_brute_force(packed, share):
+    radius = int(share * 8 * packed.shape[1])
+    expected = brute_pairs(packed, radius)
+    for workers in (1, 3):
+        found = matching.pairs_within(packed, radius, workers=workers)
+        assert [column.dtype for column in found] == [np.int64, np.int64, np.int32]
+        for column, wanted in zip(found, expected, strict=True):
+            np.testing.assert_array_equal(column, wanted)
+
+
+@given(st.integers(0, 140), st.integers(1, 33), st.floats(0, 1), st.integers(0, 2**32))
+@settings(max_examples=40, deadline=None)
+def test_pairs_of_any_size_and_length(n, size, share, seed):
+    packed = random_set(n, 8 * size, seed)
+    radius = int(share * 8 * size)
+    for column, wanted in zip(matching.pairs_within(packed, radius), brute_pairs(packed, radius), strict=True):
+        np.testing.assert_array_equal(column, wanted)
+
+
+def test_a_strip_with_too_many_matches_is_cut(monkeypatch):
+    packed = random_set(900, 64)
+    whole = matching.pairs_within(packed, 30)
+    monkeypatch.setattr(matching, "CAPACITY", 1000)
+    for column, wanted in zip(matching.pairs_within(packed, 30), whole, strict=True):
+        np.testing.assert_array_equal(column, wanted)
+
+
+def test_blocks_of_pairs_concatenate_to_all_pairs():
+    packed = random_set(2000, 64)
+    blocks = list(matching.iter_pairs_within(packed, 16))
+    assert len(blocks) > 3
+    for column, wanted in zip(zip(*blocks, strict=True), matching.pairs_within(packed, 16), strict=True):
+        np.testing.assert_array_equal(np.concatenate(column), wanted)
+
+
+def test_a_view_of_other_rows_or_columns_is_read_right():
+    packed = random_set(120, 512)
+    for view in (packed[::2, :32], packed[::-1], np.asfortranarray(packed)):
+        for column, wanted in zip(matching.pairs_within(view, 90), brute_pairs(view, 90), strict=True):
+            np.testing.assert_array_equal(column, wanted)
+
+
+def test_too_many_pairs_are_refused_before_they_are_found(monkeypatch):
+    packed = np.full((3000, 32), 7, np.uint8)
+    monkeypatch.setattr(matching, "iter_pairs_within", None)
+    with pytest.raises(ValueError, match=r"radius 0 would give about 4,498,500 pairs, over 1,000: take a smaller"):
+        matching.pairs_within(packed, 0, max_pairs=1000)
+
+
+def test_too_many_pairs_are_refused_where_a_sample_misses_them():
+    packed = np.random.default_rng(1).integers(0, 256, (20_000, 32), dtype=np.uint8)
+    packed[:60] = packed[0]
+    with pytest.raises(ValueError, match=r"gives more than 1,000 pairs: take a smaller radius"):
+        matching.pairs_within(packed, 0, max_pairs=1000)
+
+
+def test_the_estimate_is_exact_on_small_sets_and_close_on_larger_ones():
+    packed = random_set(1200, 64)
+    count = len(matching.pairs_within(packed, 20)[0])
+    assert matching.estimate_pairs(packed, 20) == count
+    assert matching.estimate_pairs(packed, 20, sample=600) == pytest.approx(count, rel=0.2)
+
+
+@pytest.mark.parametrize("k", [1, 3, 1000])
+def test_nearest_neighbours_are_those_of_brute_force(packed, k):
+    queries = random_set(37, 8 * packed.shape[1], seed=9)
+    found = matching.neighbours(queries, packed, k=k)
+    for q, distance in enumerate(brute_distances(queries, packed)):
+        mine = slice(found.indptr[q], found.indptr[q + 1])
+        expected = np.argsort(distance, kind="stable")[:k]
+        np.testing.assert_array_equal(found.indices[mine], expected)
+        np.testing.assert_array_equal(found.distance[mine], distance[expected])
+
+
+@pytest.mark.parametrize("k", [None, 2])
+def test_neighbours_among_themselves_leave_themselves_out(packed, k):
+    radius = packed.shape[1] * 3
+    found = matching.neighbours(packed, k=k, radius=radius, workers=2)
+    distance = brute_distances(packed, packed)
+    for q in range(len(packed)):
+        order = np.argsort(distance[q], kind="stable")
+        expected = order[(order != q) & (distance[q, order] <= radius)][:k]
+        np.testing.assert_array_equal(found.indices[found.indptr[q] : found.indptr[q + 1]], expected)
+
+
+def test_nearest_of_many_keeps_the_closest_and_the_first_of_equals():
+    queries, packed = random_set(20, 64, seed=1), random_set(6000, 64, seed=2)[::-1]
+    found = matching.neighbours(queries, packed, k=7)
+    expected = np.argsort(brute_distances(queries, packed), axis=1, kind="stable")[:, :7]
+    np.testing.assert_array_equal(found.indices.reshape(20, 7), expected)
+
+
+def test_histograms_count_every_pair_once(packed):
+    n, bits = len(packed), 8 * packed.shape[1]
+    distance = brute_distances(packed, packed)[np.triu_indices(n, 1)]
+    np.testing.assert_array_equal(matching.distance_histogram(packed), np.bincount(distance, minlength=bits + 1))
+    family = np.array([f"f{i % 7}" for i in range(n)], dtype=object)
+    alike = (family[:, None] == family[None, :])[np.triu_indices(n, 1)]
+    for workers in (1, 3):
+        counts = matching.distance_histogram(packed, family, workers=workers)
+        np.testing.assert_array_equal(counts[0], np.bincount(distance[alike], minlength=bits + 1))
+        np.testing.assert_array_equal(counts[1], np.bincount(distance[~alike], minlength=bits + 1))
+
+
+@pytest.mark.parametrize("groups", [1, 5, 40, 200])
+def test_family_histograms_are_those_of_the_families_in_each_group(groups):
+    packed, family = random_set(700, 64), np.arange(700) * 17 % 40
+    same, different = matching.family_histograms(packed, family, groups=groups, seed=3)
+    count = min(groups, 40)
+    assert same.shape == (count, 65)
+    assert different.shape == (count, count, 65)
+    group = (np.random.default_rng(3).permutation(40) % count)[family]
+    i, j = np.triu_indices(700, 1)
+    distance = brute_distances(packed, packed)[i, j]
+    expected = np.zeros_like(different)
+    apart = family[i] != family[j]
+    low, high = np.minimum(group[i], group[j]), np.maximum(group[i], group[j])
+    np.add.at(expected, (low[apart], high[apart], distance[apart]), 1)
+    np.testing.assert_array_equal(different, expected)
+    within = np.zeros_like(same)
+    np.add.at(within, (group[i][~apart], distance[~apart]), 1)
+    np.testing.assert_array_equal(same, within)
+
+
+def test_histograms_span_several_tiles(monkeypatch):
+    packed, family = random_set(9000, 8), np.arange(9000) // 30
+    counts = np.bincount(packed[:, 0], minlength=256)
+    popcount = np.bitwise_count(np.arange(256)[:, None] ^ np.arange(256)[None, :])
+    ordered = np.bincount(popcount.ravel(), np.outer(counts, counts).ravel(), 9)
+    expected = (ordered - np.eye(9)[0] * 9000) / 2
+    np.testing.assert_array_equal(matching.distance_histogram(packed, family).sum(0), expected)
+
+
+@pytest.mark.parametrize("wrong", [np.zeros((3, 32), np.int64), np.zeros((3, 256), bool), [[1, 2], [3, 4]], "abc"])
+def test_hashes_must_be_packed_bytes(wrong):
+    with pytest.raises(TypeError, match="must be a uint8 array of packed bits"):
+        matching.pairs_within(wrong, 3)
+
+
+@pytest.mark.parametrize("shape", [(32,), (3, 0), (2, 3, 4)])
+def test_hashes_must_be_rows(shape):
+    with pytest.raises(ValueError, match="must have shape"):
+        matching.distance_histogram(np.zeros(shape, np.uint8))
+
+
+def test_wrong_arguments_are_named():
+    packed = random_set(10, 64)
+    for radius in (-1, 65):
+        with pytest.raises(ValueError, match="radius must be from 0 to 64"):
+            matching.pairs_within(packed, radius)
+    with pytest.raises(TypeError):
+        matching.pairs_within(packed, 3.5)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="give k"):
+        matching.neighbours(packed)
+    with pytest.raises(ValueError, match="k must be at least 1"):
+        matching.neighbours(packed, k=0)
+    with pytest.raises(ValueError, match="queries have 64 bits and packed has 256"):
+        matching.neighbours(packed, random_set(10, 256), k=1)
+    with pytest.raises(ValueError, match="labels must hold one family a hash, 10"):
+        matching.distance_histogram(packed, [1, 2])
+    with pytest.raises(ValueError, match="workers must be at least 1"):
+        matching.pairs_within(packed, 3, workers=0)
