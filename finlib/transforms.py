@@ -167,7 +167,7 @@ _ALL = (
     ),
     Transform("caption", "Caption", "px high, 250 wide", (12, 18, 24, 30, 36), _caption),
     Transform("watermark", "Watermark", "opacity", (0.1, 0.25, 0.4, 0.6, 0.8), _watermark),
-    Transform("blur", "Blur", "px radius, 250 wide", (0.5, 1, 2, 4, 8), _blur),
+    Transform("blur", "Blur", "px radius, 250 wide", (1, 2, 3, 5, 8), _blur),
     Transform("noise", "Noise", "standard deviation, of 255", (5, 10, 20, 40, 80), _noise),
     Transform("brightness", "Brightness", "times, or one over", (1.1, 1.25, 1.5, 2, 3), _brightness),
     Transform("contrast", "Contrast", "times, or one over", (1.1, 1.25, 1.5, 2, 4), _contrast),
