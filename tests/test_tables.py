@@ -1,0 +1,98 @@
+"""The table of hashes survives its formats, and damage is named."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from finlib import tables
+
+NAN = float("nan")
+ROWS = [
+    ('a,"b"\n=1+1.jpg', "", 4, 5, "find", "0" * 63 + "e", 12.5, "", 10, 1_700_000_000_123_456_789),
+    ("0001_é.png", "0001", 0, 0, "find", "", NAN, "OSError: cut, 'short'", 3, 7),
+    ("0001_2.png", "0001", 1, 1, "find", "ff" * 32, NAN, "", 4, 8),
+]
+
+
+@pytest.fixture
+def table() -> pd.DataFrame:
+    return tables.frame_of(ROWS)
+
+
+@pytest.mark.parametrize("suffix", ["parquet", "csv"])
+def test_what_is_written_is_read_back(suffix: str, table: pd.DataFrame, tmp_path: Path) -> None:
+    path = tmp_path / f"hashes.{suffix}"
+    tables.write_table(table, path)
+    pd.testing.assert_frame_equal(tables.read_hashes(path), table, check_dtype=False)
+    assert [file.name for file in tmp_path.iterdir()] == [path.name]
+
+
+def test_packed_rows_are_those_without_an_error(table: pd.DataFrame) -> None:
+    packed = tables.packed_of(table)
+    assert packed.tolist() == [[0] * 31 + [14], [255] * 32]
+    assert tables.good_rows(table)["path"].tolist() == [ROWS[0][0], ROWS[2][0]]
+
+
+def test_an_empty_table_has_no_hashes() -> None:
+    assert tables.packed_of(tables.frame_of([])).shape == (0, 32)
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "message"),
+    [
+        ("hasher", "phash256", "mixes hashes of find, phash256"),
+        ("hash", "ff" * 8, "has 64 bits, not 256"),
+        ("hash", " f" * 32, "damaged"),
+        ("hash", "xy" * 32, "damaged hash"),
+        ("hasher", "md5", "no hasher is named 'md5'"),
+    ],
+)
+def test_mixed_and_damaged_tables_are_refused(column: str, value: str, message: str, table: pd.DataFrame) -> None:
+    table.loc[2, column] = value
+    if value == "md5":
+        table[column] = value
+    with pytest.raises(ValueError, match=message):
+        tables.packed_of(table)
+
+
+def test_files_that_are_no_table_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match="finlib hash"):
+        tables.read_hashes(tmp_path / "none.parquet")
+    (tmp_path / "text.parquet").write_text("not Parquet")
+    with pytest.raises(ValueError, match="cannot be read"):
+        tables.read_hashes(tmp_path / "text.parquet")
+    (tmp_path / "other.csv").write_text("a,b\n1,2\n")
+    with pytest.raises(ValueError, match="lacks path, family"):
+        tables.read_hashes(tmp_path / "other.csv")
+    with pytest.raises(ValueError, match=r"\.parquet or \.csv"):
+        tables.write_table(tables.frame_of([]), tmp_path / "hashes.txt")
+
+
+@pytest.mark.parametrize("suffix", ["parquet", "csv"])
+def test_a_table_appears_only_when_it_is_whole(suffix: str, table: pd.DataFrame, tmp_path: Path) -> None:
+    path = tmp_path / f"hashes.{suffix}"
+    tables.write_table(table.head(1), path)
+
+    def fail_half_way() -> None:
+        with tables.table_writer(path, tables.SCHEMA) as write:
+            write(table)
+            raise RuntimeError("the disk is full")
+
+    with pytest.raises(RuntimeError, match="disk is full"):
+        fail_half_way()
+    assert len(tables.read_hashes(path)) == 1
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_names_that_are_not_text_are_escaped() -> None:
+    assert tables.as_text(b"caf\xe9.jpg".decode("utf-8", "surrogateescape")) == "caf\\xe9.jpg"
+    assert tables.as_text(Path("été.jpg")) == "été.jpg"
+
+
+def test_many_rows_keep_their_order(tmp_path: Path) -> None:
+    rng = np.random.default_rng(1)
+    rows = [(f"{i}.png", "", 1, 1, "find", rng.bytes(32).hex(), NAN, "", i, i) for i in rng.permutation(500)]
+    tables.write_table(tables.frame_of(rows), tmp_path / "hashes.parquet")
+    assert tables.read_hashes(tmp_path / "hashes.parquet")["path"].tolist() == [row[0] for row in rows]
