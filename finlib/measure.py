@@ -122,8 +122,34 @@ def _high_water() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
 
 
-def _measure() -> None:
-    function, arguments, before = pickle.load(sys.stdin.buffer)
+def _serve() -> None:
+    function, arguments = pickle.load(sys.stdin.buffer)
+    answer = os.dup(1)
+    os.dup2(2, 1)  # what the function prints must not get into the answer
+    result = function(*arguments)
+    with open(answer, "wb") as out:
+        pickle.dump(result, out)
+
+
+def in_fresh_process(function: Callable[..., Any], *args: Any) -> Any:
+    """function(*args) in a Python of its own, which nothing has used before; all of it importable and picklable.
+
+    Raises RuntimeError with the last line of what the process said, where it fails.
+    """
+    done = subprocess.run(
+        [sys.executable, "-c", "from finlib.measure import _serve; _serve()"],
+        input=pickle.dumps((function, args)),
+        capture_output=True,
+    )
+    if done.returncode:
+        why = done.stderr.decode(errors="replace").strip().splitlines()[-1:]
+        asked = args[0] if function is _peak else function
+        name = getattr(asked, "__name__", str(asked))
+        raise RuntimeError(f"{name} failed in a process of its own: {''.join(why) or done.returncode}")
+    return pickle.loads(done.stdout)
+
+
+def _peak(function: Callable[..., Any], arguments: tuple[Any, ...], before: Callable[[], Any] | None) -> float:
     if before is not None:
         before()
     gc.collect()
@@ -131,26 +157,16 @@ def _measure() -> None:
         Path("/proc/self/clear_refs").write_text("5")  # peak := present, so that what the imports took is not counted
     start = _high_water()
     function(*arguments)
-    print(f"\npeak {_high_water() - start}")
+    return _high_water() - start
 
 
 def peak_memory(function: Callable[..., Any], *args: Any, before: Callable[[], Any] | None = None) -> float:
     """Peak resident MiB of function(*args) over what its process held at the start; a fresh process each time.
 
-    Function and arguments must be importable and picklable. `before` runs first and is not counted: a kernel's
-    compilation, say. Memory of processes that the function starts itself is not counted. RuntimeError if it fails.
+    `before` runs first and is not counted: a kernel's compilation, say. Memory of processes that the function starts
+    itself is not counted. Function, arguments and errors as for `in_fresh_process`.
     """
-    done = subprocess.run(
-        [sys.executable, "-c", "from finlib.measure import _measure; _measure()"],
-        input=pickle.dumps((function, args, before)),
-        capture_output=True,
-    )
-    peak = re.findall(rb"\npeak (\S+)\n$", done.stdout)
-    if done.returncode or not peak:
-        why = done.stderr.decode(errors="replace").strip().splitlines()[-1:]
-        name = getattr(function, "__name__", str(function))
-        raise RuntimeError(f"{name} failed in the process that measured it: {''.join(why) or done.returncode}")
-    return float(peak[0])
+    return float(in_fresh_process(_peak, function, args, before))
 
 
 def worker_memory(function: Callable[..., Any], *args: Any) -> float:
@@ -187,6 +203,7 @@ def fixed_and_per_item(timings: pd.DataFrame) -> pd.DataFrame:
 
 def break_even(costs: pd.DataFrame, base: str) -> pd.Series:
     """Items from which each row of `costs` (index name, columns fixed and per_item) beats `base`; inf where never."""
-    saved = costs.loc[base, "per_item"] - costs["per_item"]
-    extra = (costs["fixed"] - costs.loc[base, "fixed"]).clip(lower=0)
+    own: Any = costs.loc[base]
+    saved: Any = own["per_item"] - costs["per_item"]
+    extra: Any = (costs["fixed"] - own["fixed"]).clip(lower=0)
     return (extra / saved.where(saved > 0)).fillna(np.inf).rename("break_even")
