@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from PIL import Image
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 
 from finlib.images import open_rgb
 from finlib.matching import distance_histogram, pairs_within
@@ -131,3 +133,47 @@ def agreement(pairs: pd.DataFrame, packed: dict[str, np.ndarray], thresholds: di
         for name, rows in packed.items()
     }
     return pd.DataFrame(accepted, index=pairs.index)
+
+
+def merge_families(labels: Any, one: Any, other: Any) -> np.ndarray:
+    """int64[n] labels in which families `one[k]` and `other[k]` are the same, and whatever follows from that."""
+    names, codes = np.unique(np.asarray(labels), return_inverse=True)
+    ends = np.searchsorted(names, np.asarray(one, names.dtype)), np.searchsorted(names, np.asarray(other, names.dtype))
+    joined = coo_array((np.ones(len(ends[0])), ends), shape=(len(names), len(names)))
+    return connected_components(joined, directed=False)[1][codes].astype(np.int64)
+
+
+def mislabelled(labels: Any, share: float, seed: int = 2026) -> np.ndarray:
+    """The labels with a share of the images put into another family at random."""
+    names, codes = np.unique(np.asarray(labels), return_inverse=True)
+    rng = np.random.default_rng(seed)
+    moved = rng.choice(len(codes), round(share * len(codes)), replace=False)
+    codes = codes.copy()
+    codes[moved] = (codes[moved] + rng.integers(1, max(2, len(names)), len(moved))) % len(names)
+    return names[codes]
+
+
+KINDS = ("found", "missed", "false match", "told apart")
+
+
+def borderline_pairs(packed: np.ndarray, labels: Any, threshold: float, count: int = 3) -> pd.DataFrame:
+    """The pairs nearest to a threshold on either side of it: columns kind, i, j, distance.
+
+    Kinds: relatives found and missed, strangers falsely matched and told apart; at most `count` of each, each image
+    in one pair of a kind. All pairs are compared, n squared bytes: for a sample of a thousand images or two.
+    """
+    labels, rows = np.asarray(labels), []
+    i, j = np.triu_indices(len(labels), 1)
+    distance = np.bitwise_count(packed[i] ^ packed[j]).sum(axis=1, dtype=np.int64)
+    near = distance <= threshold
+    related = labels[i] == labels[j]
+    for kind, chosen in zip(KINDS, (related & near, related & ~near, ~related & near, ~related & ~near), strict=True):
+        candidates = np.flatnonzero(chosen)
+        used: set[int] = set()
+        for place in candidates[np.argsort(np.abs(distance[candidates] - threshold), kind="stable")]:
+            if len(used) == 2 * count:
+                break
+            if not used & {int(i[place]), int(j[place])}:
+                used |= {int(i[place]), int(j[place])}
+                rows.append((kind, i[place], j[place], distance[place]))
+    return pd.DataFrame(rows, columns=["kind", "i", "j", "distance"])

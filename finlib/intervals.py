@@ -97,6 +97,21 @@ def difference(
     return interval(float(whole[one, statistic] - whole[other, statistic]), paired)
 
 
+def best_two(
+    frame: pd.DataFrame, values: Mapping[tuple[str, str], np.ndarray], statistic: str, names: Sequence[str]
+) -> tuple[str, str, Interval]:
+    """The best method of `names` by a statistic, the next best, and the paired interval of the best's lead."""
+    rows = frame[(frame["statistic"] == statistic) & frame["hasher"].isin(list(names))]
+    one, other = rows.sort_values("value", ascending=False, kind="stable")["hasher"].iloc[:2]
+    return one, other, difference(frame, values, one, other, statistic)
+
+
+def over_images(scores: np.ndarray, *, resamples: int = 1000, seed: int = 2026) -> Interval:
+    """The mean of a score per image (float[n]; a difference of two, for a pair) with its 95% interval over images."""
+    draws = np.random.default_rng(seed).integers(0, len(scores), (resamples, len(scores)))
+    return interval(float(np.mean(scores)), scores[draws].mean(axis=1))
+
+
 def held_out(
     same: Counts, different: Counts, *, rates: Sequence[float] = RATES, splits: int = 200, seed: int = 2026
 ) -> pd.DataFrame:

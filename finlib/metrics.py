@@ -109,6 +109,27 @@ def equal_error_rate(counts: Counts) -> float:
     return float(fpr[after - 1] + share * (fpr[after] - fpr[after - 1]))
 
 
+def attainable(counts: Counts, wanted: float) -> float:
+    """`wanted`, or the strictest of RATES above it that there are enough different-family pairs for; NaN if none is."""
+    usable = [rate for rate in sorted({*RATES, wanted}) if rate >= wanted and not np.isnan(threshold_at(counts, rate))]
+    return usable[0] if usable else float("nan")
+
+
+def shares(counts: Counts, width: int = 1) -> pd.DataFrame:
+    """The histogram to draw: columns pairs ("same family", "different families"), distance, share of those pairs.
+
+    Distances are put together `width` at a time, each bin named by its middle.
+    """
+    starts = np.arange(0, counts.shape[1], width)
+    binned = np.add.reduceat(counts, starts, axis=1) / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    kinds = ("same family", "different families")
+    parts = [
+        {"pairs": kind, "distance": starts + (width - 1) / 2, "share": row}
+        for kind, row in zip(kinds, binned, strict=True)
+    ]
+    return pd.concat(map(pd.DataFrame, parts), ignore_index=True)
+
+
 def at_scale(fpr: float, images: Sequence[int]) -> pd.DataFrame:
     """False matches to expect among n images at a false-positive rate, nearly all pairs being of different families.
 

@@ -51,6 +51,17 @@ def hash_changed(paths: Sequence[str | Path], names: Sequence[str], *, seed: int
     return {name: np.stack([one[name] for one in done], axis=2) for name in names}
 
 
+def own_matches(changed: Hashes, originals: Mapping[str, np.ndarray], thresholds: Mapping[str, float]) -> Hashes:
+    """bool[transforms, strengths, n] a hasher: whether a changed image still matches its own original.
+
+    `changed` is from `hash_changed`; `originals` holds the packed hashes of the same n images before the change.
+    """
+    return {
+        name: np.bitwise_count(hashes ^ originals[name]).sum(axis=-1, dtype=np.int64) <= thresholds[name]
+        for name, hashes in changed.items()
+    }
+
+
 def robustness(
     changed: Hashes, sample: np.ndarray, packed: Mapping[str, np.ndarray], labels: Any, thresholds: Mapping[str, float]
 ) -> pd.DataFrame:
@@ -61,13 +72,12 @@ def robustness(
     pairs with the other images of the family matched), fpr (share of pairs with strangers matched).
     """
     labels, rows = np.asarray(labels), []
+    own = own_matches(changed, {name: packed[name][sample] for name in changed}, thresholds)
     for name, hashes in changed.items():
-        threshold = thresholds[name]
         for turn, transform in enumerate(TRANSFORMS.values()):
             for level, strength in enumerate(transform.strengths):
                 queries = hashes[turn, level]
-                apart = np.bitwise_count(queries ^ packed[name][sample]).sum(axis=1)
                 counts = query_counts(queries, labels[sample], packed[name], labels, itself=sample).sum(axis=0)
                 place = (name, transform.name, level + 1, strength, transform.unit)
-                rows.append((*place, float(np.mean(apart <= threshold)), *rate_at(counts, threshold)))
+                rows.append((*place, own[name][turn, level].mean(), *rate_at(counts, thresholds[name])))
     return pd.DataFrame(rows, columns=["hasher", "transform", "level", "strength", "unit", "own", "family", "fpr"])

@@ -81,3 +81,23 @@ def test_agreement_by_hand():
     assert frame["near"].tolist() == [True, False]
     assert frame["far"].tolist() == [True, False]
     assert failures.agreement(pairs, {"far": PACKED}, {"far": 20})["far"].tolist() == [True, True]
+
+
+def test_merge_families_by_hand():
+    merged = failures.merge_families(["a", "b", "c", "d", "a"], ["a", "b"], ["b", "d"])
+    assert merged[0] == merged[1] == merged[3] == merged[4] != merged[2]
+    np.testing.assert_array_equal(failures.merge_families(LABELS, [], []), [0, 0, 1, 1, 2, 2])
+
+
+def test_mislabelled_moves_the_share_it_says():
+    labels = np.repeat(["a", "b", "c"], 100)
+    noisy = failures.mislabelled(labels, 0.1, seed=1)
+    assert (noisy != labels).sum() == 30
+    assert set(noisy) == {"a", "b", "c"}
+    np.testing.assert_array_equal(failures.mislabelled(labels, 0), labels)
+
+
+def test_borderline_pairs_by_hand():
+    frame = failures.borderline_pairs(PACKED, LABELS, 8, count=1)
+    assert frame.to_numpy().tolist() == [["found", 4, 5, 3], ["false match", 1, 2, 8], ["told apart", 0, 2, 10]]
+    assert len(failures.borderline_pairs(PACKED, LABELS, 2, count=9).query("kind == 'missed'")) == 1

@@ -101,6 +101,8 @@ def test_bootstrap_is_paired_and_repeats():
     assert intervals.difference(frame, values, "good", "twin", "auc") == (0, 0, 0)
     gap = intervals.difference(frame, values, "good", "worse", "tpr_1e-2")
     assert 0 < gap.low <= gap.value <= gap.high
+    best = intervals.best_two(frame, values, "tpr_1e-2", ["worse", "good"])
+    assert best == ("good", "worse", gap)
     again, _ = intervals.bootstrap(tables, scores, resamples=200, seed=5)
     assert frame.equals(again)
 
@@ -123,3 +125,11 @@ def test_held_out_thresholds_come_from_the_other_half():
     assert reached["fpr"].mean() == pytest.approx(1e-2, abs=6e-3)
     assert reached["fpr"].nunique() > 3
     assert frame[frame["intended"] == 1e-6]["threshold"].isna().all()
+
+
+def test_over_images_narrows_with_their_number():
+    scores = np.tile([0.0, 1.0], 50)
+    few, many = intervals.over_images(scores[:10]), intervals.over_images(scores)
+    assert few.value == many.value == 0.5
+    assert many.high - many.low < few.high - few.low
+    assert intervals.over_images(np.zeros(5)) == (0, 0, 0)
