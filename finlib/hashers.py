@@ -121,7 +121,12 @@ def _pdq() -> Hasher:
 
 def _table() -> dict[str, Hasher]:
     rows = [_find()]
-    functions: dict[str, Any] = {"a": imagehash.average_hash, "p": imagehash.phash, "d": imagehash.dhash, "w": imagehash.whash}
+    functions: dict[str, Any] = {
+        "a": imagehash.average_hash,
+        "p": imagehash.phash,
+        "d": imagehash.dhash,
+        "w": imagehash.whash,
+    }
     rows += [_from_imagehash(letter, function, bits) for letter, function in functions.items() for bits in (64, 256)]
     if find_spec("pdqhash"):
         rows.append(_pdq())
