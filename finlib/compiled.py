@@ -19,10 +19,11 @@ from numpy.typing import NDArray
 from finlib import decoding
 from finlib.decoding import decode
 from finlib.reference import HALF, KEPT, SIDE
-from finlib.vectorised import BASIS, centres, check_pixels, gap, half_window, rounding_bound, spans
+from finlib.vectorised import BASIS, ROW_SUM, centres, check_pixels, gap, half_window, rounding_bound, spans
 
 ROUNDINGS = 4 + 2 * SIDE  # two reciprocals and two products scale a window's sum, then come the two sums of products
 MAX_WINDOW = 257  # pixels whose sum is sure to fit 16 bits: 257 * 255 = 65,535; sides up to 512 need 100
+REACH = 2.0 * ROW_SUM * ROW_SUM * 255  # twice what a coefficient can be
 BASIS_T = np.ascontiguousarray(BASIS.T)
 
 
@@ -53,24 +54,43 @@ def _plan(rows: int, cols: int) -> tuple[NDArray[np.int64], NDArray[np.float64],
 
 
 @njit(nogil=True, cache=True)
-def _add_rows(flat, row, bottom, strip):  # type: ignore[no-untyped-def]
-    """Sum rows `row` to `bottom` of uint8[H, n] into `strip`, uint16[n]. Six at a time keeps the sum in registers."""
+def _sum_rows(flat, row, bottom, strip):  # type: ignore[no-untyped-def]
+    """Rows `row` to `bottom` of uint8[H, n] summed into `strip`, uint16[n]; six at once while there are six."""
     size = strip.size
-    strip[:] = 0
-    while row + 6 <= bottom:
+    if row + 6 <= bottom:
         a, b, c, d, e, f = flat[row], flat[row + 1], flat[row + 2], flat[row + 3], flat[row + 4], flat[row + 5]
         for k in range(size):
-            strip[k] += np.uint16(a[k]) + np.uint16(b[k]) + np.uint16(c[k]) + (np.uint16(d[k]) + np.uint16(e[k]) + f[k])
+            strip[k] = np.uint16(a[k]) + np.uint16(b[k]) + np.uint16(c[k]) + np.uint16(d[k]) + np.uint16(e[k]) + f[k]
         row += 6
+    else:
+        strip[:] = 0
     while row + 2 <= bottom:
         a, b = flat[row], flat[row + 1]
         for k in range(size):
-            strip[k] += np.uint16(a[k]) + np.uint16(b[k])
+            strip[k] += np.uint16(a[k]) + b[k]
         row += 2
     if row < bottom:
         a = flat[row]
         for k in range(size):
             strip[k] += a[k]
+
+
+@njit(nogil=True, cache=True)
+def _sum_columns(padded, half, sums):  # type: ignore[no-untyped-def]
+    """2 * half neighbouring pixels of a strip, uint16 and interleaved, summed channel by channel into `sums`."""
+    size, pair = sums.size, 1
+    if half >= 3:
+        for k in range(size):
+            sums[k] = padded[k] + padded[k + 3] + padded[k + 6] + padded[k + 9] + padded[k + 12] + padded[k + 15]
+        pair = 3
+    else:
+        for k in range(size):
+            sums[k] = padded[k] + padded[k + 3]
+    while pair < half:
+        rest = padded[6 * pair :]
+        for k in range(size):
+            sums[k] += rest[k] + rest[k + 3]
+        pair += 1
 
 
 @njit(nogil=True, cache=True)
@@ -84,16 +104,9 @@ def _means(pixels, plan, factors, half, means):  # type: ignore[no-untyped-def]
     padded = np.zeros(3 * (cols + 2 * half), np.uint16)
     strip = padded[3 * half : 3 * (half + cols)]
     sums = np.empty(3 * (cols + 1), np.uint16)
-    size = sums.size
     for i in range(SIDE):
-        _add_rows(flat, plan[0, i], plan[1, i], strip)
-        one, two = padded[:size], padded[3 : 3 + size]
-        for k in range(size):
-            sums[k] = one[k] + two[k]
-        for pair in range(1, half):
-            one, two = padded[6 * pair : 6 * pair + size], padded[6 * pair + 3 : 6 * pair + 3 + size]
-            for k in range(size):
-                sums[k] += one[k] + two[k]
+        _sum_rows(flat, plan[0, i], plan[1, i], strip)
+        _sum_columns(padded, half, sums)
         factor = factors[0, i]
         for j in range(SIDE):
             k = np.uint64(3 * plan[4, j])  # unsigned: no wrap-around to check for
@@ -103,40 +116,38 @@ def _means(pixels, plan, factors, half, means):  # type: ignore[no-untyped-def]
 
 @njit(nogil=True, cache=True)
 def _product(left, right, out):  # type: ignore[no-untyped-def]
-    """out = left @ right, float64[16, 64] @ [64, n], every sum over ascending k; four rows share each load."""
-    cols = right.shape[1]
-    for i in range(0, KEPT, 4):
-        a, b, c, d = out[i], out[i + 1], out[i + 2], out[i + 3]
-        a[:], b[:], c[:], d[:] = 0, 0, 0, 0
-        for k in range(SIDE):
-            row = right[k]
-            p, q, r, s = left[i, k], left[i + 1, k], left[i + 2, k], left[i + 3, k]
-            for j in range(cols):
-                a[j] += p * row[j]
-                b[j] += q * row[j]
-                c[j] += r * row[j]
-                d[j] += s * row[j]
+    """out = left @ right, float64[16, 64] @ [64, n], in a fixed order; two rows by four columns share their loads."""
+    size = right.shape[1]
+    for i in range(0, KEPT, 2):
+        one, two = out[i], out[i + 1]
+        one[:], two[:] = 0, 0
+        for k in range(0, SIDE, 4):
+            a, b, c, d = right[k], right[k + 1], right[k + 2], right[k + 3]
+            p, q, r, s = left[i, k], left[i, k + 1], left[i, k + 2], left[i, k + 3]
+            t, u, v, w = left[i + 1, k], left[i + 1, k + 1], left[i + 1, k + 2], left[i + 1, k + 3]
+            for j in range(size):
+                one[j] += (p * a[j] + q * b[j]) + (r * c[j] + s * d[j])
+                two[j] += (t * a[j] + u * b[j]) + (v * c[j] + w * d[j])
 
 
 @njit(nogil=True, cache=True)
 def _lower_median(values, tolerance):  # type: ignore[no-untyped-def]
     """The 128th smallest of float64[256], and whether the 129th exceeds it by more than `tolerance` (step 6).
 
-    Bisection for a value with 128 at or under it. Where there is none wider than the tolerance, the first is no median.
+    Bisection for a value with 128 at or under it, from bounds that no coefficient passes. Where there is none in an
+    interval wider than the tolerance, the first result is no median.
     """
-    low, high = values.min(), values.max()
+    low, high = -REACH, REACH
     while high - low > tolerance:
         middle = (low + high) / 2
         count = 0
-        for value in values:
-            count += value <= middle
+        for k in range(2 * HALF):
+            count += values[k] <= middle
         if count == HALF:
-            below, above = -np.inf, np.inf
+            below, above = low, high
             for value in values:
-                if value <= middle:
-                    below = max(below, value)
-                else:
-                    above = min(above, value)
+                below = max(below, value if value <= middle else low)
+                above = min(above, value if value > middle else high)
             return below, above - below > tolerance
         if count < HALF:
             low = middle

@@ -44,19 +44,19 @@ def jpeg_frame(data: bytes) -> Frame | None:
     """The frame of an 8-bit baseline or progressive JPEG, grey or YCbCr in a usual subsampling; None for others."""
     if not data.startswith(b"\xff\xd8\xff"):
         return None
-    size, plain, at = None, True, 2
-    while data[at : at + 1] == b"\xff" and at + 4 <= len(data):
+    size, plain, at, last = None, True, 2, len(data) - 4
+    while at <= last and data[at] == 0xFF:
         marker, end = data[at + 1], at + 2 + (data[at + 2] << 8) + data[at + 3]
-        body = data[at + 4 : end]
         if marker == SCAN:
             return None if size is None else Frame(*size, plain)
         if marker in (BASELINE, PROGRESSIVE):
-            size = None if size else _size(body)
+            size = None if size else _size(data[at + 4 : end])
             if size is None:
                 return None
-        elif marker == ADOBE and not (body.startswith(b"Adobe") and len(body) >= 12 and body[11] == 1):
-            return None  # another colour transform than YCbCr
         elif marker in APPLICATION:
+            body = data[at + 4 : end]
+            if marker == ADOBE and not (body.startswith(b"Adobe") and len(body) >= 12 and body[11] == 1):
+                return None  # another colour transform than YCbCr
             plain = plain and _stored_unread(marker, body)
         elif marker not in TABLES:
             return None
@@ -104,7 +104,7 @@ def _read(path: str | Path) -> tuple[bytes, Frame] | None:
         status = os.fstat(file)
         if not stat.S_ISREG(status.st_mode):
             return None
-        data = os.read(file, HEADER_SIZE)
+        data = os.read(file, min(status.st_size, HEADER_SIZE))
         if not data.startswith(b"\xff\xd8\xff"):
             return None
         if len(data) < status.st_size:
