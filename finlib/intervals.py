@@ -97,19 +97,38 @@ def difference(
     return interval(float(whole[one, statistic] - whole[other, statistic]), paired)
 
 
-def best_two(
-    frame: pd.DataFrame, values: Mapping[tuple[str, str], np.ndarray], statistic: str, names: Sequence[str]
-) -> tuple[str, str, Interval]:
-    """The best method of `names` by a statistic, the next best, and the paired interval of the best's lead."""
-    rows = frame[(frame["statistic"] == statistic) & frame["hasher"].isin(list(names))]
-    one, other = rows.sort_values("value", ascending=False, kind="stable")["hasher"].iloc[:2]
-    return one, other, difference(frame, values, one, other, statistic)
+class Leader(NamedTuple):
+    """The best of several methods, the next best, and the best's lead with its paired interval."""
+
+    best: str
+    score: float
+    second: str
+    lead: Interval
+
+    @property
+    def sure(self) -> bool:
+        """Whether the lead's interval leaves out that there is none."""
+        return self.lead.low > 0
 
 
-def over_images(scores: np.ndarray, *, resamples: int = 1000, seed: int = 2026) -> Interval:
-    """The mean of a score per image (float[n]; a difference of two, for a pair) with its 95% interval over images."""
-    draws = np.random.default_rng(seed).integers(0, len(scores), (resamples, len(scores)))
-    return interval(float(np.mean(scores)), scores[draws].mean(axis=1))
+def leader(scores: Mapping[str, float], draws: Mapping[str, np.ndarray], *, least: bool = False) -> Leader:
+    """Who leads, and how surely: `draws` are each method's resampled scores, paired across methods.
+
+    With `least`, low scores are better; the lead is positive either way. Equal scores rank in the order given.
+    """
+    sign = -1 if least else 1
+    best, second = sorted(scores, key=lambda name: -sign * scores[name])[:2]
+    lead = interval(sign * (scores[best] - scores[second]), sign * (draws[best] - draws[second]))
+    return Leader(best, scores[best], second, lead)
+
+
+def image_draws(scores: np.ndarray, *, resamples: int = 1000, seed: int = 2026) -> np.ndarray:
+    """float64[resamples]: the mean of a score per image (float[n]) when images are drawn with replacement.
+
+    Equal n and seed give equal draws, so that differences between methods are paired.
+    """
+    chosen = np.random.default_rng(seed).integers(0, len(scores), (resamples, len(scores)))
+    return np.asarray(scores, dtype=np.float64)[chosen].mean(axis=1)
 
 
 def held_out(

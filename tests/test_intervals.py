@@ -101,8 +101,13 @@ def test_bootstrap_is_paired_and_repeats():
     assert intervals.difference(frame, values, "good", "twin", "auc") == (0, 0, 0)
     gap = intervals.difference(frame, values, "good", "worse", "tpr_1e-2")
     assert 0 < gap.low <= gap.value <= gap.high
-    best = intervals.best_two(frame, values, "tpr_1e-2", ["worse", "good"])
-    assert best == ("good", "worse", gap)
+    whole = frame[frame["statistic"] == "tpr_1e-2"].set_index("hasher")["value"].to_dict()
+    first = intervals.leader(
+        {name: whole[name] for name in ("worse", "good")},
+        {name: values[name, "tpr_1e-2"] for name in ("worse", "good")},
+    )
+    assert first == ("good", whole["good"], "worse", gap)
+    assert first.sure
     again, _ = intervals.bootstrap(tables, scores, resamples=200, seed=5)
     assert frame.equals(again)
 
@@ -127,9 +132,18 @@ def test_held_out_thresholds_come_from_the_other_half():
     assert frame[frame["intended"] == 1e-6]["threshold"].isna().all()
 
 
-def test_over_images_narrows_with_their_number():
+def test_leader_by_hand():
+    draws = {"a": np.array([1.0, 2.0, 3.0]), "b": np.array([2.0, 1.0, 4.0]), "c": np.array([9.0, 9.0, 9.0])}
+    most = intervals.leader({"a": 2.0, "b": 3.0, "c": 1.0}, draws)
+    assert (most.best, most.score, most.second, most.lead.value) == ("b", 3.0, "a", 1.0)
+    assert not most.sure  # a leads in one draw of three
+    least = intervals.leader({"a": 2.0, "b": 3.0, "c": 9.0}, draws, least=True)
+    assert (least.best, least.second, least.lead.value) == ("a", "b", 1.0)
+
+
+def test_image_draws_narrow_with_their_number_and_pair():
     scores = np.tile([0.0, 1.0], 50)
-    few, many = intervals.over_images(scores[:10]), intervals.over_images(scores)
-    assert few.value == many.value == 0.5
-    assert many.high - many.low < few.high - few.low
-    assert intervals.over_images(np.zeros(5)) == (0, 0, 0)
+    few, many = intervals.image_draws(scores[:10]), intervals.image_draws(scores)
+    assert many.std() < few.std()
+    assert many.mean() == pytest.approx(0.5, abs=0.01)
+    np.testing.assert_allclose(intervals.image_draws(1 - scores), 1 - many)
