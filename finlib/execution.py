@@ -90,9 +90,10 @@ def hash_row(file: str, hasher: str) -> tuple[Any, ...]:
     """The table's row of one file, in the order of COLUMNS; whatever goes wrong with the file is in the row."""
     text, family = as_text(file), as_text(family_of(file))
     size, modified = 0, 0
-    try:
+    with suppress(OSError, ValueError):  # what is wrong with the file, the reader says better
         status = os.stat(file)
         size, modified = status.st_size, status.st_mtime_ns
+    try:
         packed, width, height, quality = hasher_named(hasher).read(file)
     except Exception as error:  # a decoder may raise anything on a damaged file, and every file must have its row
         message = " ".join(f"{type(error).__name__}: {error}".encode("utf-8", "backslashreplace").decode().split())

@@ -92,6 +92,8 @@ def open_image(source: str | Path | Image.Image) -> Image.Image:
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise ImageError(f"{name}: refused as a decompression bomb ({error}). Shrink it first.") from None
     except Exception as error:  # Pillow's decoders raise a dozen types on damaged files
+        if isinstance(error, OSError) and error.errno is not None:  # the system's, not Pillow's
+            raise OSError(f"{name}: cannot be read ({error.strerror}). Check the path and the disk.") from None
         raise _undecodable(name, error) from error
 
 
