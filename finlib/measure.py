@@ -35,6 +35,19 @@ def one_thread() -> Iterator[None]:
         yield
 
 
+@contextmanager
+def without_collection() -> Iterator[None]:
+    """Garbage collected before the block and not in it: how long that takes depends on all else the process holds."""
+    was = gc.isenabled()
+    gc.collect()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was:
+            gc.enable()
+
+
 def equal(a: Any, b: Any) -> bool:
     """Exact equality of results: arrays (shape and values), tables, sequences and mappings of them, all else by ==."""
     if isinstance(a, pd.DataFrame | pd.Series):
@@ -66,26 +79,18 @@ def time_side_by_side(
             f"need a call and a repeat to time, got {len(calls)} calls, {repeats} repeats, {warmup} warm-ups"
         )
     names, rows, first = list(calls), [], None
-    collecting = gc.isenabled()
-    try:
-        for turn in range(-warmup, repeats):
-            shift = max(turn, 0) % len(names)
-            for name in names[shift:] + names[:shift]:
-                gc.collect()
-                gc.disable()
+    for turn in range(-warmup, repeats):
+        shift = max(turn, 0) % len(names)
+        for name in names[shift:] + names[:shift]:
+            with without_collection():
                 start = perf_counter()
                 result = calls[name]()
                 seconds = perf_counter() - start
-                if collecting:
-                    gc.enable()
-                if same is not None:
-                    first = first or (name, result)
-                    assert same(first[1], result), f"{name!r} gives another result than {first[0]!r}"
-                if turn >= 0:
-                    rows.append((name, turn, seconds))
-    finally:
-        if collecting:
-            gc.enable()
+            if same is not None:
+                first = first or (name, result)
+                assert same(first[1], result), f"{name!r} gives another result than {first[0]!r}"
+            if turn >= 0:
+                rows.append((name, turn, seconds))
     order = {name: place for place, name in enumerate(names)}
     rows.sort(key=lambda row: (order[row[0]], row[1]))
     return pd.DataFrame(rows, columns=["name", "repeat", "seconds"])

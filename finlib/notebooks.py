@@ -43,6 +43,7 @@ def run_notebook(source: Path, target: Path, parameters: Mapping[str, Any], *, f
             record_timing=False,
             progress_bar=False,
             kernel_name="python3",
+            extra_arguments=["--log-level=CRITICAL"],  # a kernel that works has nothing to say on the terminal
         )
     except (papermill.PapermillExecutionError, CellTimeoutError, DeadKernelError) as error:
         message = _failure(source, error)

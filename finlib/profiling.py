@@ -14,12 +14,24 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from PIL import Image
+from scipy.optimize import nnls
 
 from finlib import reference, vectorised
 from finlib.images import open_rgb
-from finlib.measure import in_fresh_process
+from finlib.measure import in_fresh_process, without_collection
 
 STAGES = ("read", "decode", "pixels to lists", "luma", "box mean", "decimate", "DCT", "median", "bits")
+TAKEN_UP_IN = {
+    "read": "04, several files at a time",
+    "decode": "03, libjpeg-turbo; 04, several at a time",
+    "pixels to lists": "02, arrays",
+    "luma": "02, integers; 03, in the kernel",
+    "box mean": "02, a matrix product; 03, sums that slide",
+    "decimate": "02, part of the product",
+    "DCT": "02, part of the product",
+    "median": "02, a partition",
+    "bits": "02, arrays",
+}
 KERNELS = (reference.find_hash, reference._hash_bits, reference.luma, reference.box_mean, reference.dct)
 
 
@@ -54,13 +66,18 @@ def stage_times(path: str | Path) -> dict[str, float]:
 
 
 def stage_table(paths: Sequence[str | Path], passes: int = 2) -> pd.DataFrame:
-    """`stage_times` of every file, the whole list `passes` times: columns pass, image (its place), stage, seconds."""
-    rows = [
-        (turn, image, stage, seconds)
-        for turn in range(passes)
-        for image, path in enumerate(paths)
-        for stage, seconds in stage_times(path).items()
-    ]
+    """`stage_times` of every file, the whole list `passes` times: columns pass, image (its place), stage, seconds.
+
+    Python's garbage collector is off: the lists of pixels would wake it, at a cost that depends on all else the process
+    holds.
+    """
+    with without_collection():
+        rows = [
+            (turn, image, stage, seconds)
+            for turn in range(passes)
+            for image, path in enumerate(paths)
+            for stage, seconds in stage_times(path).items()
+        ]
     return pd.DataFrame(rows, columns=["pass", "image", "stage", "seconds"])
 
 
@@ -204,11 +221,33 @@ def hash_seconds(sides: Sequence[int], repeats: int, seed: int = 2026) -> pd.Dat
     rows = []
     for repeat in range(repeats):
         for side, pixels in squares.items():
-            start = perf_counter()
-            packed = reference.find_pixels(pixels)
-            rows.append((side, side * side, counts(side, side)["reads"], repeat, perf_counter() - start))
+            with without_collection():
+                start = perf_counter()
+                packed = reference.find_pixels(pixels)
+                seconds = perf_counter() - start
+            rows.append((side, side * side, counts(side, side)["reads"], repeat, seconds))
             assert np.array_equal(packed, vectorised.find_pixels(pixels)), f"{side}: not FINd's hash"
     return pd.DataFrame(rows, columns=["side", "pixels", "reads", "repeat", "seconds"])
+
+
+def batch_seconds(paths: Sequence[str | Path], sizes: Sequence[int]) -> pd.DataFrame:
+    """Seconds to hash the first n files with `reference.find_hash`, for each n of sizes: columns images, seconds."""
+    rows = []
+    for size in sizes:
+        with without_collection():
+            start = perf_counter()
+            for path in paths[:size]:
+                reference.find_hash(path)
+            rows.append((min(size, len(paths)), perf_counter() - start))
+    return pd.DataFrame(rows, columns=["images", "seconds"])
+
+
+def cost_model(pixels: Any, reads: Any, seconds: Any) -> tuple[float, float, NDArray[np.float64]]:
+    """Seconds as a x pixels + b x reads, fitted to the least relative error: (a, b, the fitted seconds)."""
+    work = np.column_stack([np.asarray(pixels, dtype=float), np.asarray(reads, dtype=float)])
+    measured = np.asarray(seconds, dtype=float)
+    (per_pixel, per_read), _ = nnls(work / measured[:, None], np.ones(len(measured)))
+    return float(per_pixel), float(per_read), work @ [per_pixel, per_read]
 
 
 def slope(x: Any, y: Any) -> float:
@@ -230,6 +269,21 @@ def side_by_side(image: Image.Image) -> dict[str, Any]:
     else:
         told = {"shipped": str(shipped), "distance": float(shipped - right)}
     return {"width": image.width, "height": image.height, **told, "corrected": str(right)}
+
+
+def photographs(longer: int) -> dict[str, Image.Image]:
+    """Two landscapes and a portrait that come inside scikit-learn and matplotlib, with `longer` pixels along a side."""
+    from matplotlib.cbook import get_sample_data
+    from sklearn.datasets import load_sample_image
+
+    found = {
+        "temple": Image.fromarray(load_sample_image("china.jpg")),
+        "flower": Image.fromarray(load_sample_image("flower.jpg")),
+        "portrait": Image.open(str(get_sample_data("grace_hopper.jpg", asfileobj=False))).convert("RGB"),
+    }
+    for photo in found.values():
+        photo.thumbnail((longer, longer))
+    return found
 
 
 def decimated(image: Image.Image, *, shipped: bool = False) -> NDArray[np.float64]:

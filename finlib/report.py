@@ -24,7 +24,15 @@ __all__ = ["FULL_SIZE", "OWN_DATA", "Filled", "ReportError", "check_committed", 
 HOME = Path(__file__).resolve().parents[1]
 
 FULL_SIZE: dict[str, dict[str, Any]] = {
-    "01_baseline_profiling": {},
+    "01_baseline_profiling": {
+        "families": 120,
+        "per_family": 25,
+        "images": 36,
+        "profile_side": 250,
+        "sides": [64, 96, 128, 192, 256, 384, 512],
+        "batches": [1, 2, 4, 8, 16],
+        "photo_side": 250,
+    },
     "02_optimisation_1_numpy": {},
     "03_optimisation_2_compiled": {},
     "04_optimisation_3_parallel": {},

@@ -87,6 +87,17 @@ def test_seconds_by_size():
     assert (table["seconds"] > 0).all()
 
 
+def test_seconds_by_number(file):
+    assert profiling.batch_seconds([file, file], [1, 2])["images"].tolist() == [1, 2]
+
+
+def test_cost_model_by_hand():
+    """1 and 2 pixels, 10 and 100 reads, at 3 s a pixel and 0.5 s a read: 8 and 56 s."""
+    per_pixel, per_read, fitted = profiling.cost_model([1, 2], [10, 100], [8, 56])
+    assert (per_pixel, per_read) == pytest.approx((3, 0.5))
+    assert fitted == pytest.approx([8, 56])
+
+
 def test_slope_by_hand():
     assert slope([1, 10, 100], [2, 2000, 2_000_000]) == pytest.approx(3)
 
