@@ -53,13 +53,13 @@ def jpeg_frame(data: bytes) -> Frame | None:
             size = None if size else _size(data[at + 4 : end])
             if size is None:
                 return None
-        elif marker in APPLICATION:
+        elif marker not in TABLES:
+            if marker not in APPLICATION:
+                return None
             body = data[at + 4 : end]
             if marker == ADOBE and not (body.startswith(b"Adobe") and len(body) >= 12 and body[11] == 1):
                 return None  # another colour transform than YCbCr
             plain = plain and _stored_unread(marker, body)
-        elif marker not in TABLES:
-            return None
         at = end
     return None
 

@@ -185,7 +185,7 @@ def find_batch(rgb: Any, xp: Any = None) -> Any:
     right = xp.asarray(projection(cols).T.copy(), **device)
     values = xp.reshape(xp.matmul(xp.matmul(left, thousandths), right) / 1000, (count, 2 * HALF))
     ordered = xp.sort(values, axis=1)
-    on = xp.reshape(xp.astype(xp.flip(values, axis=1) > ordered[:, HALF - 1 : HALF], xp.uint8), (count, -1, 8))
+    on = xp.reshape(xp.astype(xp.flip(values, axis=1) > ordered[:, HALF - 1 : HALF], xp.uint8), (count, HALF // 4, 8))
     packed = xp.sum(on * xp.asarray(PLACES, **device), axis=2, dtype=xp.uint8)
     unsure = ordered[:, HALF] - ordered[:, HALF - 1] <= 2 * rounding_bound(rows, cols, 131 + rows + cols)
     for index in _on_host(xp.nonzero(unsure)[0]).tolist():
