@@ -49,6 +49,9 @@ def hash_files(
     With `checkpoint`, a folder, each finished chunk is written there under a temporary name and then renamed. A run
     that finds such parts, or is given the rows of an earlier table as `known`, hashes only the files whose size or
     time has changed since, and those that failed. ValueError for an unknown hasher or executor.
+
+    >>> hash_files(["missing.jpg"])[["path", "hash", "error"]].to_numpy().tolist()
+    [['missing.jpg', '', 'FileNotFoundError: missing.jpg: no such file. Check the path, or whether it was moved.']]
     """
     hasher_named(hasher)
     if executor not in get_args(ExecutorName):

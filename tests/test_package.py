@@ -1,0 +1,74 @@
+"""The package as another project meets it: cheap to import, few typed public names, whole when built."""
+
+import doctest
+import subprocess
+import sys
+import sysconfig
+import zipfile
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+
+import finlib
+
+ROOT = Path(__file__).resolve().parents[1]
+HEAVY = {"numba", "numpy", "pandas", "pyarrow", "PIL", "imagehash", "matplotlib", "sklearn", "scipy", "dask", "faiss"}
+
+
+def test_importing_finlib_imports_nothing_heavy() -> None:
+    code = "import sys, finlib; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert not HEAVY & set(done.stdout.split())
+
+
+def test_every_public_name_is_there_and_documented() -> None:
+    assert sorted(finlib.__all__) == finlib.__all__
+    for name in finlib.__all__:
+        assert getattr(finlib, name).__doc__
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        _ = finlib.nothing
+
+
+@pytest.mark.parametrize("name", ["hashers", "execution"])
+def test_examples_in_docstrings_are_true(name: str) -> None:
+    found = doctest.testmod(import_module(f"finlib.{name}"))
+    assert found.attempted > 0
+    assert found.failed == 0
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    source, out = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("wheel")
+    for name in ("pyproject.toml", "README.md", "LICENSE", *(f"finlib/{p.name}" for p in (ROOT / "finlib").iterdir())):
+        if (ROOT / name).is_file():
+            (source / name).parent.mkdir(exist_ok=True)
+            (source / name).write_bytes((ROOT / name).read_bytes())
+    command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation", "-w", out, source]
+    subprocess.run([*map(str, command), "--disable-pip-version-check"], check=True)
+    (built,) = out.glob("finlib-*.whl")
+    return built
+
+
+def test_a_wheel_holds_the_package_its_types_and_its_licence(wheel: Path) -> None:
+    names = set(zipfile.ZipFile(wheel).namelist())
+    assert {f"finlib/{path.name}" for path in (ROOT / "finlib").glob("*.py")} | {"finlib/py.typed"} <= names
+    assert any(name.endswith("licenses/LICENSE") for name in names)
+
+
+def test_it_works_outside_the_repository(wheel: Path, tmp_path: Path) -> None:
+    """In an environment of its own, with this one's packages beside it but not this checkout."""
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", tmp_path / "venv"], check=True)
+    python = tmp_path / "venv" / "bin" / "python"
+    (site,) = (tmp_path / "venv" / "lib").glob("python*/site-packages")
+    zipfile.ZipFile(wheel).extractall(site)
+    (site / "others.pth").write_text(sysconfig.get_paths()["purelib"] + "\n")
+    code = (
+        "import finlib; from PIL import Image; image = Image.linear_gradient('L');"
+        "print(finlib.__file__); print(finlib.findhash(image) - finlib.findhash(image.rotate(90)))"
+    )
+    done = subprocess.run([python, "-c", code], capture_output=True, text=True, cwd=tmp_path, check=False)
+    assert done.returncode == 0, done.stderr
+    place, distance = done.stdout.split()
+    assert Path(place).is_relative_to(site)
+    assert int(distance) > 0
