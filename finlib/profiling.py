@@ -100,7 +100,8 @@ def amdahl(seconds: Mapping[str, float]) -> pd.DataFrame:
 def by_function(function: Callable[..., Any], *args: Any) -> pd.DataFrame:
     """cProfile of function(*args): columns function, calls, own_seconds, seconds (with what it calls), by own time."""
     profile = cProfile.Profile()
-    profile.runcall(function, *args)
+    with without_collection():
+        profile.runcall(function, *args)
     rows = []
     for (file, line, name), (_, calls, own, total, _) in pstats.Stats(profile).stats.items():  # type: ignore[attr-defined]
         rows.append((_readable(file, line, name), calls, own, total))
@@ -133,7 +134,8 @@ def by_line(
     from line_profiler import LineProfiler
 
     profiler = LineProfiler(*functions)
-    profiler.runcall(function, *args)
+    with without_collection():
+        profiler.runcall(function, *args)
     stats = profiler.get_stats()
     rows = []
     for (file, _, name), timings in stats.timings.items():
