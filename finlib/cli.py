@@ -160,6 +160,8 @@ def evaluate(
 def report(
     data: Annotated[str, typer.Option(metavar="DIR", help="Images named FFFF_ID.ext, or pictures to caption.")] = "",
     name: Annotated[str, typer.Option(help="Write under runs/NAME.", show_default="the folder's name")] = "",
+    only: Annotated[str, typer.Option(metavar="NN,NN", help="Run these notebooks alone; none: refill alone.")] = "",
+    publish: Annotated[bool, typer.Option(help="Copy tables and numbers of the run NAME to figures/NAME.")] = False,
 ) -> None:
     """Run all notebooks and fill the report, in a checkout of the workbook: the same as `make report`."""
     try:
@@ -168,7 +170,8 @@ def report(
         raise ValueError(
             f"the report needs {error.name}: install the extra with pip install 'finlib[workbook]'"
         ) from None
-    run_report(data or None, name or None)
+    chosen = None if not only else [] if only == "none" else only.split(",")
+    run_report(data or None, name or None, only=chosen, publish=publish)
 
 
 def _say(text: str) -> None:

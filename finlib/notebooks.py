@@ -18,7 +18,11 @@ ANSI = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 
 
 class NotebookError(RuntimeError):
-    """A notebook that could not be run: the message names notebook, cell and error."""
+    """A notebook that could not be run: the message names notebook, cell and error; `details` has source and trace."""
+
+    def __init__(self, message: str, details: str) -> None:
+        super().__init__(message)
+        self.details = details
 
 
 def run_notebook(source: Path, target: Path, parameters: Mapping[str, Any], *, failed: Path | None = None) -> int:
@@ -46,12 +50,12 @@ def run_notebook(source: Path, target: Path, parameters: Mapping[str, Any], *, f
             extra_arguments=["--log-level=CRITICAL"],  # a kernel that works has nothing to say on the terminal
         )
     except (papermill.PapermillExecutionError, CellTimeoutError, DeadKernelError) as error:
-        message = _failure(source, error)
+        message, details = _failure(source, error)
         if failed is not None and partial.exists():
             failed.parent.mkdir(parents=True, exist_ok=True)
             partial.replace(failed)
-            message += f"\nWhat had run by then: {failed}"
-        raise NotebookError(message) from None
+            details += f"\n\nWhat had run by then: {failed}"
+        raise NotebookError(message, details) from None
     finally:
         ran = nbformat.read(partial, as_version=4) if partial.exists() else None
         partial.unlink(missing_ok=True)
@@ -62,13 +66,14 @@ def run_notebook(source: Path, target: Path, parameters: Mapping[str, Any], *, f
     return sum(cell.cell_type == "code" for cell in ran.cells)
 
 
-def _failure(source: Path, error: Exception) -> str:
+def _failure(source: Path, error: Exception) -> tuple[str, str]:
     if not isinstance(error, papermill.PapermillExecutionError):
-        return f"{source.name}: {ANSI.sub('', str(error)).strip()}"
-    lines = [f"{source.name}, cell {error.cell_index + 1} (run {error.exec_count}) failed:", ""]
-    lines += [f"    {line}" for line in error.source.splitlines()]
-    trace = ANSI.sub("", "\n".join(error.traceback)).splitlines()
-    return "\n".join([*lines, "", *trace[-25:], "", f"{error.ename}: {error.evalue}"])
+        said = ANSI.sub("", str(error)).strip()
+        return f"{source.name}: {said.splitlines()[0] if said else type(error).__name__}", said
+    where = f"{source.name}, cell {error.cell_index + 1} (run {error.exec_count})"
+    trace = ANSI.sub("", "\n".join(error.traceback)).splitlines()[-25:]
+    code = [f"    {line}" for line in error.source.splitlines()]
+    return f"{where}: {error.ename}: {error.evalue}", "\n".join([f"{where}:", "", *code, "", *trace])
 
 
 def clean(notebook: Any) -> None:

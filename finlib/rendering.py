@@ -5,6 +5,7 @@ import re
 import tempfile
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any, Literal
 
 PUBLISHED = datetime(2026, 1, 1, tzinfo=UTC)
 """A fixed date in the PDF's metadata: the same report gives the same bytes."""
@@ -98,7 +99,7 @@ def render(report: Path) -> list[Path]:
     return [page, printed]
 
 
-def compile_pages(report: Path, lua: Path, form: str) -> list[bytes]:
+def compile_pages(report: Path, lua: Path, form: Literal["pdf", "png"]) -> list[bytes]:
     """The report as a PDF (form "pdf", one item) or as pictures of its pages (form "png", 144 dots an inch)."""
     import pypandoc
     import typst
@@ -109,7 +110,7 @@ def compile_pages(report: Path, lua: Path, form: str) -> list[bytes]:
     source = report.with_name(f".{report.stem}.typ")  # beside the report: Typst takes pictures from there only
     source.write_text(PREAMBLE.replace("TITLE", json.dumps(title, ensure_ascii=False)) + body, encoding="utf-8")
     try:
-        pages = typst.compile(str(source), format=form, ppi=144.0, ignore_system_fonts=True, timestamp=PUBLISHED)
+        pages: Any = typst.compile(str(source), format=form, ppi=144.0, ignore_system_fonts=True, timestamp=PUBLISHED)
     finally:
         source.unlink()
     return pages if isinstance(pages, list) else [pages]

@@ -2,13 +2,14 @@
 
 Without data of one's own everything is written in place: figures/, notebooks/executed/, report.md, report.html and
 report.pdf. With a folder of images it all goes under runs/NAME/, so that no run on other images touches what is
-published; `publish` then copies that run's tables and numbers to figures/NAME/, from where report.md can quote them as
-those of a second data set.
+published; `publish_tables` then copies that run's tables and numbers to figures/NAME/, from where report.md can quote
+them as those of a second data set.
 """
 
 import os
 import re
 import shutil
+import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,7 +20,7 @@ from finlib.notebooks import run_notebook
 from finlib.rendering import render
 from finlib.results import ReportError, Results
 
-__all__ = ["FULL_SIZE", "OWN_DATA", "Filled", "ReportError", "check_committed", "fill", "publish", "run_report"]
+__all__ = ["FULL_SIZE", "OWN_DATA", "Filled", "ReportError", "check_committed", "fill", "publish_tables", "run_report"]
 
 HOME = Path(__file__).resolve().parents[1]
 
@@ -50,19 +51,26 @@ def run_report(
     name: str | None = None,
     *,
     only: Sequence[str] | None = None,
-    publish_as_second: bool = False,
+    publish: bool = False,
     home: Path = HOME,
-) -> Filled:
+) -> Filled | None:
     """Run the notebooks and refill the report; returns what was filled, with the claims that no longer hold.
 
     data: a folder of images; None for the built-in families. name: of the run under runs/, by default the folder's.
-    only: notebooks to run, by their digits ("05"); an empty list refills and renders from what is there.
-    Raises ReportError or ValueError for wrong use, NotebookError for a cell that fails.
+    only: notebooks to run, by their digits ("05"); an empty list refills and renders from what is there. publish: as
+    `publish_tables`, after the run, or without one where only a name is given.
+    Raises ValueError for wrong use, NotebookError for a cell that fails, RuntimeError where the report cannot be
+    filled; what is wrong is told on standard error first.
     """
     if not (home / "notebooks").is_dir() or not (home / "report.md").is_file():
         raise ReportError(
             "the report is made in a checkout of the workbook: no notebooks/ and report.md beside finlib/"
         )
+    if data is None and name is not None and publish:
+        print("published:", os.path.relpath(publish_tables(run_name(name, name), home)))
+        return None
+    if data is None and (name is not None or publish):
+        raise ValueError("a run is named, and published as a second data set, where it has data of its own: give both")
     folder = home if data is None else home / "runs" / run_name(data, name)
     sources = _chosen(home, only)
     _prepare(data, sources)
@@ -70,12 +78,18 @@ def run_report(
     for source in sources:
         _run(source, folder, data, home)
     text = (home / "report.md").read_text(encoding="utf-8")
-    results = Results(folder / "figures", home / "figures")
-    filled = fill(_relink(text, home, folder), results, folder=folder)
+    try:
+        results = Results(folder / "figures", home / "figures")
+        filled = fill(_relink(text, home, folder), results, folder=folder)
+    except ReportError as error:
+        print(error, file=sys.stderr)
+        raise RuntimeError(
+            f"the report cannot be filled: {len(str(error).splitlines())} problem(s), see above"
+        ) from None
     (folder / "report.md").write_text(filled.text, encoding="utf-8", newline="\n")
     written = [folder / "report.md", *render(folder / "report.md")]
-    if data is not None and publish_as_second:
-        written.append(publish(run_name(data, name), home))
+    if data is not None and publish:
+        written.append(publish_tables(run_name(data, name), home))
     print(
         f"{filled.words:,} of {MOST_WORDS:,} words, {filled.numbers} numbers, {filled.tables} tables, "
         f"{filled.figures} figures, {filled.claims} claims; {time.monotonic() - started:,.0f} s"
@@ -99,7 +113,7 @@ def run_name(data: str | Path, name: str | None = None) -> str:
     return found
 
 
-def publish(name: str, home: Path = HOME) -> Path:
+def publish_tables(name: str, home: Path = HOME) -> Path:
     """Copy the tables and numbers of runs/NAME to figures/NAME, which report.md quotes as NAME.05.key; returns it."""
     source, target = home / "runs" / name / "figures", home / "figures" / name
     if not (source / "numbers.json").exists():
@@ -150,8 +164,9 @@ def _run(source: Path, folder: Path, data: str | Path | None, home: Path) -> Non
     try:
         executed = folder / "notebooks" / "executed" / source.name
         cells = run_notebook(source, executed, parameters, failed=home / "runs" / "failed" / source.name)
-    except BaseException:
-        print("stopped", flush=True)
+    except BaseException as error:
+        print(" stopped", flush=True)
+        print(getattr(error, "details", ""), file=sys.stderr)
         raise
     print(f"{cells:>4} cells {time.monotonic() - started:>7.1f} s", flush=True)
     kept = Results(figures).files

@@ -9,6 +9,7 @@ pytest.importorskip("papermill", reason="the report needs the workbook extra")
 
 from finlib import report
 from finlib.notebooks import NotebookError, run_notebook
+from finlib.record import Recorder
 from finlib.results import ReportError
 
 HOME = Path(__file__).resolve().parents[1]
@@ -100,22 +101,24 @@ def test_the_whole_run_in_place_then_on_other_images(home, monkeypatch, capsys):
     assert {path: path.read_bytes() for path in published} == published, "published results are left alone"
     assert str(home) not in (run / "notebooks/executed/01_tiny.ipynb").read_text()
 
-    report.publish("my_images", home)
+    assert report.run_report(name="my_images", publish=True, home=home) is None
     (home / "report.md").write_text("# T\n\nThere ?<!--=my_images.01.n-->.\n\n<!--table my_images/01_t-->\n<!--/-->\n")
     assert "There 5<!--" in report.run_report(only=[], home=home).text
     with pytest.raises(ReportError, match="there is no run 'other'"):
-        report.publish("other", home)
+        report.run_report(name="other", publish=True, home=home)
 
 
-def test_a_failed_cell_stops_the_run_and_says_where(home, monkeypatch):
+def test_a_failed_cell_stops_the_run_and_says_where(home, monkeypatch, capsys):
     monkeypatch.setattr("finlib.families.make_families", lambda: None)
     notebook(home / "notebooks/02_bad.ipynb", "1 + 1", "wrong = 1 / 0")
     before = (home / "report.md").read_text()
     with pytest.raises(NotebookError) as caught:
         report.run_report(only=["02"], home=home)
-    said = str(caught.value)
-    assert said.startswith("02_bad.ipynb, cell 4 (run 4) failed:\n\n    wrong = 1 / 0")
+    assert str(caught.value) == "02_bad.ipynb, cell 4 (run 4): ZeroDivisionError: division by zero"
+    said = capsys.readouterr().err
+    assert said.startswith("02_bad.ipynb, cell 4 (run 4):\n\n    wrong = 1 / 0")
     assert "ZeroDivisionError: division by zero" in said
+    assert "What had run by then:" in said
     assert (home / "runs/failed/02_bad.ipynb").exists()
     assert not (home / "notebooks/executed/02_bad.ipynb").exists()
     assert (home / "report.md").read_text() == before
@@ -126,8 +129,21 @@ def test_wrong_use_of_the_run(home, tmp_path):
         report.run_report(only=["07"], home=home)
     with pytest.raises(FileNotFoundError):
         report.run_report(tmp_path / "nowhere", home=home)
+    with pytest.raises(ValueError, match="give both"):
+        report.run_report(name="x", home=home)
     with pytest.raises(ReportError, match="in a checkout of the workbook"):
         report.run_report(home=tmp_path / "figures")
+
+
+def test_a_report_that_cannot_be_filled_is_told_line_by_line(home, capsys):
+    Recorder("01", home / "figures").number("m", 1)
+    before = "# T\n\nn is ?<!--=01.n-->\n\n![a](figures/none.png)\n"
+    (home / "report.md").write_text(before)
+    with pytest.raises(RuntimeError, match="2 problem"):
+        report.run_report(only=[], home=home)
+    lines = capsys.readouterr().err.splitlines()
+    assert [line.split(": ")[0] for line in lines] == ["report.md:3", "report.md:5"]
+    assert (home / "report.md").read_text() == before
 
 
 @pytest.mark.parametrize(
