@@ -13,7 +13,6 @@ import warnings
 import zlib
 from collections.abc import Callable
 from io import BytesIO
-from math import gcd
 from pathlib import Path
 from typing import Any
 
@@ -121,14 +120,13 @@ MUTATIONS: list[Mutation] = [_flip, _flip_header, _extremes, _cut, _cut_out, _sp
 
 
 def _mutants(folder: Path, count: int, seed: int) -> list[Path]:
-    """`count` damaged files, over all formats and kinds of damage in turn, some under another format's suffix."""
+    """`count` damaged files, over all formats in turn and all kinds of damage, some under another's suffix."""
     sound, paths = _sound_files(), []
-    assert gcd(len(sound), len(MUTATIONS)) == 1  # or some would never meet
     for number in range(count):
         rng = default_rng([seed, number])
         suffix, data = sound[number % len(sound)]
         other = sound[rng.integers(len(sound))][1]
-        mutate = MUTATIONS[number % len(MUTATIONS)]
+        mutate = MUTATIONS[rng.integers(len(MUTATIONS))]
         wrong = rng.random() < 0.05
         path = folder / f"{number % 7:04d}_{number}{'.png' if wrong else suffix}"
         path.write_bytes(mutate(bytearray(data), other, rng))
