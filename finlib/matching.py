@@ -26,7 +26,8 @@ CAPACITY = 1 << 22  # matches a strip may hold before it is cut in two
 MAX_PAIRS = 100_000_000  # 2 GB of results
 
 
-def _checked(packed: Any, name: str = "packed") -> npt.NDArray[np.uint8]:
+def checked(packed: Any, name: str = "packed") -> npt.NDArray[np.uint8]:
+    """A set of hashes as it came, or TypeError or ValueError saying what is wrong with it."""
     if not isinstance(packed, np.ndarray) or packed.dtype != np.uint8:
         given = packed.dtype if isinstance(packed, np.ndarray) else type(packed).__name__
         raise TypeError(f"{name} must be a uint8 array of packed bits, one row a hash; got {given}")
@@ -35,7 +36,8 @@ def _checked(packed: Any, name: str = "packed") -> npt.NDArray[np.uint8]:
     return packed
 
 
-def _checked_radius(radius: Any, bits: int) -> int:
+def checked_radius(radius: Any, bits: int) -> int:
+    """A distance in bits as int; TypeError where it is not whole, ValueError where no two hashes can be so far."""
     radius = operator.index(radius)
     if not 0 <= radius <= bits:
         raise ValueError(f"radius must be from 0 to {bits}, the bits of a hash; got {radius}")
@@ -88,7 +90,7 @@ def _strips(n: int, size: int) -> Iterator[tuple[int, int]]:
 
 def estimate_pairs(packed: npt.NDArray[np.uint8], radius: int, *, sample: int = 2048, seed: int = 2026) -> float:
     """Expected number of pairs within the radius, from all pairs of a random sample of the hashes."""
-    n = len(_checked(packed))
+    n = len(checked(packed))
     if n > sample:
         packed = packed[np.random.default_rng(seed).choice(n, sample, replace=False)]
     m = max(2, min(n, sample))
@@ -109,7 +111,7 @@ def iter_pairs_within(
 
     Raises TypeError where packed is not uint8, ValueError where its shape or the radius is wrong.
     """
-    radius = _checked_radius(radius, 8 * _checked(packed).shape[1])
+    radius = checked_radius(radius, 8 * checked(packed).shape[1])
     rows = _rows(packed)
     blocks, width = _blocks(rows), (0,) * rows.shape[1]
 
@@ -145,7 +147,7 @@ def pairs_within(
     Sorted by (i, j). Memory is bounded by the output, 20 bytes a pair: a radius that would give more than `max_pairs`
     is refused with ValueError, from a sample where that tells it beforehand.
     """
-    radius = _checked_radius(radius, 8 * _checked(packed).shape[1])
+    radius = checked_radius(radius, 8 * checked(packed).shape[1])
     advice = "take a smaller radius, raise max_pairs (20 bytes a pair), or take blocks from iter_pairs_within"
     if len(packed) * (len(packed) - 1) // 2 > max_pairs:
         expected = estimate_pairs(packed, radius)
@@ -186,12 +188,12 @@ def neighbours(
     Without `packed` the queries are searched among themselves, each without itself. Fewer than k are returned where
     there are fewer. Raises ValueError where neither k nor radius is given or hashes differ in length.
     """
-    bits = 8 * _checked(queries, "queries").shape[1]
+    bits = 8 * checked(queries, "queries").shape[1]
     if k is None and radius is None:
         raise ValueError("give k, the number of neighbours, or radius, the largest distance in bits, or both")
-    if packed is not None and _checked(packed).shape[1] * 8 != bits:
+    if packed is not None and checked(packed).shape[1] * 8 != bits:
         raise ValueError(f"queries have {bits} bits and packed has {8 * packed.shape[1]}")
-    radius = bits if radius is None else _checked_radius(radius, bits)
+    radius = bits if radius is None else checked_radius(radius, bits)
     wanted = max(1, len(queries) if packed is None else len(packed))
     if k is not None and not operator.index(k) >= 1:
         raise ValueError(f"k must be at least 1; got {k}")
@@ -227,7 +229,7 @@ def family_histograms(
     [g, h] counts pairs between groups g and h where g <= h and is zero where g > h, so that all pairs are counted
     once. labels: n integers or strings.
     """
-    n, bits = len(_checked(packed)), 8 * packed.shape[1]
+    n, bits = len(checked(packed)), 8 * packed.shape[1]
     labels = np.asarray(labels)
     if labels.shape != (n,):
         raise ValueError(f"labels must hold one family a hash, {n}; got shape {labels.shape}")
@@ -262,6 +264,6 @@ def distance_histogram(
     packed: npt.NDArray[np.uint8], labels: Any = None, *, workers: int | None = None
 ) -> npt.NDArray[np.int64]:
     """Pairs at every distance: int64[bits + 1]; with labels [2, bits + 1], pairs of one family and pairs of two."""
-    one_family = np.zeros(len(_checked(packed)), np.int64)
+    one_family = np.zeros(len(checked(packed)), np.int64)
     same, different = family_histograms(packed, one_family if labels is None else labels, groups=1, workers=workers)
     return same[0] if labels is None else np.stack([same[0], different[0, 0]])
