@@ -26,6 +26,8 @@ plots       tidy table and Axes in, Axes out; one colour per method
 measure     time calls side by side, results compared; the memory a call needs at its peak
 record      stamp machine and versions; save tables, figures and numbers
 profiling   where time and memory go: stages, functions, lines
+speed       what the optimised versions cost, and how sure their bits are
+targets     what the speed should be, and is
 results     what was recorded, as the report quotes it: keys, expressions, tables
 filling     fill the report's numbers, tables and claims; refuse what is typed by hand
 notebooks   run a notebook at full size and clean what it leaves
