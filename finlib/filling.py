@@ -195,11 +195,24 @@ def typed_numbers(text: str) -> Iterator[tuple[int, str]]:
         yield text.count("\n", 0, match.start()) + 1, match[0].rstrip(",.")
 
 
+def _captions(text: str) -> Iterator[str]:
+    """Figures without a caption under them, and captions out of order."""
+    text = _hide(FENCE, text)
+    for kind in ("Figure", "Table"):
+        found = [int(number) for number in re.findall(rf"^\*\*{kind} (\d+)", text, re.MULTILINE)]
+        if found != list(range(1, len(found) + 1)):
+            yield f"captions of {kind.lower()}s are numbered {found}"
+    for image in re.finditer(r"^(!\[[^\n]*\))[ ]*$\s*([^\n]*)", text, re.MULTILINE):
+        if not image[2].startswith("**Figure "):
+            yield f"no caption **Figure N.** under {image[1]}"
+
+
 def check_committed(report: str | Path, figures: str | Path) -> list[str]:
     """What is wrong with a committed report, a line each; empty where all is well.
 
-    Every number and table must be what the results give, every claim must hold, no number may be typed by hand, and the
-    figures folder must hold exactly the files that the notebooks recorded.
+    Every number and table must be what the results give, every claim must hold, no number may be typed by hand, every
+    figure must have its caption, numbered in order; the figures folder must hold exactly the files that the notebooks
+    recorded, and all of them must have run on one machine from committed code.
     """
     report, figures = Path(report), Path(figures)
     text = report.read_text(encoding="utf-8")
@@ -215,6 +228,15 @@ def check_committed(report: str | Path, figures: str | Path) -> list[str]:
             problems.append(f"{report.name}:{number}: is {old!r}, and the results give {new!r}")
             break
     problems += [f"{report.name}:{line}: {number} is typed by hand" for line, number in typed_numbers(text)]
+    problems += [f"{report.name}: {problem}" for problem in _captions(text)]
+    stamps = {notebook: section["stamp"] for notebook, section in results.sections.items()}
+    if len(machines := {stamp["cpu"] for stamp in stamps.values()}) > 1:
+        problems.append(f"{figures.name}/numbers.json: from several machines: {', '.join(sorted(machines))}")
+    problems += [
+        f"{figures.name}/numbers.json: notebook {notebook} ran from code that was not committed"
+        for notebook, stamp in stamps.items()
+        if stamp["commit"].endswith("+")
+    ]
     there = {path.name for path in figures.iterdir() if path.is_file() and path.name != "numbers.json"}
     problems += [f"{figures.name}/{name}: no notebook recorded it" for name in sorted(there - results.files)]
     problems += [f"{figures.name}/{name}: recorded but not there" for name in sorted(results.files - there)]

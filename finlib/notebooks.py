@@ -60,7 +60,7 @@ def run_notebook(source: Path, target: Path, parameters: Mapping[str, Any], *, f
         ran = nbformat.read(partial, as_version=4) if partial.exists() else None
         partial.unlink(missing_ok=True)
     assert ran is not None
-    clean(ran)
+    clean(ran, source.parent.parent.resolve())
     nbformat.write(ran, partial)
     partial.replace(target)
     return sum(cell.cell_type == "code" for cell in ran.cells)
@@ -76,8 +76,11 @@ def _failure(source: Path, error: Exception) -> tuple[str, str]:
     return f"{where}: {error.ename}: {error.evalue}", "\n".join([f"{where}:", "", *code, "", *trace])
 
 
-def clean(notebook: Any) -> None:
-    """Take out of a notebook that ran what differs between equal runs: timestamps, random ids, widgets' state."""
+def clean(notebook: Any, root: Path) -> None:
+    """Take out of a notebook that ran what differs between equal runs: timestamps, random ids, widgets' state, places.
+
+    Paths under `root` become relative to it, and paths under the home folder begin with "~".
+    """
     notebook.metadata = {
         "kernelspec": {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"},
         "language_info": {"name": "python"},
@@ -91,3 +94,7 @@ def clean(notebook: Any) -> None:
             if WIDGET in output.get("data", {}):
                 output["data"] = {"text/markdown": "*(a control: open the notebook in JupyterLab to use it)*"}
                 output["metadata"] = {}
+            shown = output.get("data", output)
+            for kind in ("text", "text/plain", "text/html", "text/markdown"):
+                if kind in shown:
+                    shown[kind] = shown[kind].replace(f"{root}/", "").replace(f"{Path.home()}/", "~/")

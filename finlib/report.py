@@ -20,7 +20,17 @@ from finlib.notebooks import run_notebook
 from finlib.rendering import render
 from finlib.results import ReportError, Results
 
-__all__ = ["FULL_SIZE", "OWN_DATA", "Filled", "ReportError", "check_committed", "fill", "publish_tables", "run_report"]
+__all__ = [
+    "FULL_SIZE",
+    "OWN_DATA",
+    "Filled",
+    "ReportError",
+    "Results",
+    "check_committed",
+    "fill",
+    "publish_tables",
+    "run_report",
+]
 
 HOME = Path(__file__).resolve().parents[1]
 

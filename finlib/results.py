@@ -66,7 +66,8 @@ class Results:
         self.figures = Path(figures)
         self.published = Path(published) if published is not None else self.figures
         self.numbers = _flat(self.figures / "numbers.json", "")
-        self.files = _files(self.figures / "numbers.json")
+        self.sections: dict[str, Any] = json.loads((self.figures / "numbers.json").read_text(encoding="utf-8"))
+        self.files = {name for section in self.sections.values() for name in section["files"]}
         for path in sorted(self.published.glob("*/numbers.json")):
             self.numbers |= _flat(path, f"{path.parent.name}.")
 
@@ -128,11 +129,6 @@ def _flat(path: Path, prefix: str) -> dict[str, Any]:
                         raise ReportError(f"{full} is both a number of its own and the end of an interval")
                     flat[full] = entry[end]
     return flat
-
-
-def _files(path: Path) -> set[str]:
-    sections = json.loads(path.read_text(encoding="utf-8")).values()
-    return {name for section in sections for name in section["files"]}
 
 
 def _nearest(name: str, names: Mapping[str, Any]) -> str:

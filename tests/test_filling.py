@@ -1,5 +1,6 @@
 """The report's markers: what they are replaced by, and what is refused, with its line."""
 
+import json
 import re
 
 import pytest
@@ -195,6 +196,12 @@ def test_what_a_committed_report_may_not_be(recorded):
     assert "the claim does not hold" in problems(good.replace("> 1", "< 1"))[0]
     assert problems(good.replace("11,050", "11,051"))[0].startswith("report.md:3: is 'It is 11,051")
     assert problems(good + "And 12.")[0] == "report.md:4: 12 is typed by hand"
+    figure = "\n![a](figures/05_a.png)\n\n**Figure 1.** Of it.\n"
+    (recorded / "05_a.png").touch()
+    assert problems(good + figure) == ["figures/05_a.png: no notebook recorded it"]
+    assert "captions of figures are numbered [2]" in problems(good + figure.replace("e 1", "e 2"))[0]
+    assert "no caption **Figure N.** under ![a](figures/05_a.png)" in problems(good + figure.replace("**", ""))[0]
+    (recorded / "05_a.png").unlink()
     assert "no number '05.image'" in problems(good.replace("=05.images", "=05.image"))[0]
     path.write_text(good)
     (recorded / "05_stray.png").touch()
@@ -203,3 +210,15 @@ def test_what_a_committed_report_may_not_be(recorded):
         "figures/05_stray.png: no notebook recorded it",
         "figures/05_accuracy.csv: recorded but not there",
     ]
+
+
+def test_committed_results_are_of_one_machine_and_of_committed_code(recorded):
+    text = (recorded / "numbers.json").read_text()
+    other = text.replace('"05": {', '"06": {').replace("0123456789", "0123456789+")
+    other = re.sub(r'"cpu": "[^"]*"', '"cpu": "Another"', other)
+    both = {**json.loads(text), **json.loads(other)}
+    (recorded / "numbers.json").write_text(json.dumps(both))
+    (recorded.parent / "report.md").write_text("# T\n")
+    several, uncommitted = check_committed(recorded.parent / "report.md", recorded)
+    assert several.startswith("figures/numbers.json: from several machines: Another, ")
+    assert uncommitted == "figures/numbers.json: notebook 06 ran from code that was not committed"

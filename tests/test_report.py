@@ -21,6 +21,18 @@ def test_committed_report_is_what_the_results_give():
     assert report.check_committed(HOME / "report.md", HOME / "figures") == []
 
 
+def test_committed_report_has_what_was_asked_for():
+    if not (HOME / "figures").is_dir():
+        pytest.skip("nothing has been published yet")
+    filled = report.fill((HOME / "report.md").read_text(encoding="utf-8"), report.Results(HOME / "figures"))
+    if filled.words < 1000:
+        pytest.skip("the report is still being written")
+    assert filled.numbers >= 60
+    assert filled.claims >= 20
+    assert filled.tables >= 3
+    assert filled.figures >= 6
+
+
 def notebook(path, *cells, parameters='data_dir = ""\nout_dir = "../runs/quick/figures"\nsize = 1'):
     book = nbformat.v4.new_notebook(
         metadata={"kernelspec": {"name": "python3", "display_name": "", "language": "python"}}
@@ -33,12 +45,15 @@ def notebook(path, *cells, parameters='data_dir = ""\nout_dir = "../runs/quick/f
 
 
 def test_a_notebook_runs_with_its_parameters_and_leaves_nothing_random(tmp_path):
-    source = notebook(tmp_path / "books/01_tiny.ipynb", "print(size * 2)", "open('here.txt', 'w').close()")
+    here = "from pathlib import Path\nPath('here.txt').touch()\nprint(Path.cwd() / 'x')\nPath.home() / 'y'"
+    source = notebook(tmp_path / "books/01_tiny.ipynb", "print(size * 2)", here)
     for target in ("a.ipynb", "b.ipynb"):
         assert run_notebook(source, tmp_path / "out" / target, {"size": 21}) == 4
     assert (tmp_path / "out/a.ipynb").read_bytes() == (tmp_path / "out/b.ipynb").read_bytes()
     ran = nbformat.read(tmp_path / "out/a.ipynb", as_version=4)
     assert ran.cells[2].outputs[0].text == "42\n"
+    assert ran.cells[3].outputs[0].text == "books/x\n"
+    assert ran.cells[3].outputs[1].data["text/plain"].endswith("'~/y')")
     assert (tmp_path / "books/here.txt").exists(), "a notebook runs in its own folder"
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["a.ipynb", "b.ipynb"]
 
