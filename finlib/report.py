@@ -41,6 +41,7 @@ FULL_SIZE: dict[str, dict[str, Any]] = {
         "images": 36,
         "profile_side": 250,
         "sides": [64, 96, 128, 192, 256, 384, 512],
+        "side_repeats": 2,
         "batches": [1, 2, 4, 8, 16],
         "photo_side": 250,
     },
