@@ -14,7 +14,6 @@ import typer
 
 app = typer.Typer(
     help="Perceptual image hashes: hash files, match and cluster the hashes, score them on your own families.",
-    no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,
 )
@@ -110,8 +109,9 @@ def match(
 def cluster(
     hashes: Hashes,
     output: Output,
-    method: Annotated[str, typer.Option(help="average, or another of finlib.clustering.CLUSTERERS.")] = "average",
-    threshold: Annotated[int | None, typer.Option(min=0, help="In bits.", show_default="suited to the hasher")] = None,
+    method: Annotated[str, typer.Option(help="consensus, average, components or hdbscan.")] = "consensus",
+    threshold: Annotated[int | None, typer.Option(min=0, help="In bits.", show_default="3/8 of the hash's")] = None,
+    workers: Workers = PROCESSORS,
 ) -> None:
     """Group files whose hashes are alike: a row per file with its cluster's number and size."""
     from finlib import clustering, tables
@@ -120,7 +120,7 @@ def cluster(
     table = tables.read_hashes(hashes)
     packed = tables.packed_of(table)
     rows = tables.good_rows(table)[["path", "family"]]
-    rows["cluster"] = clustering.cluster(packed, method, threshold)
+    rows["cluster"] = clustering.cluster(packed, method, threshold, workers=workers)
     rows["size"] = rows.groupby("cluster")["cluster"].transform("size")
     tables.write_table(rows, output)
     _say(f"{rows['cluster'].nunique()} clusters of {len(rows)} hashes: {output}")
