@@ -20,7 +20,9 @@ metrics     scores of pairs, searches and clusterings
 intervals   how sure a score is: families resampled, thresholds held out
 robustness  what survives when an image is changed on its way
 failures    where methods fail: the worst pairs, the hard families
-scaling     growth laws, simulated hash sets, the self-join past one machine, capacity and cost
+simulation  hash sets of any size with the distances of real ones
+scaling     growth laws; the self-join past one machine and on a GPU
+capacity    what a number of images costs, at prices that FIN can edit
 style       how every figure looks: colours, markers, fonts
 plots       tidy table and Axes in, Axes out; one colour per method
 measure     time calls side by side, results compared; the memory a call needs at its peak
