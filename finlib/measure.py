@@ -36,6 +36,17 @@ def one_thread() -> Iterator[None]:
 
 
 @contextmanager
+def frozen_heap() -> Iterator[None]:
+    """What the process holds by now set aside from collection, which else goes through all of it before every call."""
+    gc.collect()
+    gc.freeze()
+    try:
+        yield
+    finally:
+        gc.unfreeze()
+
+
+@contextmanager
 def without_collection() -> Iterator[None]:
     """Garbage collected before the block and not in it: how long that takes depends on all else the process holds."""
     was = gc.isenabled()
@@ -79,9 +90,10 @@ def time_side_by_side(
             f"need a call and a repeat to time, got {len(calls)} calls, {repeats} repeats, {warmup} warm-ups"
         )
     names, rows, first = list(calls), [], None
-    for turn in range(-warmup, repeats):
-        shift = max(turn, 0) % len(names)
-        for name in names[shift:] + names[:shift]:
+    turns = range(-warmup, repeats)
+    rounds = [(turn, name) for turn in turns for name in np.roll(names, -max(turn, 0)).tolist()]
+    with frozen_heap():
+        for turn, name in rounds:
             with without_collection():
                 start = perf_counter()
                 result = calls[name]()

@@ -4,21 +4,24 @@ Colours, markers and fonts are `finlib.style`'s and can be had from here too. A 
 (`finding`), which the caller computes.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from io import BytesIO
 from itertools import cycle
 from typing import Any
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
 from finlib.style import LOOKS, NEUTRAL, WIDTH, colour, finding, label, linestyle, marker, split, use_style
 
 __all__ = [
-    "LOOKS", "NEUTRAL", "WIDTH", "bars", "colour", "finding", "frontier", "gallery", "heat_map", "intervals", "label",
-    "ladder", "lines", "linestyle", "marker", "roc", "steps", "use_style"
+    "LOOKS", "NEUTRAL", "WIDTH", "bars", "colour", "explorer", "finding", "frontier", "gallery", "heat_map", "intervals",
+    "label", "ladder", "lines", "linestyle", "marker", "roc", "steps", "use_style"
 ]  # fmt: skip
 
 
@@ -215,3 +218,24 @@ def gallery(images: Sequence[Any], captions: Sequence[str], axes: Any) -> Any:
         cell.imshow(image)
         cell.set_title(caption, fontsize=7.5, fontweight="normal", loc="center", y=-0.02, va="top", pad=0)
     return axes
+
+
+def explorer(draw: Callable[..., Figure], **controls: Any) -> Any:
+    """ipywidgets `controls` over the figure that `draw` makes of their values, redrawn whenever one of them moves.
+
+    The figure is an image widget: an output widget would want answers from the front end, and papermill has none.
+    """
+    from ipywidgets import HBox, Image, VBox
+
+    shown = Image(format="png")
+
+    def redraw(_change: Any = None) -> None:
+        fig, picture = draw(**{name: control.value for name, control in controls.items()}), BytesIO()
+        fig.savefig(picture, format="png", dpi=120, bbox_inches="tight")
+        plt.close(fig)
+        shown.value = picture.getvalue()
+
+    for control in controls.values():
+        control.observe(redraw, "value")
+    redraw()
+    return VBox([HBox(list(controls.values())), shown])

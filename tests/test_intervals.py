@@ -147,3 +147,12 @@ def test_image_draws_narrow_with_their_number_and_pair():
     assert many.std() < few.std()
     assert many.mean() == pytest.approx(0.5, abs=0.01)
     np.testing.assert_allclose(intervals.image_draws(1 - scores), 1 - many)
+
+
+def test_held_out_clusters_find_what_is_there():
+    packed, labels = random_set(4, families=12, per_family=6, flips=3)
+    scores = intervals.held_out_clusters(packed, labels, splits=2)
+    assert set(scores) == {"threshold", "ari", "v_measure", "b_cubed_precision", "b_cubed_recall", "b_cubed_f"}
+    assert scores["b_cubed_f"] > 0.95
+    nothing = np.random.default_rng(0).integers(0, 256, packed.shape, dtype=np.uint8)
+    assert intervals.held_out_clusters(nothing, labels, splits=2)["ari"] < 0.1

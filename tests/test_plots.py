@@ -113,3 +113,18 @@ def test_finding_wraps_its_title(ax):
     plots.finding(ax, "a finding that is long " * 8, note="n = 3")
     assert "\n" in ax.get_title(loc="left")
     assert ax.texts[0].get_text() == "n = 3"
+
+
+def test_explorer_redraws_when_a_control_moves():
+    widgets = pytest.importorskip("ipywidgets")
+    slider, drawn = widgets.IntSlider(3, 0, 9), []
+
+    def draw(level):
+        drawn.append(level)
+        return plt.figure(figsize=(1, 1))
+
+    box = plots.explorer(draw, level=slider)
+    slider.value = 5
+    assert drawn == [3, 5]
+    assert bytes(box.children[1].value).startswith(b"\x89PNG")
+    assert not plt.get_fignums()
