@@ -208,8 +208,9 @@ def neighbours(
         kept = np.zeros(high - low, np.int64)
         first = low if packed is None else -1
         hamming.search(rows[low:high], first, blocks, n, most, radius, width, index, distance, kept)
-        held = np.arange(space) < kept[:, None]
-        return kept, index[held].astype(np.int64), distance[held]
+        held = [(q, slice(0, count)) for q, count in enumerate(kept.tolist())]
+        both = (np.concatenate([table[:0, 0], *(table[place] for place in held)]) for table in (index, distance))
+        return kept, next(both).astype(np.int64), next(both)
 
     parts = list(_in_order(search, _strips(len(rows), 16), workers)) or [search(0, 0)]
     kept, index, distance = (np.concatenate(column) for column in zip(*parts, strict=True))

@@ -1,0 +1,200 @@
+"""How work grows with the number of images, and what is past one machine: growth laws, the self-join on Dask, a GPU.
+
+The self-join cuts n hashes into b blocks and the pairs into b * (b + 1) / 2 tiles, one for each pair of blocks. A
+tile needs two blocks and no other tile, so that any worker can do any tile; what moves over the network are blocks
+that a worker does not hold yet, and the pairs found.
+"""
+
+import heapq
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import islice, pairwise
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from scipy import stats
+
+from finlib import matching
+from finlib.matching import Pairs
+
+Packed = npt.NDArray[np.uint8]
+
+
+# Growth laws
+
+
+@dataclass(frozen=True)
+class PowerLaw:
+    """cost = scale * n ** exponent, as fitted to measurements by least squares of the logarithms."""
+
+    exponent: float
+    low: float  # 95% interval of the exponent
+    high: float
+    scale: float
+    spread: float  # standard deviation of the logarithm about the line
+    centre: float  # mean of log n, and its sum of squares about it
+    squares: float
+    count: int
+
+    def __call__(self, n: float) -> float:
+        return float(self.scale * n**self.exponent)
+
+    def interval(self, n: float, confidence: float = 0.95) -> tuple[float, float]:
+        """Within which one further measurement at n should lie."""
+        error = self.spread * np.sqrt(1 + 1 / self.count + (np.log(n) - self.centre) ** 2 / self.squares)
+        reach = np.exp(stats.t.ppf((1 + confidence) / 2, self.count - 2) * error)
+        return float(self(n) / reach), float(self(n) * reach)
+
+
+def power_law(n: Any, cost: Any) -> PowerLaw:
+    """The law of cost (seconds, bytes, …) against n, with Student's interval. ValueError under three sizes."""
+    x, y = np.log(np.asarray(n, float)), np.log(np.asarray(cost, float))
+    if len(np.unique(x)) < 3 or x.shape != y.shape or not np.isfinite([x, y]).all():
+        raise ValueError("a power law needs at least three different sizes, each with a positive cost")
+    line = stats.linregress(x, y)
+    reach = stats.t.ppf(0.975, len(x) - 2) * line.stderr
+    spread = float(np.sqrt(((y - line.slope * x - line.intercept) ** 2).sum() / (len(x) - 2)))
+    squares = float(((x - x.mean()) ** 2).sum())
+    scale = float(np.exp(line.intercept))
+    return PowerLaw(line.slope, line.slope - reach, line.slope + reach, scale, spread, float(x.mean()), squares, len(x))
+
+
+# The self-join past one machine
+
+
+def _tile(left: Packed, right: Packed, same: bool, radius: int, low: int, high: int) -> Pairs:
+    """Pairs between two blocks of the set, whose first hashes are numbers `low` and `high`; within one where `same`."""
+    if same:
+        i, j, distance = matching.pairs_within(left, radius, workers=1)
+    else:
+        found = matching.neighbours(left, right, radius=radius, workers=1)
+        i, j, distance = np.repeat(np.arange(len(left)), np.diff(found.indptr)), found.indices, found.distance
+    return i + low, j + high, distance
+
+
+def iter_self_join(packed: Packed, radius: int, client: Any, *, blocks: int = 8) -> Iterator[Pairs]:
+    """The pairs of `matching.pairs_within`, tile by tile in the order in which a Dask client's workers finish them.
+
+    client: a `dask.distributed.Client` of any scheduler; its workers need finlib. Blocks travel once to each worker
+    that needs them; four tiles a thread are in flight, so that results do not pile up. ValueError as `pairs_within`.
+    """
+    from dask.distributed import as_completed
+
+    radius = matching.checked_radius(radius, 8 * matching.checked(packed).shape[1])
+    if blocks < 1:
+        raise ValueError(f"blocks must be at least 1; got {blocks}")
+    starts = np.linspace(0, len(packed), min(blocks, max(1, len(packed))) + 1).astype(int)
+    held = client.scatter([packed[low:high] for low, high in pairwise(starts)], hash=False)
+    tiles = ((a, b) for a in range(len(held)) for b in range(a, len(held)))
+
+    def submit(a: int, b: int) -> Any:
+        low, high = int(starts[a]), int(starts[b])
+        return client.submit(_tile, held[a], held[b], a == b, radius, low, high, pure=False)
+
+    most = 4 * max(1, sum(client.nthreads().values()))
+    running = as_completed((submit(*tile) for tile in islice(tiles, most)), client.loop)
+    for future in running:
+        yield future.result()
+        running.update([submit(*tile) for tile in islice(tiles, 1)])
+
+
+def self_join(packed: Packed, radius: int, client: Any, *, blocks: int = 8) -> Pairs:
+    """`matching.pairs_within` on a Dask cluster: the same arrays in the same order."""
+    i, j, distance = (
+        np.concatenate(c) for c in zip(*iter_self_join(packed, radius, client, blocks=blocks), strict=True)
+    )
+    order = np.lexsort((j, i))
+    return i[order], j[order], distance[order]
+
+
+@dataclass(frozen=True)
+class Join:
+    """What `simulate_join` found: wall seconds, share of the workers' time spent comparing, bytes sent and tiles."""
+
+    seconds: float
+    efficiency: float
+    bytes_sent: float
+    tiles: int
+
+
+def simulate_join(
+    n: int,
+    workers: int,
+    blocks: int,
+    pairs_per_second: float,
+    *,
+    bytes_per_hash: int = 32,
+    bytes_per_second: float = 1e9,
+    seconds_per_tile: float = 1e-3,
+    slowness: float = 0.1,
+    seed: int = 2026,
+) -> Join:
+    """The self-join of n hashes played through: tiles go to the first worker that is free, in order.
+
+    A worker first receives the blocks that it lacks at `bytes_per_second` and then compares at `pairs_per_second`,
+    times a log-normal slowness of that standard deviation; the scheduler hands out one tile every `seconds_per_tile`.
+    """
+    rng = np.random.default_rng(seed)
+    rows = n / blocks
+    held: list[set[int]] = [set() for _ in range(workers)]
+    free = [(0.0, worker) for worker in range(workers)]
+    clock = end = compared = sent = 0.0
+    for a in range(blocks):
+        for b in range(a, blocks):
+            clock += seconds_per_tile
+            start, worker = heapq.heappop(free)
+            missing = len({a, b} - held[worker]) * rows * bytes_per_hash
+            held[worker] |= {a, b}
+            work = (rows * (rows - 1) / 2 if a == b else rows * rows) / pairs_per_second
+            compared += work
+            sent += missing
+            stop = max(start, clock) + missing / bytes_per_second + work * rng.lognormal(0, slowness)
+            end = max(end, stop)
+            heapq.heappush(free, (stop, worker))
+    return Join(end, compared / (workers * end), sent, blocks * (blocks + 1) // 2)
+
+
+# Distances as a matrix product, for a GPU
+
+
+def signs(packed: Any, xp: Any, dtype: Any = None) -> Any:
+    """±1 of the array library `xp`, [n, bits], for packed bits uint8[n, bits // 8] of the same library."""
+    shift = xp.asarray([7, 6, 5, 4, 3, 2, 1, 0], dtype=xp.uint8)
+    bits = xp.bitwise_and(
+        xp.bitwise_right_shift(packed[:, :, None], shift[None, None, :]), xp.asarray(1, dtype=xp.uint8)
+    )
+    bits = xp.reshape(bits, (packed.shape[0], 8 * packed.shape[1]))
+    return 2 * xp.astype(bits, dtype or xp.float32) - 1
+
+
+def product_distances(left: Any, right: Any, xp: Any) -> Any:
+    """Hamming distances [n, m] between rows of ±1 as `signs` gives them: (bits - left @ right') / 2, all exact.
+
+    Sums of at most 2**24 ones are whole in float32, of 2,048 in float16.
+    """
+    return (left.shape[1] - xp.matmul(left, xp.matrix_transpose(right))) / 2
+
+
+def product_pairs(packed: Any, radius: int, xp: Any, *, block: int = 8192, dtype: Any = None) -> Pairs:
+    """`matching.pairs_within` as products of ±1 matrices, in the array API's terms: on whatever device packed is on.
+
+    Holds block * block distances at a time; blocks larger than the set do no harm. dtype: of the products, float32
+    unless given; float16 does for 256 bits where the device is faster at it. NumPy arrays come back.
+    """
+    n = packed.shape[0]
+    parts: list[Any] = []
+    for low in range(0, n, block):
+        left = signs(packed[low : min(n, low + block), :], xp, dtype)
+        for high in range(low, n, block):
+            distance = product_distances(
+                left, left if high == low else signs(packed[high : min(n, high + block), :], xp, dtype), xp
+            )
+            near = distance <= radius
+            i, j = xp.nonzero(xp.triu(near, k=1) if high == low else near)
+            found = xp.take(xp.reshape(distance, (-1,)), i * distance.shape[1] + j, axis=0)
+            parts.append([np.from_dlpack(column, device="cpu") for column in (i + low, j + high, found)])
+    empty = [np.empty(0)] * 3
+    i, j, distance = (np.concatenate(column) for column in zip(empty, *parts, strict=True))
+    order = np.lexsort((j, i))
+    return i[order].astype(np.int64), j[order].astype(np.int64), distance[order].astype(np.int32)
