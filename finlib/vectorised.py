@@ -170,8 +170,8 @@ def find_batch(rgb: Any, xp: Any = None) -> Any:
     """Packed hashes, uint8[N, 32], of N images of one size, uint8[N, H, W, 3], on the device that holds them.
 
     `xp` is the array library, by default the array's own (`__array_namespace__`: NumPy, CuPy, array_api_strict). Torch
-    tensors have none: pass `xp=array_api_compat.torch`. All in float64, [N, H, W] at its largest; nothing leaves the
-    device but the images under the certificate's bound, which the reference decides.
+    tensors have none: pass `xp=array_api_compat.torch`. Sums are in float64, [N, H, W] at its largest; nothing leaves
+    the device but the images under the certificate's bound, which the reference decides.
     """
     if len(rgb.shape) != 4 or rgb.shape[3] != 3 or 0 in rgb.shape[1:3]:
         raise ValueError(f"an array of shape {tuple(rgb.shape)} was given, [N, H, W, 3] in RGB is expected")
@@ -179,8 +179,8 @@ def find_batch(rgb: Any, xp: Any = None) -> Any:
     if rgb.dtype != xp.uint8:
         raise TypeError(f"pixels of {rgb.dtype} were given, uint8 is expected: scale to 0..255 and convert first")
     count, rows, cols, _ = rgb.shape
-    r, g, b = (xp.astype(rgb[..., channel], xp.float64) for channel in range(3))
-    thousandths = 299 * r + 587 * g + 114 * b
+    r, g, b = (xp.astype(rgb[..., channel], xp.float32) for channel in range(3))
+    thousandths = xp.astype(299 * r + 587 * g + 114 * b, xp.float64)  # integers under 2^24, exact in float32
     left = xp.asarray(projection(rows).copy(), **device)
     right = xp.asarray(projection(cols).T.copy(), **device)
     values = xp.reshape(xp.matmul(xp.matmul(left, thousandths), right) / 1000, (count, 2 * HALF))
