@@ -81,7 +81,7 @@ def _generated(rng: Generator) -> Image.Image:
 def _picture(rng: Generator, size: tuple[int, int]) -> Image.Image:
     """A background and mostly an animal before it, drawn at twice the size and averaged."""
     double, cartoon = (2 * size[0], 2 * size[1]), bool(rng.random() < 0.3)
-    kind = rng.choice(["leaves", "blurred", "gradient", "sectors", "plain"], p=[0.2, 0.4, 0.2, 0.1, 0.1])
+    kind = rng.choice(["leaves", "blurred", "uneven", "sectors", "plain"], p=[0.2, 0.4, 0.2, 0.1, 0.1])
     colours = _palette(rng, vivid=cartoon)
     if kind in ("leaves", "blurred"):
         picture = _leaves(rng, double, colours, cartoon, smallest=0.03, largest=0.7)
@@ -89,25 +89,26 @@ def _picture(rng: Generator, size: tuple[int, int]) -> Image.Image:
             picture = picture.filter(ImageFilter.GaussianBlur(float(rng.uniform(2, 10))))
     else:
         picture = _plain(rng, double, colours, kind)
-    if kind in ("gradient", "sectors", "plain") or rng.random() < 0.75:
+    if kind in ("uneven", "sectors", "plain") or rng.random() < 0.75:
         inside = _leaves(rng, double, _palette(rng, vivid=cartoon), cartoon, smallest=0.06, largest=0.6, count=120)
         picture.paste(inside, mask=_animal(rng, inside))
     return _lit(rng, picture.reduce(2))
 
 
 def _lit(rng: Generator, picture: Image.Image) -> Image.Image:
-    """Light from above and darker corners, more or less, as in most photographs."""
+    """Light from one side and darker or lighter corners, more or less, as in most photographs."""
     down, across = np.linspace(-1, 1, picture.height)[:, None], np.linspace(-1, 1, picture.width)
-    above, corners = rng.normal(0.15, 0.2), rng.normal(0.15, 0.15)
-    light = 1 - above * down - corners * (down**2 + across**2 - 2 / 3)
+    above, beside, corners = rng.normal(0.1, 0.2), rng.normal(0, 0.2), rng.normal(0, 0.1)
+    light = 1 - above * down - beside * across - corners * (down**2 + across**2 - 2 / 3)
     return Image.fromarray(np.clip(np.asarray(picture) * light[..., None], 0, 255).astype(np.uint8))
 
 
 def _plain(rng: Generator, size: tuple[int, int], colours: NDArray[np.float32], kind: str) -> Image.Image:
-    """A wall or a sky: a gradient, the sectors that stand behind animals giving advice, one colour or paper."""
+    """A wall or a sky in uneven light, the sectors that stand behind animals giving advice, one colour or paper."""
     first, second = (tuple(int(part) for part in colour) for colour in colours[:2])
-    if kind == "gradient":
-        ramp = Image.linear_gradient("L").rotate(90 * int(rng.integers(4))).resize(size)
+    if kind == "uneven":
+        field = np.clip(128 + 70 * _noise(rng, 5, 5), 0, 255).astype(np.uint8)
+        ramp = Image.fromarray(field).resize(size, Image.Resampling.BICUBIC)
         return Image.composite(Image.new("RGB", size, first), Image.new("RGB", size, second), ramp)
     if kind == "plain":
         return Image.new("RGB", size, (255, 255, 255) if rng.random() < 0.5 else first)
@@ -123,7 +124,7 @@ def _animal(rng: Generator, inside: Image.Image) -> Image.Image:
     """The soft mask of an animal with ears, its eyes and nose drawn on `inside`, the picture of its fur."""
     mask = Image.new("L", inside.size)
     draw, face = ImageDraw.Draw(mask), ImageDraw.Draw(inside)
-    x, y = inside.width * rng.uniform(0.3, 0.7), inside.height * rng.uniform(0.35, 0.55)
+    x, y = inside.width * rng.uniform(0.25, 0.75), inside.height * rng.uniform(0.3, 0.6)
     head = min(inside.size) * rng.uniform(0.14, 0.3)
     lean, broad, long = rng.uniform(-0.8, 0.8) * head, rng.uniform(1.2, 2.2), rng.uniform(1.4, 2.4)
     centres = [(x, y, head, head * rng.uniform(0.8, 1.1)), (x + lean, y + 2.4 * head, broad * head, long * head)]
@@ -153,7 +154,7 @@ def _palette(rng: Generator, *, vivid: bool) -> NDArray[np.float32]:
     colours = colours[np.argsort(colours.sum(axis=1))][:, rng.permutation(3) if rng.random() < 0.1 else slice(None)]
     grey = colours.mean(axis=1, keepdims=True)
     spread = 1.5 if vivid else rng.uniform(0.5, 1.1)
-    shift = rng.uniform(0.9, 1.5) * (grey - grey.mean()) + grey.mean() + rng.normal(0, 20)
+    shift = rng.uniform(0.8, 1.35) * (grey - grey.mean()) + grey.mean() + rng.normal(0, 20)
     return rng.permutation(np.clip(shift + spread * (colours - grey), 0, 255)).astype(np.float32)
 
 
