@@ -12,7 +12,7 @@ from scipy.sparse.csgraph import connected_components
 
 from finlib.images import open_rgb
 from finlib.matching import distance_histogram, pairs_within
-from finlib.metrics import query_counts
+from finlib.metrics import query_counts, tpr_at
 from finlib.transforms import draw_caption
 
 
@@ -151,6 +151,15 @@ def mislabelled(labels: Any, share: float, seed: int = 2026) -> np.ndarray:
     codes = codes.copy()
     codes[moved] = (codes[moved] + rng.integers(1, max(2, len(names)), len(moved))) % len(names)
     return names[codes]
+
+
+def noise_curve(
+    packed: np.ndarray, labels: Any, rates: Sequence[float], shares: Sequence[float], seed: int = 2026
+) -> pd.DataFrame:
+    """True-positive rates when a share of the labels is spoilt on purpose: columns mislabelled, fpr, tpr."""
+    spoilt = {share: distance_histogram(packed, mislabelled(labels, share, seed)) for share in shares}
+    rows = [(share, rate, tpr_at(counts, rate)) for share, counts in spoilt.items() for rate in rates]
+    return pd.DataFrame(rows, columns=["mislabelled", "fpr", "tpr"])
 
 
 KINDS = ("found", "missed", "false match", "told apart")

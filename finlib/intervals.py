@@ -99,6 +99,19 @@ def difference(
     return interval(float(whole[one, statistic] - whole[other, statistic]), paired)
 
 
+def differences(
+    frame: pd.DataFrame, values: Mapping[tuple[str, str], np.ndarray], pairs: Sequence[tuple[str, str]]
+) -> pd.DataFrame:
+    """`difference` for every pair of methods and every statistic of the frame.
+
+    Columns one, other, statistic, value, low, high and decided (whether the interval leaves zero out).
+    """
+    statistics = frame["statistic"].unique()
+    rows = [(*pair, key, *difference(frame, values, *pair, key)) for pair in pairs for key in statistics]
+    table = pd.DataFrame(rows, columns=["one", "other", "statistic", "value", "low", "high"])
+    return table.assign(decided=(table["low"] > 0) | (table["high"] < 0))
+
+
 class Leader(NamedTuple):
     """The best of several methods, the next best, and the best's lead with its paired interval."""
 
@@ -149,6 +162,18 @@ def held_out(
             tpr, fpr = rate_at(judged[split], threshold)
             rows.append((split, rate, threshold, fpr, tpr))
     return pd.DataFrame(rows, columns=["split", "intended", "threshold", "fpr", "tpr"])
+
+
+def held_out_summary(tables: Mapping[str, tuple[Counts, Counts]], *, seed: int = 2026) -> pd.DataFrame:
+    """`held_out` for every method, put together over its splits; rates that cannot be told are left out.
+
+    Columns: hasher, intended; threshold (median), fpr and tpr (means); fpr_low and fpr_high (5% and 95% of splits).
+    """
+    trials = pd.concat([held_out(*table, seed=seed).assign(hasher=name) for name, table in tables.items()])
+    groups = trials.dropna().groupby(["hasher", "intended"], sort=False)
+    low, high = (groups["fpr"].quantile(share) for share in (0.05, 0.95))
+    summary = groups.agg(threshold=("threshold", "median"), fpr=("fpr", "mean"), tpr=("tpr", "mean"))
+    return summary.assign(fpr_low=low, fpr_high=high).reset_index()
 
 
 def held_out_clusters(

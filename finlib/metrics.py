@@ -130,14 +130,19 @@ def shares(counts: Counts, width: int = 1) -> pd.DataFrame:
     return pd.concat(map(pd.DataFrame, parts), ignore_index=True)
 
 
-def at_scale(fpr: float, images: Sequence[int]) -> pd.DataFrame:
-    """False matches to expect among n images at a false-positive rate, nearly all pairs being of different families.
+def at_scale(counts: Counts, images: Sequence[int], rates: Sequence[float] = RATES) -> pd.DataFrame:
+    """False matches to expect among n images at the threshold for each rate, nearly all pairs being strangers.
 
-    Columns: images, fpr, per_query (one new image against all n) and in_all (every pair among them once).
+    Columns: wanted (rate), threshold, tpr, fpr (realised), images, per_query (one new image against all n) and in_all
+    (every pair among them once). Rates that there are too few pairs for are left out.
     """
-    n = np.asarray(images, dtype=np.float64)
-    frame = {"images": list(images), "fpr": fpr, "per_query": fpr * n, "in_all": fpr * n * (n - 1) / 2}
-    return pd.DataFrame(frame)
+    rows = []
+    for wanted in rates:
+        threshold = threshold_at(counts, wanted)
+        if not np.isnan(threshold):
+            tpr, fpr = rate_at(counts, threshold)
+            rows += [(wanted, threshold, tpr, fpr, n, fpr * n, fpr * n * (n - 1) / 2) for n in images]
+    return pd.DataFrame(rows, columns=["wanted", "threshold", "tpr", "fpr", "images", "per_query", "in_all"])
 
 
 # Search

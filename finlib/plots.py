@@ -17,11 +17,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
-from finlib.style import LOOKS, NEUTRAL, WIDTH, colour, finding, label, linestyle, marker, split, use_style
+from finlib.style import LOOKS, NEUTRAL, WIDTH, colour, finding, headline, label, linestyle, marker, split, use_style
 
 __all__ = [
-    "LOOKS", "NEUTRAL", "WIDTH", "bars", "colour", "explorer", "finding", "frontier", "gallery", "heat_map", "intervals",
-    "label", "ladder", "lines", "linestyle", "marker", "roc", "steps", "use_style"
+    "LOOKS", "NEUTRAL", "WIDTH", "bars", "colour", "explorer", "finding", "frontier", "gallery", "headline",
+    "heat_map", "intervals",
+    "label", "ladder", "lines", "linestyle", "marker", "roc", "side_by_side", "steps", "strip", "use_style"
 ]  # fmt: skip
 
 
@@ -191,6 +192,20 @@ def intervals(
     return ax
 
 
+def side_by_side(
+    frame: pd.DataFrame, ax: Axes, *, x: str, y: str, low: str, high: str, group: str = "hasher", spread: float = 1.12
+) -> Axes:
+    """Points with intervals over a log axis, the groups at one x set apart by a factor of `spread` each."""
+    count = frame[group].nunique()
+    for turn, (_, part, look) in enumerate(_series(frame, group)):
+        ends = [part[y] - part[low], part[high] - part[y]]
+        look = {**look, "linestyle": ""}
+        ax.errorbar(part[x] * spread ** (turn - (count - 1) / 2), part[y], ends, elinewidth=1, **look)
+    ax.set_xscale("log")
+    ax.legend(ncols=2)
+    return ax
+
+
 def frontier(frame: pd.DataFrame, ax: Axes, *, x: str, y: str, name: str, best: str | None = None) -> Axes:
     """Cost across on a log axis, accuracy up, a named point a method (64 bits hollow); rows true in `best` joined."""
     for key, across, up in zip(frame[name], frame[x], frame[y], strict=True):
@@ -218,6 +233,15 @@ def gallery(images: Sequence[Any], captions: Sequence[str], axes: Any) -> Any:
         cell.imshow(image)
         cell.set_title(caption, fontsize=7.5, fontweight="normal", loc="center", y=-0.02, va="top", pad=0)
     return axes
+
+
+def strip(images: Sequence[Any], captions: Sequence[str], ax: Axes) -> Axes:
+    """Pictures in a row across one Axes, in line with the columns of a heat map of as many columns below it."""
+    ax.set_axis_off()
+    width = 1 / len(images)
+    for place, (image, caption) in enumerate(zip(images, captions, strict=True)):
+        gallery([image], [caption], [ax.inset_axes((place * width, 0, 0.94 * width, 1))])
+    return ax
 
 
 def explorer(draw: Callable[..., Figure], **controls: Any) -> Any:

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import matplotlib.pyplot as plt
 from cycler import cycler
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
 WIDTH = 7.0
 """Inches: a figure as wide as the text of the printed report, so that 9 points stay 9 points."""
@@ -104,6 +105,12 @@ def marker(name: str) -> str:
 def linestyle(name: str) -> str:
     """Solid, but dashed for a 64-bit variant."""
     return "--" if split(name)[1] == "64" else "-"
+
+
+def headline(fig: Figure, text: str, *, width: int = 78) -> Figure:
+    """Put the finding over a figure of several Axes, from its left edge, wrapped at `width` characters."""
+    fig.suptitle(textwrap.fill(text, width), x=0.01, ha="left")
+    return fig
 
 
 def finding(ax: Axes, text: str, note: str = "", *, width: int = 80) -> Axes:

@@ -97,6 +97,13 @@ def test_mislabelled_moves_the_share_it_says():
     np.testing.assert_array_equal(failures.mislabelled(labels, 0), labels)
 
 
+def test_noise_curve_falls():
+    bits = np.repeat(np.random.default_rng(0).integers(0, 256, (20, 8), dtype=np.uint8), 6, axis=0)
+    frame = failures.noise_curve(bits, np.repeat(np.arange(20), 6), [1e-3], [0, 0.1])
+    assert frame["tpr"].iloc[0] == 1
+    assert frame["tpr"].iloc[1] < 1
+
+
 def test_borderline_pairs_by_hand():
     frame = failures.borderline_pairs(PACKED, LABELS, 8, count=1)
     assert frame.to_numpy().tolist() == [["found", 4, 5, 3], ["false match", 1, 2, 8], ["told apart", 0, 2, 10]]

@@ -108,6 +108,9 @@ def test_bootstrap_is_paired_and_repeats():
     )
     assert first == ("good", whole["good"], "worse", gap)
     assert first.sure
+    table = intervals.differences(frame, values, [("good", "twin"), ("good", "worse")])
+    assert table["decided"].tolist() == [False, False, True, True]
+    assert tuple(table.iloc[3][["value", "low", "high"]]) == gap
     again, _ = intervals.bootstrap(tables, scores, resamples=200, seed=5)
     assert frame.equals(again)
 
@@ -130,6 +133,10 @@ def test_held_out_thresholds_come_from_the_other_half():
     assert reached["fpr"].mean() == pytest.approx(1e-2, abs=6e-3)
     assert reached["fpr"].nunique() > 3
     assert frame[frame["intended"] == 1e-6]["threshold"].isna().all()
+    summary = intervals.held_out_summary({"it": by_family(packed, labels)}, seed=3)
+    assert summary["intended"].tolist() == [1e-3, 1e-2]
+    assert (summary["fpr_low"] <= summary["fpr"]).all()
+    assert (summary["fpr"] <= summary["fpr_high"]).all()
 
 
 def test_leader_by_hand():

@@ -135,9 +135,11 @@ def test_shares_by_hand():
 
 
 def test_at_scale_by_hand():
-    frame = metrics.at_scale(1e-6, [11, 1_000_000])
-    np.testing.assert_allclose(frame["per_query"], [1.1e-5, 1])
-    np.testing.assert_allclose(frame["in_all"], [55e-6, 1e-6 * 1e6 * 999_999 / 2])
+    frame = metrics.at_scale(COUNTS, [11, 1_000_000], rates=[0.2, 1e-3])
+    assert frame[["wanted", "threshold", "tpr"]].to_numpy().tolist() == [[0.2, 1, 0.75]] * 2
+    np.testing.assert_allclose(frame["fpr"], 1 / 6)
+    np.testing.assert_allclose(frame["per_query"], [11 / 6, 1e6 / 6])
+    np.testing.assert_allclose(frame["in_all"], [55 / 6, 1e6 * 999_999 / 12])
 
 
 def test_query_counts_by_hand():

@@ -99,6 +99,21 @@ def test_intervals_and_frontier(ax):
     assert {text.get_text() for text in ax.texts} == {"FINd", "pHash 64"}
 
 
+def test_side_by_side_sets_groups_apart(ax):
+    frame = pd.DataFrame({"hasher": ["find", "pdq"], "x": 1.0, "y": 2.0, "low": 1.0, "high": 3.0})
+    plots.side_by_side(frame, ax, x="x", y="y", low="low", high="high")
+    first, second = (container.lines[0].get_xdata()[0] for container in ax.containers)
+    assert first < 1 < second
+    assert second / first == pytest.approx(1.12)
+
+
+def test_strip_puts_pictures_in_a_row(ax):
+    plots.strip([np.zeros((4, 4, 3), np.uint8)] * 3, ["a", "b", "c"], ax)
+    assert [inset.get_title(loc="center") for inset in ax.child_axes] == ["a", "b", "c"]
+    plots.headline(ax.figure, "a long finding " * 20)
+    assert "\n" in ax.figure.get_suptitle()
+
+
 def test_gallery_fills_and_refuses(ax):
     figure, axes = plt.subplots(1, 3)
     picture = np.zeros((4, 4, 3), np.uint8)
