@@ -53,15 +53,25 @@ def _average_links(size: Any, i: Any, j: Any, weight: Any, floor: float) -> Any:
     """
     n, m = len(size), len(i)
     size, parent, done = size.copy(), np.arange(n), np.zeros(n, np.bool_)
-    # Edges of a cluster are a linked list, so that merging is one link; duplicates are folded on the next visit.
+    # Edges of a cluster are a linked list, so that merging is one link; duplicates are folded on the next visit. Those
+    # of a point lie side by side, which makes the first visits, the most, run through memory in order.
     head, tail, after = np.full(n, -1), np.full(n, -1), np.full(2 * m, -1)
-    target, total = np.empty(2 * m, np.int64), np.empty(2 * m, np.int64)
-    for e in range(2 * m):
-        a, b = (i[e >> 1], j[e >> 1]) if e & 1 else (j[e >> 1], i[e >> 1])
-        target[e], total[e], after[e], head[a] = b, weight[e >> 1], head[a], e
-        if tail[a] < 0:
-            tail[a] = e
-    place, seen = np.full(n, -1), np.full(n, -1)
+    target, total, place = np.empty(2 * m, np.int64), np.empty(2 * m, np.int64), np.zeros(n + 1, np.int64)
+    for e in range(m):
+        place[i[e] + 1] += 1
+        place[j[e] + 1] += 1
+    place = np.cumsum(place)
+    for side in range(2):
+        for e in range(m):
+            a, b = (i[e], j[e]) if side else (j[e], i[e])
+            target[place[a]], total[place[a]] = b, weight[e]
+            if tail[a] < 0:
+                head[a] = place[a]
+            else:
+                after[tail[a]] = place[a]
+            tail[a] = place[a]
+            place[a] += 1
+    seen = np.full(n, -1)
     chain, length, visit = np.empty(n, np.int64), 0, 0
     for start in range(n):
         if parent[start] != start or done[start]:
