@@ -125,13 +125,14 @@ def run_name(data: str | Path, name: str | None = None) -> str:
 
 
 def publish_tables(name: str, home: Path = HOME) -> Path:
-    """Copy the tables and numbers of runs/NAME to figures/NAME, which report.md quotes as NAME.05.key; returns it."""
+    """Copy numbers and tables, but for raw ones, of runs/NAME to figures/NAME, quoted as NAME.05.key; returns that."""
     source, target = home / "runs" / name / "figures", home / "figures" / name
     if not (source / "numbers.json").exists():
         raise ReportError(f"there is no run {name!r}: finlib report --data FOLDER --name {name} makes it")
     shutil.rmtree(target, ignore_errors=True)
     target.mkdir(parents=True)
-    for path in [*sorted(source.glob("*.csv")), source / "numbers.json"]:
+    tables = [path for path in sorted(source.glob("*.csv")) if not path.stem.endswith("_raw")]
+    for path in [*tables, source / "numbers.json"]:
         shutil.copyfile(path, target / path.name)
     return target
 
