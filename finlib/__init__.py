@@ -15,6 +15,7 @@ tables      the table of hashes: its columns, Parquet and CSV
 execution   one hasher over many files: serial, threads, processes, Dask; resumable
 hamming     Hamming distances as kernels
 matching    packed hashes to distances, neighbours and pairs
+indexes     FAISS's indexes beside the exact scan
 clustering  packed hashes to clusters
 metrics     scores of pairs, searches and clusterings
 intervals   how sure a score is: families resampled, thresholds held out
