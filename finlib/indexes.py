@@ -31,7 +31,8 @@ def _faiss() -> Any:
 
 def scan(packed: Packed, radius: int) -> tuple[Search, int]:
     """The exact scan of `matching`, which needs the hashes and nothing else."""
-    return lambda query: matching.neighbours(query, packed, k=MOST, radius=radius, workers=1).indices, packed.nbytes
+    held = matching.stored(packed)
+    return lambda query: matching.neighbours(query, held, k=MOST, radius=radius, workers=1).indices, held.blocks.nbytes
 
 
 def _nearest(index: Any, radius: int) -> Search:
@@ -100,7 +101,8 @@ def compare(packed: Packed, queries: Packed, radius: int, names: Iterable[str] =
 
     Columns: index, n, radius, recall (of the exact scan's answers), p50_ms, p95_ms, p99_ms, build_s, mib.
     """
-    truth = [set(scan(packed, radius)[0](query[None]).tolist()) for query in queries]
+    exact = scan(packed, radius)[0]
+    truth = [set(exact(query[None]).tolist()) for query in queries]
     wanted = sum(map(len, truth))
     rows: list[dict[str, Any]] = []
     for name in names:

@@ -175,9 +175,22 @@ class Neighbours(NamedTuple):
     distance: npt.NDArray[np.int32]  # [found], bits
 
 
+class Stored(NamedTuple):
+    """Hashes laid out for the scan; what `stored` makes."""
+
+    blocks: npt.NDArray[np.uint64]
+    n: int
+    bits: int
+
+
+def stored(packed: npt.NDArray[np.uint8]) -> Stored:
+    """The hashes as `neighbours` wants them, once for many calls: worth it where queries come a few at a time."""
+    return Stored(_blocks(_rows(checked(packed))), len(packed), 8 * packed.shape[1])
+
+
 def neighbours(
     queries: npt.NDArray[np.uint8],
-    packed: npt.NDArray[np.uint8] | None = None,
+    packed: npt.NDArray[np.uint8] | Stored | None = None,
     *,
     k: int | None = None,
     radius: int | None = None,
@@ -191,25 +204,23 @@ def neighbours(
     bits = 8 * checked(queries, "queries").shape[1]
     if k is None and radius is None:
         raise ValueError("give k, the number of neighbours, or radius, the largest distance in bits, or both")
-    if packed is not None and checked(packed).shape[1] * 8 != bits:
-        raise ValueError(f"queries have {bits} bits and packed has {8 * packed.shape[1]}")
+    rows, held = _rows(queries), packed if isinstance(packed, Stored) else stored(queries if packed is None else packed)
+    if held.bits != bits:
+        raise ValueError(f"queries have {bits} bits and packed has {held.bits}")
     radius = bits if radius is None else checked_radius(radius, bits)
-    wanted = max(1, len(queries) if packed is None else len(packed))
     if k is not None and not operator.index(k) >= 1:
         raise ValueError(f"k must be at least 1; got {k}")
-    most = min(wanted, k or wanted)
-    rows = _rows(queries)
-    blocks, width = _blocks(rows if packed is None else _rows(packed)), (0,) * rows.shape[1]
-    n = len(rows) if packed is None else len(packed)
+    wanted = max(1, held.n)
+    most, width = min(wanted, k or wanted), (0,) * rows.shape[1]
 
     def search(low: int, high: int) -> tuple[Any, Any, Any]:
         space = hamming.BLOCK + min(wanted, 2 * most + 1024)
         index, distance = np.empty((high - low, space), np.int32), np.empty((high - low, space), np.int32)
         kept = np.zeros(high - low, np.int64)
         first = low if packed is None else -1
-        hamming.search(rows[low:high], first, blocks, n, most, radius, width, index, distance, kept)
-        held = [(q, slice(0, count)) for q, count in enumerate(kept.tolist())]
-        both = (np.concatenate([table[:0, 0], *(table[place] for place in held)]) for table in (index, distance))
+        hamming.search(rows[low:high], first, held.blocks, held.n, most, radius, width, index, distance, kept)
+        places = [(q, slice(0, count)) for q, count in enumerate(kept.tolist())]
+        both = (np.concatenate([table[:0, 0], *(table[place] for place in places)]) for table in (index, distance))
         return kept, next(both).astype(np.int64), next(both)
 
     parts = list(_in_order(search, _strips(len(rows), 16), workers)) or [search(0, 0)]

@@ -139,6 +139,13 @@ def test_neighbours_among_themselves_leave_themselves_out(packed, k):
         np.testing.assert_array_equal(found.indices[found.indptr[q] : found.indptr[q + 1]], expected)
 
 
+def test_hashes_stored_for_many_searches_answer_the_same(packed):
+    queries = random_set(9, 8 * packed.shape[1], seed=9)
+    once = matching.neighbours(queries, packed, k=4)
+    for column, wanted in zip(matching.neighbours(queries, matching.stored(packed), k=4), once, strict=True):
+        np.testing.assert_array_equal(column, wanted)
+
+
 def test_nearest_of_many_keeps_the_closest_and_the_first_of_equals():
     queries, packed = random_set(20, 64, seed=1), random_set(6000, 64, seed=2)[::-1]
     found = matching.neighbours(queries, packed, k=7)
