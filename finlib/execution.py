@@ -232,8 +232,9 @@ def _dask_client(workers: int, scheduler: str | None) -> Iterator[Any]:
         with Client(scheduler, timeout="10s", set_as_default=False) as client:
             yield client
         return
+    options: dict[str, Any] = {"host": "127.0.0.1", "dashboard_address": "127.0.0.1:0"}  # loopback alone
     with (
-        LocalCluster(n_workers=workers, threads_per_worker=1, host="127.0.0.1", dashboard_address="127.0.0.1:0") as cluster,
+        LocalCluster(n_workers=workers, threads_per_worker=1, **options) as cluster,
         Client(cluster, set_as_default=False) as client,
     ):
         yield client

@@ -47,7 +47,16 @@ FULL_SIZE: dict[str, dict[str, Any]] = {
     },
     "02_optimisation_1_numpy": {},
     "03_optimisation_2_compiled": {},
-    "04_optimisation_3_parallel": {},
+    "04_optimisation_3_parallel": {
+        "families": 0,
+        "per_family": 0,
+        "repeats": 3,
+        "ladder_images": 3,
+        "sizes": [500, 4000],
+        "executors": ["serial", "threads", "processes", "dask"],
+        "chunks": [16, 64, 256, 1024],
+        "memory_sizes": [100, 1000, 10_000],
+    },
     "05_accuracy_comparison": {},
     "06_scaling": {},
 }
@@ -88,16 +97,18 @@ def run_report(
     started = time.monotonic()
     for source in sources:
         _run(source, folder, data, home)
-    text = (home / "report.md").read_text(encoding="utf-8")
     try:
         results = Results(folder / "figures", home / "figures")
-        filled = fill(_relink(text, home, folder), results, folder=folder)
+        filled = _filled("report.md", results, home, folder)
+        front_door = _filled("README.md", results, home, folder) if folder == home else None
     except ReportError as error:
         print(error, file=sys.stderr)
         raise RuntimeError(
             f"the report cannot be filled: {len(str(error).splitlines())} problem(s), see above"
         ) from None
     (folder / "report.md").write_text(filled.text, encoding="utf-8", newline="\n")
+    if front_door is not None:
+        (home / "README.md").write_text(front_door.text, encoding="utf-8", newline="\n")
     written = [folder / "report.md", *render(folder / "report.md")]
     if data is not None and publish:
         written.append(publish_tables(run_name(data, name), home))
@@ -185,6 +196,10 @@ def _run(source: Path, folder: Path, data: str | Path | None, home: Path) -> Non
     for stale in figures.glob(f"{source.name[:2]}_*"):
         if stale.name not in kept:
             stale.unlink()
+
+
+def _filled(name: str, results: Results, home: Path, folder: Path) -> Filled:
+    return fill(_relink((home / name).read_text(encoding="utf-8"), home, folder), results, folder=folder, name=name)
 
 
 def _relink(text: str, home: Path, folder: Path) -> str:

@@ -19,6 +19,9 @@ def test_committed_report_is_what_the_results_give():
     if not (HOME / "figures").is_dir():
         pytest.skip("nothing has been published yet")
     assert report.check_committed(HOME / "report.md", HOME / "figures") == []
+    front_door = (HOME / "README.md").read_text(encoding="utf-8")
+    filled = report.fill(front_door, report.Results(HOME / "figures"), folder=HOME, name="README.md")
+    assert (filled.text, filled.broken) == (front_door, [])
 
 
 def test_committed_report_has_what_was_asked_for():
@@ -67,11 +70,12 @@ def test_a_misspelt_parameter_is_refused(tmp_path):
 
 @pytest.fixture
 def home(tmp_path):
-    """A workbook of one tiny notebook, with a run of its own data to come."""
+    """A workbook of one tiny notebook."""
     both = "from finlib.record import Recorder\nimport pandas as pd\nr = Recorder('01', out_dir)\n"
     both += "r.number('n', size)\nr.table('t', pd.DataFrame({'a': [size]}));"
     notebook(tmp_path / "notebooks/01_tiny.ipynb", both)
     (tmp_path / "LICENSE").touch()
+    (tmp_path / "README.md").write_text("It takes ?<!--=01.n-->.\n")
     (tmp_path / "report.md").write_text("# T\n\nn is ?<!--=01.n-->, below 3.<!--claim 01.n < 3--> See [it](LICENSE).\n")
     return tmp_path
 
@@ -85,6 +89,7 @@ def test_the_whole_run_in_place_then_on_other_images(home, monkeypatch, capsys):
     (home / "figures").mkdir()
     (home / "figures/01_stale.png").touch()
     assert report.run_report(home=home).broken == []
+    assert (home / "README.md").read_text() == "It takes 2<!--=01.n-->.\n"
     assert "n is 2<!--=01.n-->, below 3.<!--claim 01.n < 3--> See [it](LICENSE)." in (home / "report.md").read_text()
     assert not (home / "figures/01_stale.png").exists(), "what a notebook no longer makes goes"
     assert {"report.html", "report.pdf"} <= {path.name for path in home.iterdir()}
