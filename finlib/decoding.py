@@ -133,9 +133,14 @@ def _fast(path: str | Path, buffer: bytearray | None) -> tuple[NDArray[np.uint8]
         )
     except (ValueError, RuntimeError):  # an error, or no more than a warning
         return None
-    if not small:  # shrunk in its own mode
-        pixels = np.array(open_rgb(Image.fromarray(pixels if channels == 3 else pixels[:, :, 0])))
-    return pixels, (width, height)
+    return (pixels if small else shrink(pixels)), (width, height)
+
+
+def shrink(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Pillow's thumbnail of uint8[H, W, 1 or 3] in its own mode, then RGB."""
+    image = Image.fromarray(pixels if pixels.shape[2] == 3 else pixels[:, :, 0])
+    image.thumbnail((MAX_SIDE, MAX_SIDE))
+    return np.array(image.convert("RGB"))
 
 
 def decode(path: str | Path) -> tuple[NDArray[np.uint8], tuple[int, int]]:
