@@ -57,12 +57,19 @@ FULL_SIZE: dict[str, dict[str, Any]] = {
         "chunks": [16, 64, 256, 1024],
         "memory_sizes": [100, 1000, 10_000],
     },
-    "05_accuracy_comparison": {},
+    "05_accuracy_comparison": {
+        "families": 120,
+        "per_family": 25,
+        "resamples": 1000,
+        "changed_images": 100,
+        "timed_images": 30,
+        "repeats": 7,
+    },
     "06_scaling": {},
 }
 """What the published run gives each notebook in place of its small defaults."""
 
-OWN_DATA: dict[str, dict[str, Any]] = {}
+OWN_DATA: dict[str, dict[str, Any]] = {"05_accuracy_comparison": {"families": 0, "per_family": 0}}
 """What a run on one's own images gives beyond FULL_SIZE: 0 families or images a family are all of them."""
 
 
