@@ -182,7 +182,8 @@ def held_out_clusters(
     """Clusterings scored on one half of the families with the threshold that was best by B-cubed F on the other half.
 
     Thresholds tried are those of 17 false-positive rates from 1e-5 to 0.1 on the first half. Returns the means over
-    `splits` random halves of threshold, ari, v_measure, b_cubed_precision, b_cubed_recall and b_cubed_f.
+    `splits` random halves of threshold, ari, v_measure, b_cubed_precision, b_cubed_recall and b_cubed_f, and the least
+    and the greatest ari of them, ari_low and ari_high.
     """
     labels, rows = np.asarray(labels), []
     families = np.unique(labels)
@@ -195,4 +196,6 @@ def held_out_clusters(
         }
         best = max(sorted(score), key=lambda value: score[value]["b_cubed_f"])
         rows.append({"threshold": best} | cluster_scores(labels[~chosen], cluster(packed[~chosen], method, best)))
-    return {str(key): float(value) for key, value in pd.DataFrame(rows).mean().items()}
+    table = pd.DataFrame(rows)
+    means = {str(key): float(value) for key, value in table.mean().items()}
+    return means | {"ari_low": float(table["ari"].min()), "ari_high": float(table["ari"].max())}

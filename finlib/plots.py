@@ -207,16 +207,31 @@ def side_by_side(
 
 
 def frontier(frame: pd.DataFrame, ax: Axes, *, x: str, y: str, name: str, best: str | None = None) -> Axes:
-    """Cost across on a log axis, accuracy up, a named point a method (64 bits hollow); rows true in `best` joined."""
+    """Cost across on a log axis, accuracy up, a named point a method (64 bits hollow); rows true in `best` joined.
+
+    A name goes where it hides no other: right or left of its point, above or below.
+    """
+    taken: list[Any] = []
     for key, across, up in zip(frame[name], frame[x], frame[y], strict=True):
         face = "white" if linestyle(key) == "--" else colour(key)
         ax.plot([across], [up], linestyle="", color=colour(key), marker=marker(key), markersize=8, markerfacecolor=face)
-        ax.annotate(label(key), (across, up), (7, 4), textcoords="offset points", fontsize=8.5)
+    ax.set_xscale("log")
+    ax.margins(0.15)
+    ax.figure.draw_without_rendering()
+    for key, across, up in zip(frame[name], frame[x], frame[y], strict=True):
+        for dx, dy, side in ((7, 4, "left"), (-7, 4, "right"), (7, -11, "left"), (-7, -11, "right"), (0, 12, "center")):
+            style: dict[str, Any] = {"textcoords": "offset points", "ha": side, "fontsize": 8.5}
+            text = ax.annotate(label(key), (across, up), (dx, dy), **style)
+            box = text.get_window_extent()
+            if not any(box.overlaps(other) for other in taken):
+                break
+            text.remove()
+        else:
+            ax.add_artist(text)
+        taken.append(box)
     if best is not None:
         edge = frame[frame[best].astype(bool)].sort_values(x)
         ax.step(edge[x], edge[y], where="post", color=NEUTRAL, linewidth=1, linestyle=":", zorder=0)
-    ax.set_xscale("log")
-    ax.margins(0.15)
     return ax
 
 
