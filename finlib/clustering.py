@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 from scipy.sparse import coo_array, csr_array
-from scipy.sparse.csgraph import connected_components
+from scipy.sparse.csgraph import breadth_first_order, connected_components
 
 from finlib import matching
 
@@ -221,3 +221,14 @@ def largest(labels: Labels, packed: Packed, families: Any) -> dict[str, float]:
     counts = np.unique(np.asarray(families)[members], return_counts=True)[1]
     diameter = np.flatnonzero(matching.distance_histogram(packed[members])).max(initial=0)
     return {"size": int(members.sum()), "purity": counts.max() / counts.sum(), "diameter": int(diameter)}
+
+
+def chain(packed: Packed, start: int, end: int, threshold: int) -> list[int]:
+    """The images of a shortest way from one to another by steps within the threshold; empty where there is none."""
+    i, j, _ = matching.pairs_within(packed, threshold)
+    graph = coo_array((np.ones(len(i), np.int8), (i, j)), shape=(len(packed), len(packed))).tocsr()
+    before = breadth_first_order(graph, start, directed=False)[1]
+    path = [end]
+    while path[-1] != start and before[path[-1]] >= 0:
+        path.append(int(before[path[-1]]))
+    return path[::-1] if path[-1] == start else []

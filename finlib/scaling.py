@@ -6,16 +6,18 @@ that a worker does not hold yet, and the pairs found.
 """
 
 import heapq
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice, pairwise
+from time import perf_counter
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 from scipy import stats
 
-from finlib import matching
+from finlib import clustering, matching, metrics
 from finlib.matching import Pairs
 
 Packed = npt.NDArray[np.uint8]
@@ -58,6 +60,24 @@ def power_law(n: Any, cost: Any) -> PowerLaw:
     squares = float(((x - x.mean()) ** 2).sum())
     scale = float(np.exp(line.intercept))
     return PowerLaw(line.slope, line.slope - reach, line.slope + reach, scale, spread, float(x.mean()), squares, len(x))
+
+
+def sweep_clusterings(
+    packed: Packed, families: Any, thresholds: Iterable[int], methods: Iterable[str] = tuple(clustering.CLUSTERERS)
+) -> pd.DataFrame:
+    """Each method at each threshold: columns method, n, threshold, seconds, clusters, scores, and the largest cluster.
+
+    Scores are those of `metrics.cluster_scores`; size, purity and diameter (bits) are the largest cluster's.
+    """
+    rows = []
+    for method in methods:
+        for threshold in thresholds:
+            start = perf_counter()
+            labels = clustering.cluster(packed, method, threshold)
+            row = {"method": method, "n": len(packed), "threshold": threshold, "seconds": perf_counter() - start}
+            scores = metrics.cluster_scores(families, labels)
+            rows.append({**row, "clusters": labels.max() + 1, **scores, **clustering.largest(labels, packed, families)})
+    return pd.DataFrame(rows)
 
 
 # The self-join past one machine

@@ -130,6 +130,14 @@ def test_largest_by_hand():
     }
 
 
+def test_a_chain_by_hand():
+    path = np.array([[0], [0b1], [0b11], [0b111], [0b11111111]], np.uint8)
+    assert clustering.chain(path, 0, 3, 1) == [0, 1, 2, 3]
+    assert clustering.chain(path, 3, 0, 2) == [3, 1, 0]
+    assert clustering.chain(path, 2, 2, 1) == [2]
+    assert clustering.chain(path, 0, 4, 1) == []
+
+
 def test_wrong_arguments_are_named():
     packed, _ = families(3, 3, 0.1)
     with pytest.raises(ValueError, match="method must be one of consensus, average, components, hdbscan; got 'ward'"):

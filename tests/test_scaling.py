@@ -61,6 +61,21 @@ def test_too_little_for_a_law(n, cost):
         scaling.power_law(n, cost)
 
 
+def test_a_sweep_has_a_row_for_each_method_and_threshold():
+    packed = np.repeat(hashes(20), 6, axis=0)
+    table = scaling.sweep_clusterings(packed, np.arange(20).repeat(6), [0, 256], ["components", "average"])
+    assert table[["method", "threshold"]].values.tolist() == [
+        ["components", 0],
+        ["components", 256],
+        ["average", 0],
+        ["average", 256],
+    ]
+    assert table["ari"].tolist() == pytest.approx([1, 0, 1, 0])
+    assert table["clusters"].tolist() == [20, 1, 20, 1]
+    assert table["purity"].tolist() == pytest.approx([1, 0.05, 1, 0.05])
+    assert table["size"].tolist() == [6, 120, 6, 120]
+
+
 @pytest.fixture(scope="module")
 def client():
     from dask.distributed import Client, LocalCluster
