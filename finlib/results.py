@@ -5,8 +5,8 @@ notebook ran on is `NN.stamp.cpu`, `NN.stamp.versions.numpy` and so on. The resu
 figures/memes/, have its name in front: memes.05.find.auc, and table memes/05_accuracy.
 
 An expression is arithmetic and comparisons of keys and literals: `05.find.auc - 05.pdq.auc`, `01.a < 01.b <= 2 * 01.c`,
-`05.best == "find" and 05.find.auc > 0.9`, with abs, min, max and log10. A key may hold "-" (05.find.tpr_1e-6), so a
-minus sign needs spaces around it.
+`05.best == "find" and 05.find.auc > 0.9`, with abs, min, max, log10 and label, which gives a hasher its name in print.
+A key may hold "-" (05.find.tpr_1e-6), so a minus sign needs spaces around it.
 
 A format is Python's (`.1f`, `,.0f`, `.1%`), or `~N` for N significant digits without an exponent (61, 1,200, 0.0034),
 or `sciN` for a power of ten (3.2×10⁻⁶). Without one, integers are shown in full and other numbers as `~3`.
@@ -24,6 +24,8 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+
+from finlib.style import label
 
 KEY = re.compile(r"(?<![\w.])(?:[a-z][a-z0-9_]*\.)?0\d\.[a-z0-9_.-]*[a-z0-9_]")
 SUPERSCRIPTS = str.maketrans("0123456789-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻")
@@ -45,7 +47,7 @@ OPERATORS: dict[type, Callable[..., Any]] = {
     ast.In: lambda item, items: item in items,
     ast.NotIn: lambda item, items: item not in items,
 }
-FUNCTIONS: dict[str, Callable[..., Any]] = {"abs": abs, "min": min, "max": max, "log10": math.log10}
+FUNCTIONS: dict[str, Callable[..., Any]] = {"abs": abs, "min": min, "max": max, "log10": math.log10, "label": label}
 
 
 class ReportError(ValueError):
