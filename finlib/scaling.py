@@ -6,7 +6,7 @@ that a worker does not hold yet, and the pairs found.
 """
 
 import heapq
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice, pairwise
 from time import perf_counter
@@ -60,6 +60,22 @@ def power_law(n: Any, cost: Any) -> PowerLaw:
     squares = float(((x - x.mean()) ** 2).sum())
     scale = float(np.exp(line.intercept))
     return PowerLaw(line.slope, line.slope - reach, line.slope + reach, scale, spread, float(x.mean()), squares, len(x))
+
+
+def foretold(laws: Mapping[str, PowerLaw], measured: Mapping[str, tuple[float, float]]) -> pd.DataFrame:
+    """Each law against one measurement that it was not fitted to, (n, cost): a row each, with the intervals.
+
+    Columns: work, exponent, exponent_low, exponent_high, n, predicted, low, high, measured, factor (of measured over
+    predicted) and inside (whether the measurement lies in the interval).
+    """
+    rows = []
+    for work, law in laws.items():
+        n, cost = measured[work]
+        low, high = law.interval(n)
+        exponents = (law.exponent, law.low, law.high)
+        rows.append((work, *exponents, n, law(n), low, high, cost, cost / law(n), low <= cost <= high))
+    columns = "work exponent exponent_low exponent_high n predicted low high measured factor inside"
+    return pd.DataFrame(rows, columns=columns.split())
 
 
 def sweep_clusterings(

@@ -52,6 +52,14 @@ def test_intervals_hold_as_often_as_they_say():
     assert 0.92 < predictions / 400 < 0.98
 
 
+def test_what_was_foretold_by_hand():
+    law = scaling.power_law([1, 10, 100], [2, 20, 200])
+    row = scaling.foretold({"reading": law}, {"reading": (1000, 3000)}).iloc[0]
+    assert row["work"] == "reading"
+    assert row[["n", "predicted", "measured", "factor"]].tolist() == pytest.approx([1000, 2000, 3000, 1.5])
+    assert not row["inside"]
+
+
 @pytest.mark.parametrize(("n", "cost"), [([1, 2], [1, 2]), ([5, 5, 5], [1, 2, 3]), ([1, 2, 3], [1, 0, 2])])
 def test_too_little_for_a_law(n, cost):
     with (
