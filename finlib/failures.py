@@ -107,6 +107,16 @@ def low_detail_images(seed: int = 2026) -> dict[str, Image.Image]:
     return images
 
 
+def flat_share(path: str | Path) -> float:
+    """How much of an image is flat: the share of neighbours that differ by under 1.5 of 255, along the rows.
+
+    The image is shrunk to 17 x 16 grey pixels, as for a dHash of 256 bits; only its middle half of rows is looked at,
+    where captions seldom are.
+    """
+    grey = np.asarray(open_rgb(path).convert("L").resize((17, 16), Image.Resampling.LANCZOS), dtype=np.float64)
+    return float(np.mean(np.abs(np.diff(grey[4:12], axis=1)) < 1.5))
+
+
 def pixel_correlation(pairs: pd.DataFrame, paths: Sequence[str | Path]) -> np.ndarray:
     """How alike the two images of each row (i, j) look to no hash at all: correlation of their grey middles, -1 to 1.
 

@@ -59,6 +59,15 @@ def test_low_detail_images_are_different_pictures():
     assert all(again[name].tobytes() == image.tobytes() for name, image in images.items())
 
 
+def test_flat_share_by_hand(tmp_path):
+    pixels = np.full((160, 170), 200, np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "flat.png")
+    pixels[:, :85] = np.arange(85)  # a ramp in the left half, an edge that rings, a flat right half
+    Image.fromarray(pixels).save(tmp_path / "half.png")
+    assert failures.flat_share(tmp_path / "flat.png") == 1
+    assert 5 / 16 <= failures.flat_share(tmp_path / "half.png") <= 8 / 16
+
+
 def test_pixel_correlation_by_hand(tmp_path):
     rng = np.random.default_rng(0)
     noise = rng.integers(0, 256, (64, 64, 3), dtype=np.uint8)
