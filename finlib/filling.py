@@ -42,7 +42,8 @@ CAPTION = re.compile(r"^\*\*(?:Figure|Table) \d+.*?(?=\n\s*\n|\Z)", re.MULTILINE
 # Numbers that a hand may type: they are not results.
 TYPED = re.compile(
     r"""\b(?:19|20)\d\d\b                                            # years
-    | \b\d+-bit\b | \b(?:64|256)\ bits\b                             # lengths of the hashes
+    | \b\d+-bit\b | \b(?:64|256)\ bits\b | \b[adpw]Hash\ (?:64|256)\b  # lengths of the hashes
+    | \b1e-[2-6]\b                                                  # the false-positive rates that are asked about
     | \b(16|32|64|250|512)\ ?×\ ?\1\b                                # sizes that the specification names
     | \b(?:[Pp]art|[Ff]igures?|[Tt]ables?|[Ss]ections?|[Nn]otebooks?|[Ss]teps?)\ \d+(?:(?:–|,\ |\ and\ )\d+)*
     | \[\d+(?:,\ ?\d+)*\]                                            # citations
