@@ -33,8 +33,10 @@ def _popcount(typing_context: Any, word: Any) -> Any:
 
 
 @intrinsic
-def _within(typing_context: Any, rows: Any, r: Any, blocks: Any, b: Any, radius: Any, width: Any) -> Any:
+def _within(typing_context: Any, rows: Any, r: Any, blocks: Any, b: Any, radius: Any, width: Any, part: Any) -> Any:
     """uint64 whose bit k is set where hash k of blocks[b], of uint64[blocks, words, BLOCK], is so near rows[r].
+
+    Near in the first len(part) of len(width) words: all of them, or enough to rule out most hashes that are not near.
 
     Written for vectors of eight words, since LLVM by itself prefers registers half as wide as AVX-512 has.
     """
@@ -53,7 +55,7 @@ def _within(typing_context: Any, rows: Any, r: Any, blocks: Any, b: Any, radius:
 
         popcount = cgutils.get_or_insert_function(builder.module, ir.FunctionType(vector, [vector]), "llvm.ctpop.v8i64")
         row, block, limit = start(0, words), start(2, words * BLOCK), spread(arguments[4])
-        row_words = [spread(builder.load(builder.gep(row, [ir.Constant(i64, w)]))) for w in range(words)]
+        row_words = [spread(builder.load(builder.gep(row, [ir.Constant(i64, w)]))) for w in range(part.count)]
         found = ir.Constant(i64, 0)
         for k in range(0, BLOCK, LANES):
             distance = ir.Constant(vector, [0] * LANES)
@@ -66,7 +68,7 @@ def _within(typing_context: Any, rows: Any, r: Any, blocks: Any, b: Any, radius:
             found = builder.or_(found, builder.shl(builder.zext(near, i64), ir.Constant(i64, k)))
         return found
 
-    return types.uint64(rows, types.int64, blocks, types.int64, types.int64, width), emit
+    return types.uint64(rows, types.int64, blocks, types.int64, types.int64, width, part), emit
 
 
 @njit(nogil=True, cache=True, inline="always")
@@ -80,7 +82,16 @@ def _distance(rows: Any, r: int, blocks: Any, b: int, k: int, width: Any) -> int
 
 @njit(nogil=True, cache=True)
 def scan(
-    rows: Any, first: int, blocks: Any, n: int, radius: int, width: Any, at_row: Any, at_column: Any, distance: Any
+    rows: Any,
+    first: int,
+    blocks: Any,
+    n: int,
+    radius: int,
+    width: Any,
+    part: Any,
+    at_row: Any,
+    at_column: Any,
+    distance: Any,
 ) -> int:
     """Write the matches of rows uint64[r, words] among n hashes, by block, and count them; -1 where they do not fit.
 
@@ -89,16 +100,17 @@ def scan(
     found = 0
     for b in range(first // BLOCK, len(blocks)):
         for r in range(len(rows)):
-            near = _within(rows, r, blocks, b, radius, width)
+            near = _within(rows, r, blocks, b, radius, width, part)
             while near:
                 k = _popcount((near - ONE) & ~near)
                 near &= near - ONE
-                if first + r < b * BLOCK + k < n:
+                apart = _distance(rows, r, blocks, b, k, width)
+                if apart <= radius and first + r < b * BLOCK + k < n:
                     if found == len(at_row):
                         return -1
                     at_row[found] = r
                     at_column[found] = b * BLOCK + k
-                    distance[found] = _distance(rows, r, blocks, b, k, width)
+                    distance[found] = apart
                     found += 1
     return found
 
@@ -141,7 +153,7 @@ def search(
     tally = np.empty(64 * len(width) + 1, np.int64)
     for b in range(len(blocks)):
         for r in range(len(rows)):
-            near = _within(rows, r, blocks, b, bound[r], width)
+            near = _within(rows, r, blocks, b, bound[r], width, width)
             if near:
                 count = kept[r]
                 while near:

@@ -23,6 +23,7 @@ Result = TypeVar("Result")
 
 STRIP = 512  # rows compared with a block while it is in the cache
 CAPACITY = 1 << 22  # matches a strip may hold before it is cut in two
+CHECK = 250  # what working out one distance alone costs, in words of the scan
 MAX_PAIRS = 100_000_000  # 2 GB of results
 
 
@@ -88,13 +89,27 @@ def _strips(n: int, size: int) -> Iterator[tuple[int, int]]:
 # Pairs
 
 
-def estimate_pairs(packed: npt.NDArray[np.uint8], radius: int, *, sample: int = 2048, seed: int = 2026) -> float:
+def _telling_words(rows: npt.NDArray[np.uint64], radius: int, sample: int = 128) -> int:
+    """How many words of a hash to compare before the rest of it: few leave many candidates, each of them costs CHECK.
+
+    Told from all pairs of some rows, in units of the time that a word takes.
+    """
+    words = rows.shape[1]
+    if len(rows) < 8 * sample:
+        return words
+    some = rows[np.random.default_rng(0).choice(len(rows), sample, replace=False)]
+    so_far = np.cumsum(np.bitwise_count(some[:, None] ^ some[None]), axis=2, dtype=np.int64)
+    candidates = ((so_far <= radius).sum(axis=(0, 1)) - sample) / (sample * (sample - 1))
+    return int(np.argmin(np.arange(1, words + 1) + CHECK * candidates)) + 1
+
+
+def estimate_pairs(packed: npt.NDArray[np.uint8], radius: int, *, sample: int = 1024, seed: int = 2026) -> float:
     """Expected number of pairs within the radius, from all pairs of a random sample of the hashes."""
     n = len(checked(packed))
     if n > sample:
         packed = packed[np.random.default_rng(seed).choice(n, sample, replace=False)]
     m = max(2, min(n, sample))
-    return float(distance_histogram(packed)[: radius + 1].sum()) * (n * (n - 1)) / (m * (m - 1))
+    return float(distance_histogram(packed, workers=1)[: radius + 1].sum()) * (n * (n - 1)) / (m * (m - 1))
 
 
 def iter_pairs_within(
@@ -114,12 +129,13 @@ def iter_pairs_within(
     radius = checked_radius(radius, 8 * checked(packed).shape[1])
     rows = _rows(packed)
     blocks, width = _blocks(rows), (0,) * rows.shape[1]
+    part = width[: _telling_words(rows, radius)]
 
     def compare(low: int, high: int) -> list[Pairs]:
         space = max(CAPACITY, len(rows))
         at_row, at_column = np.empty(space, np.uint16), np.empty(space, np.int32)
         distance = np.empty(space, np.int32)
-        found = hamming.scan(rows[low:high], low, blocks, len(rows), radius, width, at_row, at_column, distance)
+        found = hamming.scan(rows[low:high], low, blocks, len(rows), radius, width, part, at_row, at_column, distance)
         if found < 0:
             middle = (low + high) // 2
             return compare(low, middle) + compare(middle, high)
@@ -223,7 +239,8 @@ def neighbours(
         both = (np.concatenate([table[:0, 0], *(table[place] for place in places)]) for table in (index, distance))
         return kept, next(both).astype(np.int64), next(both)
 
-    parts = list(_in_order(search, _strips(len(rows), 16), workers)) or [search(0, 0)]
+    size = max(16, min(STRIP, CAPACITY // (wanted + hamming.BLOCK)))
+    parts = list(_in_order(search, _strips(len(rows), size), workers)) or [search(0, 0)]
     kept, index, distance = (np.concatenate(column) for column in zip(*parts, strict=True))
     return Neighbours(np.concatenate([[0], np.cumsum(kept)]), index, distance)
 

@@ -81,6 +81,19 @@ def test_a_strip_with_too_many_matches_is_cut(monkeypatch):
         np.testing.assert_array_equal(column, wanted)
 
 
+@pytest.mark.parametrize(("radius", "words"), [(20, 1), (40, 2), (64, 3), (100, 4)])
+def test_fewer_words_are_compared_where_they_tell_and_the_pairs_stay_the_same(radius, words):
+    packed = random_set(1500, 256)
+    packed[7:1000:3, :24] = packed[7, :24]  # near in all but the last word
+    distance = np.bitwise_count(packed.view("u8")[:, None] ^ packed.view("u8")[None]).sum(-1)
+    i, j = np.nonzero(np.triu(distance <= radius, 1))
+    found = matching.pairs_within(packed, radius)
+    for column, wanted in zip(found, (i, j, distance[i, j]), strict=True):
+        np.testing.assert_array_equal(column, wanted)
+    rows = np.random.default_rng(0).integers(0, 2**63, (1500, 4), dtype=np.uint64)
+    assert matching._telling_words(rows, radius) == words
+
+
 def test_blocks_of_pairs_concatenate_to_all_pairs():
     packed = random_set(2000, 64)
     blocks = list(matching.iter_pairs_within(packed, 16))
@@ -111,7 +124,7 @@ def test_too_many_pairs_are_refused_where_a_sample_misses_them():
 
 
 def test_the_estimate_is_exact_on_small_sets_and_close_on_larger_ones():
-    packed = random_set(1200, 64)
+    packed = random_set(1000, 64)
     count = len(matching.pairs_within(packed, 20)[0])
     assert matching.estimate_pairs(packed, 20) == count
     assert matching.estimate_pairs(packed, 20, sample=600) == pytest.approx(count, rel=0.2)
