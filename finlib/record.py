@@ -186,9 +186,21 @@ class Recorder:
             fcntl.flock(folder, fcntl.LOCK_EX)  # two notebooks under test may share a folder
             everything = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
             everything[self.notebook] = section
-            _write(path, json.dumps(everything, indent=1, sort_keys=True, ensure_ascii=False) + "\n")
+            _write_numbers(path, everything)
         finally:
             os.close(folder)
+
+
+def stamp_seconds(out_dir: str | Path, notebook: str, seconds: float) -> None:
+    """Add to a notebook's stamp in out_dir/numbers.json how long its run took, as `NN.stamp.seconds`."""
+    path = Path(out_dir) / "numbers.json"
+    everything = json.loads(path.read_text(encoding="utf-8"))
+    everything[notebook]["stamp"]["seconds"] = round(seconds)
+    _write_numbers(path, everything)
+
+
+def _write_numbers(path: Path, everything: dict[str, Any]) -> None:
+    _write(path, json.dumps(everything, indent=1, sort_keys=True, ensure_ascii=False) + "\n")
 
 
 def _write(path: Path, text: str) -> None:

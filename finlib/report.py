@@ -17,6 +17,7 @@ from typing import Any
 
 from finlib.filling import MOST_WORDS, Filled, check_committed, fill
 from finlib.notebooks import run_notebook
+from finlib.record import stamp_seconds
 from finlib.rendering import render
 from finlib.results import ReportError, Results
 
@@ -219,7 +220,9 @@ def _run(source: Path, folder: Path, data: str | Path | None, home: Path) -> Non
         print(" stopped", flush=True)
         print(getattr(error, "details", ""), file=sys.stderr)
         raise
-    print(f"{cells:>4} cells {time.monotonic() - started:>7.1f} s", flush=True)
+    seconds = time.monotonic() - started
+    print(f"{cells:>4} cells {seconds:>7.1f} s", flush=True)
+    stamp_seconds(figures, source.name[:2], seconds)
     kept = Results(figures).files
     for stale in figures.glob(f"{source.name[:2]}_*"):
         if stale.name not in kept:
