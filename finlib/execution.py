@@ -50,6 +50,9 @@ def hash_files(
     that finds such parts, or is given the rows of an earlier table as `known`, hashes only the files whose size or
     time has changed since, and those that failed. ValueError for an unknown hasher or executor.
 
+    In a script, call it under `if __name__ == "__main__":` where the executor is "processes" or "dask": their workers
+    import the script again.
+
     >>> hash_files(["missing.jpg"])[["path", "hash", "error"]].to_numpy().tolist()
     [['missing.jpg', '', 'FileNotFoundError: missing.jpg: no such file. Check the path, or whether it was moved.']]
     """

@@ -23,7 +23,7 @@ from finlib.images import check_class_set, family_of, find_images, open_rgb
 from finlib.templates import SIDE, template
 from finlib.transforms import draw_caption
 
-RECIPE = 2  # part of the cache's folder names: one more whenever the pixels change
+RECIPE = 3  # part of the cache's folder names: one more whenever the pixels change
 FAMILIES, PER_FAMILY = 120, 25
 MOST_FAMILIES, MOST_PER_FAMILY = 10_000, 9_999
 

@@ -55,7 +55,7 @@ class ReportError(ValueError):
 
 
 class Unmeasured(ReportError):
-    """A number that this machine cannot give: PDQ's, where the extra is not installed."""
+    """A number that this run cannot give: PDQ's without its extra, or a rate that too few images cannot tell."""
 
 
 class Results:
@@ -70,6 +70,8 @@ class Results:
         self.numbers = _flat(self.figures / "numbers.json", "")
         self.sections: dict[str, Any] = json.loads((self.figures / "numbers.json").read_text(encoding="utf-8"))
         self.files = {name for section in self.sections.values() for name in section["files"]}
+        at_home = self.published / "numbers.json"
+        self.expected = set(_flat(at_home, "")) if at_home.exists() else set()
         for path in sorted(self.published.glob("*/numbers.json")):
             self.numbers |= _flat(path, f"{path.parent.name}.")
 
@@ -78,6 +80,8 @@ class Results:
         if key not in self.numbers:
             if find_spec("pdqhash") is None and any(part.startswith("pdq") for part in re.split(r"[._]", key)):
                 raise Unmeasured(f"{key} needs PDQ, which is not installed here")
+            if key in self.expected:
+                raise Unmeasured(f"{key} could not be measured on these images")
             raise ReportError(f"no number {key!r} is recorded{_nearest(key, self.numbers)}")
         return self.numbers[key]
 

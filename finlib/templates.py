@@ -16,6 +16,7 @@ from PIL import Image, ImageDraw, ImageFilter
 
 SIDE = 250
 LEAST_CONTRAST = 33.0  # standard deviation of luma, of 255
+PANEL_SHARE = 0.12  # of the generated pictures have a flat panel: a flat part is what gradients tell least about
 PHOTO_EVERY = 3  # one family in this many is a photograph, while they last
 
 # Package, file, and square crops as (left, top, side) in thousandths of the shorter side: the whole, then details.
@@ -75,7 +76,17 @@ def _generated(rng: Generator) -> Image.Image:
     for panel in range(rows * columns):
         row, column = divmod(panel, columns)
         page.paste(_picture(rng, (wide, high)), (column * (wide + gutter), row * (high + gutter)))
+    if rng.random() < PANEL_SHARE:
+        _paint_panel(rng, page)
     return page
+
+
+def _paint_panel(rng: Generator, page: Image.Image) -> None:
+    """Three to five tenths of the page, at one side, in white or another flat colour: the empty part of many memes."""
+    depth = int(SIDE * rng.uniform(0.3, 0.5))
+    colour = (255, 255, 255) if rng.random() < 0.6 else tuple(int(part) for part in _palette(rng, vivid=True)[0])
+    left, top = [(0, 0), (0, 0), (SIDE - depth, 0), (0, SIDE - depth)][side := rng.integers(4)]
+    page.paste(colour, (left, top, *((left + depth, SIDE) if side in (0, 2) else (SIDE, top + depth))))
 
 
 def _picture(rng: Generator, size: tuple[int, int]) -> Image.Image:
