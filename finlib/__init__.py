@@ -15,6 +15,7 @@ tables      the table of hashes: its columns, Parquet and CSV
 execution   one hasher over many files: serial, threads, processes, Dask; resumable
 hamming     Hamming distances as kernels
 matching    packed hashes to distances, neighbours and pairs
+joining     the self-join past one machine
 indexes     FAISS's indexes beside the exact scan
 clustering  packed hashes to clusters
 metrics     scores of pairs, searches and clusterings
@@ -22,7 +23,7 @@ intervals   how sure a score is: families resampled, thresholds held out
 robustness  what survives when an image is changed on its way
 failures    where methods fail: the worst pairs, the hard families
 simulation  hash sets of any size with the distances of real ones
-scaling     growth laws; the self-join past one machine and on a GPU
+scaling     growth laws, clusterings swept, distances on a GPU
 capacity    what a number of images costs, at prices that FIN can edit
 style       how every figure looks: colours, markers, fonts
 plots       tidy table and Axes in, Axes out; one colour per method

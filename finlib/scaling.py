@@ -1,14 +1,7 @@
-"""How work grows with the number of images, and what is past one machine: growth laws, the self-join on Dask, a GPU.
+"""How work and accuracy grow with the number of images: laws fitted and tested, clusterings swept; a GPU's products."""
 
-The self-join cuts n hashes into b blocks and the pairs into b * (b + 1) / 2 tiles, one for each pair of blocks. A
-tile needs two blocks and no other tile, so that any worker can do any tile; what moves over the network are blocks
-that a worker does not hold yet, and the pairs found.
-"""
-
-import heapq
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from itertools import islice, pairwise
 from time import perf_counter
 from typing import Any
 
@@ -17,7 +10,7 @@ import numpy.typing as npt
 import pandas as pd
 from scipy import stats
 
-from finlib import clustering, matching, metrics
+from finlib import clustering, metrics
 from finlib.matching import Pairs
 
 Packed = npt.NDArray[np.uint8]
@@ -94,101 +87,6 @@ def sweep_clusterings(
             scores = metrics.cluster_scores(families, labels)
             rows.append({**row, "clusters": labels.max() + 1, **scores, **clustering.largest(labels, packed, families)})
     return pd.DataFrame(rows)
-
-
-# The self-join past one machine
-
-
-def _tile(left: Packed, right: Packed, same: bool, radius: int, low: int, high: int) -> Pairs:
-    """Pairs between two blocks of the set, whose first hashes are numbers `low` and `high`; within one where `same`."""
-    if same:
-        i, j, distance = matching.pairs_within(left, radius, workers=1)
-    else:
-        found = matching.neighbours(left, right, radius=radius, workers=1)
-        i, j, distance = np.repeat(np.arange(len(left)), np.diff(found.indptr)), found.indices, found.distance
-    return i + low, j + high, distance
-
-
-def iter_self_join(packed: Packed, radius: int, client: Any, *, blocks: int = 8) -> Iterator[Pairs]:
-    """The pairs of `matching.pairs_within`, tile by tile in the order in which a Dask client's workers finish them.
-
-    client: a `dask.distributed.Client` of any scheduler; its workers need finlib. Blocks travel once to each worker
-    that needs them; four tiles a thread are in flight, so that results do not pile up. ValueError as `pairs_within`.
-    """
-    from dask.distributed import as_completed
-
-    radius = matching.checked_radius(radius, 8 * matching.checked(packed).shape[1])
-    if blocks < 1:
-        raise ValueError(f"blocks must be at least 1; got {blocks}")
-    starts = np.linspace(0, len(packed), min(blocks, max(1, len(packed))) + 1).astype(int)
-    held = client.scatter([packed[low:high] for low, high in pairwise(starts)], hash=False)
-    tiles = ((a, b) for a in range(len(held)) for b in range(a, len(held)))
-
-    def submit(a: int, b: int) -> Any:
-        low, high = int(starts[a]), int(starts[b])
-        return client.submit(_tile, held[a], held[b], a == b, radius, low, high, pure=False)
-
-    most = 4 * max(1, sum(client.nthreads().values()))
-    running = as_completed((submit(*tile) for tile in islice(tiles, most)), client.loop)
-    for future in running:
-        yield future.result()
-        running.update([submit(*tile) for tile in islice(tiles, 1)])
-
-
-def self_join(packed: Packed, radius: int, client: Any, *, blocks: int = 8) -> Pairs:
-    """`matching.pairs_within` on a Dask cluster: the same arrays in the same order."""
-    i, j, distance = (
-        np.concatenate(c) for c in zip(*iter_self_join(packed, radius, client, blocks=blocks), strict=True)
-    )
-    order = np.lexsort((j, i))
-    return i[order], j[order], distance[order]
-
-
-@dataclass(frozen=True)
-class Join:
-    """What `simulate_join` found: wall seconds, share of the workers' time spent comparing, bytes sent and tiles."""
-
-    seconds: float
-    efficiency: float
-    bytes_sent: float
-    tiles: int
-
-
-def simulate_join(
-    n: int,
-    workers: int,
-    blocks: int,
-    pairs_per_second: float,
-    *,
-    bytes_per_hash: int = 32,
-    bytes_per_second: float = 1e9,
-    seconds_per_tile: float = 1e-3,
-    slowness: float = 0.1,
-    seed: int = 2026,
-) -> Join:
-    """The self-join of n hashes played through: tiles go to the first worker that is free, in order.
-
-    A worker first receives the blocks that it lacks at `bytes_per_second` and then compares at `pairs_per_second`,
-    times a log-normal slowness of that standard deviation; the scheduler hands out one tile every `seconds_per_tile`.
-    """
-    rng = np.random.default_rng(seed)
-    rows = n / blocks
-    held: list[set[int]] = [set() for _ in range(workers)]
-    free = [(0.0, worker) for worker in range(workers)]
-    clock = end = compared = sent = 0.0
-    for a in range(blocks):
-        for b in range(a, blocks):
-            clock += seconds_per_tile
-            start, worker = heapq.heappop(free)
-            missing = len({a, b} - held[worker]) * rows * bytes_per_hash
-            held[worker] |= {a, b}
-            work = (rows * (rows - 1) / 2 if a == b else rows * rows) / pairs_per_second
-            compared += work
-            sent += missing
-            stop = max(start, clock) + missing / bytes_per_second + work * rng.lognormal(0, slowness)
-            end = max(end, stop)
-            heapq.heappush(free, (stop, worker))
-    return Join(end, compared / (workers * end), sent, blocks * (blocks + 1) // 2)
 
 
 # Distances as a matrix product, for a GPU
