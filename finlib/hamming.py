@@ -95,10 +95,11 @@ def scan(
 ) -> int:
     """Write the matches of rows uint64[r, words] among n hashes, by block, and count them; -1 where they do not fit.
 
-    rows[r] is hash `first` + r of the same set and is compared with the later ones alone.
+    rows[r] is hash `first` + r of the same set and is compared with the later ones alone; a `first` under -len(rows)
+    makes that all of them.
     """
     found = 0
-    for b in range(first // BLOCK, len(blocks)):
+    for b in range(max(first, 0) // BLOCK, len(blocks)):
         for r in range(len(rows)):
             near = _within(rows, r, blocks, b, radius, width, part)
             while near:

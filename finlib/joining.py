@@ -8,6 +8,7 @@ does not hold yet, and the pairs found. Workers import nothing heavier than `mat
 import heapq
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice, pairwise
 from typing import Any
 
@@ -22,11 +23,8 @@ Packed = npt.NDArray[np.uint8]
 
 def _tile(left: Packed, right: Packed, same: bool, radius: int, low: int, high: int) -> Pairs:
     """Pairs between two blocks of the set, whose first hashes are numbers `low` and `high`; within one where `same`."""
-    if same:
-        i, j, distance = matching.pairs_within(left, radius, workers=1)
-    else:
-        found = matching.neighbours(left, right, radius=radius, workers=1)
-        i, j, distance = np.repeat(np.arange(len(left)), np.diff(found.indptr)), found.indices, found.distance
+    find = partial(matching.pairs_within, left) if same else partial(matching.pairs_between, left, right)
+    i, j, distance = find(radius, workers=1)
     return i + low, j + high, distance
 
 

@@ -18,6 +18,8 @@ from tqdm import tqdm
 
 from finlib import hamming
 
+Packed = npt.NDArray[np.uint8]
+Words = npt.NDArray[np.uint64]
 Pairs = tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.int32]]
 Result = TypeVar("Result")
 
@@ -27,7 +29,7 @@ CHECK = 250  # what working out one distance alone costs, in words of the scan
 MAX_PAIRS = 100_000_000  # 2 GB of results
 
 
-def checked(packed: Any, name: str = "packed") -> npt.NDArray[np.uint8]:
+def checked(packed: Any, name: str = "packed") -> Packed:
     """A set of hashes as it came, or TypeError or ValueError saying what is wrong with it."""
     if not isinstance(packed, np.ndarray) or packed.dtype != np.uint8:
         given = packed.dtype if isinstance(packed, np.ndarray) else type(packed).__name__
@@ -45,7 +47,7 @@ def checked_radius(radius: Any, bits: int) -> int:
     return radius
 
 
-def _rows(packed: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint64]:
+def _rows(packed: Packed) -> Words:
     """uint64[n, words]: rows padded with zeros to whole words."""
     n, size = packed.shape
     padded = np.zeros((n, -(-size // 8) * 8), np.uint8)
@@ -53,7 +55,7 @@ def _rows(packed: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint64]:
     return padded.view(np.uint64)
 
 
-def _blocks(rows: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
+def _blocks(rows: Words) -> Words:
     """uint64[blocks, words, hamming.BLOCK], the last one filled up with zeros."""
     n, words = rows.shape
     padded = np.zeros((-(-n // hamming.BLOCK) * hamming.BLOCK, words), np.uint64)
@@ -89,7 +91,7 @@ def _strips(n: int, size: int) -> Iterator[tuple[int, int]]:
 # Pairs
 
 
-def _telling_words(rows: npt.NDArray[np.uint64], radius: int, sample: int = 128) -> int:
+def _telling_words(rows: Words, radius: int, sample: int = 128) -> int:
     """How many words of a hash to compare before the rest of it: few leave many candidates, each of them costs CHECK.
 
     Told from all pairs of some rows, in units of the time that a word takes.
@@ -103,7 +105,7 @@ def _telling_words(rows: npt.NDArray[np.uint64], radius: int, sample: int = 128)
     return int(np.argmin(np.arange(1, words + 1) + CHECK * candidates)) + 1
 
 
-def estimate_pairs(packed: npt.NDArray[np.uint8], radius: int, *, sample: int = 1024, seed: int = 2026) -> float:
+def estimate_pairs(packed: Packed, radius: int, *, sample: int = 1024, seed: int = 2026) -> float:
     """Expected number of pairs within the radius, from all pairs of a random sample of the hashes."""
     n = len(checked(packed))
     if n > sample:
@@ -113,7 +115,7 @@ def estimate_pairs(packed: npt.NDArray[np.uint8], radius: int, *, sample: int = 
 
 
 def iter_pairs_within(
-    packed: npt.NDArray[np.uint8],
+    packed: Packed,
     radius: int,
     *,
     workers: int | None = None,
@@ -127,31 +129,39 @@ def iter_pairs_within(
     Raises TypeError where packed is not uint8, ValueError where its shape or the radius is wrong.
     """
     radius = checked_radius(radius, 8 * checked(packed).shape[1])
-    rows = _rows(packed)
-    blocks, width = _blocks(rows), (0,) * rows.shape[1]
-    part = width[: _telling_words(rows, radius)]
+    yield from _iter_pairs(_rows(packed), None, radius, workers, progress)
+
+
+def _iter_pairs(rows: Words, others: Words | None, radius: int, workers: int | None, progress: bool) -> Iterator[Pairs]:
+    held = rows if others is None else others
+    blocks, width = _blocks(held), (0,) * rows.shape[1]
+    part = width[: _telling_words(held, radius)]
 
     def compare(low: int, high: int) -> list[Pairs]:
-        space = max(CAPACITY, len(rows))
-        at_row, at_column = np.empty(space, np.uint16), np.empty(space, np.int32)
-        distance = np.empty(space, np.int32)
-        found = hamming.scan(rows[low:high], low, blocks, len(rows), radius, width, part, at_row, at_column, distance)
+        space, first = max(CAPACITY, len(held)), low if others is None else -high - 1
+        at_row, at_column, distance = np.empty(space, "u2"), np.empty(space, "i4"), np.empty(space, "i4")
+        found = hamming.scan(rows[low:high], first, blocks, len(held), radius, width, part, at_row, at_column, distance)
         if found < 0:
             middle = (low + high) // 2
             return compare(low, middle) + compare(middle, high)
         order = np.argsort(at_row[:found], kind="stable")
         return [(at_row[order].astype(np.int64) + low, at_column[order].astype(np.int64), distance[order])]
 
-    size = min(STRIP, max(1, -(-len(rows) // 16)))
-    strips = list(_strips(len(rows), size))
+    strips = list(_strips(len(rows), min(STRIP, max(1, -(-len(rows) // 16)))))
     with tqdm(total=len(rows), unit="hash", disable=None if progress else True) as bar:
         for (low, high), parts in zip(strips, _in_order(compare, strips, workers), strict=True):
             yield from parts
             bar.update(high - low)
 
 
+def _joined(parts: Iterable[Pairs]) -> Pairs:
+    nothing = (np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.int32))
+    i, j, distance = (np.concatenate(column) for column in zip(nothing, *parts, strict=True))
+    return i, j, distance
+
+
 def pairs_within(
-    packed: npt.NDArray[np.uint8],
+    packed: Packed,
     radius: int,
     *,
     max_pairs: int = MAX_PAIRS,
@@ -162,6 +172,10 @@ def pairs_within(
 
     Sorted by (i, j). Memory is bounded by the output, 20 bytes a pair: a radius that would give more than `max_pairs`
     is refused with ValueError, from a sample where that tells it beforehand.
+
+    >>> i, j, distance = pairs_within(np.array([[0], [255], [1], [3]], np.uint8), radius=1)
+    >>> list(zip(i.tolist(), j.tolist(), distance.tolist()))
+    [(0, 2, 1), (2, 3, 1)]
     """
     radius = checked_radius(radius, 8 * checked(packed).shape[1])
     advice = "take a smaller radius, raise max_pairs (20 bytes a pair), or take blocks from iter_pairs_within"
@@ -169,15 +183,21 @@ def pairs_within(
         expected = estimate_pairs(packed, radius)
         if expected > 1.5 * max_pairs:
             raise ValueError(f"radius {radius} would give about {expected:,.0f} pairs, over {max_pairs:,}: {advice}")
-    parts: list[Pairs] = [(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.int32))]
-    found = 0
+    parts, found = [], 0
     for part in iter_pairs_within(packed, radius, workers=workers, progress=progress):
         found += len(part[0])
         if found > max_pairs:
             raise ValueError(f"radius {radius} gives more than {max_pairs:,} pairs: {advice}")
         parts.append(part)
-    i, j, distance = (np.concatenate(column) for column in zip(*parts, strict=True))
-    return i, j, distance
+    return _joined(parts)
+
+
+def pairs_between(left: Packed, right: Packed, radius: int, *, workers: int | None = None) -> Pairs:
+    """All pairs of one hash of `left` and one of `right` at most `radius` bits apart: (i, j, distance) by (i, j)."""
+    radius = checked_radius(radius, 8 * checked(left, "left").shape[1])
+    if checked(right, "right").shape[1] != left.shape[1]:
+        raise ValueError(f"left has {8 * left.shape[1]} bits and right has {8 * right.shape[1]}")
+    return _joined(_iter_pairs(_rows(left), _rows(right), radius, workers, False))
 
 
 # Neighbours
@@ -194,19 +214,19 @@ class Neighbours(NamedTuple):
 class Stored(NamedTuple):
     """Hashes laid out for the scan; what `stored` makes."""
 
-    blocks: npt.NDArray[np.uint64]
+    blocks: Words
     n: int
     bits: int
 
 
-def stored(packed: npt.NDArray[np.uint8]) -> Stored:
+def stored(packed: Packed) -> Stored:
     """The hashes as `neighbours` wants them, once for many calls: worth it where queries come a few at a time."""
     return Stored(_blocks(_rows(checked(packed))), len(packed), 8 * packed.shape[1])
 
 
 def neighbours(
-    queries: npt.NDArray[np.uint8],
-    packed: npt.NDArray[np.uint8] | Stored | None = None,
+    queries: Packed,
+    packed: Packed | Stored | None = None,
     *,
     k: int | None = None,
     radius: int | None = None,
@@ -216,6 +236,10 @@ def neighbours(
 
     Without `packed` the queries are searched among themselves, each without itself. Fewer than k are returned where
     there are fewer. Raises ValueError where neither k nor radius is given or hashes differ in length.
+
+    >>> found = neighbours(np.array([[7]], np.uint8), np.array([[0], [255], [1], [3]], np.uint8), k=2)
+    >>> found.indices.tolist(), found.distance.tolist()
+    ([3, 2], [1, 2])
     """
     bits = 8 * checked(queries, "queries").shape[1]
     if k is None and radius is None:
@@ -249,7 +273,7 @@ def neighbours(
 
 
 def family_histograms(
-    packed: npt.NDArray[np.uint8], labels: Any, groups: int = 200, seed: int = 2026, *, workers: int | None = None
+    packed: Packed, labels: Any, groups: int = 200, seed: int = 2026, *, workers: int | None = None
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
     """Every pair's distance, counted apart for groups of families: what resampling families needs.
 
@@ -289,9 +313,7 @@ def family_histograms(
     return same, different
 
 
-def distance_histogram(
-    packed: npt.NDArray[np.uint8], labels: Any = None, *, workers: int | None = None
-) -> npt.NDArray[np.int64]:
+def distance_histogram(packed: Packed, labels: Any = None, *, workers: int | None = None) -> npt.NDArray[np.int64]:
     """Pairs at every distance: int64[bits + 1]; with labels [2, bits + 1], pairs of one family and pairs of two."""
     one_family = np.zeros(len(checked(packed)), np.int64)
     same, different = family_histograms(packed, one_family if labels is None else labels, groups=1, workers=workers)

@@ -130,6 +130,17 @@ def test_the_estimate_is_exact_on_small_sets_and_close_on_larger_ones():
     assert matching.estimate_pairs(packed, 20, sample=600) == pytest.approx(count, rel=0.2)
 
 
+def test_pairs_between_two_sets_are_those_of_brute_force(packed):
+    left = random_set(700, 8 * packed.shape[1], seed=3)
+    for radius in (0, packed.shape[1] * 3, packed.shape[1] * 8):
+        distance = brute_distances(left, packed)
+        i, j = np.nonzero(distance <= radius)
+        for column, wanted in zip(matching.pairs_between(left, packed, radius), (i, j, distance[i, j]), strict=True):
+            np.testing.assert_array_equal(column, wanted)
+    with pytest.raises(ValueError, match="bits and right has"):
+        matching.pairs_between(left, np.zeros((2, packed.shape[1] + 1), np.uint8), 3)
+
+
 @pytest.mark.parametrize("k", [1, 3, 1000])
 def test_nearest_neighbours_are_those_of_brute_force(packed, k):
     queries = random_set(37, 8 * packed.shape[1], seed=9)
