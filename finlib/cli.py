@@ -78,7 +78,13 @@ def _files_of(source: str) -> Sequence[str | Path]:
         if not names:
             raise ValueError("standard input lists no file: give one name a line, or separated by NUL bytes")
         return names
-    return [source] if os.path.isfile(source) else find_images(source)
+    if os.path.isfile(source):
+        return [source]
+    found = find_images(source)
+    others = sum(len(names) for _, _, names in os.walk(source)) - len(found)
+    if others > 0:
+        _say(f"{source}: {others} files without an image's suffix are left out; name them to have them hashed")
+    return found
 
 
 @app.command(epilog="Example: finlib match hashes.parquet --radius 70 -o pairs.parquet")

@@ -206,6 +206,9 @@ def cluster(
 
     threshold: in bits; by default three eighths of the hash, 96 of 256. Raises ValueError for an unknown method or a
     threshold that gives too many pairs to hold.
+
+    >>> cluster(np.array([[0] * 8, [255] * 8, [1] + [0] * 7], np.uint8)).tolist()
+    [0, 1, 0]
     """
     if method not in CLUSTERERS:
         raise ValueError(f"method must be one of {', '.join(CLUSTERERS)}; got {method!r}")

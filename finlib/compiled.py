@@ -228,7 +228,11 @@ def _run(rgb: Any) -> tuple[NDArray[np.uint8], NDArray[np.float64], bool]:
 
 
 def find_pixels(rgb: Any) -> NDArray[np.uint8]:
-    """Packed hash, uint8[32], of uint8[H, W, 3] in RGB; TypeError or ValueError for anything else."""
+    """Packed hash, uint8[32], of uint8[H, W, 3] in RGB; TypeError or ValueError for anything else.
+
+    >>> find_pixels(np.arange(7500, dtype=np.uint8).reshape(50, 50, 3)).shape
+    (32,)
+    """
     return _run(rgb)[0]
 
 
@@ -255,4 +259,4 @@ def reference_coefficients(rgb: Any) -> NDArray[np.float64]:
 
 def find_file(path: str | Path) -> NDArray[np.uint8]:
     """Packed hash, uint8[32], of an image file, all steps; errors are those of `decoding.decode`."""
-    return find_pixels(decoding.decode_into_buffer(path))
+    return find_pixels(decoding.decode_into_buffer(path)[0])

@@ -156,8 +156,11 @@ def _by_pillow(path: str | Path) -> tuple[NDArray[np.uint8], tuple[int, int]]:
     return np.array(open_rgb(image)), image.size
 
 
-def decode_into_buffer(path: str | Path) -> NDArray[np.uint8]:
-    """The pixels of `decode`, in memory that this thread's next call writes over."""
+def decode_into_buffer(path: str | Path) -> tuple[NDArray[np.uint8], tuple[int, int]]:
+    """`decode`, the pixels in memory that this thread's next call writes over.
+
+    Fresh pages for every picture cost more than its hash, and threads that take and give back memory wait for another.
+    """
     if not hasattr(_buffers, "pixels"):
         _buffers.pixels = bytearray(3 * MAX_SIDE * MAX_SIDE)
-    return (_fast(path, _buffers.pixels) or _by_pillow(path))[0]
+    return _fast(path, _buffers.pixels) or _by_pillow(path)

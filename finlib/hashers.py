@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from finlib import compiled, images
+from finlib import compiled, decoding, images
 
 Packed = NDArray[np.uint8]
 
@@ -81,7 +81,7 @@ def _find() -> Hasher:
         return compiled.find_pixels(images.load_rgb(image))
 
     def read(path: str | Path) -> Hashed:
-        rgb, (width, height) = compiled.decode(path)
+        rgb, (width, height) = decoding.decode_into_buffer(path)
         found = compiled.find_with_quality(rgb)
         return Hashed(found.packed, width, height, found.quality)
 

@@ -30,7 +30,7 @@ def test_every_public_name_is_there_and_documented() -> None:
         _ = finlib.nothing
 
 
-@pytest.mark.parametrize("name", ["hashers", "execution"])
+@pytest.mark.parametrize("name", ["hashers", "compiled", "execution", "matching", "clustering"])
 def test_examples_in_docstrings_are_true(name: str) -> None:
     found = doctest.testmod(import_module(f"finlib.{name}"))
     assert found.attempted > 0
