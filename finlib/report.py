@@ -144,6 +144,8 @@ def run_report(
     started = time.monotonic()
     for source in sources:
         _run(source, folder, data, home)
+    if data is not None and publish:  # before the report is filled, which may quote it
+        print("published:", os.path.relpath(publish_tables(run_name(data, name), home)))
     try:
         results = Results(folder / "figures", home / "figures")
         filled = _filled("report.md", results, home, folder)
@@ -157,8 +159,6 @@ def run_report(
     if front_door is not None:
         (home / "README.md").write_text(front_door.text, encoding="utf-8", newline="\n")
     written = [folder / "report.md", *render(folder / "report.md")]
-    if data is not None and publish:
-        written.append(publish_tables(run_name(data, name), home))
     print(
         f"{filled.words:,} of {MOST_WORDS:,} words, {filled.numbers} numbers, {filled.tables} tables, "
         f"{filled.figures} figures, {filled.claims} claims; {time.monotonic() - started:,.0f} s"
