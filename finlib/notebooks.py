@@ -14,6 +14,8 @@ CELL_TIMEOUT = 3600
 """Seconds after which a cell counts as stuck."""
 
 WIDGET = "application/vnd.jupyter.widget-view+json"
+ADDRESS = re.compile(r" at 0x[0-9a-f]+")
+STYLED = re.compile(r"\bT_[0-9a-f]{5}(?![0-9a-f])")  # pandas gives each styled table a random name
 ANSI = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 
 
@@ -97,4 +99,5 @@ def clean(notebook: Any, root: Path) -> None:
             shown = output.get("data", output)
             for kind in ("text", "text/plain", "text/html", "text/markdown"):
                 if kind in shown:
-                    shown[kind] = shown[kind].replace(f"{root}/", "").replace(f"{Path.home()}/", "~/")
+                    text = shown[kind].replace(f"{root}/", "").replace(f"{Path.home()}/", "~/")
+                    shown[kind] = STYLED.sub(f"T_{cell.id}", ADDRESS.sub("", text))
