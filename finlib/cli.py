@@ -171,7 +171,7 @@ def report(
 ) -> None:
     """Run all notebooks and fill the report, in a checkout of the workbook: the same as `make report`."""
     try:
-        from finlib.report import run_report
+        from finlib.report.run import run_report
     except ImportError as error:
         raise ValueError(
             f"the report needs {error.name}: install the extra with pip install 'finlib[workbook]'"

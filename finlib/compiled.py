@@ -17,7 +17,6 @@ from numba import njit
 from numpy.typing import NDArray
 
 from finlib import decoding
-from finlib.decoding import decode
 from finlib.reference import HALF, KEPT, SIDE
 from finlib.vectorised import BASIS, ROW_SUM, centres, check_pixels, gap, half_window, rounding_bound, spans
 
@@ -25,9 +24,6 @@ ROUNDINGS = 4 + 2 * SIDE  # two reciprocals and two products scale a window's su
 MAX_WINDOW = 257  # pixels whose sum is sure to fit 16 bits: 257 * 255 = 65,535; sides up to 512 need 100
 REACH = 2.0 * ROW_SUM * ROW_SUM * 255  # twice what a coefficient can be
 BASIS_T = np.ascontiguousarray(BASIS.T)
-
-
-__all__ = ["Found", "certificate", "decode", "find_file", "find_pixels", "find_with_quality", "reference_coefficients"]
 
 
 class Found(NamedTuple):

@@ -112,7 +112,7 @@ def _pdq() -> Hasher:
         return compute(images.load_rgb(image))[0]
 
     def read(path: str | Path) -> Hashed:
-        rgb, (width, height) = compiled.decode(path)
+        rgb, (width, height) = decoding.decode(path)
         packed, quality = compute(rgb)
         return Hashed(packed, width, height, quality)
 

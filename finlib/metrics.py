@@ -4,7 +4,7 @@ Pairs are scored from histograms of all of them, never from a sample: `counts` i
 each distance, row 0 for pairs of one family and row 1 for pairs of different families. A pair is accepted where its
 distance is at most the threshold; the threshold -1 accepts nothing. A threshold is always reported as a distance that
 occurs, so that where all distances are even (FINd, PDQ and pHash set half their bits) thresholds are even too.
-Intervals are in `finlib.intervals`.
+Intervals are in `finlib.study.uncertainty`.
 """
 
 from collections.abc import Sequence

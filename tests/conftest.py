@@ -45,9 +45,9 @@ def album(tmp_path: Path, picture: Image.Image) -> Path:
 @pytest.fixture
 def recorded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A figures folder as notebook 05 would leave it, with a second data set's beside it."""
-    from finlib.record import Recorder
+    from finlib.report.record import Recorder
 
-    monkeypatch.setattr("finlib.record.commit", lambda: "0123456789")
+    monkeypatch.setattr("finlib.report.record.commit", lambda: "0123456789")
 
     folder = tmp_path / "figures"
     recorder = Recorder("05", folder)

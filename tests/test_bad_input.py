@@ -22,7 +22,7 @@ import pytest
 from numpy.random import Generator, default_rng
 from PIL import Image
 
-from finlib.compiled import decode
+from finlib.decoding import decode
 from finlib.execution import hash_files
 from finlib.images import find_images, load_rgb, open_rgb
 from finlib.reference import find_pixels

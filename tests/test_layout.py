@@ -1,9 +1,10 @@
-"""The package as its map says: modules in reading order, imports only upwards, `import finlib` cheap."""
+"""Three rooms, one way: finlib <- finlib.study <- finlib.report; each map names its modules; production stays light."""
 
 import ast
 import re
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -11,37 +12,53 @@ import pytest
 import finlib
 
 PACKAGE = Path(finlib.__file__).parent
-MODULES = sorted(path.stem for path in PACKAGE.glob("*.py") if path.stem != "__init__")
-MAP = re.findall(r"^([a-z_]+) {2,}\S", finlib.__doc__ or "", re.MULTILINE)
+ROOMS = {"finlib": PACKAGE, "finlib.study": PACKAGE / "study", "finlib.report": PACKAGE / "report"}
+FILES = sorted(PACKAGE.rglob("*.py"))
 MOST_LINES = 320
+MOST_PRODUCTION_LINES = 3200
+WORKBOOK = {"matplotlib", "seaborn", "faiss", "papermill", "nbformat", "nbclient", "jinja2", "typst", "pypandoc",
+            "skimage", "IPython", "ipywidgets", "line_profiler", "memory_profiler"}  # fmt: skip
 
 
-def imported(module: str) -> set[str]:
-    """Modules of finlib that a module imports anywhere, inside functions too."""
+def room_of(path: Path) -> int:
+    """0 for production, 1 for the study, 2 for the report; the command may start any of them."""
+    return 2 if path.name == "cli.py" else list(ROOMS.values()).index(path.parent)
+
+
+def imported(path: Path) -> set[str]:
+    """What a module imports anywhere, inside functions too: full names of modules and of what is taken from them."""
     found = set()
-    for node in ast.walk(ast.parse((PACKAGE / f"{module}.py").read_text(encoding="utf-8"))):
-        if isinstance(node, ast.ImportFrom) and node.module == "finlib":
-            found |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith("finlib."):
-            found.add(str(node.module).split(".")[1])
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom):
+            found |= {f"{node.module}.{alias.name}" for alias in node.names}
         elif isinstance(node, ast.Import):
-            found |= {alias.name.split(".")[1] for alias in node.names if alias.name.startswith("finlib.")}
-    return found & set(MODULES)
+            found |= {alias.name for alias in node.names}
+    return found
 
 
-def test_the_map_in_the_docstring_names_every_module():
-    assert sorted(MAP) == MODULES
+@pytest.mark.parametrize("room", ROOMS)
+def test_the_map_in_the_docstring_names_every_module(room):
+    named = re.findall(r"^([a-z_]+) {2,}\S", import_module(room).__doc__ or "", re.MULTILINE)
+    assert sorted(named) == sorted(path.stem for path in ROOMS[room].glob("*.py") if path.stem != "__init__")
 
 
-@pytest.mark.parametrize("module", MODULES)
-def test_imports_go_only_upwards(module):
-    above = MAP[: MAP.index(module)] if module in MAP else MAP
-    assert imported(module) <= set(above), f"{module} may import only from the modules above it"
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_imports_go_one_way(path):
+    later = tuple(f"{room}." for room in list(ROOMS)[room_of(path) + 1 :])
+    assert not [name for name in imported(path) if f"{name}.".startswith(later or ("-",))]
+    if room_of(path) == 0:
+        assert not {name.split(".")[0] for name in imported(path)} & WORKBOOK
 
 
-@pytest.mark.parametrize("module", MODULES)
-def test_modules_stay_short(module):
-    assert len((PACKAGE / f"{module}.py").read_text(encoding="utf-8").splitlines()) <= MOST_LINES
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_modules_stay_short(path):
+    assert len(path.read_text(encoding="utf-8").splitlines()) <= MOST_LINES
+
+
+def test_production_is_read_in_an_hour():
+    assert sum(len(path.read_text(encoding="utf-8").splitlines()) for path in PACKAGE.glob("*.py")) <= (
+        MOST_PRODUCTION_LINES
+    )
 
 
 def test_importing_finlib_imports_nothing_heavy():
@@ -50,7 +67,6 @@ def test_importing_finlib_imports_nothing_heavy():
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == "[]"
 
 
-def test_nothing_of_a_machine_is_in_the_sources():
-    for path in sorted(PACKAGE.glob("*.py")):
-        found = re.findall(r"[\"'](/(?:home|root|work|Users|mnt)/[^\"']*)", path.read_text(encoding="utf-8"))
-        assert not found, f"{path.name}: {found}"
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_nothing_of_a_machine_is_in_the_sources(path):
+    assert not re.findall(r"[\"'](/(?:home|root|work|Users|mnt)/[^\"']*)", path.read_text(encoding="utf-8"))

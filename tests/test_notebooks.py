@@ -7,7 +7,7 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from finlib.report import FULL_SIZE, OWN_DATA
+from finlib.report.run import FULL_SIZE, OWN_DATA
 
 FOLDER = Path(__file__).resolve().parents[1] / "notebooks"
 SOURCES = sorted(FOLDER.glob("[0-9][0-9]_*.ipynb"))

@@ -1,0 +1,11 @@
+"""From notebooks to the report: results recorded, figures drawn, prose filled and checked, the whole run.
+
+style      how every figure looks: colours, markers, fonts
+plots      tidy table and Axes in, Axes out; one colour per method
+record     stamp machine and versions; save tables, figures and numbers
+results    what was recorded, as the report quotes it: keys, expressions, tables
+filling    fill the report's numbers, tables and claims; refuse what is typed by hand
+execute    run a notebook at full size and clean what it leaves
+rendering  the report as HTML and PDF
+run        the whole run: notebooks, report, one's own images
+"""

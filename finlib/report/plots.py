@@ -1,0 +1,286 @@
+"""Figures of one family: a tidy table and Axes in, the same Axes out; nothing is computed here.
+
+Colours, markers and fonts are `finlib.report.style`'s. A figure's title is its finding
+(`finding`), which the caller computes.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from io import BytesIO
+from itertools import cycle
+from typing import Any
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import seaborn as sns
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter
+from matplotlib.transforms import Bbox
+
+from finlib.report.style import (
+    LOOKS,
+    NEUTRAL,
+    colour,
+    label,
+    linestyle,
+    marker,
+    split,
+)
+
+
+def _series(frame: pd.DataFrame, group: str | None) -> Iterator[tuple[str, pd.DataFrame, dict[str, Any]]]:
+    """Each group's name, rows and line properties; groups that are no method get lines of their own, in turn."""
+    dashes, marks = cycle(["-", "--", "-.", ":"]), cycle("osv^DXP")
+    shades = cycle(["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#5f6b76"])
+    for key, part in [("", frame)] if group is None else frame.groupby(group, sort=False):
+        name = str(key)
+        if split(name)[0] in LOOKS:
+            look = {"color": colour(name), "linestyle": linestyle(name), "marker": marker(name)}
+        else:
+            look = {"color": next(shades), "linestyle": next(dashes), "marker": next(marks)}
+        yield name, part, {**look, "label": label(name) or None}
+
+
+def _scales(ax: Axes, log: str, legend: bool) -> Axes:
+    if "x" in log:
+        ax.set_xscale("log")
+    if "y" in log:
+        ax.set_yscale("log")
+    if legend:
+        ax.legend()
+    return ax
+
+
+def bars(
+    frame: pd.DataFrame,
+    ax: Axes,
+    *,
+    name: str,
+    value: str,
+    low: str = "",
+    high: str = "",
+    unit: str = "",
+    text: str = "{:.3g}",
+    log: bool = False,
+    colours: Mapping[str, str] | None = None,
+) -> Axes:
+    """Horizontal bars, the first row on top, each with its value printed; whiskers where `low` and `high` are given.
+
+    `unit` labels the axis. A hasher's name gets its method's colour and label, unless `colours` has the name.
+    """
+    names = [str(item) for item in frame[name]]
+    values = ends = frame[value].to_numpy(dtype=float)
+    rows = np.arange(len(names))
+    ax.barh(rows, values, height=0.68, color=[(colours or {}).get(item, colour(item)) for item in names])
+    if low and high:
+        ends = frame[high].to_numpy(dtype=float)
+        whiskers = [values - frame[low].to_numpy(dtype=float), ends - values]
+        ax.errorbar(values, rows, xerr=whiskers, fmt="none", ecolor=NEUTRAL, elinewidth=1.2, capsize=2.5)
+    for row, end, shown in zip(rows, ends, values, strict=True):
+        ax.annotate(text.format(shown), (end, row), (4, 0), textcoords="offset points", va="center", fontsize=8.5)
+    ax.set_yticks(rows, [label(item) for item in names])
+    ax.invert_yaxis()
+    ax.grid(visible=False, axis="y")
+    ax.margins(x=0.16)
+    ax.set_xlabel(unit)
+    return _scales(ax, "x" if log else "", legend=False)
+
+
+def ladder(
+    frame: pd.DataFrame,
+    ax: Axes,
+    *,
+    name: str,
+    speed_up: str,
+    low: str = "",
+    high: str = "",
+    text: str = "{:,.0f}×",
+    unit: str = "speed-up over the reference, times (log scale; longer is faster)",
+) -> Axes:
+    """The speed-up of one version after another on a log axis that starts near 1, the first row on top."""
+    bars(frame, ax, name=name, value=speed_up, low=low, high=high, unit=unit, text=text, log=True)
+    ax.set_xlim(0.8, float(frame[speed_up].max()) * 6)
+    ax.xaxis.set_major_formatter(FuncFormatter(lambda tick, _: f"{tick:,.10g}"))
+    return ax
+
+
+def lines(
+    frame: pd.DataFrame,
+    ax: Axes,
+    *,
+    x: str,
+    y: str,
+    group: str | None = None,
+    low: str = "",
+    high: str = "",
+    log: str = "xy",
+    slopes: Mapping[str, float] | None = None,
+) -> Axes:
+    """Lines with markers, shaded from `low` to `high` where given; `log` names the log axes.
+
+    `slopes` gives the fitted exponent to print in a group's legend.
+    """
+    for key, part, look in _series(frame, group):
+        if slopes and key in slopes:
+            look["label"] = f"{label(key)} (slope {slopes[key]:.2f})"
+        ax.plot(part[x], part[y], **look)
+        if low and high:
+            ax.fill_between(part[x], part[low], part[high], color=look["color"], alpha=0.15, linewidth=0)
+    return _scales(ax, log, legend=group is not None)
+
+
+def steps(
+    frame: pd.DataFrame, ax: Axes, *, x: str, y: str, group: str | None = None, fill: bool = False, log: str = ""
+) -> Axes:
+    """Steps through counts already made: a histogram (`x` the bin, `y` its share) or an ECDF (`y` cumulative)."""
+    for _, part, look in _series(frame, group):
+        ax.step(part[x], part[y], where="mid", **{**look, "marker": ""})
+        if fill:
+            ax.fill_between(part[x], part[y], step="mid", color=look["color"], alpha=0.2, linewidth=0)
+    return _scales(ax, log, legend=group is not None)
+
+
+def roc(frame: pd.DataFrame, ax: Axes, *, floor: float = 1e-6, group: str = "hasher") -> Axes:
+    """ROC curves (columns `fpr`, `tpr` and `group`, by rising threshold) with a log axis down to `floor`."""
+    for turn, (_, part, look) in enumerate(_series(frame, group)):
+        shown = part[part["fpr"] >= floor]
+        every = max(1, len(shown) // 5)
+        ax.plot(shown["fpr"], shown["tpr"], drawstyle="steps-post", markevery=(turn % every, every), **look)
+    ax.set_xscale("log")
+    ax.set_xlim(floor, 1)
+    ax.set_ylim(0, 1.02)
+    ax.set_xlabel("false-positive rate over all pairs of different families (log scale; left is better)")
+    ax.set_ylabel("true-positive rate (up is better)")
+    ax.legend(loc="lower right", ncols=2)
+    return ax
+
+
+def heat_map(
+    table: pd.DataFrame, ax: Axes, *, text: str = ".2f", low: float = 0.0, high: float = 1.0, unit: str = ""
+) -> Axes:
+    """A table as shades with every value printed in its cell; light is high, so that it reads in grey too."""
+    look: dict[str, Any] = {"cmap": "cividis", "linewidths": 0.5, "linecolor": "white"}
+    shade = {"label": unit, "shrink": 0.8}
+    sns.heatmap(
+        table.astype(float),
+        ax=ax,
+        vmin=low,
+        vmax=high,
+        annot=True,
+        fmt=text,
+        annot_kws={"fontsize": 8},
+        cbar_kws=shade,
+        **look,
+    )
+    ax.set(xlabel="", ylabel="")
+    ax.set_xticks(ax.get_xticks(), [label(str(item)) for item in table.columns], rotation=30, ha="right")
+    ax.set_yticks(ax.get_yticks(), [label(str(item)) for item in table.index], rotation=0)
+    return ax
+
+
+def intervals(
+    frame: pd.DataFrame, ax: Axes, *, name: str, value: str, low: str, high: str, zero: float | None = None
+) -> Axes:
+    """One point with its interval a row, the first on top; `zero` draws the line of no difference."""
+    names = [str(item) for item in frame[name]]
+    for row, (key, middle, start, end) in enumerate(zip(names, frame[value], frame[low], frame[high], strict=True)):
+        ax.plot([start, end], [row, row], color=colour(key), linestyle=linestyle(key))
+        ax.plot([middle], [row], color=colour(key), marker=marker(key))
+    ax.set_yticks(range(len(names)), [label(item) for item in names])
+    ax.invert_yaxis()
+    ax.grid(visible=False, axis="y")
+    if zero is not None:
+        ax.axvline(zero, color=NEUTRAL, linewidth=0.9)
+    return ax
+
+
+def side_by_side(
+    frame: pd.DataFrame, ax: Axes, *, x: str, y: str, low: str, high: str, group: str = "hasher", spread: float = 1.12
+) -> Axes:
+    """Points with intervals over a log axis, the groups at one x set apart by a factor of `spread` each."""
+    count = frame[group].nunique()
+    for turn, (_, part, look) in enumerate(_series(frame, group)):
+        ends = [part[y] - part[low], part[high] - part[y]]
+        look = {**look, "linestyle": ""}
+        ax.errorbar(part[x] * spread ** (turn - (count - 1) / 2), part[y], ends, elinewidth=1, **look)
+    ax.set_xscale("log")
+    ax.legend(ncols=2)
+    return ax
+
+
+def frontier(frame: pd.DataFrame, ax: Axes, *, x: str, y: str, name: str, best: str | None = None) -> Axes:
+    """Cost across on a log axis, accuracy up, a named point a method (64 bits hollow); rows true in `best` joined.
+
+    A name goes where it hides no other: right or left of its point, above or below.
+    """
+    taken: list[Any] = []
+    rows = list(zip(frame[name], frame[x], frame[y], strict=True))
+    for key, across, up in rows:
+        face = "white" if linestyle(key) == "--" else colour(key)
+        ax.plot([across], [up], linestyle="", color=colour(key), marker=marker(key), markersize=8, markerfacecolor=face)
+    ax.set_xscale("log")
+    ax.margins(0.15)
+    ax.figure.canvas.draw()
+    points = ax.transData.transform([row[1:] for row in rows])
+    for (key, across, up), point in zip(rows, points, strict=True):
+        others = [Bbox.from_bounds(left - 6, low - 6, 12, 12) for left, low in points if (left, low) != tuple(point)]
+        for dx, dy, side in ((7, 4, "left"), (-7, 4, "right"), (7, -11, "left"), (-7, -11, "right"), (0, 12, "center")):
+            style: dict[str, Any] = {"textcoords": "offset points", "ha": side, "fontsize": 8.5}
+            text = ax.annotate(label(key), (across, up), (dx, dy), **style)
+            box = text.get_window_extent()
+            if not any(box.overlaps(other) for other in taken + others):
+                break
+            text.remove()
+        else:
+            ax.add_artist(text)
+        taken.append(box)
+    if best is not None:
+        edge = frame[frame[best].astype(bool)].sort_values(x)
+        ax.step(edge[x], edge[y], where="post", color=NEUTRAL, linewidth=1, linestyle=":", zorder=0)
+    return ax
+
+
+def gallery(images: Sequence[Any], captions: Sequence[str], axes: Any) -> Any:
+    """Pictures (anything `Axes.imshow` takes) with a caption under each, one Axes a picture; spare Axes are emptied."""
+    cells = np.ravel(np.asarray(axes, dtype=object))
+    if len(images) > len(cells) or len(images) != len(captions):
+        raise ValueError(
+            f"{len(images)} images and {len(captions)} captions do not fit {len(cells)} Axes: give as many"
+        )
+    for cell in cells:
+        cell.set_axis_off()
+    for cell, image, caption in zip(cells, images, captions, strict=False):
+        cell.imshow(image)
+        cell.set_title(caption, fontsize=7.5, fontweight="normal", loc="center", y=-0.02, va="top", pad=0)
+    return axes
+
+
+def strip(images: Sequence[Any], captions: Sequence[str], ax: Axes) -> Axes:
+    """Pictures in a row across one Axes, in line with the columns of a heat map of as many columns below it."""
+    ax.set_axis_off()
+    width = 1 / len(images)
+    for place, (image, caption) in enumerate(zip(images, captions, strict=True)):
+        gallery([image], [caption], [ax.inset_axes((place * width, 0, 0.94 * width, 1))])
+    return ax
+
+
+def explorer(draw: Callable[..., Figure], **controls: Any) -> Any:
+    """ipywidgets `controls` over the figure that `draw` makes of their values, redrawn whenever one of them moves.
+
+    The figure is an image widget: an output widget would want answers from the front end, and papermill has none.
+    """
+    from ipywidgets import HBox, Image, VBox
+
+    shown = Image(format="png")
+
+    def redraw(_change: Any = None) -> None:
+        fig, picture = draw(**{name: control.value for name, control in controls.items()}), BytesIO()
+        fig.savefig(picture, format="png", dpi=120, bbox_inches="tight")
+        plt.close(fig)
+        shown.value = picture.getvalue()
+
+    for control in controls.values():
+        control.observe(redraw, "value")
+    redraw()
+    return VBox([HBox(list(controls.values())), shown])

@@ -1,0 +1,251 @@
+"""The main job: run the notebooks at full size, refill report.md, write it as HTML and PDF.
+
+Without data of one's own everything is written in place: figures/, notebooks/executed/, report.md, report.html and
+report.pdf. With a folder of images it all goes under runs/NAME/, so that no run on other images touches what is
+published; `publish_tables` then copies that run's tables and numbers to figures/NAME/, from where report.md can quote
+them as those of a second data set.
+"""
+
+import os
+import re
+import shutil
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from finlib.report.execute import run_notebook
+from finlib.report.filling import MOST_WORDS, Filled, fill
+from finlib.report.record import stamp_seconds
+from finlib.report.rendering import render
+from finlib.report.results import ReportError, Results
+
+HOME = Path(__file__).resolve().parents[2]
+
+FULL_SIZE: dict[str, dict[str, Any]] = {
+    "01_baseline_profiling": {
+        "families": 120,
+        "per_family": 25,
+        "images": 36,
+        "profile_side": 250,
+        "sides": [64, 96, 128, 192, 256, 384, 512],
+        "side_repeats": 2,
+        "batches": [1, 2, 4, 8, 16],
+        "photo_side": 250,
+    },
+    "02_optimisation_1_numpy": {
+        "families": 120,
+        "per_family": 25,
+        "images": 100,
+        "reference_images": 3,
+        "repeats": 7,
+        "loops": 20,
+        "batch_sizes": [1, 2, 4, 8, 16, 32, 64],
+        "memory_batch": 64,
+    },
+    "03_optimisation_2_compiled": {
+        "families": 120,
+        "per_family": 25,
+        "images": 64,
+        "reference_images": 2,
+        "repeats": 5,
+        "loops": 200,
+        "gap_images": 3000,
+        "first_call": True,
+        "table_files": 2000,
+        "memory_files": [100, 10_000],
+        "large": [4000, 3000],
+    },
+    "04_optimisation_3_parallel": {
+        "families": 0,
+        "per_family": 0,
+        "repeats": 3,
+        "ladder_images": 3,
+        "sizes": [500, 4000],
+        "executors": ["serial", "threads", "processes", "dask"],
+        "chunks": [16, 64, 256, 1024],
+        "memory_sizes": [100, 1000, 10_000],
+    },
+    "05_accuracy_comparison": {
+        "families": 120,
+        "per_family": 25,
+        "resamples": 1000,
+        "changed_images": 80,
+        "timed_images": 30,
+        "repeats": 7,
+    },
+    "06_scaling": {
+        "families": 120,
+        "per_family": 25,
+        "repeats": 2,
+        "engine_n": 20_000,
+        "set_n": 55_972,
+        "join_n": 1_000_000,
+        "index_sizes": [5_000, 20_000, 50_000],
+        "queries": 100,
+        "cluster_sizes": [100, 1_000, 3_000, 6_000, 12_000, 24_000],
+        "large_n": 50_000,
+        "law_cluster_n": 100_000,
+        "law_sizes": [1_000, 3_000, 10_000, 40_000, 80_000, 160_000],
+        "law_from": {"hashing": 1_000, "matching": 40_000, "clustering": 3_000},
+        "hash_sizes": [16, 100, 1_000, 2_000, 4_000],
+        "memory_sizes": [20_000, 80_000],
+        "dask_n": 100_000,
+        "product_n": 5_000,
+    },
+}
+"""What the published run gives each notebook in place of its small defaults."""
+
+OWN_DATA: dict[str, dict[str, Any]] = {"05_accuracy_comparison": {"families": 0, "per_family": 0}}
+"""What a run on one's own images gives beyond FULL_SIZE: 0 families or images a family are all of them."""
+
+
+def run_report(
+    data: str | Path | None = None,
+    name: str | None = None,
+    *,
+    only: Sequence[str] | None = None,
+    publish: bool = False,
+    home: Path = HOME,
+) -> Filled | None:
+    """Run the notebooks and refill the report; returns what was filled, with the claims that no longer hold.
+
+    data: a folder of images; None for the built-in families. name: of the run under runs/, by default the folder's.
+    only: notebooks to run, by their digits ("05"); an empty list refills and renders from what is there. publish: as
+    `publish_tables`, after the run, or without one where only a name is given.
+    Raises ValueError for wrong use, NotebookError for a cell that fails, RuntimeError where the report cannot be
+    filled; what is wrong is told on standard error first.
+    """
+    if not (home / "notebooks").is_dir() or not (home / "report.md").is_file():
+        raise ReportError(
+            "the report is made in a checkout of the workbook: no notebooks/ and report.md beside finlib/"
+        )
+    if data is None and name is not None and publish:
+        print("published:", os.path.relpath(publish_tables(run_name(name, name), home)))
+        return None
+    if data is None and (name is not None or publish):
+        raise ValueError("a run is named, and published as a second data set, where it has data of its own: give both")
+    folder = home if data is None else home / "runs" / run_name(data, name)
+    sources = _chosen(home, only)
+    _prepare(data, sources)
+    started = time.monotonic()
+    for source in sources:
+        _run(source, folder, data, home)
+    if data is not None and publish:  # before the report is filled, which may quote it
+        print("published:", os.path.relpath(publish_tables(run_name(data, name), home)))
+    try:
+        results = Results(folder / "figures", home / "figures")
+        filled = _filled("report.md", results, home, folder)
+        front_door = _filled("README.md", results, home, folder) if folder == home else None
+    except ReportError as error:
+        print(error, file=sys.stderr)
+        raise RuntimeError(
+            f"the report cannot be filled: {len(str(error).splitlines())} problem(s), see above"
+        ) from None
+    (folder / "report.md").write_text(filled.text, encoding="utf-8", newline="\n")
+    if front_door is not None:
+        (home / "README.md").write_text(front_door.text, encoding="utf-8", newline="\n")
+    written = [folder / "report.md", *render(folder / "report.md")]
+    print(
+        f"{filled.words:,} of {MOST_WORDS:,} words, {filled.numbers} numbers, {filled.tables} tables, "
+        f"{filled.figures} figures, {filled.claims} claims; {time.monotonic() - started:,.0f} s"
+    )
+    if filled.broken:
+        print(f"{len(filled.broken)} claims do not hold on this run and are marked in the text:")
+        print(*(f"  {claim}" for claim in filled.broken), sep="\n")
+    print("written:", *(os.path.relpath(path) for path in written), flush=True)
+    return filled
+
+
+def run_name(data: str | Path, name: str | None = None) -> str:
+    """The name of a run under runs/: as given, or the folder's own in small letters. ValueError for another form."""
+    found = name or re.sub(r"[^a-z0-9]+", "_", Path(data).resolve().name.lower()).strip("_")
+    if name is None and not found[:1].isalpha():
+        found = f"data_{found}".strip("_")
+    if not re.fullmatch(r"[a-z][a-z0-9_]*", found):
+        raise ValueError(
+            f"a run's name is made of a-z, 0-9 and '_' and begins with a letter, like 'memes'; got {name!r}"
+        )
+    return found
+
+
+def publish_tables(name: str, home: Path = HOME) -> Path:
+    """Copy numbers and tables, but for raw ones, of runs/NAME to figures/NAME, quoted as NAME.05.key; returns that."""
+    source, target = home / "runs" / name / "figures", home / "figures" / name
+    if not (source / "numbers.json").exists():
+        raise ReportError(f"there is no run {name!r}: finlib report --data FOLDER --name {name} makes it")
+    shutil.rmtree(target, ignore_errors=True)
+    target.mkdir(parents=True)
+    tables = [path for path in sorted(source.glob("*.csv")) if not path.stem.endswith("_raw")]
+    for path in [*tables, source / "numbers.json"]:
+        shutil.copyfile(path, target / path.name)
+    return target
+
+
+def _chosen(home: Path, only: Sequence[str] | None) -> list[Path]:
+    sources = sorted((home / "notebooks").glob("[0-9][0-9]_*.ipynb"))
+    if only is None:
+        return sources
+    if unknown := sorted(set(only) - {path.name[:2] for path in sources}):
+        raise ValueError(f"no notebook {', '.join(unknown)}; there are {', '.join(path.name[:2] for path in sources)}")
+    return [path for path in sources if path.name[:2] in only]
+
+
+def _prepare(data: str | Path | None, sources: Sequence[Path]) -> None:
+    """Fail before the first notebook where the data cannot be read; make the built-in families where they are used."""
+    if not sources:
+        return
+    started = time.monotonic()
+    if data is not None:
+        from finlib.images import find_images
+
+        print(f"{len(find_images(data)):,} images in {data}", flush=True)
+        return
+    from finlib.study.families import make_families
+
+    print(f"{'built-in families':<32}", end="", flush=True)
+    make_families()
+    print(f"{time.monotonic() - started:>18.1f} s", flush=True)
+
+
+def _run(source: Path, folder: Path, data: str | Path | None, home: Path) -> None:
+    figures = folder / "figures"
+    parameters = {"out_dir": os.path.relpath(figures, source.parent), **FULL_SIZE.get(source.stem, {})}
+    if data is not None:
+        parameters |= {
+            "data_dir": os.path.relpath(Path(data).resolve(), source.parent),
+            **OWN_DATA.get(source.stem, {}),
+        }
+    started = time.monotonic()
+    print(f"{source.stem:<32}", end="", flush=True)
+    try:
+        executed = folder / "notebooks" / "executed" / source.name
+        cells = run_notebook(source, executed, parameters, failed=home / "runs" / "failed" / source.name)
+    except BaseException as error:
+        print(" stopped", flush=True)
+        print(getattr(error, "details", ""), file=sys.stderr)
+        raise
+    seconds = time.monotonic() - started
+    print(f"{cells:>4} cells {seconds:>7.1f} s", flush=True)
+    stamp_seconds(figures, source.name[:2], seconds)
+    kept = Results(figures).files
+    for stale in figures.glob(f"{source.name[:2]}_*"):
+        if stale.name not in kept:
+            stale.unlink()
+
+
+def _filled(name: str, results: Results, home: Path, folder: Path) -> Filled:
+    return fill(_relink((home / name).read_text(encoding="utf-8"), home, folder), results, folder=folder, name=name)
+
+
+def _relink(text: str, home: Path, folder: Path) -> str:
+    """The text with its links to files of the project leading there from another folder, but for what the run made."""
+
+    def lead(match: re.Match[str]) -> str:
+        target, mark, part = match[1].partition("#")
+        if "://" in target or not target or (folder / target).exists() or not (home / target).exists():
+            return match[0]
+        return f"]({os.path.relpath(home / target, folder)}{mark}{part})"
+
+    return text if folder == home else re.sub(r"\]\(([^)\s]+)\)", lead, text)

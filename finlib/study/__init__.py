@@ -1,0 +1,17 @@
+"""What the notebooks study and production does not need: data sets, timing, robustness, uncertainty, growth, costs.
+
+transforms     what happens to an image on its way round the web; captions
+templates      pictures to put captions on
+families       the built-in families: templates, captions, the cache
+timing         time calls side by side, results compared; the memory a call needs at its peak
+baseline       where FINd's time and memory go: stages, functions, lines
+optimisation   what the optimised versions cost, and how sure their bits are
+targets        what the speed should be, and is
+robustness     what survives when an image is changed on its way
+uncertainty    how sure a score is: families resampled, thresholds held out
+hard_cases     where methods fail: the worst pairs, the hard families
+hash_model     hash sets of any size with the distances of real ones
+growth         growth laws, clusterings swept, distances on a GPU
+faiss_indexes  FAISS's indexes beside the exact scan
+costs          what a number of images costs, at prices that FIN can edit
+"""

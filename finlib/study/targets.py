@@ -1,0 +1,118 @@
+"""What FINd's speed should be and is: ratios of times taken side by side, on one core, of the same JPEGs."""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import imagehash
+import numpy as np
+import pandas as pd
+import simplejpeg
+from PIL import Image
+
+from finlib import compiled, decoding, reference
+from finlib.execution import hash_files
+from finlib.hashers import HASHERS
+from finlib.images import load_rgb
+from finlib.study import timing
+
+
+class Target(NamedTuple):
+    """A ratio of two timings (or one recorded value, where `over` is empty) and what it should be."""
+
+    key: str
+    what: str
+    value: str
+    over: str
+    at_most: bool
+    limit: float
+
+
+# 16 MiB is what the table of results and its libraries may take; to keep 10,000 pictures would take 1.8 GiB.
+TARGETS = (
+    Target(
+        "pixels_over_decode", "hash from pixels / libjpeg-turbo decode of the same image", "pixels", "decode", True, 0.2
+    ),
+    Target("file_over_decode", "file to hash / decode alone", "file", "decode", True, 1.25),
+    Target("ahash_over_find", "aHash of imagehash / FINd, same pixels", "ahash", "pixels", False, 5),
+    Target("pdq_over_find", "PDQ in C++ / FINd, same pixels", "pdq", "pixels", False, 10),
+    Target("reference_over_file", "reference / file to hash", "reference", "file", False, 1000),
+    Target("two_cores", "folder to table, throughput on 2 cores / on 1", "serial", "threads", False, 1.8),
+    Target("memory_growth", "peak memory: MiB that 10,000 files need beyond 100", "memory", "", True, 16),
+)
+
+
+def time_all(paths: Sequence[str | Path], *, repeats: int, reference_images: int) -> pd.DataFrame:
+    """`timing.time_side_by_side`, in seconds an image, of what the targets compare, over the same JPEGs.
+
+    Names: pixels (decoded pixels to hash), decode (bytes in memory to pixels), file (file to hash), ahash and pdq (of
+    decoded pixels; pdq only where it is installed), reference (file to hash by pure Python, the first few files).
+    FINd's hashes are compared in every round. ValueError where a file is not one for the fast decoder.
+    """
+    slow = [str(path) for path in paths if decoding._fast(path, None) is None]
+    if slow or not paths:
+        raise ValueError(f"JPEGs that libjpeg-turbo decodes as Pillow does are expected; {slow or 'nothing'} was given")
+    data = [Path(path).read_bytes() for path in paths]
+    rgbs = [decoding.decode(path)[0] for path in paths]
+    pictures = [Image.fromarray(rgb) for rgb in rgbs]
+    few = paths[:reference_images]
+    calls: dict[str, Callable[[], Any]] = {
+        "pixels": lambda: [compiled.find_pixels(rgb) for rgb in rgbs],
+        "decode": lambda: _discard(simplejpeg.decode_jpeg, data),
+        "file": lambda: [compiled.find_file(path) for path in paths],
+        "ahash": lambda: _discard(imagehash.average_hash, pictures),
+        "reference": lambda: [reference.find_pixels(load_rgb(path)) for path in few],
+    }
+    if "pdq" in HASHERS:
+        import pdqhash  # an optional extra
+
+        calls["pdq"] = lambda: _discard(pdqhash.compute, rgbs)
+    with timing.one_thread():
+        timings = timing.time_side_by_side(calls, repeats=repeats, same=_same_hashes)
+    counts = timings["name"].map(lambda name: len(few) if name == "reference" else len(paths))
+    return timings.assign(seconds=timings["seconds"] / counts)
+
+
+def _discard(function: Callable[[Any], Any], items: Sequence[Any]) -> None:
+    for item in items:
+        function(item)
+
+
+def _same_hashes(one: Any, other: Any) -> bool:
+    """Whether two lists of FINd's hashes agree as far as both go; calls of other kinds give None."""
+    return one is None or other is None or all(np.array_equal(a, b) for a, b in zip(one, other, strict=False))
+
+
+def time_tables(paths: Sequence[str], *, repeats: int) -> pd.DataFrame:
+    """Seconds from files to the table of hashes, names serial and threads (two workers), the tables compared."""
+    calls = {
+        "serial": lambda: hash_files(paths, "find", "serial", chunk=64),
+        "threads": lambda: hash_files(paths, "find", "threads", 2, chunk=64),
+    }
+    return timing.time_side_by_side(calls, repeats=repeats)
+
+
+def memory_growth(paths: Sequence[str], few: int, many: int) -> float:
+    """MiB by which the peak of hashing `many` files exceeds that of `few`, each in a fresh process."""
+    names = timing.many_names(paths, many)
+    warm = partial(hash_files, paths[:1])
+    return timing.peak_memory(hash_files, names, before=warm) - timing.peak_memory(hash_files, names[:few], before=warm)
+
+
+def judge(timings: pd.DataFrame, memory: float) -> pd.DataFrame:
+    """One row a target: key, target, wanted, median, low, high (of the paired ratios), met.
+
+    A target whose timings are missing, as without PDQ or a second core, is left out.
+    timings: name, repeat, seconds of `time_all` and `time_tables` together; memory: of `memory_growth`.
+    """
+    rows, names = [], set(timings["name"])
+    for target in TARGETS:
+        if target.over and not {target.value, target.over} <= names:
+            continue
+        pair = timings[timings["name"].isin((target.value, target.over))]
+        found = timing.ratio(pair, target.value, target.over) if target.over else timing.Ratio(*[memory] * 3)
+        wanted = f"{'at most' if target.at_most else 'at least'} {target.limit:,.4g}"
+        met = found.median <= target.limit if target.at_most else found.median >= target.limit
+        rows.append((target.key, target.what, wanted, *found, met))
+    return pd.DataFrame(rows, columns=["key", "target", "wanted", "median", "low", "high", "met"])
