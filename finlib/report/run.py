@@ -24,6 +24,7 @@ from finlib.report.results import ReportError, Results
 HOME = Path(__file__).resolve().parents[2]
 
 FULL_SIZE: dict[str, dict[str, Any]] = {
+    "00_start_here": {},
     "01_baseline_profiling": {
         "families": 120,
         "per_family": 25,
