@@ -230,15 +230,15 @@ def check_committed(report: str | Path, figures: str | Path) -> list[str]:
             break
     problems += [f"{report.name}:{line}: {number} is typed by hand" for line, number in typed_numbers(text)]
     problems += [f"{report.name}: {problem}" for problem in _captions(text)]
-    stamps = {notebook: section["stamp"] for notebook, section in results.sections.items()}
+    stamps = {name: section["stamp"] for name, section in results.sections.items() if name.isdigit()}
     if len(machines := {stamp["cpu"] for stamp in stamps.values()}) > 1:
-        problems.append(f"{figures.name}/numbers.json: from several machines: {', '.join(sorted(machines))}")
+        problems.append(f"{figures.name}: from several machines: {', '.join(sorted(machines))}")
     problems += [
-        f"{figures.name}/numbers.json: notebook {notebook} ran from code that was not committed"
+        f"{figures.name}/{notebook}.json: ran from code that was not committed"
         for notebook, stamp in stamps.items()
         if stamp["commit"].endswith("+")
     ]
-    there = {path.name for path in figures.iterdir() if path.is_file() and path.name != "numbers.json"}
+    there = {path.name for path in figures.iterdir() if path.is_file() and path.suffix != ".json"}
     problems += [f"{figures.name}/{name}: no notebook recorded it" for name in sorted(there - results.files)]
     problems += [f"{figures.name}/{name}: recorded but not there" for name in sorted(results.files - there)]
     return problems

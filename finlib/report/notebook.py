@@ -122,10 +122,7 @@ def parameters(source: Path) -> dict[str, Any]:
 def published_sizes(stem: str) -> dict[str, Any]:
     """What the published run gives notebook `stem` in place of its defaults."""
     file = HOME / "notebooks" / "full_size.yaml"
-    if file.exists():
-        sizes: dict[str, dict[str, Any]] = yaml.safe_load(file.read_text(encoding="utf-8"))
-    else:
-        from finlib.report.run import FULL_SIZE as sizes
+    sizes: dict[str, dict[str, Any]] = yaml.safe_load(file.read_text(encoding="utf-8")) if file.exists() else {}
     return sizes.get(stem, {})
 
 

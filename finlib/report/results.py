@@ -59,21 +59,47 @@ class Unmeasured(ReportError):
 
 
 class Results:
-    """Numbers and tables of a figures folder, and of the second data sets published as folders within `published`.
+    """Numbers and tables of a figures folder, and what lies in `published`, by default the same folder, beside it.
 
-    Raises ReportError where figures/numbers.json is missing.
+    Beside it: the second data sets, published as folders of it, and what commands of their own measured (scale.json).
+    Raises ReportError where no notebook's NN.json is there.
     """
 
     def __init__(self, figures: str | Path, published: str | Path | None = None) -> None:
         self.figures = Path(figures)
         self.published = Path(published) if published is not None else self.figures
-        self.numbers = _flat(self.figures / "numbers.json", "")
-        self.sections: dict[str, Any] = json.loads((self.figures / "numbers.json").read_text(encoding="utf-8"))
+        self.sections = _sections(self.figures, "[0-9][0-9].json") | _sections(self.published, "[a-z]*.json")
+        if not any(name.isdigit() for name in self.sections):
+            raise ReportError(f"no results in {self.figures.name}/ (01.json, …): run the notebooks first")
+        self.numbers = self._flat(self.sections)
         self.files = {name for section in self.sections.values() for name in section["files"]}
-        at_home = self.published / "numbers.json"
-        self.expected = set(_flat(at_home, "")) if at_home.exists() else set()
-        for path in sorted(self.published.glob("*/numbers.json")):
-            self.numbers |= _flat(path, f"{path.parent.name}.")
+        at_home = _sections(self.published, "[0-9][0-9].json") if self.published != self.figures else {}
+        self.expected = set(self._flat(at_home, self.published))
+        for folder in sorted({path.parent for path in self.published.glob("*/[0-9][0-9].json")}):
+            self.numbers |= self._flat(_sections(folder, "[0-9][0-9].json"), folder)
+
+    def _flat(self, sections: Mapping[str, Any], folder: Path | None = None) -> dict[str, Any]:
+        """Key -> value of stamps, numbers and the cells of tables that have a key."""
+        flat: dict[str, Any] = {}
+
+        def add(name: str, value: Any) -> None:
+            if isinstance(value, dict):
+                for inner, kept in value.items():
+                    add(f"{name}.{inner}" if inner != "value" else name, kept)
+            elif name in flat:
+                raise ReportError(f"{name} is recorded twice")
+            else:
+                flat[name] = value
+
+        for name, section in sections.items():
+            base = folder or (self.figures if name.isdigit() else self.published)
+            full = f"{folder.name}.{name}" if folder and folder != self.published else name
+            add(full, {"stamp": section["stamp"]} | section["numbers"])
+            for slug, keys in section["keys"].items():
+                path = base / f"{name}_{slug}.csv"
+                if path.exists():
+                    add(f"{full}.{slug}", _cells(path, keys))
+        return flat
 
     def __getitem__(self, key: str) -> Any:
         """The value of a key; ReportError with the nearest keys if there is none, Unmeasured if there can't be."""
@@ -107,34 +133,21 @@ class Results:
     def frame(self, name: str) -> pd.DataFrame:
         """The table NN_slug, or memes/NN_slug of a second data set; ReportError where there is no such CSV."""
         folder, _, slug = name.rpartition("/")
-        path = (self.published / folder if folder else self.figures) / f"{slug}.csv"
+        path = (self.published / folder if folder or not name[:1].isdigit() else self.figures) / f"{slug}.csv"
         if not re.fullmatch(r"([a-z][a-z0-9_]*/)?\d\d_[a-z0-9_]+", name) or not path.exists():
             raise ReportError(f"no table {name!r}: there is no {folder + '/' if folder else ''}{slug}.csv")
         return pd.read_csv(path)
 
 
-def _flat(path: Path, prefix: str) -> dict[str, Any]:
-    if not path.exists():
-        raise ReportError(f"{path.name} is missing from {path.parent.name}/: run the notebooks first")
-    flat: dict[str, Any] = {}
+def _sections(folder: Path, pattern: str) -> dict[str, Any]:
+    return {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in sorted(folder.glob(pattern))}
 
-    def stamp(name: str, value: Any) -> None:
-        if isinstance(value, dict):
-            for inner, kept in value.items():
-                stamp(f"{name}.{inner}", kept)
-        else:
-            flat[name] = value
 
-    for notebook, section in json.loads(path.read_text(encoding="utf-8")).items():
-        stamp(f"{prefix}{notebook}.stamp", section["stamp"])
-        for key, entry in section["numbers"].items():
-            for end, name in (("value", ""), ("low", ".low"), ("high", ".high")):
-                if end in entry:
-                    full = f"{prefix}{notebook}.{key}{name}"
-                    if full in flat:
-                        raise ReportError(f"{full} is both a number of its own and the end of an interval")
-                    flat[full] = entry[end]
-    return flat
+def _cells(path: Path, keys: list[str]) -> dict[str, dict[str, Any]]:
+    """Row's name -> column -> value; a row's name is what stands in its key columns, as it is written there."""
+    names = pd.read_csv(path, usecols=keys, dtype=str, keep_default_na=False)[keys].agg(".".join, axis=1)
+    rows = pd.read_csv(path).drop(columns=keys)
+    return dict(zip(names, _records(rows), strict=True))
 
 
 def _nearest(name: str, names: Mapping[str, Any]) -> str:

@@ -117,14 +117,25 @@ def test_table_of_all_columns_and_of_a_second_data_set(results):
     assert len(markdown_table(results, "memes/05_accuracy").splitlines()) == 3
 
 
-def test_an_end_of_an_interval_cannot_also_be_a_number(tmp_path):
-    recorder = Recorder("05", tmp_path)
-    recorder.number("x", 1, low=0)
-    recorder.number("x.low", 2)
-    with pytest.raises(ReportError, match=r"05.x.low is both"):
+def test_cells_of_tables_are_quoted_by_the_key_of_their_row(results):
+    assert results["05.accuracy.find.auc"] == 0.987654
+    assert results["05.accuracy.find.bits"] == 256
+    assert results["05.frontier.find+dhash256.256.low"] == 0.98
+    assert results["05.frontier.box mean.64.auc"] == 0.95
+    assert results["memes.05.accuracy.ahash256.auc"] == 0.91
+    assert results["scale.growth.1000000.seconds"] == 61
+    assert "05.accuracy.find.method" not in results.numbers
+
+
+def test_one_key_cannot_have_two_values(tmp_path):
+    rec = Recorder("05", tmp_path)
+    rec.number("x", 1, low=0)
+    rec.number("x.low", 2)
+    rec.save()
+    with pytest.raises(ReportError, match=r"05.x.low is recorded twice"):
         Results(tmp_path)
 
 
 def test_without_results_the_report_says_so(tmp_path):
-    with pytest.raises(ReportError, match=r"numbers.json is missing from .*: run the notebooks first"):
+    with pytest.raises(ReportError, match=r"no results in .* \(01.json, …\): run the notebooks first"):
         Results(tmp_path)

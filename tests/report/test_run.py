@@ -73,8 +73,9 @@ def test_a_misspelt_parameter_is_refused(tmp_path):
 def home(tmp_path):
     """A workbook of one tiny notebook."""
     both = "from finlib.report.record import Recorder\nimport pandas as pd\nr = Recorder('01', out_dir)\n"
-    both += "r.number('n', size)\nr.table('t', pd.DataFrame({'a': [size]}));"
+    both += "r.number('n', size)\nr.table('t', pd.DataFrame({'a': [size]}))\nr.save()"
     notebook(tmp_path / "notebooks/01_tiny.ipynb", both)
+    (tmp_path / "notebooks/full_size.yaml").write_text("{}")
     (tmp_path / "LICENSE").touch()
     (tmp_path / "README.md").write_text("It takes ?<!--=01.n-->.\n")
     (tmp_path / "report.md").write_text("# T\n\nn is ?<!--=01.n-->, below 3.<!--claim 01.n < 3--> See [it](LICENSE).\n")
@@ -85,8 +86,7 @@ def test_the_whole_run_in_place_then_on_other_images(home, monkeypatch, capsys):
     from PIL import Image
 
     monkeypatch.setattr("finlib.study.families.make_families", lambda: None)
-    monkeypatch.setattr(report, "FULL_SIZE", {"01_tiny": {"size": 2}})
-    monkeypatch.setattr(report, "OWN_DATA", {"01_tiny": {"size": 5}})
+    (home / "notebooks/full_size.yaml").write_text("01_tiny: {size: 2}\nown_data:\n  01_tiny: {size: 5}\n")
     (home / "figures").mkdir()
     (home / "figures/01_stale.png").touch()
     assert report.run_report(home=home).broken == []
@@ -113,7 +113,7 @@ def test_the_whole_run_in_place_then_on_other_images(home, monkeypatch, capsys):
     made = {path.relative_to(run).as_posix() for path in run.rglob("*") if path.is_file()}
     assert made == {
         "figures/01_t.csv",
-        "figures/numbers.json",
+        "figures/01.json",
         "notebooks/executed/01_tiny.ipynb",
         "report.html",
         "report.md",
@@ -157,7 +157,9 @@ def test_wrong_use_of_the_run(home, tmp_path):
 
 
 def test_a_report_that_cannot_be_filled_is_told_line_by_line(home, capsys):
-    Recorder("01", home / "figures").number("m", 1)
+    rec = Recorder("01", home / "figures")
+    rec.number("m", 1)
+    rec.save()
     before = "# T\n\nn is ?<!--=01.n-->\n\n![a](figures/none.png)\n"
     (home / "report.md").write_text(before)
     with pytest.raises(RuntimeError, match="2 problem"):
