@@ -78,7 +78,7 @@ def tpr_at_realised(counts: Counts, fpr: float) -> float:
 
     `counts` is [2, bits + 1] as in `finlib.metrics`, weighted or not.
     """
-    totals: np.ndarray = np.sum(counts, axis=1, dtype=np.float64)
+    totals = np.asarray(counts, dtype=np.float64).sum(axis=1)
     if not totals.all():
         return float("nan")
     rates = np.cumsum(counts, axis=1) / totals[:, np.newaxis]
