@@ -84,7 +84,7 @@ def radius_for_precision(hasher: str, images: int, precision: float, *, relative
 def _largest(hasher: str, known: Evidence, holds: NDArray[np.bool_], rate: float) -> int:
     if not holds.any():
         raise ValueError(
-            f"{hasher} cannot promise this: it takes a false-positive rate of about {rate:.1e}, and the evidence reaches "
-            f"down to {known.strangers[0]:.1e} (at {known.distance[0]} bits)"
+            f"{hasher} cannot promise this: it takes a false-positive rate of about {rate:.1e}, and the evidence "
+            f"reaches down to {known.strangers[0]:.1e} (at {known.distance[0]} bits)"
         )
     return int(known.distance[np.flatnonzero(holds)[-1]])
