@@ -166,6 +166,16 @@ def estimate(call: Callable[[Sequence[Any]], Any], items: Sequence[Any], sample:
     return roughly((perf_counter() - started) / min(sample, len(items)) * len(items))
 
 
+def run_times(figures: Path | None = None) -> pd.DataFrame:
+    """What the published run of each notebook took, from the NN.json in `figures`: columns notebook, seconds, cpu,
+    cores."""
+    rows = []
+    for file in sorted((figures or HOME / "figures").glob("[0-9][0-9].json")):
+        where = json.loads(file.read_text(encoding="utf-8"))["stamp"]
+        rows.append((file.stem, where.get("seconds"), where["cpu"], where["cores"]))
+    return pd.DataFrame(rows, columns=["notebook", "seconds", "cpu", "cores"]).dropna()
+
+
 def _refuse_unknown(cells: Sequence[str]) -> None:
     for place, code in enumerate(cells):
         if code.startswith(INJECTED):

@@ -276,7 +276,12 @@ def explorer(draw: Callable[..., Figure], **controls: Any) -> Any:
     shown = Image(format="png")
 
     def redraw(_change: Any = None) -> None:
-        fig, picture = draw(**{name: control.value for name, control in controls.items()}), BytesIO()
+        picture = BytesIO()
+        try:
+            fig = draw(**{name: control.value for name, control in controls.items()})
+        except (OSError, ValueError) as error:  # a picture that cannot be read: said where the figure would be
+            fig = plt.figure(figsize=(7, 0.6))
+            fig.text(0, 0.5, str(error), fontsize=8, wrap=True)
         fig.savefig(picture, format="png", dpi=120, bbox_inches="tight")
         plt.close(fig)
         shown.value = picture.getvalue()
