@@ -11,7 +11,7 @@ import textwrap
 from typing import Any, NamedTuple
 
 import matplotlib.pyplot as plt
-from cycler import cycler
+from matplotlib import cycler
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
