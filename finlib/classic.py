@@ -1,12 +1,13 @@
 """aHash, dHash and pHash as numba kernels, bit for bit imagehash's.
 
 imagehash lets Pillow shrink the grey picture, at full size, by its Lanczos filter in whole numbers: weights of 22
-binary places, first along the rows, then down the columns, each pass rounded to 8 bits. So can a kernel, and nothing is
-left to rounding but pHash's DCT. Its coefficients are sums of at most 64 x 64 terms of 4 * 255. SciPy's transform
-brings a term there through two real FFTs, each of at most 8 steps of 4 roundings and a factor of sqrt(2); by Higham's
-gamma (see `vectorised`) it is off by at most gamma(64) * 2^8 * 64 * 64 * 4 * 255 < 1e-5, and the two products here by
-less. Where the upper half of the coefficients is 2^-9 above the lower one, a hundred times that, both set the same
-bits; where it is not (flat and symmetric pictures), SciPy decides as it does in imagehash.
+binary places, along the rows and down the columns, each pass rounded to 8 bits. So can a kernel.
+
+Nothing is left to rounding but pHash's DCT, whose coefficients are sums of at most 64 x 64 terms of 4 * 255. SciPy's
+transform brings a term there through two real FFTs, each of at most 8 steps of 4 roundings and a factor of sqrt(2); by
+Higham's gamma (see `vectorised`) it is off by at most gamma(64) * 2^8 * 64 * 64 * 4 * 255 < 1e-5, and the two products
+here by less. Where the upper half of the coefficients is 2^-9 above the lower one, a hundred times that, both set the
+same bits; where it is not (flat and symmetric pictures), SciPy decides as it does in imagehash.
 """
 
 import math
@@ -111,7 +112,10 @@ def _resize(grey, across, down):  # type: ignore[no-untyped-def]
 def resize(grey: NDArray[np.uint8], width: int, height: int) -> NDArray[np.uint8]:
     """uint8[height, width] of uint8[H, W], as Pillow's `resize` with LANCZOS gives it."""
     rows, cols = grey.shape
-    return _resize(grey, plan(cols, width), plan(rows, height))[:, :width]
+    if rows > height and rows - height > 2 * (cols - width):  # since version 13, Pillow then begins with the columns
+        turned = _resize(np.ascontiguousarray(grey.T), plan(rows, height), plan(cols, width))
+        return np.ascontiguousarray(turned[:, :height].T)
+    return np.ascontiguousarray(_resize(grey, plan(cols, width), plan(rows, height))[:, :width])
 
 
 def average_hash(grey: NDArray[np.uint8], side: int) -> NDArray[np.bool_]:

@@ -18,6 +18,13 @@ from finlib.hashers import HASHERS, hasher
 from finlib.images import load_rgb
 from finlib.study import timing
 
+IMAGEHASH: dict[str, Callable[..., imagehash.ImageHash]] = {
+    "a": imagehash.average_hash,
+    "p": imagehash.phash,
+    "d": imagehash.dhash,
+    "w": imagehash.whash,
+}
+
 
 class Target(NamedTuple):
     """A ratio of two timings (or one recorded value, where `over` is empty) and what it should be."""
@@ -94,13 +101,7 @@ def as_installed(name: str) -> Callable[[str | Path], NDArray[np.uint8]]:
 
         return lambda path: np.packbits(pdqhash.compute(load_rgb(path))[0].astype(bool))
     letter, bits = name[0], int(name.removeprefix(f"{name[0]}hash"))
-    function = {
-        "a": imagehash.average_hash,
-        "p": imagehash.phash,
-        "d": imagehash.dhash,
-        "w": imagehash.whash,
-    }[letter]
-    return lambda path: np.packbits(function(Image.open(path), hash_size=round(bits**0.5)).hash)
+    return lambda path: np.packbits(IMAGEHASH[letter](Image.open(path), hash_size=round(bits**0.5)).hash)
 
 
 def method_costs(paths: Sequence[str | Path], names: Sequence[str], repeats: int) -> pd.DataFrame:
