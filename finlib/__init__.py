@@ -15,6 +15,7 @@ hamming     Hamming distances as kernels
 matching    packed hashes to distances, neighbours and pairs
 joining     the self-join past one machine
 clustering  packed hashes to clusters
+thresholds  what to expect of a threshold: false pairs, true ones found
 metrics     scores of pairs, searches and clusterings
 cli         the `finlib` command
 

@@ -254,5 +254,5 @@ def reference_coefficients(rgb: Any) -> NDArray[np.float64]:
 
 
 def find_file(path: str | Path) -> NDArray[np.uint8]:
-    """Packed hash, uint8[32], of an image file, all steps; errors are those of `decoding.decode`."""
-    return find_pixels(decoding.decode_into_buffer(path)[0])
+    """Packed hash, uint8[32], of an image file, all steps; errors are those of `decoding.open_picture`."""
+    return find_pixels(decoding.open_picture(path).rgb)

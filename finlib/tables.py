@@ -67,6 +67,46 @@ def packed_of(table: pd.DataFrame) -> NDArray[np.uint8]:
     return np.frombuffer(b"".join(rows), np.uint8).reshape(-1, width)
 
 
+def cut(table: pd.DataFrame, name: str) -> pd.DataFrame:
+    """The table of one part of a sum of hashes, as if its files had been hashed by that part alone.
+
+    The quality stays where it is that part's own, else it is nan. ValueError where the table's hasher has no such part.
+    """
+    whole = hasher_named(str(table["hasher"].iloc[0]) if len(table) else name)
+    names = [part.name for part in whole.parts]
+    if set(table["hasher"]) - {whole.name} or name not in names:
+        raise ValueError(f"a table of {', '.join(sorted(set(table['hasher'])))} has no part {name!r} to cut out")
+    at = names.index(name)
+    start = sum(part.bits for part in whole.parts[:at]) // 4
+    rated = next((part.name for part in whole.parts if part.has_quality), "")
+    texts = table["hash"].str[start : start + whole.parts[at].bits // 4]
+    return table.assign(hasher=name, hash=texts, quality=table["quality"] if rated == name else np.nan)
+
+
+def add(table: pd.DataFrame, other: pd.DataFrame) -> pd.DataFrame:
+    """The table of the sum of two tables' hashers, of the same files in the same order, without hashing again.
+
+    ValueError where files differ by path, size or time, or the sum is none. A file that failed in one has that error.
+    """
+    for column in ("path", "bytes", "modified_ns"):
+        if table[column].tolist() != other[column].tolist():
+            raise ValueError(f"the tables differ in their files ({column}): both must list the same ones in one order")
+    first, second = (sorted(set(each["hasher"])) for each in (table, other))
+    if len(first) != 1 or len(second) != 1:
+        raise ValueError(f"a table of one hasher is expected on either side, not {first} and {second}")
+    name = hasher_named(f"{first[0]}+{second[0]}").name
+    good = (table["error"] == "") & (other["error"] == "")
+    rated = table if hasher_named(first[0]).has_quality else other
+    return table.assign(
+        hasher=name,
+        hash=(table["hash"] + other["hash"]).where(good, ""),
+        width=table["width"].where(good, 0),
+        height=table["height"].where(good, 0),
+        quality=rated["quality"].to_numpy(),
+        error=table["error"].where(table["error"] != "", other["error"]),
+    ).assign(quality=lambda both: both["quality"].where(good))
+
+
 def read_hashes(path: str | Path) -> pd.DataFrame:
     """A table of hashes from Parquet or CSV (by suffix); ValueError where it is not one, FileNotFoundError."""
     path = Path(path)

@@ -47,7 +47,7 @@ def same_as_pillow(tmp_path):
             expected = images.load_rgb(path)
         except (ValueError, OSError) as error:
             kind, text = type(error), str(error)
-            for function in (decoding.decode, decoding.decode_into_buffer):
+            for function in (decoding.decode, decoding.open_picture):
                 with pytest.raises(kind, match=f"^{re.escape(text)}$"):
                     function(path)
             assert decoding._fast(path, None) is None
@@ -56,7 +56,7 @@ def same_as_pillow(tmp_path):
         assert size == images.open_image(path).size
         assert found.dtype == np.uint8
         assert np.array_equal(found, expected)
-        assert np.array_equal(decoding.decode_into_buffer(path)[0], expected)
+        assert np.array_equal(decoding.open_picture(path).rgb, expected)
         return decoding._fast(path, None) is not None
 
     return check

@@ -7,6 +7,8 @@ import pandas as pd
 import pytest
 
 from finlib import tables
+from finlib.execution import hash_files
+from finlib.images import find_images
 
 NAN = float("nan")
 ROWS = [
@@ -96,3 +98,40 @@ def test_many_rows_keep_their_order(tmp_path: Path) -> None:
     rows = [(f"{i}.png", "", 1, 1, "find", rng.bytes(32).hex(), NAN, "", i, i) for i in rng.permutation(500)]
     tables.write_table(tables.frame_of(rows), tmp_path / "hashes.parquet")
     assert tables.read_hashes(tmp_path / "hashes.parquet")["path"].tolist() == [row[0] for row in rows]
+
+
+def test_a_sum_is_cut_to_its_parts_and_made_of_them(album: Path) -> None:
+    files = find_images(album)
+    whole = hash_files(files, "dhash64+find+ahash256")
+    parts = [hash_files(files, name) for name in ("dhash64", "find", "ahash256")]
+    for part in parts:
+        pd.testing.assert_frame_equal(tables.cut(whole, part["hasher"][0]), part)
+        pd.testing.assert_frame_equal(tables.cut(part, part["hasher"][0]), part)
+    pd.testing.assert_frame_equal(tables.add(tables.add(parts[0], parts[1]), parts[2]), whole)
+    assert (whole["error"] != "").sum() == 1
+    assert tables.packed_of(whole).shape == (9, 72)
+    assert tables.cut(whole.head(0), "find").empty
+
+
+def test_tables_that_do_not_add_up_are_refused(album: Path) -> None:
+    files = find_images(album)
+    one, other = hash_files(files, "find"), hash_files(files, "dhash64")
+    with pytest.raises(ValueError, match=r"differ in their files \(path\)"):
+        tables.add(one, other.iloc[::-1])
+    with pytest.raises(ValueError, match=r"\(modified_ns\)"):
+        tables.add(one, other.assign(modified_ns=1))
+    with pytest.raises(ValueError, match="two or three different"):
+        tables.add(one, one)
+    with pytest.raises(ValueError, match="one hasher is expected"):
+        tables.add(pd.concat([one, other]), pd.concat([one, other]))
+    with pytest.raises(ValueError, match="has no part 'phash64'"):
+        tables.cut(one, "phash64")
+
+
+def test_a_file_that_failed_in_one_table_fails_in_the_sum(album: Path) -> None:
+    files = find_images(album)
+    one, other = hash_files(files, "find"), hash_files(files, "dhash64")
+    other.loc[0, ["hash", "error", "width", "height"]] = ["", "OSError: gone", 0, 0]
+    both = tables.add(one, other)
+    assert both.loc[0, ["hash", "error", "width"]].tolist() == ["", "OSError: gone", 0]
+    assert np.isnan(both.loc[0, "quality"])
