@@ -11,6 +11,7 @@ import nbformat
 import pytest
 import yaml
 from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
 HOME = Path(__file__).resolve().parents[1]
@@ -100,3 +101,23 @@ def test_the_lock_is_hashed_and_names_no_index():
 
 def test_the_environment_names_public_channels_only():
     assert ENVIRONMENT["channels"] == ["conda-forge", "nodefaults"]
+
+
+def test_continuous_integration_runs_make_test_on_every_python_that_is_supported():
+    job = yaml.safe_load((HOME / ".github/workflows/test.yml").read_text(encoding="utf-8"))["jobs"]["test"]
+    versions = job["strategy"]["matrix"]["python"]
+    supported = SpecifierSet(PROJECT["requires-python"])
+    assert versions == [f"3.{minor}" for minor in range(30) if f"3.{minor}.9" in supported]
+    assert job["steps"][-1]["run"] == "make test PYTHON=python"
+    assert {re.match("[a-z]+", system)[0] for system in job["strategy"]["matrix"]["os"]} == {"ubuntu", "macos"}
+
+
+@pytest.mark.parametrize("name", ["README.md", "CONTRIBUTING.md", "CHANGELOG.md"])
+def test_links_lead_to_files(name):
+    text = (HOME / name).read_text(encoding="utf-8")
+    links = re.findall(r"\]\(([^)#\s]+)", text)
+    assert [link for link in links if "://" not in link and not (HOME / link).exists()] == []
+
+
+def test_the_changes_of_this_version_are_told():
+    assert f"## {PROJECT['version']}\n" in (HOME / "CHANGELOG.md").read_text(encoding="utf-8")

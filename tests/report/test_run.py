@@ -16,8 +16,8 @@ from finlib.report.results import ReportError, Results
 
 HOME = Path(__file__).resolve().parents[2]
 README = [
-    '**{{ "03.speed_up.file"|number(",.0f") }} times as fast**',
-    '{{ "06.engine.pairs_per_second / 1000000000"|number(".1f") }} billion pairs a second',
+    '**FINd is {{ "03.speed_up.file"|number(",.0f") }} times as fast**',
+    'one core compares {{ "06.engine.pairs_per_second / 1000000000"|number(".1f") }} billion pairs a second',
 ]
 """What the README quotes, as the results give it."""
 
