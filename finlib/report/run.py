@@ -1,9 +1,9 @@
-"""The main job: run the notebooks at full size, refill report.md, write it as HTML and PDF.
+"""The main job: run the notebooks at full size, render report.md from report.md.j2, write it as HTML and PDF.
 
 Without data of one's own everything is written in place: figures/, notebooks/executed/, report.md, report.html and
 report.pdf. With a folder of images it all goes under runs/NAME/, so that no run on other images touches what is
-published; `publish_tables` then copies that run's tables and numbers to figures/NAME/, from where report.md can quote
-them as those of a second data set.
+published; `publish_tables` then copies that run's tables and numbers to figures/NAME/, from where the report can quote
+them as those of a second data set. Long measurements of their own, such as scale.json, stay in figures/ as they are.
 """
 
 import os
@@ -17,12 +17,13 @@ from pathlib import Path
 import papermill
 
 from finlib.report.execute import run_notebook
-from finlib.report.filling import MOST_WORDS, Filled, fill
+from finlib.report.filling import MOST_WORDS, Filled, fill, unfit
 from finlib.report.record import stamp_seconds
-from finlib.report.rendering import render
+from finlib.report.rendering import cover, render
 from finlib.report.results import ReportError, Results
 
 HOME = Path(__file__).resolve().parents[2]
+TEMPLATE = "report.md.j2"
 
 
 def run_report(
@@ -33,17 +34,17 @@ def run_report(
     publish: bool = False,
     home: Path = HOME,
 ) -> Filled | None:
-    """Run the notebooks and refill the report; returns what was filled, with the claims that no longer hold.
+    """Run the notebooks and render the report; returns its text, with the claims that no longer hold.
 
     data: a folder of images; None for the built-in families. name: of the run under runs/, by default the folder's.
-    only: notebooks to run, by their digits ("05"); an empty list refills and renders from what is there. publish: as
+    only: notebooks to run, by their digits ("05"); an empty list renders from what is there. publish: as
     `publish_tables`, after the run, or without one where only a name is given.
     Raises ValueError for wrong use, NotebookError for a cell that fails, RuntimeError where the report cannot be
     filled; what is wrong is told on standard error first.
     """
-    if not (home / "notebooks").is_dir() or not (home / "report.md").is_file():
+    if not (home / "notebooks").is_dir() or not (home / TEMPLATE).is_file():
         raise ReportError(
-            "the report is made in a checkout of the workbook: no notebooks/ and report.md beside finlib/"
+            f"the report is made in a checkout of the workbook: no notebooks/ and {TEMPLATE} beside finlib/"
         )
     if data is None and name is not None and publish:
         print("published:", os.path.relpath(publish_tables(run_name(name, name), home)))
@@ -58,26 +59,23 @@ def run_report(
         _run(source, folder, data, home)
     if data is not None and publish:  # before the report is filled, which may quote it
         print("published:", os.path.relpath(publish_tables(run_name(data, name), home)))
+    template = (home / TEMPLATE).read_text(encoding="utf-8")
     try:
         results = Results(folder / "figures", home / "figures")
-        filled = _filled("report.md", results, home, folder)
-        front_door = _filled("README.md", results, home, folder) if folder == home else None
+        filled = fill(_relink(template, home, folder), results, folder=folder, name=TEMPLATE)
     except ReportError as error:
         print(error, file=sys.stderr)
         raise RuntimeError(
             f"the report cannot be filled: {len(str(error).splitlines())} problem(s), see above"
         ) from None
     (folder / "report.md").write_text(filled.text, encoding="utf-8", newline="\n")
-    if front_door is not None:
-        (home / "README.md").write_text(front_door.text, encoding="utf-8", newline="\n")
-    written = [folder / "report.md", *render(folder / "report.md")]
-    print(
-        f"{filled.words:,} of {MOST_WORDS:,} words, {filled.numbers} numbers, {filled.tables} tables, "
-        f"{filled.figures} figures, {filled.claims} claims; {time.monotonic() - started:,.0f} s"
-    )
+    written = [folder / "report.md", *render(folder / "report.md", cover(results))]
+    print(f"{filled.words:,} of {MOST_WORDS:,} words; {time.monotonic() - started:,.0f} s")
     if filled.broken:
         print(f"{len(filled.broken)} claims do not hold on this run and are marked in the text:")
         print(*(f"  {claim}" for claim in filled.broken), sep="\n")
+    if folder == home and (reasons := unfit(results)):
+        print("not to be published as it is:", *reasons, sep="\n  ")
     print("written:", *(os.path.relpath(path) for path in written), flush=True)
     return filled
 
@@ -156,10 +154,6 @@ def _run(source: Path, folder: Path, data: str | Path | None, home: Path) -> Non
     for stale in figures.glob(f"{source.name[:2]}_*"):
         if stale.name not in kept:
             stale.unlink()
-
-
-def _filled(name: str, results: Results, home: Path, folder: Path) -> Filled:
-    return fill(_relink((home / name).read_text(encoding="utf-8"), home, folder), results, folder=folder, name=name)
 
 
 def _relink(text: str, home: Path, folder: Path) -> str:

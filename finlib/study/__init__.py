@@ -10,6 +10,7 @@ optimisation   what the optimised versions cost, and how sure their bits are
 targets        what the speed should be, and is
 robustness     what survives when an image is changed on its way
 uncertainty    how sure a score is: families resampled, thresholds held out
+evidence       the rule that decides which hash FIN should use
 hard_cases     where methods fail: the worst pairs, the hard families
 hash_model     hash sets of any size with the distances of real ones
 growth         growth laws, clusterings swept, distances on a GPU

@@ -7,7 +7,6 @@ A family is one template under many captions, as in FIN's class set. Image `i` o
 import hashlib
 import os
 import shutil
-import sys
 import tempfile
 import warnings
 from concurrent.futures import ThreadPoolExecutor
@@ -16,6 +15,7 @@ from pathlib import Path
 
 import pandas
 import PIL
+import platformdirs
 from numpy.random import Generator, default_rng
 from PIL import Image, ImageOps
 
@@ -51,13 +51,8 @@ WORDS = VOCABULARY.split()
 
 def cache_folder() -> Path:
     """Where families are kept: $FINLIB_CACHE, else finlib/ in the platform's cache folder. Safe to delete."""
-    if given := os.environ.get("FINLIB_CACHE"):
-        return Path(given)
-    home = Path.home()
-    if sys.platform == "darwin":
-        return home / "Library" / "Caches" / "finlib"
-    base = os.environ.get("LOCALAPPDATA") if sys.platform == "win32" else os.environ.get("XDG_CACHE_HOME")
-    return Path(base) / "finlib" if base else home / ".cache" / "finlib"
+    given = os.environ.get("FINLIB_CACHE")
+    return Path(given) if given else platformdirs.user_cache_path("finlib")
 
 
 def make_families(
