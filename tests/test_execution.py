@@ -160,7 +160,8 @@ def test_a_killed_workers_files_are_tried_alone_and_the_killer_is_named(album: P
     )
     assert done.returncode == 0, done.stderr
     table = pd.read_csv(tmp_path / "t.csv", keep_default_na=False)
-    bad = table[table["error"] != ""].set_index(table["path"].map(os.path.basename))["error"]
+    bad = table[table["error"] != ""]
+    bad = bad.set_index(bad["path"].map(os.path.basename))["error"]
     assert sorted(bad.index) == ["0001_0.jpg", "0002_damaged.jpg"]
     assert "was killed, most likely for want of memory" in bad["0001_0.jpg"]
     assert len(table) == 10
