@@ -7,9 +7,11 @@ reference   FINd as FIN ships it, in pure Python: the answer every other version
 vectorised  FINd in NumPy, single image and batch, in the array API's terms
 decoding    step 1 by libjpeg-turbo, where its pixels are certain to be Pillow's
 compiled    FINd as numba kernels
+classic     aHash, dHash and pHash as kernels, imagehash's bit for bit
 hashers     the table of every hash studied: name, bits, the function; `findhash`
 tables      the table of hashes: its columns, Parquet and CSV
 execution   one hasher over many files: serial, threads, processes, Dask; resumable
+pools       jobs on the processors at hand, in order and few at a time
 hamming     Hamming distances as kernels
 matching    packed hashes to distances, neighbours and pairs
 joining     the self-join past one machine

@@ -17,6 +17,7 @@ from typing import NamedTuple
 
 import numpy as np
 import simplejpeg
+from numba import njit
 from numpy.typing import NDArray
 from PIL import Image, features
 
@@ -140,6 +141,13 @@ def shrink(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return np.array(image)
 
 
+@njit(nogil=True, cache=True)
+def _luma(flat, grey):  # type: ignore[no-untyped-def]
+    """Pillow's luma of interleaved RGB."""
+    for k in range(grey.size):
+        grey[k] = (19595 * flat[3 * k] + 38470 * flat[3 * k + 1] + 7471 * flat[3 * k + 2] + 32768) >> 16
+
+
 class Picture:
     """A decoded picture at full size, in the forms that hashes start from; each is made once, when it is asked for.
 
@@ -161,6 +169,15 @@ class Picture:
         if isinstance(self.decoded, Image.Image):
             return load_rgb(self.decoded)
         return self.decoded if max(self.size) <= MAX_SIDE else shrink(self.decoded)
+
+    @cached_property
+    def grey(self) -> NDArray[np.uint8]:
+        """uint8[H, W] at full size: Pillow's `convert("L")`."""
+        if isinstance(self.decoded, Image.Image):
+            return np.asarray(self.decoded.convert("L"))
+        grey = np.empty(self.decoded.shape[:2], np.uint8)
+        _luma(self.decoded.ravel(), grey.ravel())
+        return grey
 
     @cached_property
     def image(self) -> Image.Image:

@@ -10,21 +10,22 @@ in the order named, from one decoding. Its Hamming distance is the sum of theirs
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from importlib.util import find_spec
 from math import nan
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import imagehash
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from finlib import compiled
+from finlib import classic, compiled
 from finlib.decoding import Picture, open_picture
 
 Packed = NDArray[np.uint8]
+Kernel = Callable[[NDArray[np.uint8], int], NDArray[np.bool_]]
 
 
 class Hashed(NamedTuple):
@@ -136,24 +137,25 @@ def _pdq(picture: Picture) -> tuple[Packed, float]:
     return np.packbits(vector.astype(bool)), float(quality)
 
 
-def _from_imagehash(letter: str, function: Callable[..., Any], bits: int) -> Hasher:
-    side = round(bits**0.5)
+def _by_kernel(kernel: Kernel, side: int, picture: Picture) -> tuple[Packed, float]:
+    return np.packbits(kernel(picture.grey, side)), nan
 
-    def compute(picture: Picture) -> tuple[Packed, float]:
-        return np.packbits(function(picture.image, hash_size=side).hash), nan
 
-    return Hasher(f"{letter}hash{bits}", f"{letter}Hash {bits}", bits, False, compute)
+def _whash(side: int, picture: Picture) -> tuple[Packed, float]:
+    return np.packbits(imagehash.whash(picture.image, hash_size=side).hash), nan
+
+
+def _square(letter: str, function: Callable[[int, Picture], tuple[Packed, float]], bits: int) -> Hasher:
+    return Hasher(f"{letter}hash{bits}", f"{letter}Hash {bits}", bits, False, partial(function, round(bits**0.5)))
 
 
 def _table() -> _Hashers:
     rows = [Hasher("find", "FINd", 256, True, _find)]
-    functions: dict[str, Any] = {
-        "a": imagehash.average_hash,
-        "p": imagehash.phash,
-        "d": imagehash.dhash,
-        "w": imagehash.whash,
-    }
-    rows += [_from_imagehash(letter, function, bits) for letter, function in functions.items() for bits in (64, 256)]
+    kernels: dict[str, Kernel] = {"a": classic.average_hash, "p": classic.dct_hash, "d": classic.difference_hash}
+    rows += [
+        _square(letter, partial(_by_kernel, kernel), bits) for letter, kernel in kernels.items() for bits in (64, 256)
+    ]
+    rows += [_square("w", _whash, bits) for bits in (64, 256)]
     if find_spec("pdqhash"):
         rows.append(Hasher("pdq", "PDQ", 256, True, _pdq))
     return _Hashers({row.name: row for row in rows})

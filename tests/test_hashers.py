@@ -131,7 +131,7 @@ def test_a_sum_of_an_unknown_name_is_refused(name: str) -> None:
 
 @pytest.mark.parametrize("row", golden_rows(GOLDEN / "hashes.csv"), ids=lambda row: f"{row['hasher']} {row['file']}")
 def test_golden_hashes(row: dict[str, str]) -> None:
-    """As imagehash 4.3.2 on Pillow 13.0.0 and pdqhash 0.2.8 gave them, where a bit is more than the rounding of a tie."""
+    """As imagehash 4.3.2 on Pillow 13.0.0 and pdqhash 0.2.8 gave them, ties that rounding decides left out."""
     if row["hasher"] not in HASHERS:
         pytest.skip("pdqhash is not installed")
     assert HASHERS[row["hasher"]].from_file(GOLDEN / row["file"]).tobytes().hex() == row["hash"]

@@ -60,7 +60,7 @@ def test_it_works_outside_the_repository(wheel: Path, tmp_path: Path) -> None:
         "import finlib; from PIL import Image; image = Image.linear_gradient('L');"
         "print(finlib.__file__); print(finlib.findhash(image) - finlib.findhash(image.rotate(90)))"
     )
-    done = subprocess.run([python, "-c", code], capture_output=True, text=True, cwd=tmp_path, check=False)
+    done = subprocess.run([python, "-I", "-c", code], capture_output=True, text=True, cwd=tmp_path, check=False)
     assert done.returncode == 0, done.stderr
     place, distance = done.stdout.split()
     assert Path(place).is_relative_to(site)

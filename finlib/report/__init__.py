@@ -2,6 +2,8 @@
 
 style      how every figure looks: colours, markers, fonts
 plots      tidy table and Axes in, Axes out; one colour per method
+explained  a hash as pictures: stages, bits, the distance on its scale
+notebook   what every notebook begins with: parameters, data, where it writes, trial or published size
 record     stamp machine and versions; save tables, figures and numbers
 results    what was recorded, as the report quotes it: keys, expressions, tables
 filling    fill the report's numbers, tables and claims; refuse what is typed by hand

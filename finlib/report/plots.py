@@ -12,7 +12,6 @@ from typing import Any
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
-import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
@@ -160,6 +159,8 @@ def heat_map(
     table: pd.DataFrame, ax: Axes, *, text: str = ".2f", low: float = 0.0, high: float = 1.0, unit: str = ""
 ) -> Axes:
     """A table as shades with every value printed in its cell; light is high, so that it reads in grey too."""
+    import seaborn as sns  # a second to import, for one figure
+
     look: dict[str, Any] = {"cmap": "cividis", "linewidths": 0.5, "linecolor": "white"}
     shade = {"label": unit, "shrink": 0.8}
     sns.heatmap(
@@ -275,7 +276,12 @@ def explorer(draw: Callable[..., Figure], **controls: Any) -> Any:
     shown = Image(format="png")
 
     def redraw(_change: Any = None) -> None:
-        fig, picture = draw(**{name: control.value for name, control in controls.items()}), BytesIO()
+        picture = BytesIO()
+        try:
+            fig = draw(**{name: control.value for name, control in controls.items()})
+        except (OSError, ValueError) as error:  # a picture that cannot be read: said where the figure would be
+            fig = plt.figure(figsize=(7, 0.6))
+            fig.text(0, 0.5, str(error), fontsize=8, wrap=True)
         fig.savefig(picture, format="png", dpi=120, bbox_inches="tight")
         plt.close(fig)
         shown.value = picture.getvalue()

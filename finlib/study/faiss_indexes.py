@@ -162,4 +162,4 @@ def as_pairs(result: Any) -> Pairs:
     i = np.repeat(np.arange(len(limits) - 1), np.diff(limits.astype(np.int64)))
     order = np.lexsort((j, i))
     order = order[i[order] < j[order]]
-    return i[order], j[order], distance[order].astype(np.int32)
+    return Pairs(i[order], j[order], distance[order].astype(np.int32))

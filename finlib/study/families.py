@@ -7,7 +7,6 @@ A family is one template under many captions, as in FIN's class set. Image `i` o
 import hashlib
 import os
 import shutil
-import sys
 import tempfile
 import warnings
 from concurrent.futures import ThreadPoolExecutor
@@ -16,6 +15,7 @@ from pathlib import Path
 
 import pandas
 import PIL
+import platformdirs
 from numpy.random import Generator, default_rng
 from PIL import Image, ImageOps
 
@@ -58,13 +58,8 @@ WORDS = VOCABULARY.split()
 
 def cache_folder() -> Path:
     """Where families are kept: $FINLIB_CACHE, else finlib/ in the platform's cache folder. Safe to delete."""
-    if given := os.environ.get("FINLIB_CACHE"):
-        return Path(given)
-    home = Path.home()
-    if sys.platform == "darwin":
-        return home / "Library" / "Caches" / "finlib"
-    base = os.environ.get("LOCALAPPDATA") if sys.platform == "win32" else os.environ.get("XDG_CACHE_HOME")
-    return Path(base) / "finlib" if base else home / ".cache" / "finlib"
+    given = os.environ.get("FINLIB_CACHE")
+    return Path(given) if given else platformdirs.user_cache_path("finlib")
 
 
 def make_families(
@@ -148,14 +143,16 @@ def _publish(building: Path, folder: Path, expected: int) -> None:
         shutil.rmtree(damaged, ignore_errors=True)
 
 
-def dataset(data_dir: str | Path = "", families: int = 0, per_family: int = 0, seed: int = 2026) -> pandas.DataFrame:
+def dataset(
+    data_dir: str | Path = "", families: int = 0, per_family: int = 0, seed: int = 2026, *, caption: bool = True
+) -> pandas.DataFrame:
     """Images and their families: columns path (str) and family ("FFFF"), sorted by path.
 
     `data_dir` is "" for the built-in families, `families` x `per_family` of them (0: 160 x 30); or a folder of images
     named FFFF_ID.ext, as the class set, at most `families` families and `per_family` images of each drawn from the seed
-    (0: all); or a folder without such names: templates, captioned into the cache. In a folder of both kinds the images
-    named otherwise are left out with a warning. Where das_images.zip lies in the folder or beside it, its md5 must be
-    the class set's.
+    (0: all); or a folder without such names: templates, captioned into the cache, or with caption=False pictures as
+    they are, their family "". In a folder of both kinds the images named otherwise are left out with a warning. Where
+    das_images.zip lies in the folder or beside it, its md5 must be the class set's.
     """
     if families < 0 or per_family < 0:
         raise ValueError(f"families={families}, per_family={per_family}: expected 0 (the default) or more")
@@ -166,6 +163,8 @@ def dataset(data_dir: str | Path = "", families: int = 0, per_family: int = 0, s
             check_class_set(place / "das_images.zip")
     found = find_images(data_dir)
     named = [path for path in found if family_of(path)]
+    if not named and not caption:
+        return _sampled(found, 0, 0, seed)
     if not named:
         made = make_families(families or min(len(found), MOST_FAMILIES), per_family or PER_FAMILY, seed, data_dir)
         return _sampled(find_images(made), 0, 0, seed)

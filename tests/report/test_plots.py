@@ -40,6 +40,12 @@ def test_names_that_are_no_method_are_neutral():
     assert style.linestyle("decode") == "-"
 
 
+def test_a_sum_of_hashes_has_a_look_of_its_own():
+    assert style.label("find+dhash256") == "FINd + dHash 256"
+    assert style.colour("find+dhash256") not in {style.colour(name) for name in [*METHODS, "decode"]}
+    assert style.marker("find+dhash256") not in {style.marker(name) for name in [*METHODS, "decode"]}
+
+
 def test_grey_tones_or_markers_differ():
     grey = sorted(np.dot(to_rgb(style.colour(name)), [0.299, 0.587, 0.114]) for name in METHODS)
     assert grey[0] < 0.05
