@@ -31,18 +31,20 @@ if TYPE_CHECKING:
     from finlib.execution import hash_files
     from finlib.hashers import HASHERS, Hasher, findhash
     from finlib.matching import neighbours, pairs_within
+    from finlib.vectorised import find_variants
 
 _HOME = {
     "HASHERS": "hashers",
     "Hasher": "hashers",
     "find_pixels": "compiled",
+    "find_variants": "vectorised",
     "findhash": "hashers",
     "hash_files": "execution",
     "neighbours": "matching",
     "pairs_within": "matching",
 }
 
-__all__ = ["HASHERS", "Hasher", "find_pixels", "findhash", "hash_files", "neighbours", "pairs_within"]
+__all__ = ["HASHERS", "Hasher", "find_pixels", "find_variants", "findhash", "hash_files", "neighbours", "pairs_within"]
 
 
 def __getattr__(name: str) -> Any:

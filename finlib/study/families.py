@@ -25,6 +25,7 @@ from finlib.study.transforms import draw_caption, draw_mark
 
 RECIPE = 4  # part of the cache's folder names: one more whenever the pixels change
 FAMILIES, PER_FAMILY = 160, 30
+PER_TEMPLATE = 50  # captions for each of one's own templates
 MOST_FAMILIES, MOST_PER_FAMILY = 10_000, 9_999
 
 # Captions as in the class set: sizes of type in pixels with their shares, words, and where they stand. Set so that
@@ -77,7 +78,7 @@ def make_families(
     ):
         if not least <= value <= most:
             raise ValueError(f"{name}={value}: expected {least} to {most}")
-    pictures = find_images(templates)[:families] if templates is not None else None
+    pictures = _readable(find_images(templates))[:families] if templates is not None else None
     families = len(pictures) if pictures is not None else families
     folder = cache_folder() / _folder_name(families, per_family, seed, pictures)
     if folder.is_dir() and len(os.listdir(folder)) == families * per_family:
@@ -98,6 +99,22 @@ def make_families(
     finally:
         shutil.rmtree(building, ignore_errors=True)
     return folder
+
+
+def _readable(pictures: list[Path]) -> list[Path]:
+    """Those of the pictures that can be read, the others named in a warning; ValueError where none can."""
+    errors = {}
+    for path in pictures:
+        try:
+            open_rgb(path)
+        except (OSError, ValueError) as error:
+            errors[path] = str(error)
+    if errors:
+        told = f"{len(errors)} of {len(pictures)} pictures cannot be read: {next(iter(errors.values()))}"
+        if len(errors) == len(pictures):
+            raise ValueError(told)
+        warnings.warn(f"left out: {told}", stacklevel=3)
+    return [path for path in pictures if path not in errors]
 
 
 def _folder_name(families: int, per_family: int, seed: int, pictures: list[Path] | None) -> str:
@@ -166,7 +183,7 @@ def dataset(
     if not named and not caption:
         return _sampled(found, 0, 0, seed)
     if not named:
-        made = make_families(families or min(len(found), MOST_FAMILIES), per_family or PER_FAMILY, seed, data_dir)
+        made = make_families(families or min(len(found), MOST_FAMILIES), per_family or PER_TEMPLATE, seed, data_dir)
         return _sampled(find_images(made), 0, 0, seed)
     if left_out := len(found) - len(named):
         warnings.warn(
