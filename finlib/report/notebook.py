@@ -168,12 +168,14 @@ def table(frame: pd.DataFrame, headings: Mapping[str, str], digits: int = 3) -> 
             return "yes" if value else "no"
         if not isinstance(value, float | np.floating):
             return f"{value:,}" if isinstance(value, int | np.integer) else str(value)
-        if not np.isfinite(value):
+        number = float(value)
+        if not math.isfinite(number):
             return "–"
-        if 0 < abs(value) < 1e-3:
-            return f"{value:.{digits - 2}e}"
-        places = max(0, digits - 1 - math.floor(math.log10(abs(float(value))))) if value else 0
-        return f"{value:,.{places}f}" if value else "below resolution"
+        if number == 0:
+            return "below resolution"
+        if abs(number) < 1e-3:
+            return f"{number:.{digits - 2}e}"
+        return f"{number:,.{max(0, digits - 1 - math.floor(math.log10(abs(number))))}f}"
 
     kept = frame[list(headings)].map(shown).rename(columns=dict(headings))
     return HTML(kept.to_html(index=False, border=0))
