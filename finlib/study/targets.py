@@ -178,7 +178,7 @@ def time_all_cores(folder: str | Path, *, repeats: int) -> pd.DataFrame:
     if find_spec("imgdd"):
         import imgdd  # optional, in Rust
 
-        calls["imgdd"] = lambda: imgdd.hash(path=str(folder), algo="dhash")
+        calls["imgdd"] = lambda: imgdd.hash(path=str(folder), algo="dHash")
     return timing.time_side_by_side(calls, repeats=repeats, same=None)
 
 
