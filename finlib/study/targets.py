@@ -13,6 +13,7 @@ import imagehash
 import numpy as np
 import pandas as pd
 import simplejpeg
+from llvmlite.binding import get_host_cpu_features
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -212,7 +213,9 @@ def time_scans_without_avx512(hashes: int, queries: int, repeats: int) -> pd.Dat
     """`time_scans` in a process that is kept from AVX-512, numba's kernels and FAISS alike; names end in AVX2."""
     if platform.machine() not in ("x86_64", "AMD64"):
         raise ValueError(f"AVX2 is of x86-64 processors; this one is {platform.machine()}")
-    without = {"NUMBA_CPU_NAME": "x86-64-v3", "NUMBA_CPU_FEATURES": "", "FAISS_OPT_LEVEL": "avx2"}
+    has = {name: there and "avx512" not in name for name, there in get_host_cpu_features().items()}
+    features = ",".join(("+" if there else "-") + name for name, there in has.items())
+    without = {"NUMBA_CPU_NAME": "x86-64-v3", "NUMBA_CPU_FEATURES": features, "FAISS_OPT_LEVEL": "avx2"}
     timings: pd.DataFrame = timing.in_fresh_process(time_scans, hashes, queries, repeats, environment=without)
     return timings.assign(name=timings["name"] + " AVX2")
 

@@ -66,6 +66,7 @@ def test_scans_without_avx512_are_of_a_process_of_its_own(monkeypatch):
     monkeypatch.setattr(targets.platform, "machine", lambda: "x86_64")
     assert targets.time_scans_without_avx512(10, 2, 1)["name"].tolist() == ["scan 64 AVX2"]
     assert given["NUMBA_CPU_NAME"] == "x86-64-v3"
+    assert "+avx512" not in given["NUMBA_CPU_FEATURES"]
     assert given["args"] == (10, 2, 1)
     monkeypatch.setattr(targets.platform, "machine", lambda: "arm64")
     with pytest.raises(ValueError, match="arm64"):
