@@ -12,8 +12,9 @@ tables      the table of hashes: its columns, Parquet and CSV
 execution   one hasher over many files: serial, threads, processes, Dask; resumable
 hamming     Hamming distances as kernels
 matching    packed hashes to distances, neighbours and pairs
-joining     the self-join past one machine
-clustering  packed hashes to clusters
+near        near pairs without looking at every pair: recall foretold, precision exact
+joining     the exact self-join past one machine
+clustering  packed hashes to clusters, any number of them, and new ones onto old
 metrics     scores of pairs, searches and clusterings
 cli         the `finlib` command
 

@@ -115,18 +115,16 @@ def match(
 def cluster(
     hashes: Hashes,
     output: Output,
-    method: Annotated[str, typer.Option(help="consensus, average, components or hdbscan.")] = "consensus",
-    threshold: Annotated[int | None, typer.Option(min=0, help="In bits.", show_default="3/8 of the hash's")] = None,
     workers: Workers = PROCESSORS,
 ) -> None:
     """Group files whose hashes are alike: a row per file with its cluster's number and size."""
-    from finlib import clustering, tables
+    from finlib import clustering, near, tables
 
     tables.is_csv(output)
     table = tables.read_hashes(hashes)
     packed = tables.packed_of(table)
     rows = tables.good_rows(table)[["path", "family"]]
-    rows["cluster"] = clustering.cluster(packed, method, threshold, workers=workers)
+    rows["cluster"] = clustering.cluster(packed, means=near.Means(workers, progress=True)).labels
     rows["size"] = rows.groupby("cluster")["cluster"].transform("size")
     tables.write_table(rows, output)
     _say(f"{rows['cluster'].nunique()} clusters of {len(rows)} hashes: {output}")

@@ -63,14 +63,20 @@ def _blocks(rows: Words) -> Words:
     return np.ascontiguousarray(padded.reshape(-1, hamming.BLOCK, words).transpose(0, 2, 1))
 
 
+def threads(workers: int | None) -> int:
+    """As many as given, or one a core that this process may use."""
+    if workers is None:
+        return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    if workers < 1:
+        raise ValueError(f"workers must be at least 1; got {workers}")
+    return workers
+
+
 def _in_order(
     function: Callable[..., Result], jobs: Iterable[tuple[int, int]], workers: int | None
 ) -> Iterator[Result]:
     """function(*job) of every job, in order, on `workers` threads (None: one a core) with few results waiting."""
-    if workers is None:
-        workers = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    if workers < 1:
-        raise ValueError(f"workers must be at least 1; got {workers}")
+    workers = threads(workers)
     if workers == 1:
         yield from (function(*job) for job in jobs)
         return
