@@ -13,6 +13,8 @@ uncertainty    how sure a score is: families resampled, thresholds held out
 evidence       the rule that decides which hash FIN should use
 hard_cases     where methods fail: the worst pairs, the hard families
 hash_model     hash sets of any size with the distances of real ones
+clusterings    clusterings that the one in use is compared with
+workers        what many workers do with many hashes, played through
 growth         growth laws, clusterings swept, distances on a GPU
 faiss_indexes  FAISS's indexes beside the exact scan
 costs          what a number of images costs, at prices that FIN can edit
