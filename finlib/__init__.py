@@ -35,12 +35,14 @@ if TYPE_CHECKING:
     from finlib.execution import hash_files
     from finlib.hashers import HASHERS, Hasher, findhash, hasher
     from finlib.matching import neighbours, pairs_between, pairs_within
+    from finlib.vectorised import find_variants
 
 _HOME = {
     "HASHERS": "hashers",
     "Hasher": "hashers",
     "cluster": "clustering",
     "find_pixels": "compiled",
+    "find_variants": "vectorised",
     "findhash": "hashers",
     "hash_files": "execution",
     "hasher": "hashers",
@@ -55,6 +57,7 @@ __all__ = [
     "Hasher",
     "cluster",
     "find_pixels",
+    "find_variants",
     "findhash",
     "hash_files",
     "hasher",

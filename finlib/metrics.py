@@ -7,7 +7,6 @@ occurs, so that where all distances are even (FINd, PDQ and pHash set half their
 Intervals are in `finlib.study.uncertainty`.
 """
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -107,42 +106,6 @@ def equal_error_rate(counts: Counts) -> float:
     share = -gap[after - 1] / (gap[after] - gap[after - 1])
     fpr = curve["fpr"].to_numpy()
     return float(fpr[after - 1] + share * (fpr[after] - fpr[after - 1]))
-
-
-def attainable(counts: Counts, wanted: float) -> float:
-    """`wanted`, or the strictest of RATES above it that there are enough different-family pairs for; NaN if none is."""
-    usable = [rate for rate in sorted({*RATES, wanted}) if rate >= wanted and not np.isnan(threshold_at(counts, rate))]
-    return usable[0] if usable else float("nan")
-
-
-def shares(counts: Counts, width: int = 1) -> pd.DataFrame:
-    """The histogram to draw: columns pairs ("same family", "different families"), distance, share of those pairs.
-
-    Distances are put together `width` at a time, each bin named by its middle.
-    """
-    starts = np.arange(0, counts.shape[1], width)
-    binned = np.add.reduceat(counts, starts, axis=1) / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-    kinds = ("same family", "different families")
-    parts = [
-        {"pairs": kind, "distance": starts + (width - 1) / 2, "share": row}
-        for kind, row in zip(kinds, binned, strict=True)
-    ]
-    return pd.concat(map(pd.DataFrame, parts), ignore_index=True)
-
-
-def at_scale(counts: Counts, images: Sequence[int], rates: Sequence[float] = RATES) -> pd.DataFrame:
-    """False matches to expect among n images at the threshold for each rate, nearly all pairs being strangers.
-
-    Columns: wanted (rate), threshold, tpr, fpr (realised), images, per_query (one new image against all n) and in_all
-    (every pair among them once). Rates that there are too few pairs for are left out.
-    """
-    rows = []
-    for wanted in rates:
-        threshold = threshold_at(counts, wanted)
-        if not np.isnan(threshold):
-            tpr, fpr = rate_at(counts, threshold)
-            rows += [(wanted, threshold, tpr, fpr, n, fpr * n, fpr * n * (n - 1) / 2) for n in images]
-    return pd.DataFrame(rows, columns=["wanted", "threshold", "tpr", "fpr", "images", "per_query", "in_all"])
 
 
 # Search

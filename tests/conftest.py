@@ -1,5 +1,8 @@
 """What several test modules share: images made here, and the folder of real ones where it is at hand."""
 
+import os
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -40,6 +43,25 @@ def album(tmp_path: Path, picture: Image.Image) -> Path:
             Image.fromarray(noisy).save(place / f"{family:04d}_{number}.{'png' if number else 'jpg'}")
     (folder / "0002_damaged.jpg").write_bytes((folder / "0002_0.jpg").read_bytes()[:300])
     return folder
+
+
+@pytest.fixture
+def closed() -> Iterator[Path]:
+    """A picture that this process may not read: root, who may read anything, is nobody meanwhile."""
+    from finlib import hash_files
+
+    with tempfile.TemporaryDirectory() as folder:
+        os.chmod(folder, 0o755)
+        path = Path(folder, "closed.png")
+        Image.new("L", (20, 20)).save(path)
+        hash_files([path])  # loads what is loaded on first use, while everything may be read
+        path.chmod(0)
+        root = os.geteuid() == 0
+        if root:
+            os.seteuid(65534)
+        yield path
+        if root:
+            os.seteuid(0)
 
 
 @pytest.fixture

@@ -1,10 +1,15 @@
 """Clusters of families with a known answer, of degenerate sets, corrected by hand, extended, and on other machinery."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from sklearn.metrics import adjusted_rand_score
 
 from finlib import clustering, near
+
+MEMES = Path(__file__).parent / "golden" / "meme_hashes.npy"
+"""FINd's hashes of captioned templates of github.com/jacebrowning/memegen: 30 families of 20, one after another."""
 
 
 def families(sizes, noise, seed=1, bits=256):
@@ -128,3 +133,11 @@ def test_what_cannot_go_on_is_refused(tmp_path):
         clustering.extend(found, packed[:, :8])
     with pytest.raises(TypeError, match="must be a uint8 array"):
         clustering.cluster(packed.astype(int))
+
+
+def test_real_memes_are_clustered_well_and_ten_bits_either_way_too():
+    packed = np.load(MEMES)
+    family = np.arange(len(packed)) // 20
+    assert adjusted_rand_score(family, clustering.cluster(packed)) >= 0.95
+    for threshold in (86, 106):
+        assert adjusted_rand_score(family, clustering.cluster(packed, threshold=threshold)) >= 0.9

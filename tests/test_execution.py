@@ -326,7 +326,7 @@ def test_ctrl_c_stops_soon_and_leaves_work_to_go_on_with(tmp_path: Path) -> None
     run = _start(_many(tmp_path / "many", 6000), output)
     _wait_for_part(run, output, 0)
     os.killpg(run.pid, signal.SIGINT)
-    assert run.wait(timeout=20) == 1
+    assert run.wait(timeout=120) == 1  # far beyond what a busy machine takes
     errors = run.stderr.read().decode()
     assert errors.strip().splitlines()[-1].startswith("finlib: interrupted")
     assert "Traceback" not in errors

@@ -120,28 +120,6 @@ def test_pairs_agree_with_scikit_learn(seed):
     assert metrics.tpr_at(counts, 0.05) == pytest.approx(tpr[fpr <= 0.05].max())
 
 
-def test_attainable_by_hand():
-    counts = np.array([[1, 0], [0, 5_000]])
-    assert metrics.attainable(counts, 1e-4) == 1e-3
-    assert metrics.attainable(counts, 1e-3) == 1e-3
-    assert np.isnan(metrics.attainable(COUNTS, 1e-4))
-
-
-def test_shares_by_hand():
-    frame = metrics.shares(COUNTS, width=2)
-    assert frame["distance"].tolist() == [0.5, 2.5, 4.5] * 2
-    np.testing.assert_allclose(frame["share"], [3 / 4, 1 / 4, 0, 1 / 6, 2 / 6, 3 / 6])
-    assert frame["pairs"].tolist() == ["same family"] * 3 + ["different families"] * 3
-
-
-def test_at_scale_by_hand():
-    frame = metrics.at_scale(COUNTS, [11, 1_000_000], rates=[0.2, 1e-3])
-    assert frame[["wanted", "threshold", "tpr"]].to_numpy().tolist() == [[0.2, 1, 0.75]] * 2
-    np.testing.assert_allclose(frame["fpr"], 1 / 6)
-    np.testing.assert_allclose(frame["per_query"], [11 / 6, 1e6 / 6])
-    np.testing.assert_allclose(frame["in_all"], [55 / 6, 1e6 * 999_999 / 12])
-
-
 def test_query_counts_by_hand():
     packed = np.zeros((4, 8), np.uint8)
     packed[1, 0], packed[2, 0], packed[3, 0] = 0b1, 0b11, 0b111

@@ -53,7 +53,7 @@ def test_sources_are_valid_and_hold_no_outputs(path):
 
 
 @named(SOURCES)
-def test_parameters_are_literals_with_small_defaults_under_runs(path):
+def test_parameters_are_literals_and_results_go_under_runs(path):
     found = parameters(path)
     assert re.match(r"(\.\./)?runs/", found["out_dir"])
     assert found.get("data_dir", "") == ""
@@ -64,6 +64,24 @@ def test_full_sizes_are_parameters_that_exist(path):
     wanted = {**FULL_SIZE[path.stem], **OWN_DATA.get(path.stem, {})}
     assert set(wanted) <= set(parameters(path))
     assert not {"out_dir", "data_dir"} & set(wanted)
+
+
+def size(name, value):
+    """Of a parameter, comparable with itself; 0 families or images are all of them."""
+    if isinstance(value, list):
+        return sum(one for one in value if isinstance(one, int)) or len(value)
+    return float("inf") if name in {"families", "per_family"} and value == 0 else value
+
+
+@named(SOURCES)
+def test_small_defaults_are_small(path):
+    given, full = (
+        parameters(path),
+        {name: one for name, one in FULL_SIZE[path.stem].items() if not isinstance(one, dict)},
+    )
+    both = {name: (size(name, given[name]), size(name, one)) for name, one in full.items()}
+    assert {name: pair for name, pair in both.items() if pair[0] > pair[1]} == {}
+    assert any(small < large for small, large in both.values())
 
 
 @named(SOURCES)

@@ -57,12 +57,12 @@ BROKEN = re.compile(r" ?\*\*\[no longer holds: [^\]]*\]\*\*")
 # Numbers that a hand may type: they are not results.
 TYPED = re.compile(
     r"""\b(?:19|20)\d\d\b                                            # years
-    | \b\d+-bit\b | \b(?:64|256|512)\ bits\b | \b[adpw]Hash\ (?:64|256)\b  # lengths of the hashes
+    | \b\d+-bit\b | \b(?:64|256|512)\sbits\b | \b[adpw]Hash\s(?:64|256)\b  # lengths of the hashes
     | \b1e-[2-6]\b                                                  # the false-positive rates that are asked about
-    | \b(16|32|64|250|512)\ ?×\ ?\1\b                                # sizes that the specification names
-    | \b(?:[Pp]art|[Ff]igures?|[Tt]ables?|[Ss]ections?|[Nn]otebooks?|[Ss]teps?)\s\d+(?:(?:–|,\ |\ and\ )\d+)*
-    | \[\d+(?:,\ ?\d+)*\]                                            # citations
-    | \bPython\ \d+(?:\.\d+)* | \b[A-Za-z]+-\d+\b                    # names
+    | \b(16|32|64|250|512)\s?×\s?\1\b                                # sizes that the specification names
+    | \b(?:[Pp]art|[Ff]igures?|[Tt]ables?|[Ss]ections?|[Nn]otebooks?|[Ss]teps?)\s\d+(?:(?:–|,\s|\sand\s)\d+)*
+    | \[\d+(?:,\s?\d+)*\]                                            # citations
+    | \bPython\s\d+(?:\.\d+)* | \b[A-Za-z]+-\d+\b                    # names
     | ^\s*\d+\.\s                                                    # items of a list
     """,
     re.VERBOSE | re.MULTILINE,

@@ -10,14 +10,17 @@ A notebook has a parameter `full`: True takes the published sizes for every para
 
 import ast
 import difflib
+import inspect
 import json
+import math
 import sys
 from collections.abc import Callable, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pandas as pd
 import yaml
 from numpy.random import default_rng
@@ -26,6 +29,9 @@ from finlib import decoding
 from finlib.images import find_images
 from finlib.report import record, style
 from finlib.study import families
+
+if TYPE_CHECKING:
+    from IPython.display import HTML
 
 HOME = Path(__file__).resolve().parents[2]
 INJECTED = "# Parameters"  # papermill's first line in the cell that it adds
@@ -148,6 +154,45 @@ def data_folder(data_dir: str | Path) -> Path:
             f"data_dir={str(data_dir)!r}: no such folder in {places[0].parent}. Give its full path."
         )
     return next(place for place in places if place.exists()).resolve()
+
+
+def table(frame: pd.DataFrame, headings: Mapping[str, str], digits: int = 3) -> "HTML":
+    """The columns of `headings` under those words, for a reader: floats to `digits` significant digits.
+
+    Less than a thousandth is written as 1.2e-05. A measured 0 is "below resolution", NaN and infinity a dash.
+    """
+    from IPython.display import HTML
+
+    def shown(value: Any) -> str:
+        if isinstance(value, bool | np.bool_):
+            return "yes" if value else "no"
+        if not isinstance(value, float | np.floating):
+            return f"{value:,}" if isinstance(value, int | np.integer) else str(value)
+        number = float(value)
+        if not math.isfinite(number):
+            return "–"
+        if number == 0:
+            return "below resolution"
+        if abs(number) < 1e-3:
+            return f"{number:.{digits - 2}e}"
+        return f"{number:,.{max(0, digits - 1 - math.floor(math.log10(abs(number))))}f}"
+
+    kept = frame[list(headings)].map(shown).rename(columns=dict(headings))
+    return HTML(kept.to_html(index=False, border=0))
+
+
+def source(*functions: Any, folded: bool = False) -> "HTML":
+    """The source of functions; `folded` to one line that opens on a click: for what a reader need not see."""
+    from IPython.display import HTML, Code
+
+    plain = [getattr(function, "py_func", getattr(function, "__wrapped__", function)) for function in functions]
+    code = (
+        Code("\n\n".join(map(inspect.getsource, plain)), language="python")
+        ._repr_html_()
+        .replace("<pre>", '<pre style="font-family: monospace">')
+    )
+    names = ", ".join(f"<code>{function.__module__}.{function.__qualname__}</code>" for function in plain)
+    return HTML(f"<details><summary>{names}</summary>{code}</details>" if folded else code)
 
 
 def roughly(seconds: float) -> str:

@@ -11,6 +11,8 @@ targets        what the speed should be, and is
 robustness     what survives when an image is changed on its way
 uncertainty    how sure a score is: families resampled, thresholds held out
 evidence       the rule that decides which hash FIN should use
+together       two hashes together: sums, weighted sums, AND, OR, a cascade
+strangers      how far unrelated images' distances can be told; thresholds
 hard_cases     where methods fail: the worst pairs, the hard families
 hash_model     hash sets of any size with the distances of real ones
 clusterings    clusterings that the one in use is compared with

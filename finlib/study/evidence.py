@@ -40,10 +40,16 @@ What was changed after results had been looked at stands in CHANGES and in the r
 """
 
 from collections.abc import Mapping, Sequence
+from importlib.resources import files
+from io import StringIO
+from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 
+from finlib import metrics
+from finlib.matching import family_histograms
 from finlib.metrics import Counts
 from finlib.study import uncertainty
 
@@ -56,6 +62,7 @@ EXPECTED_FALSE_PAIRS = 10
 MARGIN = 0.01
 MISSES_REMOVED = 0.25
 RESAMPLES = 1000
+GROUPS = 100  # of families, resampled together where there are more
 
 SINGLE = ("find", "phash256", "dhash256", "whash256", "ahash256", "pdq")
 SUMS = (
@@ -67,10 +74,95 @@ SUMS = (
 )
 
 
+class Measured(NamedTuple):
+    """TPR of each candidate at each rate of one set, and the resampled ones behind its interval."""
+
+    scores: dict[str, dict[float, float]]
+    draws: dict[str, dict[float, np.ndarray]]
+
+    def frame(self) -> pd.DataFrame:
+        """Columns candidate, rate, tpr, low, high: 95% over families."""
+        rows = [
+            (name, rate, *uncertainty.interval(value, self.draws[name][rate]))
+            for name, values in self.scores.items()
+            for rate, value in values.items()
+        ]
+        return pd.DataFrame(rows, columns=["candidate", "rate", "tpr", "low", "high"])
+
+
+def measure(
+    packed: Mapping[str, np.ndarray], labels: Sequence[str], rates: Sequence[float], *, resamples: int, seed: int
+) -> Measured:
+    """Every hasher's TPR at realised rates, with families resampled; draws are the same for all."""
+    scores: dict[str, dict[float, float]] = {}
+    draws: dict[str, dict[float, np.ndarray]] = {}
+    for name, rows in packed.items():
+        same, different = family_histograms(rows, labels, GROUPS, seed)
+        whole = np.stack([same.sum(axis=0), different.sum(axis=(0, 1))])
+        drawn = uncertainty.weighted_counts(same, different, uncertainty.family_weights(len(same), resamples, seed))
+        scores[name] = {rate: tpr_at_realised(whole, rate) for rate in rates}
+        draws[name] = {rate: np.array([tpr_at_realised(counts, rate) for counts in drawn]) for rate in rates}
+    return Measured(scores, draws)
+
+
+def class_pairs() -> pd.DataFrame:
+    """The published distances of 2,000 pairs of the class set: family (-1 for pairs of two), find, phash256, whash256.
+
+    Source: github.com/sdsstudent/find-image-hashing, summaries/accuracy_pairs.csv, MIT licence; families are renumbered
+    and names of files left out. The sums of FINd with either of the others are added.
+    """
+    text = files("finlib.study").joinpath("class_pairs.csv").read_text(encoding="utf-8")
+    frame = pd.read_csv(StringIO(text))
+    return frame.assign(
+        **{f"find+{name}": frame["find"] + frame[name] for name in ("phash256", "whash256")},
+    )
+
+
+def measure_class_pairs(*, resamples: int, seed: int) -> Measured:
+    """The same for the class pairs, at CLASS_PAIRS_RATE: families of pairs within, and pairs between, resampled."""
+    frame, rng = class_pairs(), np.random.default_rng(seed)
+    within, between = (frame[frame["family"].ge(0) == wanted] for wanted in (True, False))
+    families = within["family"].to_numpy()
+    drawn = rng.multinomial(families.max() + 1, np.full(families.max() + 1, 1 / (families.max() + 1)), resamples)
+    others = rng.multinomial(len(between), np.full(len(between), 1 / len(between)), resamples)
+    weights = [(np.ones(len(within)), np.ones(len(between)))]
+    weights += [(one[families], other) for one, other in zip(drawn, others, strict=True)]
+    scores, draws = {}, {}
+    for name in frame.columns.drop("family"):
+        sides = [part[name].to_numpy() for part in (within, between)]
+        values = [
+            tpr_at_realised(
+                np.stack([np.bincount(s, w, minlength=513) for s, w in zip(sides, pair, strict=True)]), CLASS_PAIRS_RATE
+            )
+            for pair in weights
+        ]
+        scores[name] = {CLASS_PAIRS_RATE: values[0]}
+        draws[name] = {CLASS_PAIRS_RATE: np.array(values[1:])}
+    return Measured(scores, draws)
+
+
+def published(folder: str | Path, table: str) -> pd.DataFrame | None:
+    """A table of notebook 05 that an earlier run on another set left in `folder`; None where there is none."""
+    path = Path(folder, f"05_{table}.csv")
+    return pd.read_csv(path) if path.is_file() else None
+
+
 def told(counts: Counts, rates: Sequence[float] = RATES) -> list[float]:
     """The rates at which at least EXPECTED_FALSE_PAIRS false pairs are expected among those of `counts`."""
     negatives = float(np.sum(counts[1]))
     return [rate for rate in rates if negatives * rate >= EXPECTED_FALSE_PAIRS * (1 - 1e-9)]
+
+
+def usable(counts: Counts) -> list[float]:
+    """`told`, or for a small trial the strictest looser rate that as many false pairs tell; [0.5] where none is."""
+    looser = [rate for rate in (1e-3, 1e-2, 1e-1) if told(counts, [rate])]
+    return told(counts) or looser[:1] or [0.5]
+
+
+def attainable(counts: Counts, wanted: float) -> float:
+    """`wanted`, or the strictest rate above it that there is a pair of two families for; NaN if none is."""
+    rates = [rate for rate in sorted({*metrics.RATES, wanted}) if rate >= wanted]
+    return next((rate for rate in rates if not np.isnan(metrics.threshold_at(counts, rate))), float("nan"))
 
 
 def tpr_at_realised(counts: Counts, fpr: float) -> float:

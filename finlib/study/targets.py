@@ -144,7 +144,8 @@ def memory_growth(paths: Sequence[str], few: int, many: int) -> float:
     """MiB by which the peak of hashing `many` files exceeds that of `few`, each in a fresh process."""
     names = timing.many_names(paths, many)
     warm = partial(hash_files, paths[:1])
-    return timing.peak_memory(hash_files, names, before=warm) - timing.peak_memory(hash_files, names[:few], before=warm)
+    peaks = timing.peaks({"many": (hash_files, names), "few": (hash_files, names[:few])}, before=warm)
+    return float(peaks["many"] - peaks["few"])
 
 
 def judge(timings: pd.DataFrame, memory: float) -> pd.DataFrame:

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
+from scipy.stats import beta
 
 from finlib.matching import distance_histogram
 from finlib.metrics import RATES, Counts, cluster_scores, rate_at, threshold_at
@@ -199,3 +200,10 @@ def held_out_clusters(
     table = pd.DataFrame(rows)
     means = {str(key): float(value) for key, value in table.mean().items()}
     return means | {"ari_low": float(table["ari"].min()), "ari_high": float(table["ari"].max())}
+
+
+def count_interval(count: int, total: int) -> tuple[float, float]:
+    """95% interval of a share of which `count` of `total` were seen: Clopper and Pearson's, exact."""
+    low = beta.ppf(0.025, count, total - count + 1) if count else 0.0
+    high = beta.ppf(0.975, count + 1, total - count) if count < total else 1.0
+    return float(low), float(high)

@@ -226,7 +226,7 @@ Code. Stays
     "text",
     [
         "## Heading 3.5",
-        "In 2010, 256-bit hashes of 64 × 64 and 256 bits, notebooks 02–04, Figure 3, Part 2 and step 5 [12].",
+        "In 2010, 256-bit hashes of 64 ×\n64 and 256\nbits, notebooks 02–04, Figure 3, Part 2 and step 5 [12].",
         "On Python 3.11 with AVX-512, pHash256 and H100.",
         'A billion is {{ const("1,000,000,000") }}.',
         '{{ "02.speedup"|number(".1f") }} and {{ claim("05.a > 0.9") }} too. {# 7 #}',

@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 
+import pandas as pd
 import papermill
 import pytest
 
@@ -180,3 +181,28 @@ def test_beginning_is_quick():
     slow = ["seaborn", "papermill", "sklearn", "dask", "imagehash"]
     done = subprocess.run([sys.executable, "-c", code.format(slow)], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_a_table_for_readers_has_words_few_digits_and_no_zero_that_was_measured():
+    frame = pd.DataFrame(
+        {"name": ["a", "b|<"], "ms": [1234.567, 0.0], "n": [12345, 1], "left": [0.0000123, float("inf")]}
+    )
+    shown = notebook.table(frame, {"name": "stage", "ms": "milliseconds", "n": "pictures", "left": "rest"}).data
+    for text in ("milliseconds", "1,235", "below resolution", "12,345", "1.2e-05", "–", "b|&lt;"):
+        assert text in shown, text
+    assert "0.00<" not in shown
+
+
+def test_source_is_folded_where_a_reader_need_not_see_it():
+    shown = notebook.source(notebook.roughly).data
+    assert "roughly" in shown
+    assert "<details>" not in shown
+    folded = notebook.source(notebook._say, folded=True).data
+    assert folded.startswith("<details><summary><code>finlib.report.notebook._say")
+
+
+def test_what_the_published_runs_took(tmp_path):
+    (tmp_path / "01.json").write_text(json.dumps({"stamp": {"seconds": 90, "cpu": "x", "cores": 2}}))
+    (tmp_path / "02.json").write_text(json.dumps({"stamp": {"cpu": "x", "cores": 2}}))
+    assert notebook.run_times(tmp_path).to_numpy().tolist() == [["01", 90, "x", 2]]
+    assert notebook.run_times(tmp_path / "none").empty

@@ -1,7 +1,9 @@
 """Fair timings, costs and break-evens by hand arithmetic; the memory of a call."""
 
 import math
+import operator
 import os
+import time
 
 import numpy as np
 import pandas as pd
@@ -129,3 +131,21 @@ def test_many_names_are_different_and_lead_to_the_same_files(tmp_path) -> None:
 
 def test_a_workers_memory_holds_what_it_imported() -> None:
     assert timing.worker_memory(os.getpid) > 10
+
+
+def test_peaks_by_name_in_the_order_given():
+    found = timing.peaks({"much": (operator.mul, b"x", 60_000_000), "little": (operator.mul, b"x", 10)})
+    assert list(found.index) == ["much", "little"]
+    assert found["much"] > 50 > found["little"]
+
+
+def test_cpu_of_waiting_is_little_and_of_processes_is_counted():
+    def work():
+        return sum(range(3_000_000))
+
+    table = timing.cpu_use(
+        {"wait": lambda: time.sleep(0.2), "work": work, "other": lambda: timing.in_fresh_process(sum, range(9_000_000))}
+    ).set_index("name")
+    assert table.loc["wait", "cores"] < table.loc["work", "cores"]
+    assert table.loc["other", "cpu"] > 0
+    assert (table["wall"] > 0).all()
