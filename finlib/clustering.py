@@ -29,7 +29,7 @@ from finlib.tables import renamed_when_whole
 Labels = npt.NDArray[np.int64]
 
 FEW = 3  # images a cluster must have for its majority of bits to mean something
-CHANCE = 3e-4  # share of the images that may be brought together with strangers in a step
+CHANCE = 2e-4  # share of the images that may be brought together with strangers in a step
 WRONG = 0.02  # or share of those that a step brings to a centre, where that is more
 STRICT = 0.01  # of CHANCE, for the start: pairs that unite families are not to be undone
 ROUNDS = 12

@@ -209,7 +209,8 @@ class Codes:
             self.merge(Codes(self.n, self.most))
 
     def merge(self, other: "Codes") -> None:
-        self.row = np.unique(np.concatenate([self.row, other.row, *self.more, *other.more]))
+        codes = np.sort(np.concatenate([self.row, other.row, *self.more, *other.more]))
+        self.row = codes[np.append(True, codes[1:] != codes[:-1])[: len(codes)]]
         self.more = []
         if len(self.row) > self.most:
             raise ValueError(f"more than {self.most:,} pairs are so near: take a smaller radius, or clusters")
@@ -236,6 +237,11 @@ class Search:
         share = np.unpackbits(some, axis=1, bitorder="little").mean(axis=0)[: self.bits]
         return np.minimum(share, 1 - share) >= SKEWED
 
+    @cached_property
+    def depths(self) -> npt.NDArray[np.int64]:
+        """How many rows share their bucket in so many bits, in the first pass."""
+        return np.asarray(self._buckets(0)[2])
+
     def _buckets(self, number: int) -> Any:
         rng = np.random.default_rng((self.seed, number))
         bit = np.concatenate([rng.permutation(np.flatnonzero(self.telling == first)) for first in (True, False)])
@@ -253,25 +259,30 @@ class Search:
                 found.take(*out[:, :some])
         return found
 
-    def recall(self, distance: Any, passes: int = 1) -> npt.NDArray[np.float64]:
+    def recall(self, distance: Any, passes: int = 1, *, typical: bool = False) -> npt.NDArray[np.float64]:
         """The share of pairs at these distances that so many passes find, foretold from the depths of one's buckets.
 
-        Bits that differ are taken to be among those that part hashes well, which is the worst case.
+        Deep buckets are those of dense families, where most pairs are, and count accordingly; `typical` counts images
+        alike, as for one whose family is small. Bits that differ are taken to be among those that part hashes well,
+        which is the worst case.
         """
-        rows, apart = self._buckets(0)[2], np.atleast_1d(np.asarray(distance, float))[:, None]
+        rows, apart = self.depths, np.atleast_1d(np.asarray(distance, float))[:, None]
         left, depth = np.maximum(float(self.telling.sum() or self.bits), apart), np.arange(len(rows))
-        kept = left - apart
+        kept, first = left - apart, int((rows > 0).argmax())
         with np.errstate(invalid="ignore"):
             chance = gammaln(kept + 1) - gammaln(kept - depth + 1) - gammaln(left + 1) + gammaln(left - depth + 1)
-        one = np.where(depth <= kept, np.exp(chance), 0.0) @ (rows / max(1, rows.sum()))
-        return -np.expm1(xlog1py(passes, -np.minimum(one, 1)))
+        one = np.where(depth <= kept, np.minimum(np.exp(chance), 1), 0.0)
+        weight = rows * (1.0 if typical else 2.0 ** np.clip(depth - first, 0, 60))
+        return -np.expm1(xlog1py(passes, -one)) @ (weight / max(1, weight.sum()))
 
-    def passes(self, recall: float, at: int) -> int:
-        """How many passes find that share of the pairs `at` bits apart."""
+    def passes(self, recall: float, at: int, *, typical: bool = False) -> int:
+        """How many passes find that share of the pairs `at` bits apart; at most as many as all pairs cost."""
         if not 0 < recall < 1:
             raise ValueError(f"recall must be between 0 and 1; got {recall}")
-        one = float(self.recall(at)[0])
-        return 1 if one > recall else math.ceil(math.log1p(-recall) / math.log1p(-max(one, 1e-15)))
+        enough, most = 1, max(1, self.held // EXACT) + 1
+        while enough < most and self.recall(at, enough, typical=typical)[0] < recall:
+            enough = min(most, max(enough + 1, enough * 5 // 4))
+        return enough
 
 
 @dataclass(frozen=True)
@@ -403,7 +414,7 @@ def united(
     """The hashes united by pairs within the radius: what `near_pairs` finds, without holding pairs."""
     means, make = means or Means(), partial(Forest, len(packed))
     search = Search(words_of(packed), len(packed), 8 * packed.shape[1], radius, seed)
-    passes = search.passes(recall, radius)
+    passes = search.passes(recall, radius, typical=True)
     if len(packed) > passes * EXACT:
         return means.run(search, passes, make, name)
     forest = make()
@@ -425,7 +436,7 @@ def nearest(
     """The nearest of the held hashes within the radius for each query, the first among equals; -1 for none."""
     means = means or Means()
     search = Search(words_of(np.concatenate([held, queries])), len(held), 8 * held.shape[1], radius, seed)
-    passes = search.passes(recall, radius)
+    passes = search.passes(recall, radius, typical=True)
     if len(held) * len(queries) > passes * EXACT * (len(held) + len(queries)):
         return means.run(search, passes, partial(Nearest, len(search.words)), name).row[len(held) :]
     found = matching.neighbours(queries, held, k=1, radius=radius, workers=means.workers)
