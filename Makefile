@@ -1,4 +1,5 @@
-# The two commands: `make report` (the main job) and `make test`. Each makes .venv first if it has to.
+# The two commands: `make report` (the main job) and `make test`. Each makes .venv first if it has to. `make slow` is the
+# tests that take minutes.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -8,7 +9,7 @@ NAME ?=
 WITHOUT_PDQ := awk '/^pdqhash==/{skip=1; next} /^[^ ]/{skip=0} !skip'
 ONLY_PDQ := awk '/^pdqhash==/{keep=1; print; next} /^[^ ]/{keep=0} keep'
 
-.PHONY: report test lab lock clean
+.PHONY: report test slow lab lock clean
 .DEFAULT_GOAL := report
 
 $(VENV)/.ready: requirements.lock pyproject.toml
@@ -31,6 +32,9 @@ test: $(VENV)/.ready
 	$(BIN)/mypy
 	$(BIN)/pytest -q -n 2 --dist loadfile
 	$(BIN)/pytest -q -n 2 --dist loadfile --nbval-lax --nbval-current-env --nbval-cell-timeout=120 notebooks/*.ipynb
+
+slow: $(VENV)/.ready
+	$(BIN)/pytest -q -m slow
 
 lab: $(VENV)/.ready
 	$(BIN)/jupyter lab --ip=127.0.0.1 notebooks

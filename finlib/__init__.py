@@ -7,15 +7,22 @@ reference   FINd as FIN ships it, in pure Python: the answer every other version
 vectorised  FINd in NumPy, single image and batch, in the array API's terms
 decoding    step 1 by libjpeg-turbo, where its pixels are certain to be Pillow's
 compiled    FINd as numba kernels
+classic     aHash, dHash and pHash as kernels, imagehash's bit for bit
 hashers     the table of every hash studied: name, bits, the function; `findhash`
 tables      the table of hashes: its columns, Parquet and CSV
 execution   one hasher over many files: serial, threads, processes, Dask; resumable
+pools       jobs on the processors at hand, in order and few at a time
 hamming     Hamming distances as kernels
 matching    packed hashes to distances, neighbours and pairs
+sampling    near pairs by bit sampling: the kernels and one pass
 near        near pairs without looking at every pair: recall foretold, precision exact
 joining     the exact self-join past one machine
+strangers   how far apart strangers are; clusters corrected by hand
 clustering  packed hashes to clusters, any number of them, and new ones onto old
+thresholds  what to expect of a threshold: false pairs, true ones found
 metrics     scores of pairs, searches and clusterings
+page        pairs or clusters as a page to look at and to mark
+daily       what the commands do: a day's hashing, matching, grouping
 cli         the `finlib` command
 
 Two more rooms belong to the workbook, `finlib.study` and `finlib.report`: each says in its own docstring what it holds.
@@ -25,22 +32,46 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from finlib.clustering import cluster
     from finlib.compiled import find_pixels
     from finlib.execution import hash_files
-    from finlib.hashers import HASHERS, Hasher, findhash
-    from finlib.matching import neighbours, pairs_within
+    from finlib.hashers import HASHERS, Hasher, findhash, hasher
+    from finlib.matching import neighbours, pairs_between, pairs_within
+    from finlib.vectorised import find_variants
 
 _HOME = {
     "HASHERS": "hashers",
     "Hasher": "hashers",
+    "cluster": "clustering",
     "find_pixels": "compiled",
+    "find_variants": "vectorised",
     "findhash": "hashers",
     "hash_files": "execution",
+    "hasher": "hashers",
     "neighbours": "matching",
+    "pairs_between": "matching",
     "pairs_within": "matching",
 }
 
-__all__ = ["HASHERS", "Hasher", "find_pixels", "findhash", "hash_files", "neighbours", "pairs_within"]
+__version__ = "1.0.0"
+__all__ = [
+    "HASHERS",
+    "Hasher",
+    "cluster",
+    "find_pixels",
+    "find_variants",
+    "findhash",
+    "hash_files",
+    "hasher",
+    "neighbours",
+    "pairs_between",
+    "pairs_within",
+]
+
+
+def needs_extra(what: str, extra: str) -> ValueError:
+    """The error to raise where an optional package is missing."""
+    return ValueError(f"{what} needs another package: install the extra with pip install 'finlib[{extra}]'")
 
 
 def __getattr__(name: str) -> Any:

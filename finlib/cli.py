@@ -1,31 +1,51 @@
-"""The `finlib` command: hash, match, cluster, evaluate and report.
+"""The `finlib` command: hash, match, cluster, show, duplicates, evaluate and report.
 
 Exit status 0: done; 1: the run failed or was interrupted; 2: wrong use. An error is one line on standard error.
 """
 
-import os
-import shutil
+import json
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from finlib import __version__, needs_extra
+
 app = typer.Typer(
-    help="Perceptual image hashes: hash files, match and cluster the hashes, score them on your own families.",
+    help="Perceptual image hashes: hash files, match and cluster the hashes, look at what was found, score hashers.",
     add_completion=False,
     rich_markup_mode=None,
 )
 
-PROCESSORS = os.cpu_count() or 1
-HasherName = Annotated[str, typer.Option("--hasher", help="find, pdq, or a, p, d, whash with 64 or 256: phash256.")]
-Workers = Annotated[int, typer.Option(min=1, help="Processors to use.", show_default="all of them")]
+HasherName = Annotated[
+    str, typer.Option("--hasher", help="find, pdq, or a, p, d, whash with 64 or 256: phash256; sums: find+dhash256.")
+]
+Workers = Annotated[int | None, typer.Option(min=1, help="Processors to use.", show_default="all at hand")]
 Scheduler = Annotated[
     str, typer.Option(metavar="ADDRESS", help="A Dask scheduler to use, such as tcp://10.0.0.1:8786.")
 ]
 Output = Annotated[Path, typer.Option("--output", "-o", help="The table to write, .parquet or .csv.")]
-Hashes = Annotated[Path, typer.Argument(metavar="HASHES", help="A table that `finlib hash` wrote.")]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace an older table of the same kind.")]
+Source = Annotated[Path, typer.Argument(metavar="HASHES", help="A table of `finlib hash`, a folder, or one image.")]
+MinQuality = Annotated[float, typer.Option(min=0, max=100, help="Leave out images of less detail (FINd, PDQ).")]
+Radius = Annotated[int | None, typer.Option(min=0, help="The largest distance of a match, in bits.")]
+FalsePairs = Annotated[float | None, typer.Option(min=0, help="The radius that lets in so many false pairs.")]
+Precision = Annotated[float | None, typer.Option(help="The radius at which this share of pairs is right.")]
+
+Corrections = Annotated[
+    Path | None, typer.Option(help="Pairs of files, as the page of `finlib show` saves them.", show_default=False)
+]
+
+
+@app.callback(invoke_without_command=True)
+def finlib(
+    context: typer.Context, version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False
+) -> None:
+    if version:
+        print(__version__)
+    elif context.invoked_subcommand is None:
+        print(context.get_help())
 
 
 @app.command(
@@ -36,98 +56,122 @@ def hash_command(
     sources: Annotated[list[str], typer.Argument(metavar="SOURCE...", help="Folders, files, - for a list on stdin.")],
     output: Output,
     hasher: HasherName = "find",
-    workers: Workers = PROCESSORS,
+    workers: Workers = None,
     scheduler: Scheduler = "",
+    prune: Annotated[bool, typer.Option("--prune", help="Drop rows of files that are not named now.")] = False,
+    replace: Annotated[bool, typer.Option("--replace", help="Start the table anew: drop all its rows.")] = False,
 ) -> None:
-    """Hash images to a table with a row per file; errors are rows. Run again, it hashes only what is new or changed."""
-    from finlib import execution, tables
+    """Hash images to a table with a row per file; errors are rows. Run again, it hashes only what is new or changed.
 
-    tables.is_csv(output)
-    known = tables.read_hashes(output) if output.exists() else None
-    if known is not None and set(known["hasher"]) - {hasher}:
-        held = ", ".join(sorted(set(known["hasher"])))
-        raise ValueError(f"{output} holds hashes by {held}, not {hasher}: give another name, or move it away")
-    files = [file for source in sources for file in _files_of(source)]
-    parts = output.with_name(output.name + ".parts")
-    table = execution.hash_files(
-        files,
-        hasher,
-        execution.suited(hasher, workers, scheduler),
-        workers,
-        scheduler=scheduler or None,
-        checkpoint=parts,
-        known=known,
-        progress=True,
-    )
-    tables.write_table(table, output)
-    shutil.rmtree(parts, ignore_errors=True)
-    failed = table[table["error"] != ""]
-    for error in failed["error"].head(5):
-        _say(f"not hashed: {error}")
-    _say(f"{len(table) - len(failed)} hashed, {len(failed)} not (column 'error' says why): {output}")
-    if len(failed) == len(table):
-        raise RuntimeError("no file could be hashed")
+    The table only grows: rows of other files stay, and so does a hash whose file cannot be read now. A table of find
+    becomes one of find+dhash256 by hashing the second part alone.
+    """
+    from finlib import daily
+
+    daily.hash_into(output, sources, hasher, workers, scheduler, prune, replace)
 
 
-def _files_of(source: str) -> Sequence[str | Path]:
-    from finlib.images import find_images
-
-    if source == "-":
-        listed = os.fsdecode(sys.stdin.buffer.read())
-        names = [name for name in listed.split("\0" if "\0" in listed else "\n") if name]
-        if not names:
-            raise ValueError("standard input lists no file: give one name a line, or separated by NUL bytes")
-        return names
-    if os.path.isfile(source):
-        return [source]
-    found = find_images(source)
-    others = sum(len(names) for _, _, names in os.walk(source)) - len(found)
-    if others > 0:
-        _say(f"{source}: {others} files without an image's suffix are left out; name them to have them hashed")
-    return found
-
-
-@app.command(epilog="Example: finlib match hashes.parquet --radius 70 -o pairs.parquet")
+@app.command(
+    epilog="Examples: finlib match hashes.parquet --false-pairs 1 -o pairs.parquet;  "
+    "finlib match new.parquet --against hashes.parquet --radius 70 -o pairs.csv"
+)
 def match(
-    hashes: Hashes,
-    radius: Annotated[int, typer.Option(min=0, help="The largest distance of a match, in bits.")],
+    hashes: Source,
     output: Output,
-    workers: Workers = PROCESSORS,
+    against: Annotated[Path | None, typer.Option(help="Stored hashes to compare with.", show_default="itself")] = None,
+    radius: Radius = None,
+    false_pairs: FalsePairs = None,
+    precision: Precision = None,
+    nearest: Annotated[int | None, typer.Option(min=1, help="The K nearest of each, within a radius if given.")] = None,
+    min_quality: MinQuality = 0,
+    hasher: HasherName = "find",
+    fold: Annotated[bool, typer.Option("--fold", help="Of files with one hash compare the first alone.")] = False,
+    max_pairs: Annotated[int, typer.Option(min=1, help="Refuse to write more.")] = 100_000_000,
+    workers: Workers = None,
+    scheduler: Scheduler = "",
+    overwrite: Overwrite = False,
 ) -> None:
-    """Find all pairs of files whose hashes differ in at most RADIUS bits, written to disk as they are found."""
-    import pandas as pd
-    import pyarrow as pa
+    """Find pairs of files whose hashes differ in few bits, among HASHES or against others; written as they are found.
 
-    from finlib import matching, tables
+    Give --radius, or --false-pairs or --precision for one from the evidence, or --nearest. --hasher is for folders and
+    images; those compared with a table take the table's.
+    """
+    from finlib import daily
 
-    table = tables.read_hashes(hashes)
-    packed, paths = tables.packed_of(table), tables.good_rows(table)["path"].to_numpy()
-    schema = pa.schema({"path_a": pa.string(), "path_b": pa.string(), "distance": pa.int32()})
-    pairs = 0
-    with tables.table_writer(output, schema) as write:
-        for i, j, distance in matching.iter_pairs_within(packed, radius, workers=workers, progress=True):
-            write(pd.DataFrame({"path_a": paths[i], "path_b": paths[j], "distance": distance}))
-            pairs += len(i)
-    _say(f"{pairs} pairs within {radius} bits among {len(paths)} hashes: {output}")
+    daily.claim(output, daily.PAIRS, overwrite, hashes, against)
+    if (radius, false_pairs, precision, nearest) == (None,) * 4:
+        raise ValueError("Missing option '--radius' (or --false-pairs, --precision, --nearest): what is a match?")
+    if scheduler and (against or nearest or workers):
+        raise ValueError("--scheduler has its own workers and compares one table with itself: leave out the rest")
+    old = daily.load(against, hasher, min_quality, workers) if against else None
+    new = daily.load(hashes, old.hasher if old else hasher, min_quality, workers)
+    new = new.folded() if fold else new
+    search = daily.Search(new, old, max_pairs, workers, scheduler)
+    search.write(output, search.radius(radius, false_pairs, precision), nearest)
 
 
 @app.command(epilog="Example: finlib cluster hashes.parquet -o clusters.parquet")
 def cluster(
-    hashes: Hashes,
+    hashes: Source,
     output: Output,
-    workers: Workers = PROCESSORS,
+    min_quality: MinQuality = 0,
+    hasher: HasherName = "find",
+    workers: Workers = None,
+    overwrite: Overwrite = False,
 ) -> None:
-    """Group files whose hashes are alike: a row per file with its cluster's number and size."""
-    from finlib import clustering, near, tables
+    """Group files whose hashes are alike: a row per file that has a hash, with its cluster's number and size."""
+    from finlib import daily, tables
 
-    tables.is_csv(output)
-    table = tables.read_hashes(hashes)
-    packed = tables.packed_of(table)
-    rows = tables.good_rows(table)[["path", "family"]]
-    rows["cluster"] = clustering.cluster(packed, means=near.Means(workers, progress=True)).labels
-    rows["size"] = rows.groupby("cluster")["cluster"].transform("size")
+    daily.claim(output, daily.CLUSTERS, overwrite, hashes)
+    rows = daily.clustered(daily.load(hashes, hasher, min_quality, workers), workers)
     tables.write_table(rows, output)
-    _say(f"{rows['cluster'].nunique()} clusters of {len(rows)} hashes: {output}")
+    daily.say(f"{rows['cluster'].nunique()} clusters of {len(rows)} files: {output}")
+
+
+@app.command(
+    epilog="Examples: finlib show pairs.parquet -o page.html;  finlib show clusters.csv --by doubt -o page.html"
+)
+def show(
+    table: Annotated[Path, typer.Argument(metavar="PAIRS|CLUSTERS", help="What `match` or `cluster` wrote.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="The page to write, .html.")],
+    by: Annotated[str, typer.Option(help="Clusters by size or doubt; pairs come farthest first.")] = "size",
+    most: Annotated[int, typer.Option(min=2, help="Images to embed at most, about 5 KB each.")] = 4000,
+    workers: Workers = None,
+    overwrite: Overwrite = False,
+) -> None:
+    """Make a page of pairs or clusters to look at: one file, opens offline, saves a CSV of what is right and wrong."""
+    from finlib import daily
+
+    daily.show(table, output, by, most, workers, overwrite)
+
+
+@app.command(epilog="Example: finlib duplicates photos -o groups.csv")
+def duplicates(
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="A folder of images.")],
+    output: Output,
+    hasher: HasherName = "find",
+    min_quality: MinQuality = 0,
+    workers: Workers = None,
+    overwrite: Overwrite = False,
+) -> None:
+    """Find groups of alike images in a folder: a line each, the file to keep first, and a page; deletes nothing.
+
+    Kept is the largest in pixels, then in bytes, then the oldest. The hashes stay beside the output, so that the next
+    run hashes what is new alone.
+    """
+    from finlib import daily, page, tables
+
+    kept, looked_at = output.with_suffix(".hashes.parquet"), output.with_suffix(".html")
+    daily.claim(output, daily.DUPLICATES, overwrite)
+    daily.claim(looked_at, None, overwrite)
+    daily.hash_into(kept, [str(folder)], hasher, workers, prune=True)
+    groups = daily.duplicates(daily.load(kept, hasher, min_quality, workers), workers)
+    tables.write_table(groups, output)
+    shown = [(f"keep the first of {row.size}", [row.keep, *json.loads(row.others)]) for row in groups.itertuples()]
+    page.write_page(shown, looked_at, f"{folder}: duplicates", 4000, workers)
+    daily.say(
+        f"{len(groups)} groups, {(groups['size'] - 1).sum()} files beside the ones to keep: {output}, {looked_at}"
+    )
 
 
 @app.command(epilog="Example: finlib evaluate my_families -o scores.csv")
@@ -135,29 +179,16 @@ def evaluate(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="A folder of images named FFFF_ID.ext.")],
     output: Output,
     hasher: Annotated[list[str] | None, typer.Option(help="May be repeated.", show_default="all")] = None,
-    workers: Workers = PROCESSORS,
+    workers: Workers = None,
+    overwrite: Overwrite = False,
 ) -> None:
     """Score hashers on labelled families, FFFF being the family: a row per hasher."""
-    import pandas as pd
+    from finlib import daily, tables
 
-    from finlib import execution, images, metrics, tables
-    from finlib.hashers import HASHERS
-    from finlib.hashers import hasher as hasher_named
-
-    tables.is_csv(output)
-    chosen = [hasher_named(name) for name in hasher or HASHERS]
-    files = [file for file in images.find_images(folder) if images.family_of(file)]
-    if not files:
-        raise ValueError(f"{folder} holds no image named FFFF_ID.ext, FFFF being four digits that name its family")
-    scores = []
-    for each in chosen:
-        _say(f"{each.label}: hashing {len(files)} files")
-        suited = execution.suited(each.name, workers)
-        table = execution.hash_files(files, each.name, suited, workers, progress=True)
-        labels = tables.good_rows(table)["family"].to_numpy()
-        scores.append(metrics.evaluate(tables.packed_of(table), labels, each.name, each.bits))
-    tables.write_table(pd.DataFrame(scores), output)
-    _say(f"scores of {len(scores)} hashers on {len(files)} images: {output}")
+    daily.claim(output, ("hasher", "auc"), overwrite)
+    scores = daily.evaluate(folder, hasher, workers)
+    tables.write_table(scores, output)
+    daily.say(f"scores of {len(scores)} hashers: {output}")
 
 
 @app.command(epilog="Example: finlib report --data my_families")
@@ -170,16 +201,10 @@ def report(
     """Run all notebooks and fill the report, in a checkout of the workbook: the same as `make report`."""
     try:
         from finlib.report.run import run_report
-    except ImportError as error:
-        raise ValueError(
-            f"the report needs {error.name}: install the extra with pip install 'finlib[workbook]'"
-        ) from None
+    except ImportError:
+        raise needs_extra("the report", "workbook") from None
     chosen = None if not only else [] if only == "none" else only.split(",")
     run_report(data or None, name or None, only=chosen, publish=publish)
-
-
-def _say(text: str) -> None:
-    print(text.encode("utf-8", "backslashreplace").decode(), file=sys.stderr)
 
 
 def main() -> None:
@@ -200,11 +225,15 @@ def _status() -> int:
     except (KeyboardInterrupt, typer.Abort):
         pass
     # Typer turns Ctrl-C into a status of its own, 130.
-    return _fail("interrupted; the same command goes on with what was finished", 1)
+    resumable = sys.argv[1:2] in (["hash"], ["duplicates"])
+    later = "the same command goes on with what was hashed" if resumable else "nothing was written"
+    return _fail(f"interrupted; {later}", 1)
 
 
 def _fail(error: object, status: int) -> int:
-    _say("finlib: " + " ".join(str(error).split()))
+    from finlib import daily
+
+    daily.say(f"finlib: {error}")
     return status
 
 

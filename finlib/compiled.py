@@ -112,12 +112,12 @@ def _means(pixels, plan, factors, half, means):  # type: ignore[no-untyped-def]
 
 @njit(nogil=True, cache=True)
 def _product(left, right, out):  # type: ignore[no-untyped-def]
-    """out = left @ right, float64[16, 64] @ [64, n], in a fixed order; two rows by four columns share their loads."""
+    """out = left @ right, float64[2 k, 4 m] @ [4 m, n], in a fixed order; two rows by four columns share loads."""
     size = right.shape[1]
-    for i in range(0, KEPT, 2):
+    for i in range(0, left.shape[0], 2):
         one, two = out[i], out[i + 1]
         one[:], two[:] = 0, 0
-        for k in range(0, SIDE, 4):
+        for k in range(0, left.shape[1], 4):
             a, b, c, d = right[k], right[k + 1], right[k + 2], right[k + 3]
             p, q, r, s = left[i, k], left[i, k + 1], left[i, k + 2], left[i, k + 3]
             t, u, v, w = left[i + 1, k], left[i + 1, k + 1], left[i + 1, k + 2], left[i + 1, k + 3]
@@ -127,25 +127,26 @@ def _product(left, right, out):  # type: ignore[no-untyped-def]
 
 
 @njit(nogil=True, cache=True)
-def _lower_median(values, tolerance):  # type: ignore[no-untyped-def]
-    """The 128th smallest of float64[256], and whether the 129th exceeds it by more than `tolerance` (step 6).
+def _lower_median(values, tolerance, reach=REACH):  # type: ignore[no-untyped-def]
+    """Of float64[2 n] the n-th smallest, and whether the next one exceeds it by more than `tolerance` (step 6).
 
-    Bisection for a value with 128 at or under it, from bounds that no coefficient passes. Where there is none in an
+    Bisection for a value with n at or under it, from bounds that no coefficient passes. Where there is none in an
     interval wider than the tolerance, the first result is no median.
     """
-    low, high = -REACH, REACH
+    half = values.size // 2
+    low, high = -reach, reach
     while high - low > tolerance:
         middle = (low + high) / 2
         count = 0
-        for k in range(2 * HALF):
+        for k in range(2 * half):
             count += values[k] <= middle
-        if count == HALF:
+        if count == half:
             below, above = low, high
             for value in values:
                 below = max(below, value if value <= middle else low)
                 above = min(above, value if value > middle else high)
             return below, above - below > tolerance
-        if count < HALF:
+        if count < half:
             low = middle
         else:
             high = middle
@@ -254,5 +255,5 @@ def reference_coefficients(rgb: Any) -> NDArray[np.float64]:
 
 
 def find_file(path: str | Path) -> NDArray[np.uint8]:
-    """Packed hash, uint8[32], of an image file, all steps; errors are those of `decoding.decode`."""
-    return find_pixels(decoding.decode_into_buffer(path)[0])
+    """Packed hash, uint8[32], of an image file, all steps; errors are those of `decoding.open_picture`."""
+    return find_pixels(decoding.open_picture(path).rgb)

@@ -11,15 +11,17 @@ import io
 import os
 import stat
 import threading
+from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import simplejpeg
+from numba import njit
 from numpy.typing import NDArray
 from PIL import Image, features
 
-from finlib.images import MAX_SIDE, open_image, open_rgb
+from finlib.images import MAX_SIDE, load_rgb, open_image
 
 # Pillow may be built on another libjpeg; before 2.1, libjpeg-turbo upsampled and smoothed differently.
 SAME_LIBRARY = tuple(map(int, (features.version("libjpeg_turbo") or "0.0").split(".")[:2])) >= (2, 1)
@@ -32,11 +34,10 @@ _buffers = threading.local()
 
 
 class Frame(NamedTuple):
-    """Of a JPEG: its size in pixels, its channels, and whether Pillow is certain to accept what stands before it."""
+    """Of a JPEG: its size in pixels, and whether Pillow is certain to accept what stands before it."""
 
     width: int
     height: int
-    channels: int
     plain: bool
 
 
@@ -64,14 +65,14 @@ def jpeg_frame(data: bytes) -> Frame | None:
     return None
 
 
-def _size(body: bytes) -> tuple[int, int, int] | None:
-    """Width, height and channels from a start of frame."""
+def _size(body: bytes) -> tuple[int, int] | None:
+    """Width and height from a start of frame."""
     if len(body) not in (9, 15) or body[0] != 8 or len(body) != 6 + 3 * body[5]:
         return None
     grey = len(body) == 9 and body[7] == 0x11
     colour = len(body) == 15 and body[7] in SUBSAMPLING and body[10] == body[13] == 0x11
-    size = (body[3] << 8) + body[4], (body[1] << 8) + body[2], body[5]
-    return size if (grey or colour) and size[0] and size[1] else None
+    size = (body[3] << 8) + body[4], (body[1] << 8) + body[2]
+    return size if (grey or colour) and all(size) else None
 
 
 def _stored_unread(marker: int, body: bytes) -> bool:
@@ -117,30 +118,83 @@ def _read(path: str | Path) -> tuple[bytes, Frame] | None:
     return None if frame is None else (data, frame)
 
 
-def _fast(path: str | Path, buffer: bytearray | None) -> tuple[NDArray[np.uint8], tuple[int, int]] | None:
-    """`decode` by simplejpeg, in `buffer` where one is given; None where Pillow must do it."""
+def _fast(path: str | Path, buffer: bytearray | None) -> NDArray[np.uint8] | None:
+    """A JPEG's pixels in RGB by simplejpeg, in `buffer` where one is given and fits; None where Pillow must do it."""
     read = _read(path) if SAME_LIBRARY else None
     if read is None:
         return None
-    data, (width, height, channels, plain) = read
+    data, (width, height, plain) = read
     limit = Image.MAX_IMAGE_PIXELS
     if (limit is not None and width * height > limit) or not (plain or _pillow_opens(data)):
         return None
-    small = max(width, height) <= MAX_SIDE
+    fits = buffer is not None and 3 * width * height <= len(buffer)
     try:
-        pixels = simplejpeg.decode_jpeg(
-            data, "RGB" if small or channels == 3 else "GRAY", buffer=buffer if small else None
-        )
+        return simplejpeg.decode_jpeg(data, "RGB", buffer=buffer if fits else None)
     except (ValueError, RuntimeError):  # an error, or no more than a warning
         return None
-    return (pixels if small else shrink(pixels)), (width, height)
 
 
 def shrink(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Pillow's thumbnail of uint8[H, W, 1 or 3] in its own mode, then RGB."""
-    image = Image.fromarray(pixels if pixels.shape[2] == 3 else pixels[:, :, 0])
+    """Pillow's thumbnail of uint8[H, W, 3], no side over 512."""
+    image = Image.fromarray(pixels)
     image.thumbnail((MAX_SIDE, MAX_SIDE))
-    return np.array(image.convert("RGB"))
+    return np.array(image)
+
+
+@njit(nogil=True, cache=True)
+def _luma(flat, grey):  # type: ignore[no-untyped-def]
+    """Pillow's luma of interleaved RGB."""
+    for k in range(grey.size):
+        grey[k] = (19595 * flat[3 * k] + 38470 * flat[3 * k + 1] + 7471 * flat[3 * k + 2] + 32768) >> 16
+
+
+class Picture:
+    """A decoded picture at full size, in the forms that hashes start from; each is made once, when it is asked for.
+
+    decoded: pixels in RGB, uint8[H, W, 3], of a file that Pillow opens as RGB or L; or an image of Pillow's in any
+    mode.
+    """
+
+    def __init__(self, decoded: NDArray[np.uint8] | Image.Image) -> None:
+        self.decoded = decoded
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height in pixels."""
+        return self.decoded.size if isinstance(self.decoded, Image.Image) else self.decoded.shape[1::-1]
+
+    @cached_property
+    def rgb(self) -> NDArray[np.uint8]:
+        """Step 1 of FINd: uint8[H, W, 3], no side over 512."""
+        if isinstance(self.decoded, Image.Image):
+            return load_rgb(self.decoded)
+        return self.decoded if max(self.size) <= MAX_SIDE else shrink(self.decoded)
+
+    @cached_property
+    def grey(self) -> NDArray[np.uint8]:
+        """uint8[H, W] at full size: Pillow's `convert("L")`."""
+        if isinstance(self.decoded, Image.Image):
+            return np.asarray(self.decoded.convert("L"))
+        grey = np.empty(self.decoded.shape[:2], np.uint8)
+        _luma(self.decoded.ravel(), grey.ravel())
+        return grey
+
+    @cached_property
+    def image(self) -> Image.Image:
+        """Pillow's image at full size."""
+        return self.decoded if isinstance(self.decoded, Image.Image) else Image.fromarray(self.decoded)
+
+
+def open_picture(path: str | Path) -> Picture:
+    """A file decoded, the pixels in memory that this thread's next call writes over: hash them before.
+
+    Fresh pages for every picture cost more than its hash, and threads that take and give back memory wait for another.
+    Errors are those of `images.open_image`.
+    """
+    if not hasattr(_buffers, "pixels"):
+        _buffers.pixels = bytearray(3 * MAX_SIDE * MAX_SIDE)
+    pixels = _fast(path, _buffers.pixels)
+    return Picture(open_image(path) if pixels is None else pixels)
 
 
 def decode(path: str | Path) -> tuple[NDArray[np.uint8], tuple[int, int]]:
@@ -148,19 +202,6 @@ def decode(path: str | Path) -> tuple[NDArray[np.uint8], tuple[int, int]]:
 
     Errors are those of `images.open_image`.
     """
-    return _fast(path, None) or _by_pillow(path)
-
-
-def _by_pillow(path: str | Path) -> tuple[NDArray[np.uint8], tuple[int, int]]:
-    image = open_image(path)
-    return np.array(open_rgb(image)), image.size
-
-
-def decode_into_buffer(path: str | Path) -> tuple[NDArray[np.uint8], tuple[int, int]]:
-    """`decode`, the pixels in memory that this thread's next call writes over.
-
-    Fresh pages for every picture cost more than its hash, and threads that take and give back memory wait for another.
-    """
-    if not hasattr(_buffers, "pixels"):
-        _buffers.pixels = bytearray(3 * MAX_SIDE * MAX_SIDE)
-    return _fast(path, _buffers.pixels) or _by_pillow(path)
+    pixels = _fast(path, None)
+    picture = Picture(open_image(path) if pixels is None else pixels)
+    return picture.rgb, picture.size

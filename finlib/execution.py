@@ -1,16 +1,16 @@
 """One hasher over many files: serial, threads, processes or Dask; ordered, resumable, errors kept as rows.
 
-The table is that of `finlib.tables`. The GIL is released while a file is decoded and hashed by FINd, so threads serve
-it well; imagehash's methods hold it and want processes.
+The table is that of `finlib.tables`. The GIL is released while a file is decoded and while it is hashed by a compiled
+method, so threads serve these; wHash and PDQ hold it and want processes, once there is enough to do for each.
 """
 
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Executor, ProcessPoolExecutor, ThreadPoolExecutor, wait
-from contextlib import contextmanager, suppress
-from functools import partial
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import closing, contextmanager, nullcontext, suppress
 from itertools import islice
 from math import nan
 from multiprocessing import get_context, parent_process
@@ -21,17 +21,22 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
+from finlib import needs_extra
 from finlib.hashers import hasher as hasher_named
 from finlib.images import family_of
-from finlib.tables import COLUMNS, Rows, as_text, frame_of, read_hashes, write_table
+from finlib.pools import in_order, processors
+from finlib.tables import COLUMNS, Rows, as_text, frame_of, read_hashes, readable, write_table
 
-ExecutorName = Literal["serial", "threads", "processes", "dask"]
+ExecutorName = Literal["auto", "serial", "threads", "processes", "dask"]
+Chunks = Sequence[Sequence[str]]
+Found = Generator[Rows, None, None]
+FILES_A_PROCESS = 1000  # to hash, before another process earns the second or two that it takes to start
 
 
 def hash_files(
     paths: Iterable[str | Path],
     hasher: str = "find",
-    executor: ExecutorName = "serial",
+    executor: ExecutorName = "auto",
     workers: int | None = None,
     *,
     scheduler: str | None = None,
@@ -42,37 +47,46 @@ def hash_files(
 ) -> pd.DataFrame:
     """The table of hashes of `paths`, a row per path and in their order, whatever the executor.
 
-    A file that cannot be read is a row with its error. `workers` defaults to the processors at hand; `scheduler` is
-    the address of a Dask scheduler (without one, Dask starts workers on this machine). Files travel to workers by
-    name, `chunk` at a time, and no more than a few chunks are in flight.
+    A file that cannot be read is a row with its error. The executor "auto" takes threads where the hasher releases the
+    GIL, processes where it does not and there are thousands of files, and Dask where `scheduler`, the address of a
+    Dask scheduler, is given. `workers` is the most to use, by default the processors at hand. Files travel to workers
+    by name, at most `chunk` at a time, and no more than a few chunks are in flight. Where a worker process is killed,
+    the files that it may have had are hashed once more, each alone; one that kills again is a row with an error.
 
     With `checkpoint`, a folder, each finished chunk is written there under a temporary name and then renamed. A run
     that finds such parts, or is given the rows of an earlier table as `known`, hashes only the files whose size or
-    time has changed since, and those that failed. ValueError for an unknown hasher or executor.
+    time has changed since, and those that failed; `attrs["hashed"]` of the table tells how many that were.
 
-    In a script, call it under `if __name__ == "__main__":` where the executor is "processes" or "dask": their workers
-    import the script again.
+    ValueError for an unknown hasher or executor and for arguments that contradict each other; TypeError where `paths`
+    is one path. In a script, call it under `if __name__ == "__main__":` where the executor is "processes" or "dask":
+    their workers import the script again.
 
     >>> hash_files(["missing.jpg"])[["path", "hash", "error"]].to_numpy().tolist()
     [['missing.jpg', '', 'FileNotFoundError: missing.jpg: no such file. Check the path, or whether it was moved.']]
     """
     hasher_named(hasher)
+    if isinstance(paths, str | bytes | os.PathLike):
+        raise TypeError(f"paths must be files, not one path: give [{paths!r}], or find_images({paths!r}) for a folder")
     if executor not in get_args(ExecutorName):
         raise ValueError(f"executor must be one of {', '.join(get_args(ExecutorName))}, not {executor!r}")
-    if scheduler is not None and executor != "dask":
+    if scheduler is not None and executor not in ("auto", "dask"):
         raise ValueError(f"a scheduler's address is for executor 'dask', not {executor!r}")
-    if chunk < 1 or (workers is not None and workers < 1):
-        raise ValueError(f"chunk and workers must be at least 1, not {chunk} and {workers}")
-    paths = list(paths)
+    if workers is not None and (scheduler is not None or (executor == "serial" and workers > 1)):
+        raise ValueError("workers has no effect with a scheduler, which has its own, or with executor 'serial'")
+    if chunk < 1:
+        raise ValueError(f"chunk must be at least 1, not {chunk}")
+    most, paths = processors(workers), list(paths)
     parts = Path(checkpoint) if checkpoint is not None else None
     files = {as_text(path): os.fspath(path) for path in paths}
     made = [_unchanged(files, hasher, [*_read_parts(parts), *([] if known is None else [known])])]
     done = set(made[0]["path"])
     todo = [file for text, file in files.items() if text not in done]
+    size = min(chunk, -(-len(todo) // (4 * most)) or 1)
+    chunks = [todo[at : at + size] for at in range(0, len(todo), size)]
     number = _next_part(parts)
     bar = tqdm(total=len(files), initial=len(done), unit="file", disable=None if progress else True)
-    with _mapper(executor if todo else "serial", workers or os.cpu_count() or 1, scheduler) as run, bar:
-        for rows in run(hasher, [todo[at : at + chunk] for at in range(0, len(todo), chunk)]):
+    with bar, closing(_rows_of(chunks, hasher, executor, most, scheduler)) as found:
+        for rows in found:
             frame = frame_of(rows)
             if parts is not None:
                 write_table(frame, parts / f"part-{number:08d}.parquet")
@@ -80,16 +94,25 @@ def hash_files(
             made.append(frame)
             bar.update(len(frame))
     table = pd.concat(made, ignore_index=True).set_index("path")
-    return table.loc[[as_text(path) for path in paths]].reset_index()[COLUMNS]
+    table = table.loc[[as_text(path) for path in paths]].reset_index()[COLUMNS]
+    table.attrs["hashed"] = len(todo)
+    return table
 
 
-def suited(hasher: str, workers: int, scheduler: str = "") -> ExecutorName:
-    """The executor for that hasher: threads where it releases the GIL, processes where it does not."""
-    if scheduler:
-        return "dask"
-    if workers == 1:
-        return "serial"
-    return "threads" if hasher == "find" else "processes"
+def _rows_of(chunks: Chunks, hasher: str, executor: str, workers: int, scheduler: str | None) -> Found:
+    """The rows of each chunk of files, in order."""
+    files = sum(map(len, chunks))
+    if executor == "auto":
+        holds_gil = any(part == "pdq" or part.startswith("whash") for part in hasher.split("+"))
+        if holds_gil:
+            workers = min(workers, files // FILES_A_PROCESS)
+        executor = "dask" if scheduler else "serial" if workers < 2 else "processes" if holds_gil else "threads"
+    workers = max(1, min(workers, len(chunks)))
+    if not chunks or executor == "serial":
+        return (_hash_chunk(hasher, chunk) for chunk in chunks)
+    if executor == "dask":
+        return _by_dask(hasher, chunks, workers, scheduler)
+    return (_in_threads if executor == "threads" else _in_processes)(hasher, chunks, workers)
 
 
 def hash_row(file: str, hasher: str) -> tuple[Any, ...]:
@@ -102,8 +125,7 @@ def hash_row(file: str, hasher: str) -> tuple[Any, ...]:
     try:
         packed, width, height, quality = hasher_named(hasher).read(file)
     except Exception as error:  # a decoder may raise anything on a damaged file, and every file must have its row
-        message = " ".join(f"{type(error).__name__}: {error}".encode("utf-8", "backslashreplace").decode().split())
-        return text, family, 0, 0, hasher, "", nan, message, size, modified
+        return text, family, 0, 0, hasher, "", nan, readable(f"{type(error).__name__}: {error}"), size, modified
     return text, family, width, height, hasher, packed.tobytes().hex(), quality, "", size, modified
 
 
@@ -144,42 +166,51 @@ def _next_part(parts: Path | None) -> int:
     return max(numbers, default=-1) + 1
 
 
-Run = Callable[[str, Sequence[Sequence[str]]], Iterator[Rows]]
+def _in_threads(hasher: str, chunks: Chunks, workers: int) -> Found:
+    stop = threading.Event()
+    with _stopping(ThreadPoolExecutor(workers), stop.set) as pool:
+        yield from in_order(pool, _hash_chunk, ((hasher, chunk, stop.is_set) for chunk in chunks), 2 * workers)
+
+
+def _in_processes(hasher: str, chunks: Chunks, workers: int) -> Found:
+    at = 0
+    while at < len(chunks):
+        try:
+            with _processes(workers) as pool:
+                jobs = ((hasher, chunk) for chunk in islice(chunks, at, None))
+                for rows in in_order(pool, _hash_chunk_in_worker, jobs, 2 * workers):
+                    at += 1
+                    yield rows
+        except BrokenProcessPool:
+            for chunk in chunks[at : at + 2 * workers]:  # all that were in flight
+                at += 1
+                yield _alone(hasher, chunk)
+
+
+def _alone(hasher: str, files: Sequence[str]) -> Rows:
+    """Rows of files of which one may have killed its worker, one file at a time."""
+    rows: Rows = []
+    while len(rows) < len(files):
+        try:
+            with _processes(1) as pool:
+                for row in in_order(pool, hash_row, ((file, hasher) for file in files[len(rows) :]), 1):
+                    rows.append(row)
+        except BrokenProcessPool:
+            file = files[len(rows)]
+            why = "the process that hashed it was killed, most likely for want of memory. Shrink it, or leave it out."
+            error = f"MemoryError: {readable(file)}: {why}"
+            rows.append((as_text(file), as_text(family_of(file)), 0, 0, hasher, "", nan, error, 0, 0))
+    return rows
 
 
 @contextmanager
-def _mapper(executor: str, workers: int, scheduler: str | None) -> Iterator[Run]:
-    """A function from a hasher and chunks of files to the chunks' rows, in the order in which they are finished."""
-    if executor == "serial":
-        yield lambda hasher, chunks: (_hash_chunk(hasher, chunk) for chunk in chunks)
-    elif executor == "threads":
-        stop = threading.Event()
-        with _stopping(ThreadPoolExecutor(workers), stop.set) as pool:
-            yield partial(_in_flight, pool, partial(_hash_chunk, stopped=stop.is_set), 2 * workers)
-    elif executor == "processes":
-        # Spawned, because a forked child inherits the locks of threads that it does not have.
-        context = get_context("spawn")
-        halt = context.Event()
-        with _stopping(ProcessPoolExecutor(workers, context, _start_worker, (halt,)), halt.set) as pool:
-            _start_workers(pool, workers)
-            yield partial(_in_flight, pool, _hash_chunk_in_worker, 2 * workers)
-    else:
-        with _dask_client(workers, scheduler) as client:
-            slots = 2 * max(1, sum(client.nthreads().values()))
-            yield partial(_in_flight, client.get_executor(pure=False), _hash_chunk, slots)
-
-
-def _in_flight(
-    pool: Executor, function: Callable[..., Rows], most: int, hasher: str, chunks: Sequence[Sequence[str]]
-) -> Iterator[Rows]:
-    """Results as they are finished, with at most `most` chunks submitted: memory does not grow with their number."""
-    futures = (pool.submit(function, hasher, chunk) for chunk in chunks)
-    pending = set(islice(futures, most))
-    while pending:
-        finished, pending = wait(pending, return_when=FIRST_COMPLETED)
-        pending |= set(islice(futures, len(finished)))
-        for future in finished:
-            yield future.result()
+def _processes(workers: int) -> Iterator[Executor]:
+    # Spawned, because a forked child inherits the locks of threads that it does not have.
+    context = get_context("spawn")
+    halt = context.Event()
+    with _stopping(ProcessPoolExecutor(workers, context, _start_worker, (halt,)), halt.set) as pool:
+        _start_workers(pool, workers)
+        yield pool
 
 
 @contextmanager
@@ -198,10 +229,13 @@ def _start_workers(pool: Executor, workers: int) -> None:
     """Start them with SIGINT blocked: Ctrl-C reaches the whole process group, and the parent decides what it means."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
-        for _ in range(workers):
-            pool.submit(os.getpid)
+        started = [pool.submit(os.getpid) for _ in range(workers)]
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+    try:
+        started[0].result()
+    except BrokenProcessPool:
+        raise RuntimeError("worker processes cannot start, most likely for want of memory: use 1 worker") from None
 
 
 _halted: Callable[[], bool]
@@ -224,20 +258,26 @@ def _hash_chunk_in_worker(hasher: str, files: Sequence[str]) -> Rows:
     return _hash_chunk(hasher, files, _halted)
 
 
+def _by_dask(hasher: str, chunks: Chunks, workers: int, scheduler: str | None) -> Found:
+    with dask_client(scheduler, workers) as client:
+        from dask.distributed import KilledWorker
+
+        slots = 2 * max(1, sum(client.nthreads().values()))
+        try:
+            jobs = ((hasher, chunk) for chunk in chunks)
+            yield from in_order(client.get_executor(pure=False), _hash_chunk, jobs, slots)
+        except KilledWorker as error:
+            raise RuntimeError(f"Dask gave up on some files: {error}") from None
+
+
 @contextmanager
-def _dask_client(workers: int, scheduler: str | None) -> Iterator[Any]:
+def dask_client(scheduler: str | None, workers: int = 1) -> Iterator[Any]:
     """A client of the scheduler at that address, or of a cluster on this machine's loopback made for the occasion."""
     try:
         from dask.distributed import Client, LocalCluster
     except ImportError:
-        raise ValueError("executor 'dask' needs dask: install the extra with pip install 'finlib[dask]'") from None
-    if scheduler is not None:
-        with Client(scheduler, timeout="10s", set_as_default=False) as client:
-            yield client
-        return
+        raise needs_extra("a Dask cluster", "dask") from None
     options: dict[str, Any] = {"host": "127.0.0.1", "dashboard_address": "127.0.0.1:0"}  # loopback alone
-    with (
-        LocalCluster(n_workers=workers, threads_per_worker=1, **options) as cluster,
-        Client(cluster, set_as_default=False) as client,
-    ):
+    local = nullcontext(scheduler) if scheduler else LocalCluster(n_workers=workers, threads_per_worker=1, **options)
+    with local as cluster, Client(cluster, timeout="10s", set_as_default=False) as client:
         yield client

@@ -3,30 +3,36 @@
 `HASHERS["find"]`, then `["ahash64"]`, `["ahash256"]` and so on for a, p, d and w at 64 and 256 bits (imagehash), and
 `["pdq"]` where the package pdqhash is installed (extra `pdq`). Each turns an image, or a file, into packed bits:
 `uint8[bits // 8]`, `numpy.packbits` order, so that `row.tobytes().hex()` is imagehash's text of the same hash.
+
+Hashes add up: two or three names joined by "+", as in `HASHERS["find+dhash256"]`, are one longer hash, its parts' bytes
+in the order named, from one decoding. Its Hamming distance is the sum of theirs.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache, partial
 from importlib.util import find_spec
 from math import nan
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import imagehash
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from finlib import compiled, decoding, images
+from finlib import classic, compiled
+from finlib.decoding import Picture, open_picture
 
 Packed = NDArray[np.uint8]
+Kernel = Callable[[NDArray[np.uint8], int], NDArray[np.bool_]]
 
 
 class Hashed(NamedTuple):
     """What one file gives: packed bits, the file's own width and height in pixels, and a quality.
 
     Quality runs from 0 (flat) to 100 and tells whether an image has enough detail to be matched; it is PDQ's idea, so
-    FINd and PDQ have one and the other methods give nan.
+    FINd and PDQ have one and the other methods give nan. A sum has that of its first part with one.
     """
 
     packed: Packed
@@ -37,23 +43,37 @@ class Hashed(NamedTuple):
 
 @dataclass(frozen=True)
 class Hasher:
-    """A perceptual hash as data. `read` gives all that a table of hashes needs from one decoding of the file."""
+    """A perceptual hash as data. `compute` turns a decoded picture into packed bits and a quality."""
 
     name: str
     label: str
     bits: int
-    from_image: Callable[[Image.Image], Packed]
-    read: Callable[[str | Path], Hashed]
+    has_quality: bool
+    compute: Callable[[Picture], tuple[Packed, float]]
+
+    def from_image(self, image: Image.Image) -> Packed:
+        """Packed bits, `uint8[bits // 8]`, of a Pillow image in any mode."""
+        return self.compute(Picture(image))[0]
 
     def from_file(self, path: str | Path) -> Packed:
         """Packed bits, `uint8[bits // 8]`, of an image file; OSError or ValueError where it cannot be read."""
         return self.read(path).packed
 
+    def read(self, path: str | Path) -> Hashed:
+        """All that a table of hashes needs, from one decoding of the file; errors as for `from_file`."""
+        picture = open_picture(path)
+        packed, quality = self.compute(picture)
+        return Hashed(packed, *picture.size, quality)
+
+    @property
+    def parts(self) -> list["Hasher"]:
+        """The hashers that this one is the sum of, in the order of its bytes; itself where it is none."""
+        return [HASHERS[name] for name in self.name.split("+")] if "+" in self.name else [self]
+
 
 def to_imagehash(packed: Packed) -> imagehash.ImageHash:
-    """The `imagehash.ImageHash` (square, row by row) of one packed row."""
-    side = round((packed.size * 8) ** 0.5)
-    return imagehash.ImageHash(np.unpackbits(packed).astype(bool).reshape(side, side))
+    """The `imagehash.ImageHash` (row by row; square unless it is a sum's) of one packed row."""
+    return imagehash.ImageHash(np.unpackbits(packed).astype(bool).reshape(-1, 16 if packed.size >= 32 else 8))
 
 
 def findhash(image: Image.Image) -> imagehash.ImageHash:
@@ -68,69 +88,77 @@ def findhash(image: Image.Image) -> imagehash.ImageHash:
 
 
 def hasher(name: str) -> Hasher:
-    """The hasher of that name; ValueError with the names there are, or the extra to install."""
-    if name in HASHERS:
-        return HASHERS[name]
-    if name == "pdq":
-        raise ValueError("hasher 'pdq' needs the package pdqhash: install the extra with pip install 'finlib[pdq]'")
-    raise ValueError(f"no hasher is named {name!r}; there are {', '.join(HASHERS)}")
+    """The hasher of that name, or the sum of those joined by "+"; ValueError with the names there are, or the extra to
+    install.
+
+    >>> hasher("find+dhash256").label, hasher("find+dhash256").bits
+    ('FINd + dHash 256', 512)
+    """
+    for part in name.split("+"):
+        if part == "pdq" and part not in HASHERS:
+            raise ValueError("hasher 'pdq' needs the package pdqhash: install the extra with pip install 'finlib[pdq]'")
+        if part not in HASHERS:
+            raise ValueError(f"no hasher is named {part!r}; there are {', '.join(HASHERS)}, and sums: find+dhash256")
+    return HASHERS[name]
 
 
-def _find() -> Hasher:
-    def from_image(image: Image.Image) -> Packed:
-        return compiled.find_pixels(images.load_rgb(image))
+class _Hashers(dict[str, Hasher]):
+    """The table; a sum is made when it is asked for and is not listed."""
 
-    def read(path: str | Path) -> Hashed:
-        rgb, (width, height) = decoding.decode_into_buffer(path)
-        found = compiled.find_with_quality(rgb)
-        return Hashed(found.packed, width, height, found.quality)
-
-    return Hasher("find", "FINd", 256, from_image, read)
+    def __missing__(self, name: str) -> Hasher:
+        if "+" not in name:
+            raise KeyError(name)
+        return _sum(name)
 
 
-def _from_imagehash(letter: str, function: Callable[..., Any], bits: int) -> Hasher:
-    side = round(bits**0.5)
+@lru_cache
+def _sum(name: str) -> Hasher:
+    parts = [HASHERS[part] for part in name.split("+")]
+    if len(parts) > 3 or len({part.name for part in parts}) < len(parts):
+        raise ValueError(f"{name}: two or three different hashers can be added up, as in find+dhash256")
 
-    def from_image(image: Image.Image) -> Packed:
-        return np.packbits(function(image, hash_size=side).hash)
+    def compute(picture: Picture) -> tuple[Packed, float]:
+        packed, qualities = zip(*(part.compute(picture) for part in parts), strict=True)
+        rated = (quality for part, quality in zip(parts, qualities, strict=True) if part.has_quality)
+        return np.concatenate(packed), next(rated, nan)
 
-    def read(path: str | Path) -> Hashed:
-        image = images.open_image(path)
-        return Hashed(from_image(image), *image.size, nan)
-
-    return Hasher(f"{letter}hash{bits}", f"{letter}Hash {bits}", bits, from_image, read)
-
-
-def _pdq() -> Hasher:
-    def compute(rgb: NDArray[np.uint8]) -> tuple[Packed, float]:
-        import pdqhash  # an optional extra
-
-        vector, quality = pdqhash.compute(rgb)
-        return np.packbits(vector.astype(bool)), float(quality)
-
-    def from_image(image: Image.Image) -> Packed:
-        return compute(images.load_rgb(image))[0]
-
-    def read(path: str | Path) -> Hashed:
-        rgb, (width, height) = decoding.decode(path)
-        packed, quality = compute(rgb)
-        return Hashed(packed, width, height, quality)
-
-    return Hasher("pdq", "PDQ", 256, from_image, read)
+    label, bits = " + ".join(part.label for part in parts), sum(part.bits for part in parts)
+    return Hasher(name, label, bits, any(part.has_quality for part in parts), compute)
 
 
-def _table() -> dict[str, Hasher]:
-    rows = [_find()]
-    functions: dict[str, Any] = {
-        "a": imagehash.average_hash,
-        "p": imagehash.phash,
-        "d": imagehash.dhash,
-        "w": imagehash.whash,
-    }
-    rows += [_from_imagehash(letter, function, bits) for letter, function in functions.items() for bits in (64, 256)]
+def _find(picture: Picture) -> tuple[Packed, float]:
+    return compiled.find_with_quality(picture.rgb)
+
+
+def _pdq(picture: Picture) -> tuple[Packed, float]:
+    import pdqhash  # an optional extra
+
+    vector, quality = pdqhash.compute(picture.rgb)
+    return np.packbits(vector.astype(bool)), float(quality)
+
+
+def _by_kernel(kernel: Kernel, side: int, picture: Picture) -> tuple[Packed, float]:
+    return np.packbits(kernel(picture.grey, side)), nan
+
+
+def _whash(side: int, picture: Picture) -> tuple[Packed, float]:
+    return np.packbits(imagehash.whash(picture.image, hash_size=side).hash), nan
+
+
+def _square(letter: str, function: Callable[[int, Picture], tuple[Packed, float]], bits: int) -> Hasher:
+    return Hasher(f"{letter}hash{bits}", f"{letter}Hash {bits}", bits, False, partial(function, round(bits**0.5)))
+
+
+def _table() -> _Hashers:
+    rows = [Hasher("find", "FINd", 256, True, _find)]
+    kernels: dict[str, Kernel] = {"a": classic.average_hash, "p": classic.dct_hash, "d": classic.difference_hash}
+    rows += [
+        _square(letter, partial(_by_kernel, kernel), bits) for letter, kernel in kernels.items() for bits in (64, 256)
+    ]
+    rows += [_square("w", _whash, bits) for bits in (64, 256)]
     if find_spec("pdqhash"):
-        rows.append(_pdq())
-    return {row.name: row for row in rows}
+        rows.append(Hasher("pdq", "PDQ", 256, True, _pdq))
+    return _Hashers({row.name: row for row in rows})
 
 
 HASHERS: dict[str, Hasher] = _table()

@@ -8,14 +8,16 @@ import hashlib
 import os
 import re
 import stat
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NoReturn
 
 import numpy
 from PIL import Image, UnidentifiedImageError
 
-SUFFIXES: tuple[str, ...] = (".jpg", ".jpeg", ".png", ".gif", ".webp", ".bmp", ".tif", ".tiff")
+SUFFIXES: tuple[str, ...] = (
+    ".jpg", ".jpeg", ".jfif", ".png", ".gif", ".webp", ".avif", ".bmp", ".tif", ".tiff"
+)  # fmt: skip
 MAX_SIDE = 512
 CLASS_SET_MD5 = "fcb1ff3c62f3ca39c39985a4bba0d873"
 _NAME = re.compile(r"([0-9]{4})_.+\.[A-Za-z0-9]+", re.DOTALL)
@@ -25,18 +27,19 @@ class ImageError(ValueError):
     """A file that holds no usable image; the text names it, and says why and what to do."""
 
 
-def find_images(directory: str | Path) -> list[Path]:
+def find_images(directory: str | Path, passed_over: Counter[str] | None = None) -> list[Path]:
     """Every file under `directory` with one of SUFFIXES, in any case, sorted by path.
 
-    Links to folders are followed, each folder once. What is named as an image but cannot be read (a broken link, a
-    pipe) is listed too, so that it shows up as an error later and is not skipped without a word.
+    Links to folders are followed, each folder once. What cannot be read (a folder that may not be listed, a broken
+    link, a pipe named as an image) is listed too, so that it shows up as an error later and is not skipped without a
+    word. `passed_over` is given the number of other files by suffix.
     """
     root = Path(directory)
     if not root.exists():
         raise FileNotFoundError(f"{root}: no such folder. Give a folder that holds images.")
     if not root.is_dir():
         raise NotADirectoryError(f"{root}: a folder of images was expected, not a file. Give the folder that holds it.")
-    found = sorted(_walk(root), key=str)
+    found = sorted(_walk(root, Counter() if passed_over is None else passed_over), key=str)
     if not found:
         raise ValueError(
             f"{root}: no images in this folder or below it. Expected names ending in {', '.join(SUFFIXES)}."
@@ -44,19 +47,24 @@ def find_images(directory: str | Path) -> list[Path]:
     return found
 
 
-def _walk(root: Path) -> Iterator[Path]:
-    def refuse(error: OSError) -> NoReturn:
-        raise type(error)(f"{error.filename}: cannot list this folder ({error.strerror}). Check its permissions.")
-
+def _walk(root: Path, passed_over: Counter[str]) -> Iterator[Path]:
     seen: set[tuple[int, int]] = set()
-    for folder, below, names in os.walk(root, onerror=refuse, followlinks=True):
+    closed: list[Path] = []
+    for folder, below, names in os.walk(
+        root, onerror=lambda error: closed.append(Path(error.filename)), followlinks=True
+    ):
         status = os.stat(folder)
         if (status.st_dev, status.st_ino) in seen:
             below.clear()
             continue
         seen.add((status.st_dev, status.st_ino))
         below.sort()
-        yield from (Path(folder, name) for name in names if name.lower().endswith(SUFFIXES))
+        for name in names:
+            if name.lower().endswith(SUFFIXES):
+                yield Path(folder, name)
+            else:
+                passed_over[Path(name).suffix.lower()] += 1
+    yield from closed
 
 
 def family_of(path: str | Path) -> str:
@@ -76,8 +84,10 @@ def open_image(source: str | Path | Image.Image) -> Image.Image:
     name = str(source)
     try:
         if not stat.S_ISREG(os.stat(source).st_mode):  # opening a pipe would wait for ever
-            kind = IsADirectoryError if os.path.isdir(source) else ImageError
-            raise kind(f"{name}: not a file. Give the path of an image file.")
+            if not os.path.isdir(source):
+                raise ImageError(f"{name}: not a file. Give the path of an image file.")
+            os.scandir(source).close()  # a folder that may not be listed says so
+            raise IsADirectoryError(f"{name}: not a file. Give the path of an image file.")
         with Image.open(source) as image:
             return _copy(image, name)
     except (ImageError, IsADirectoryError):

@@ -23,7 +23,7 @@ def _tile(left: Packed, right: Packed, same: bool, radius: int, low: int, high: 
     """Pairs between two blocks of the set, whose first hashes are numbers `low` and `high`; within one where `same`."""
     find = partial(matching.pairs_within, left) if same else partial(matching.pairs_between, left, right)
     i, j, distance = find(radius, workers=1)
-    return i + low, j + high, distance
+    return Pairs(i + low, j + high, distance)
 
 
 def iter_self_join(packed: Packed, radius: int, client: Any, *, blocks: int = 8) -> Iterator[Pairs]:
@@ -58,4 +58,4 @@ def self_join(packed: Packed, radius: int, client: Any, *, blocks: int = 8) -> P
         np.concatenate(c) for c in zip(*iter_self_join(packed, radius, client, blocks=blocks), strict=True)
     )
     order = np.lexsort((j, i))
-    return i[order], j[order], distance[order]
+    return Pairs(i[order], j[order], distance[order])

@@ -5,28 +5,33 @@ strips of rows, threads take strips, and results come in the order of the rows w
 """
 
 import operator
-import os
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable, Iterator
 from itertools import pairwise
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 from tqdm import tqdm
 
 from finlib import hamming
+from finlib.pools import in_threads
 
 Packed = npt.NDArray[np.uint8]
 Words = npt.NDArray[np.uint64]
-Pairs = tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.int32]]
-Result = TypeVar("Result")
 
 STRIP = 512  # rows compared with a block while it is in the cache
-CAPACITY = 1 << 22  # matches a strip may hold before it is cut in two
+CAPACITY = 1 << 22  # matches a strip may hold: what holds more is cut in two, down to parts of one row
 CHECK = 250  # what working out one distance alone costs, in words of the scan
 MAX_PAIRS = 100_000_000  # 2 GB of results
+ADVICE = "take a smaller radius, raise max_pairs (20 bytes a pair), or take blocks from iter_pairs_within"
+
+
+class Pairs(NamedTuple):
+    """Pair k is of hashes i[k] and j[k], distance[k] bits apart; sorted by (i, j)."""
+
+    i: npt.NDArray[np.int64]
+    j: npt.NDArray[np.int64]
+    distance: npt.NDArray[np.int32]
 
 
 def checked(packed: Any, name: str = "packed") -> Packed:
@@ -63,33 +68,6 @@ def _blocks(rows: Words) -> Words:
     return np.ascontiguousarray(padded.reshape(-1, hamming.BLOCK, words).transpose(0, 2, 1))
 
 
-def threads(workers: int | None) -> int:
-    """As many as given, or one a core that this process may use."""
-    if workers is None:
-        return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    if workers < 1:
-        raise ValueError(f"workers must be at least 1; got {workers}")
-    return workers
-
-
-def _in_order(
-    function: Callable[..., Result], jobs: Iterable[tuple[int, int]], workers: int | None
-) -> Iterator[Result]:
-    """function(*job) of every job, in order, on `workers` threads (None: one a core) with few results waiting."""
-    workers = threads(workers)
-    if workers == 1:
-        yield from (function(*job) for job in jobs)
-        return
-    with ThreadPoolExecutor(workers) as pool:
-        waiting: deque[Any] = deque()
-        for job in jobs:
-            waiting.append(pool.submit(function, *job))
-            if len(waiting) > 2 * workers:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
-
-
 def _strips(n: int, size: int) -> Iterator[tuple[int, int]]:
     return ((low, min(n, low + size)) for low in range(0, n, size))
 
@@ -111,31 +89,38 @@ def _telling_words(rows: Words, radius: int, sample: int = 128) -> int:
     return int(np.argmin(np.arange(1, words + 1) + CHECK * candidates)) + 1
 
 
-def estimate_pairs(packed: Packed, radius: int, *, sample: int = 1024, seed: int = 2026) -> float:
-    """Expected number of pairs within the radius, from all pairs of a random sample of the hashes."""
+def estimate_pairs(packed: Packed, radius: int, others: Packed | None = None, *, sample: int = 1024) -> float:
+    """Expected number of pairs within the radius, in the set or with one of `others`, from all pairs of some rows.
+
+    Where the sample takes in all rows the number is exact.
+    """
     n = len(checked(packed))
-    if n > sample:
-        packed = packed[np.random.default_rng(seed).choice(n, sample, replace=False)]
-    m = max(2, min(n, sample))
-    return float(distance_histogram(packed, workers=1)[: radius + 1].sum()) * (n * (n - 1)) / (m * (m - 1))
+    held = packed if others is None else others
+    some = packed if n <= sample else packed[np.random.default_rng(2026).choice(n, sample, replace=False)]
+    found = sum(len(part.i) for part in iter_pairs_between(some, held, radius))
+    return (found if others is not None else (found - len(some)) / 2) * n / max(1, len(some))
 
 
 def iter_pairs_within(
-    packed: Packed,
-    radius: int,
-    *,
-    workers: int | None = None,
-    progress: bool = False,
+    packed: Packed, radius: int, *, workers: int | None = None, progress: bool = False
 ) -> Iterator[Pairs]:
-    """Blocks of (i int64[m], j int64[m], distance int32[m]): pairs i < j at most `radius` bits apart, sorted by (i, j).
+    """The pairs i < j at most `radius` bits apart, in blocks: blocks in order make up `pairs_within`.
 
-    Block after block is in order too, so concatenating them gives `pairs_within`. Memory is that of a few blocks, and
-    a block holds the pairs of at most STRIP rows. `progress` shows a bar, of rows, where the output is a terminal.
-
-    Raises TypeError where packed is not uint8, ValueError where its shape or the radius is wrong.
+    Memory is bounded whatever the data: a block holds at most CAPACITY pairs, and a few blocks are at hand. `progress`
+    shows a bar, of rows, where the output is a terminal. TypeError or ValueError where packed or the radius is wrong.
     """
     radius = checked_radius(radius, 8 * checked(packed).shape[1])
     yield from _iter_pairs(_rows(packed), None, radius, workers, progress)
+
+
+def iter_pairs_between(
+    left: Packed, right: Packed, radius: int, *, workers: int | None = None, progress: bool = False
+) -> Iterator[Pairs]:
+    """The pairs of one hash of `left` and one of `right`, as `iter_pairs_within` gives those of one set."""
+    radius = checked_radius(radius, 8 * checked(left, "left").shape[1])
+    if checked(right, "right").shape[1] != left.shape[1]:
+        raise ValueError(f"left has {8 * left.shape[1]} bits and right has {8 * right.shape[1]}")
+    yield from _iter_pairs(_rows(left), _rows(right), radius, workers, progress)
 
 
 def _iter_pairs(rows: Words, others: Words | None, radius: int, workers: int | None, progress: bool) -> Iterator[Pairs]:
@@ -143,27 +128,34 @@ def _iter_pairs(rows: Words, others: Words | None, radius: int, workers: int | N
     blocks, width = _blocks(held), (0,) * rows.shape[1]
     part = width[: _telling_words(held, radius)]
 
-    def compare(low: int, high: int) -> list[Pairs]:
-        space, first = max(CAPACITY, len(held)), low if others is None else -high - 1
-        at_row, at_column, distance = np.empty(space, "u2"), np.empty(space, "i4"), np.empty(space, "i4")
-        found = hamming.scan(rows[low:high], first, blocks, len(held), radius, width, part, at_row, at_column, distance)
+    def compare(low: int, high: int, start: int, stop: int) -> Pairs | None:
+        """Matches of rows low..high among the blocks start..stop; None where they are over CAPACITY."""
+        at_row, at_column, distance = np.empty(CAPACITY, "u2"), np.empty(CAPACITY, "i4"), np.empty(CAPACITY, "i4")
+        base = start * hamming.BLOCK
+        first = low - base if others is None else -STRIP - 1
+        some, n = blocks[start:stop], min(len(held), stop * hamming.BLOCK) - base
+        found = hamming.scan(rows[low:high], first, some, n, radius, width, part, at_row, at_column, distance)
         if found < 0:
-            middle = (low + high) // 2
-            return compare(low, middle) + compare(middle, high)
+            return None
         order = np.argsort(at_row[:found], kind="stable")
-        return [(at_row[order].astype(np.int64) + low, at_column[order].astype(np.int64), distance[order])]
+        return Pairs(at_row[order].astype(np.int64) + low, at_column[order].astype(np.int64) + base, distance[order])
 
-    strips = list(_strips(len(rows), min(STRIP, max(1, -(-len(rows) // 16)))))
+    def parts(job: tuple[int, int, int, int], done: Pairs | None) -> Iterator[Pairs]:
+        if done is not None:
+            yield done
+            return
+        low, high, start, stop = job
+        row, block = (low + high) // 2, (start + stop) // 2
+        rows_cut = [(low, row, start, stop), (row, high, start, stop)]
+        for half in rows_cut if high - low > 1 else [(low, high, start, block), (low, high, block, stop)]:
+            yield from parts(half, compare(*half))
+
+    size = min(STRIP, max(1, -(-len(rows) // 16)))
+    jobs = [(low, high, 0, len(blocks)) for low, high in _strips(len(rows), size)]
     with tqdm(total=len(rows), unit="hash", disable=None if progress else True) as bar:
-        for (low, high), parts in zip(strips, _in_order(compare, strips, workers), strict=True):
-            yield from parts
-            bar.update(high - low)
-
-
-def _joined(parts: Iterable[Pairs]) -> Pairs:
-    nothing = (np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.int32))
-    i, j, distance = (np.concatenate(column) for column in zip(nothing, *parts, strict=True))
-    return i, j, distance
+        for job, done in zip(jobs, in_threads(compare, jobs, workers), strict=True):
+            yield from parts(job, done)
+            bar.update(job[1] - job[0])
 
 
 def pairs_within(
@@ -184,26 +176,28 @@ def pairs_within(
     [(0, 2, 1), (2, 3, 1)]
     """
     radius = checked_radius(radius, 8 * checked(packed).shape[1])
-    advice = "take a smaller radius, raise max_pairs (20 bytes a pair), or take blocks from iter_pairs_within"
     if len(packed) * (len(packed) - 1) // 2 > max_pairs:
         expected = estimate_pairs(packed, radius)
         if expected > 1.5 * max_pairs:
-            raise ValueError(f"radius {radius} would give about {expected:,.0f} pairs, over {max_pairs:,}: {advice}")
-    parts, found = [], 0
-    for part in iter_pairs_within(packed, radius, workers=workers, progress=progress):
-        found += len(part[0])
+            raise ValueError(f"radius {radius} would give about {expected:,.0f} pairs, over {max_pairs:,}: {ADVICE}")
+    return _bounded(iter_pairs_within(packed, radius, workers=workers, progress=progress), radius, max_pairs)
+
+
+def _bounded(parts: Iterable[Pairs], radius: int, max_pairs: int) -> Pairs:
+    held, found = [Pairs(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.int32))], 0
+    for part in parts:
+        held.append(part)
+        found += len(part.i)
         if found > max_pairs:
-            raise ValueError(f"radius {radius} gives more than {max_pairs:,} pairs: {advice}")
-        parts.append(part)
-    return _joined(parts)
+            raise ValueError(f"radius {radius} gives more than {max_pairs:,} pairs: {ADVICE}")
+    return Pairs(*(np.concatenate(column) for column in zip(*held, strict=True)))
 
 
-def pairs_between(left: Packed, right: Packed, radius: int, *, workers: int | None = None) -> Pairs:
-    """All pairs of one hash of `left` and one of `right` at most `radius` bits apart: (i, j, distance) by (i, j)."""
-    radius = checked_radius(radius, 8 * checked(left, "left").shape[1])
-    if checked(right, "right").shape[1] != left.shape[1]:
-        raise ValueError(f"left has {8 * left.shape[1]} bits and right has {8 * right.shape[1]}")
-    return _joined(_iter_pairs(_rows(left), _rows(right), radius, workers, False))
+def pairs_between(
+    left: Packed, right: Packed, radius: int, *, max_pairs: int = MAX_PAIRS, workers: int | None = None
+) -> Pairs:
+    """All pairs of one hash of `left` and one of `right` at most `radius` bits apart; refused as by `pairs_within`."""
+    return _bounded(iter_pairs_between(left, right, radius, workers=workers), radius, max_pairs)
 
 
 # Neighbours
@@ -270,7 +264,7 @@ def neighbours(
         return kept, next(both).astype(np.int64), next(both)
 
     size = max(16, min(STRIP, CAPACITY // (wanted + hamming.BLOCK)))
-    parts = list(_in_order(search, _strips(len(rows), size), workers)) or [search(0, 0)]
+    parts = list(in_threads(search, _strips(len(rows), size), workers)) or [search(0, 0)]
     kept, index, distance = (np.concatenate(column) for column in zip(*parts, strict=True))
     return Neighbours(np.concatenate([[0], np.cumsum(kept)]), index, distance)
 
@@ -313,7 +307,7 @@ def family_histograms(
     size = min(STRIP, max(1, -(-n // 16)))
     cuts = sorted({*range(0, n, size), *group_start[:-1].tolist(), n})
     same, different = np.zeros((count, bits + 1), np.int64), np.zeros((count, count, bits + 1), np.int64)
-    for g, near, far in _in_order(tally, pairwise(cuts), workers):
+    for g, near, far in in_threads(tally, pairwise(cuts), workers):
         same[g] += near
         different[g] += far
     return same, different

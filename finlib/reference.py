@@ -10,8 +10,8 @@ which has the same bits on every square image. "FINd" anywhere else in finlib me
 Buffers are flat, row-major lists of float, as in FIN's code; matrices are lists of rows.
 """
 
-import math
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -65,9 +65,14 @@ def decimate(buffer: list[float], rows: int, cols: int) -> list[list[float]]:
     return [[buffer[int((i + 0.5) * rows / SIDE) * cols + j] for j in across] for i in range(SIDE)]
 
 
+@cache
 def dct_matrix() -> list[list[float]]:
-    """16 x 64, unscaled, from frequency 1 on (step 5)."""
-    return [[math.cos((math.pi / 2 / SIDE) * (i + 1) * (2 * j + 1)) for j in range(SIDE)] for i in range(KEPT)]
+    """16 x 64, unscaled, from frequency 1 on (step 5): cos((pi / 2 / 64) * (i + 1) * (2 * j + 1)), left to right.
+
+    Read from cosines.txt, correctly rounded: a platform's own cosine may end in another bit, and flat images show it.
+    """
+    rows = Path(__file__).with_name("cosines.txt").read_text(encoding="ascii").splitlines()
+    return [[float.fromhex(value) for value in row.split()] for row in rows]
 
 
 def dct(small: list[list[float]]) -> list[list[float]]:

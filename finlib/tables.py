@@ -3,12 +3,15 @@
 A row per input file: the path as given, the family (empty where the name has none), the file's own width and height
 in pixels, the hasher and its hash in hexadecimal (empty where there is an error), the quality (nan where the method has
 none), the error (empty where there is none), and the file's size in bytes and time of modification in nanoseconds, by
-which a later run knows whether it must hash the file again.
+which a later run knows whether it must hash the file again. Parquet has the hash as bytes too, in a column `packed`
+that databases compare and that is not read back.
 """
 
+import fcntl
 import os
+import re
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +40,8 @@ SCHEMA = pa.schema(
 )
 COLUMNS = SCHEMA.names
 Rows = list[tuple[Any, ...]]
+ROWS = 1 << 17  # in a row group
+FORMULA = (b"=", b"+", b"-", b"@", b"\t", b"\r", b"\n")
 
 
 def frame_of(rows: Rows) -> pd.DataFrame:
@@ -67,30 +72,117 @@ def packed_of(table: pd.DataFrame) -> NDArray[np.uint8]:
     return np.frombuffer(b"".join(rows), np.uint8).reshape(-1, width)
 
 
+def cut(table: pd.DataFrame, name: str) -> pd.DataFrame:
+    """The table of one part of a sum of hashes, as if its files had been hashed by that part alone.
+
+    The quality stays where it is that part's own, else it is nan. ValueError where the table's hasher has no such part.
+    """
+    whole = hasher_named(str(table["hasher"].iloc[0]) if len(table) else name)
+    names = [part.name for part in whole.parts]
+    if set(table["hasher"]) - {whole.name} or name not in names:
+        raise ValueError(f"a table of {', '.join(sorted(set(table['hasher'])))} has no part {name!r} to cut out")
+    at = names.index(name)
+    start = sum(part.bits for part in whole.parts[:at]) // 4
+    rated = next((part.name for part in whole.parts if part.has_quality), "")
+    texts = table["hash"].str[start : start + whole.parts[at].bits // 4]
+    return table.assign(hasher=name, hash=texts, quality=table["quality"] if rated == name else np.nan)
+
+
+def add(table: pd.DataFrame, other: pd.DataFrame) -> pd.DataFrame:
+    """The table of the sum of two tables' hashers, of the same files in the same order, without hashing again.
+
+    ValueError where files differ by path, size or time, or the sum is none. A file that failed in one has that error.
+    """
+    for column in ("path", "bytes", "modified_ns"):
+        if table[column].tolist() != other[column].tolist():
+            raise ValueError(f"the tables differ in their files ({column}): both must list the same ones in one order")
+    first, second = (sorted(set(each["hasher"])) for each in (table, other))
+    if len(first) != 1 or len(second) != 1:
+        raise ValueError(f"a table of one hasher is expected on either side, not {first} and {second}")
+    name = hasher_named(f"{first[0]}+{second[0]}").name
+    good = (table["error"] == "") & (other["error"] == "")
+    rated = table if hasher_named(first[0]).has_quality else other
+    return table.assign(
+        hasher=name,
+        hash=(table["hash"] + other["hash"]).where(good, ""),
+        width=table["width"].where(good, 0),
+        height=table["height"].where(good, 0),
+        quality=rated["quality"].to_numpy(),
+        error=table["error"].where(table["error"] != "", other["error"]),
+    ).assign(quality=lambda both: both["quality"].where(good))
+
+
 def read_hashes(path: str | Path) -> pd.DataFrame:
-    """A table of hashes from Parquet or CSV (by suffix); ValueError where it is not one, FileNotFoundError."""
+    """A table of hashes from Parquet or CSV (by suffix); ValueError where it is not one, FileNotFoundError.
+
+    A missing error, family or hash (null, as databases write it) is the empty text; a row has a hash or an error.
+    """
     path = Path(path)
+    csv = is_csv(path)
     if not path.is_file():
         raise FileNotFoundError(f"no table of hashes at {path}; make one with: finlib hash FOLDER -o {path.name}")
-    text = [name for name in COLUMNS if SCHEMA.field(name).type == pa.string()]
+    types = dict(zip(COLUMNS, SCHEMA.types, strict=True))
+    try:
+        if csv:
+            convert = pyarrow.csv.ConvertOptions(column_types=types, null_values=[""])
+            parse = pyarrow.csv.ParseOptions(newlines_in_values=True)
+            table = pyarrow.csv.read_csv(path, parse_options=parse, convert_options=convert)
+        else:
+            table = pq.read_table(path, partitioning=None)
+        if missing := [name for name in COLUMNS if name not in table.column_names]:
+            raise ValueError(f"it lacks {', '.join(missing)}")
+        if twice := [name for name in COLUMNS if table.column_names.count(name) > 1]:
+            raise ValueError(f"it has {', '.join(twice)} twice")
+        frame = table.select(COLUMNS).cast(SCHEMA).to_pandas()
+        texts = [name for name in COLUMNS if types[name] == pa.string()]
+        frame[texts] = frame[texts].fillna("")
+        sound = (frame["path"] != "") & (frame["hasher"] != "") & ((frame["hash"] == "") != (frame["error"] == ""))
+        if not sound.all():
+            raise ValueError(
+                f"row {int(sound.argmin()) + 1} lacks a path or hasher, or has not either a hash or an error"
+            )
+    except (pa.ArrowException, OSError, ValueError) as error:
+        raise ValueError(f"{path} is not a sound table of hashes: {str(error).splitlines()[0]}") from None
+    return frame
+
+
+def columns_of(path: Path) -> list[str]:
+    """Names of the columns of a Parquet or CSV file; none where there is no such file, or it is none of these."""
     try:
         if is_csv(path):
-            table = pd.read_csv(
-                path, dtype=dict.fromkeys(text, str), keep_default_na=False, na_values={"quality": [""]}
-            )
-        else:
-            table = pq.read_table(path, partitioning=None).to_pandas()
-    except (pa.ArrowException, pd.errors.ParserError, UnicodeDecodeError, ValueError) as error:
-        raise ValueError(f"{path} cannot be read as a table of hashes: {str(error).splitlines()[0]}") from None
-    missing = [name for name in COLUMNS if name not in table.columns]
-    if missing:
-        raise ValueError(f"{path} is not a table of hashes: it lacks {', '.join(missing)}")
-    return table[COLUMNS]
+            return list(pd.read_csv(path, nrows=0))
+        return list(pq.read_schema(path).names)
+    except (pa.ArrowException, pd.errors.ParserError, pd.errors.EmptyDataError, OSError, UnicodeDecodeError):
+        return []
+
+
+def read_columns(path: Path, *kinds: tuple[str, ...]) -> pd.DataFrame:
+    """A table with all columns of one of the kinds; FileNotFoundError, or ValueError where it has not."""
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: no such table")
+    if not any(set(kind) <= set(columns_of(path)) for kind in kinds):
+        expected = " or ".join(", ".join(kind) for kind in kinds)
+        raise ValueError(f"{path} is not a table with the columns {expected}")
+    return (
+        pd.read_csv(path, keep_default_na=False) if is_csv(path) else pq.read_table(path, partitioning=None).to_pandas()
+    )
 
 
 def good_rows(table: pd.DataFrame) -> pd.DataFrame:
     """The rows that have a hash, renumbered: row k is the row k of `packed_of(table)`."""
     return table[table["error"] == ""].reset_index(drop=True)
+
+
+def merged(known: pd.DataFrame, new: pd.DataFrame) -> pd.DataFrame:
+    """The known rows with the new ones in the place of those of the same path, others at the end.
+
+    Nothing is lost: rows of other paths stay, and a row with a hash stays beside a new one with an error.
+    """
+    both = pd.concat([known, new], ignore_index=True)
+    again, good = both["path"].isin(new["path"]), both["path"].isin(new["path"][new["error"] == ""])
+    kept = (both.index >= len(known)) | ~(good | (again & (both["error"] != "")))
+    order = np.argsort(pd.factorize(both["path"])[0], kind="stable")
+    return both.iloc[order[kept.to_numpy()[order]]].reset_index(drop=True)
 
 
 def write_table(table: pd.DataFrame, path: str | Path) -> None:
@@ -104,9 +196,29 @@ def write_table(table: pd.DataFrame, path: str | Path) -> None:
 def table_writer(path: str | Path, schema: pa.Schema) -> Iterator[Callable[[pd.DataFrame], None]]:
     """A function that appends frames to a Parquet or CSV file; the file appears when the block ends well."""
     path = Path(path)
-    kind = pyarrow.csv.CSVWriter if is_csv(path) else pq.ParquetWriter
-    with renamed_when_whole(path) as temporary, kind(temporary, schema) as writer:
-        yield lambda frame: writer.write_table(pa.Table.from_pandas(frame, schema=schema, preserve_index=False))
+    csv = is_csv(path)
+    binary = schema.equals(SCHEMA) and not csv
+    stored = schema.append(pa.field("packed", pa.binary())) if binary else schema
+    with (
+        renamed_when_whole(path) as temporary,
+        (pyarrow.csv.CSVWriter if csv else pq.ParquetWriter)(temporary, stored) as writer,
+    ):
+        waiting: list[pa.Table] = []
+
+        def flush() -> None:
+            if waiting:
+                writer.write_table(pa.concat_tables(waiting))
+                waiting.clear()
+
+        def write(frame: pd.DataFrame) -> None:
+            if binary:
+                frame = frame.assign(packed=[bytes.fromhex(text) or None for text in frame["hash"]])
+            waiting.append(pa.Table.from_pandas(frame, schema=stored, preserve_index=False))
+            if sum(map(len, waiting)) >= ROWS:
+                flush()
+
+        yield write
+        flush()
 
 
 def is_csv(path: Path) -> bool:
@@ -118,16 +230,57 @@ def is_csv(path: Path) -> bool:
 
 @contextmanager
 def renamed_when_whole(path: Path) -> Iterator[Path]:
-    """A temporary name beside `path`, renamed to it when the block ends well and removed when it does not."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    """A temporary name beside `path`, renamed to it when the block ends well and removed when it does not.
+
+    RuntimeError where another run is writing it.
+    """
     temporary = path.with_name(f".{path.name}.tmp")
-    try:
+    with locked(temporary, path):
         yield temporary
         os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def locked(file: Path, path: Path) -> Iterator[None]:
+    """Hold `file`, made and removed again, on behalf of `path`; RuntimeError where another run holds it."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with open(file, "ab") as held:
+        try:
+            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            taken = not file.exists() or not os.path.samestat(os.fstat(held.fileno()), os.stat(file))
+        except BlockingIOError:
+            taken = True
+        except OSError:  # this file system has no locks
+            taken = False
+        if taken:
+            raise RuntimeError(f"{path} is being written by another run: wait for it to end, or give another name")
+        try:
+            yield
+        finally:
+            file.unlink(missing_ok=True)
 
 
 def as_text(path: str | Path) -> str:
-    """The path as UTF-8 text; bytes of a name that are not UTF-8 are shown as \\xNN, since tables hold only text."""
-    return os.fsencode(path).decode("utf-8", "backslashreplace")
+    """The path as UTF-8 text for a table: two paths never have the same text, and `path_of` gives the path back.
+
+    Bytes that are not UTF-8 are written \\xNN, and so is the backslash of a name with such a byte or with \\x in it. A
+    relative path that starts as a spreadsheet's formula (=, +, -, @, a tab, a line end) gets ./ before it.
+    """
+    raw = os.fsencode(path)
+    if raw[:1] in FORMULA:
+        raw = b"./" + raw
+    with suppress(UnicodeDecodeError):
+        if b"\\x" not in raw:
+            return raw.decode()
+    return raw.replace(b"\\", b"\\x5c").decode("utf-8", "backslashreplace")
+
+
+def path_of(text: str) -> str:
+    """The path that `as_text` wrote."""
+    raw = re.sub(rb"\\x([0-9a-f]{2})", lambda match: bytes.fromhex(match[1].decode()), text.encode())
+    return os.fsdecode(raw)
+
+
+def readable(message: object) -> str:
+    """A message on one line, with bytes of names that are not UTF-8 as \\xNN."""
+    return " ".join(str(message).encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace").split())

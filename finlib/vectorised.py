@@ -199,3 +199,35 @@ def _on_host(array: Any) -> NDArray[Any]:
         if hasattr(array, method):
             array = getattr(array, method)()
     return np.asarray(array)
+
+
+VARIANTS = (
+    "as it is",
+    "mirrored",
+    "upside down",
+    "half turn",
+    "transposed",
+    "quarter turn",
+    "three quarters",
+    "transverse",
+)
+"""The eight turns and mirror images, in the order of `find_variants`; quarter turns go anticlockwise, as Pillow's do."""
+
+
+def find_variants(rgb: Any) -> NDArray[np.uint8]:
+    """Hashes of a picture's eight VARIANTS from one transform, uint8[8, 32]; the first is `find_pixels(rgb)`.
+
+    Mirroring turns the signs of every other coefficient, transposing transposes them. FINd's windows are half-open,
+    so that mirrored ones differ by a few bits from the hash of the picture that was turned itself.
+    """
+    pixels = check_pixels(rgb)
+    values = coefficients(pixels)
+    sign = np.where(np.arange(len(values)) % 2 == 0, -1.0, 1.0)
+    hashes = [find_pixels(pixels)]
+    for place in range(1, len(VARIANTS)):
+        transposed, down, across = place >= 4, place & 2, place & 1
+        if transposed:
+            down, across = across, down
+        turned = (values.T if transposed else values) * (sign if across else 1.0) * (sign[:, None] if down else 1.0)
+        hashes.append(np.packbits(bits(turned, lower_median(turned))))
+    return np.stack(hashes)

@@ -1,5 +1,8 @@
 """What several test modules share: images made here, and the folder of real ones where it is at hand."""
 
+import os
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -43,6 +46,25 @@ def album(tmp_path: Path, picture: Image.Image) -> Path:
 
 
 @pytest.fixture
+def closed() -> Iterator[Path]:
+    """A picture that this process may not read: root, who may read anything, is nobody meanwhile."""
+    from finlib import hash_files
+
+    with tempfile.TemporaryDirectory() as folder:
+        os.chmod(folder, 0o755)
+        path = Path(folder, "closed.png")
+        Image.new("L", (20, 20)).save(path)
+        hash_files([path])  # loads what is loaded on first use, while everything may be read
+        path.chmod(0)
+        root = os.geteuid() == 0
+        if root:
+            os.seteuid(65534)
+        yield path
+        if root:
+            os.seteuid(0)
+
+
+@pytest.fixture
 def recorded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A figures folder as notebook 05 would leave it, with a second data set's beside it."""
     from finlib.report.record import Recorder
@@ -50,13 +72,13 @@ def recorded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr("finlib.report.record.commit", lambda: "0123456789")
 
     folder = tmp_path / "figures"
-    recorder = Recorder("05", folder)
-    recorder.number("find.auc", 0.987654, low=0.98, high=0.99)
-    recorder.number("ahash256.auc", 0.91)
-    recorder.number("find.tpr_1e-6", 0.25)
-    recorder.number("images", 11050)
-    recorder.number("seconds", 0.0123)
-    recorder.number("best", "find")
+    rec = Recorder("05", folder)
+    rec.number("find.auc", 0.987654, low=0.98, high=0.99)
+    rec.number("ahash256.auc", 0.91)
+    rec.number("find.tpr_1e-6", 0.25)
+    rec.number("images", 11050)
+    rec.number("seconds", 0.0123)
+    rec.number("best", "find")
     frame = pd.DataFrame(
         {
             "method": ["ahash256", "find", "phash64"],
@@ -66,8 +88,14 @@ def recorded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
             "tpr_1e-6": [0.1, 0.25, float("nan")],
         }
     )
-    recorder.table("accuracy", frame)
+    rec.table("accuracy", frame, key="method")
+    rec.table("frontier", frame.assign(method=["find", "find+dhash256", "box mean"]), key=["method", "bits"])
+    rec.save()
     second = Recorder("05", folder / "memes")
     second.number("find.auc", 0.5)
-    second.table("accuracy", frame.head(1))
+    second.table("accuracy", frame.head(1), key="method")
+    second.save()
+    scale = Recorder("scale", folder)
+    scale.table("growth", pd.DataFrame({"n": [1000, 1000000], "seconds": [0.5, 61.0]}), key="n")
+    scale.save()
     return folder

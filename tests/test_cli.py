@@ -1,15 +1,20 @@
 """The command line as a person uses it: outputs, exit statuses, one-line errors."""
 
+import json
 import os
 import subprocess
 import sys
+from io import BytesIO, TextIOWrapper
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
 
-from finlib import cli, tables
+import finlib as package
+from finlib import cli, execution, tables, thresholds
 
 
 def finlib(*arguments: object, stdin: bytes = b"") -> subprocess.CompletedProcess:
@@ -54,7 +59,9 @@ def test_hash_match_and_cluster_end_to_end(album: Path, hashes: Path, tmp_path: 
     clusters = pd.read_csv(tmp_path / "clusters.csv", dtype={"family": str})
     assert clusters.groupby("family")["cluster"].nunique().tolist() == [1, 1, 1]
     assert clusters["size"].tolist() == [3] * 9
-    assert "3 clusters of 9 hashes" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "3 clusters of 9 files" in said
+    assert "of 10 rows left out: 1 with an error" in said
 
 
 def test_evaluate_scores_every_hasher_asked_for(album: Path, tmp_path: Path, monkeypatch) -> None:
@@ -68,12 +75,191 @@ def test_evaluate_scores_every_hasher_asked_for(album: Path, tmp_path: Path, mon
     assert scores["auc"].iloc[0] == 1
 
 
-def test_run_again_it_hashes_what_is_new(album: Path, hashes: Path, monkeypatch, capsys) -> None:
+def test_a_table_only_grows_unless_told_otherwise(album: Path, hashes: Path, monkeypatch, capsys) -> None:
     before = tables.read_hashes(hashes)
-    (album / "0002_damaged.jpg").unlink()
+    batch = album.parent / "batch"
+    batch.mkdir()
+    (album / "0000_0.jpg").rename(batch / "0000_9.jpg")
+    capsys.readouterr()
+    assert status(monkeypatch, "hash", batch, "-o", hashes) == 0
+    assert "1 hashed, 0 known already, 0 not hashed (column 'error' says why); 11 rows" in capsys.readouterr().err
+    grown = tables.read_hashes(hashes)
+    pd.testing.assert_frame_equal(grown.head(10), before)
+    assert status(monkeypatch, "hash", album, "-o", hashes, "--prune") == 0
+    assert "0 hashed, 8 known already, 1 not hashed" in capsys.readouterr().err
+    assert tables.read_hashes(hashes)["path"].tolist() == before["path"].tolist()[1:]
+    assert status(monkeypatch, "hash", batch, "-o", hashes, "--replace", "--hasher", "dhash64") == 0
+    assert tables.read_hashes(hashes)[["path", "hasher"]].to_numpy().tolist() == [
+        [str(batch / "0000_9.jpg"), "dhash64"]
+    ]
+
+
+def test_hashes_stay_where_the_files_cannot_be_read_now(album: Path, hashes: Path, monkeypatch, capsys) -> None:
+    before = tables.read_hashes(hashes)
+    gone = [str(path) for path in before["path"][:3]]
+    album.rename(album.with_name("not mounted"))
+    (album / "below").mkdir(parents=True)
+    assert status(monkeypatch, "hash", *gone, "-o", hashes) == 2  # a name on the command line that is not there
+    assert status(monkeypatch, "hash", album, "-o", hashes) == 2  # an empty folder
+    Image.linear_gradient("L").save(album / "new.png")
+    pd.testing.assert_frame_equal(tables.read_hashes(hashes), before)
+    names = "\r\n".join([*gone, str(album / "new.png"), str(album / "new.png"), ""])
+    monkeypatch.setattr(sys, "stdin", TextIOWrapper(BytesIO(names.encode())))
+    assert status(monkeypatch, "hash", "-", "-o", hashes) == 0
+    after = tables.read_hashes(hashes)
+    assert (after["error"] == "").sum() == 10
+    pd.testing.assert_frame_equal(
+        after[after["path"].isin(gone) & (after["error"] == "")].reset_index(drop=True), before.head(3)
+    )
+    assert after["error"][after["path"].isin(gone)].str.contains("no such file").sum() == 3
+    monkeypatch.setattr(sys, "stdin", TextIOWrapper(BytesIO("\n".join(gone).encode())))
+    assert status(monkeypatch, "hash", "-", "-o", hashes, "--prune") == 1  # nothing at all could be read
+    pd.testing.assert_frame_equal(tables.read_hashes(hashes), after)
+
+
+def test_a_table_takes_the_hash_that_it_lacks(album: Path, hashes: Path, tmp_path: Path, monkeypatch, capsys) -> None:
+    both = tmp_path / "both.parquet"
+    assert status(monkeypatch, "hash", album, "-o", both, "--hasher", "find+dhash256") == 0
+    calls = []
+    row = execution.hash_row
+    monkeypatch.setattr(execution, "hash_row", lambda file, hasher: calls.append(hasher) or row(file, hasher))
+    assert status(monkeypatch, "hash", album, "-o", hashes, "--hasher", "find+dhash256", "--workers", 1) == 0
+    assert calls == ["dhash256"] * 9 + ["find+dhash256"]  # the damaged file is tried anew
+    expected, found = (tables.read_hashes(path).sort_values("path", ignore_index=True) for path in (both, hashes))
+    pd.testing.assert_frame_equal(found, expected)
+    assert status(monkeypatch, "hash", album, "-o", hashes) == 2
+    assert "holds hashes by find+dhash256, not find" in capsys.readouterr().err
+
+
+def test_a_hash_is_not_added_to_files_that_changed(album: Path, hashes: Path, monkeypatch, capsys) -> None:
+    before = hashes.read_bytes()
+    (album / "0000_0.jpg").unlink()
+    assert status(monkeypatch, "hash", album, "-o", hashes, "--hasher", "find+dhash256") == 1
+    assert "dhash256 cannot be added: 1 of 9 files" in capsys.readouterr().err
+    assert hashes.read_bytes() == before
+
+
+def test_one_of_two_runs_on_one_table_is_refused(album: Path, hashes: Path, monkeypatch, capsys) -> None:
+    with tables.locked(hashes.with_name("hashes.parquet.parts") / "lock", hashes):
+        assert status(monkeypatch, "hash", album, "-o", hashes) == 1
+    assert "is being written by another run" in capsys.readouterr().err
     assert status(monkeypatch, "hash", album, "-o", hashes) == 0
-    assert "9 hashed, 0 not" in capsys.readouterr().err
-    pd.testing.assert_frame_equal(tables.read_hashes(hashes), tables.good_rows(before))
+    assert [path.name for path in hashes.parent.glob("hashes*")] == ["hashes.parquet"]
+
+
+@pytest.mark.parametrize("command", [["match", "--radius", "9"], ["cluster"]])
+def test_nothing_is_written_over_that_is_wanted(
+    command: list[str], hashes: Path, tmp_path: Path, monkeypatch, capsys
+) -> None:
+    before = hashes.read_bytes()
+    link = tmp_path / "link.parquet"
+    link.symlink_to(hashes)
+    other = tmp_path / "other.csv"
+    other.write_text("name\n")
+    for output, message in ((hashes, "reads"), (link, "reads"), (other, "another kind")):
+        for more in ([], ["--overwrite"]):
+            assert status(monkeypatch, *command, hashes, "-o", output, *more) == 2
+            assert message in capsys.readouterr().err
+    assert (hashes.read_bytes(), other.read_text()) == (before, "name\n")
+    output = tmp_path / "out.parquet"
+    assert status(monkeypatch, *command, hashes, "-o", output) == 0
+    assert status(monkeypatch, *command, hashes, "-o", output) == 2
+    assert "exists: give another name, or --overwrite" in capsys.readouterr().err
+    assert status(monkeypatch, *command, hashes, "-o", output, "--overwrite") == 0
+
+
+def test_new_images_against_stored_ones(album: Path, hashes: Path, tmp_path: Path, monkeypatch, capsys) -> None:
+    table = tables.good_rows(tables.read_hashes(hashes))
+    packed = np.unpackbits(tables.packed_of(table), axis=1).astype(int)
+    one = album / "0001_0.jpg"
+    place = table["path"].tolist().index(str(one))
+    distance = np.abs(packed - packed[place]).sum(axis=1)
+    output = tmp_path / "found.csv"
+    for source in (one, tmp_path / "one.parquet"):
+        if source != one:
+            assert status(monkeypatch, "hash", one, "-o", source) == 0
+        more = ["--against", hashes, "--radius", 60, "-o", output, "--overwrite"]
+        assert status(monkeypatch, "match", source, *more) == 0
+        expected = [[str(one), table["path"][k], distance[k]] for k in range(9) if distance[k] <= 60 and k != place]
+        assert pd.read_csv(output).to_numpy().tolist() == expected
+        assert len(expected) == 2
+    assert "2 pairs of 9 compared within 60 bits" in capsys.readouterr().err
+    assert (
+        status(monkeypatch, "match", album, "--against", hashes, "--nearest", 2, "-o", tmp_path / "near.parquet") == 0
+    )
+    near = pd.read_parquet(tmp_path / "near.parquet")
+    assert near["path_a"].value_counts().tolist() == [1] * 9  # the other of the two is the file itself
+    assert status(monkeypatch, "match", hashes, "--nearest", 3, "--radius", 70, "-o", tmp_path / "self.csv") == 0
+    assert pd.read_csv(tmp_path / "self.csv")["path_a"].value_counts().max() <= 3
+
+
+def test_a_radius_by_intent_and_what_to_expect(hashes: Path, tmp_path: Path, monkeypatch, capsys) -> None:
+    for intent in (["--false-pairs", "0.01"], ["--precision", "0.99"]):
+        assert status(monkeypatch, "match", hashes, *intent, "-o", tmp_path / "p.csv", "--overwrite") == 0
+        said = capsys.readouterr().err
+        radius = int(said.split("radius ")[1].split()[0])
+        assert f"compared within {radius} bits" in said
+        assert "may be false (an estimate" in said
+        if intent[0] == "--false-pairs":
+            assert radius == thresholds.radius_for("find", 36, false_pairs=0.01)
+    assert status(monkeypatch, "match", hashes, "--radius", 3, "--false-pairs", 1, "-o", tmp_path / "q.csv") == 2
+    assert "contradict each other" in capsys.readouterr().err
+
+
+def _table_of(packed: np.ndarray, path: Path, quality: float = 50.0) -> Path:
+    rows = [(f"{i}.png", "", 9, 9, "find", row.tobytes().hex(), quality, "", i, i) for i, row in enumerate(packed)]
+    tables.write_table(tables.frame_of(rows), path)
+    return path
+
+
+def test_too_many_pairs_are_refused_with_advice_before_they_are_written(tmp_path: Path, monkeypatch, capsys) -> None:
+    hashes = _table_of(np.zeros((20_000, 32), np.uint8), tmp_path / "same.parquet")
+    output = tmp_path / "pairs.parquet"
+    assert status(monkeypatch, "match", hashes, "--radius", 0, "-o", output) == 2
+    said = capsys.readouterr().err
+    assert "about 199,990,000 pairs, over 100,000,000: take a smaller --radius, --nearest K, --fold" in said
+    assert status(monkeypatch, "match", hashes, "--radius", 0, "-o", output, "--fold") == 0
+    assert "19999 files have the hash of an earlier one" in capsys.readouterr().err
+    few = _table_of(np.zeros((20, 32), np.uint8), tmp_path / "few.parquet")
+    assert status(monkeypatch, "match", few, "--radius", 0, "-o", tmp_path / "p.csv", "--max-pairs", 100) == 2
+    assert not (tmp_path / "p.csv").exists()
+    monkeypatch.setattr("shutil.disk_usage", lambda path: SimpleNamespace(free=100))
+    assert status(monkeypatch, "match", few, "--radius", 0, "-o", tmp_path / "p.csv", "--max-pairs", 189) == 2
+    monkeypatch.setattr("finlib.daily.matching.estimate_pairs", lambda *_: 150)
+    assert status(monkeypatch, "match", few, "--radius", 0, "-o", tmp_path / "p.csv", "--max-pairs", 189) == 1
+    assert "free" in capsys.readouterr().err
+
+
+def test_images_of_little_quality_are_left_out(tmp_path: Path, monkeypatch, capsys) -> None:
+    packed = np.zeros((4, 32), np.uint8)
+    rows = [(f"{i}.png", "", 9, 9, "find", packed[i].tobytes().hex(), 10.0 * i, "", i, i) for i in range(4)]
+    tables.write_table(tables.frame_of(rows), tmp_path / "h.csv")
+    options = ["--radius", 0, "-o", tmp_path / "p.csv", "--min-quality"]
+    assert status(monkeypatch, "match", tmp_path / "h.csv", *options, 20) == 0
+    assert pd.read_csv(tmp_path / "p.csv")[["path_a", "path_b"]].to_numpy().tolist() == [["2.png", "3.png"]]
+    assert "of 4 rows left out: 2 of quality under 20" in capsys.readouterr().err
+    none = _table_of(packed, tmp_path / "none.csv", quality=float("nan"))
+    assert status(monkeypatch, "match", none, *options, 20, "--overwrite") == 2
+
+
+def test_a_folder_is_cleaned_without_deleting(album: Path, tmp_path: Path, monkeypatch, capsys) -> None:
+    Image.open(album / "0001_0.jpg").resize((240, 180)).save(album / "0001_large.png")
+    old = album / "below" / "0000_2.png"
+    for path in album.glob("0000_*"):
+        path.write_bytes(old.read_bytes())
+        os.utime(path, (2e9, 2e9))
+    files = sorted(album.rglob("*"))
+    for times in range(2):
+        output = tmp_path / "groups.csv"
+        assert status(monkeypatch, "duplicates", album, "-o", output, *["--overwrite"][:times]) == 0
+        groups = pd.read_csv(output)
+        keep = dict(zip(groups["keep"], groups["others"].map(json.loads), strict=True))
+        assert sorted(keep[str(old)]) == [str(album / "0000_0.jpg"), str(album / "0000_1.png")]
+        assert len(keep[str(album / "0001_large.png")]) == 3
+        assert len(groups) == 3
+        assert (tmp_path / "groups.html").read_text().count("data:image/jpeg") == 10
+    assert "0 hashed, 10 known already" in capsys.readouterr().err
+    assert sorted(album.rglob("*")) == files
 
 
 @pytest.mark.parametrize("separator", [b"\n", b"\0"])
@@ -93,14 +279,24 @@ def test_a_list_of_files_on_standard_input(separator: bytes, album: Path, tmp_pa
         (["hash", "ALBUM", "-o", "h.txt"], "tables are .parquet or .csv"),
         (["hash", "ALBUM", "-o", "h.csv", "--hasher", "md5"], "no hasher is named 'md5'; there are find"),
         (["hash", "ALBUM", "-o", "h.csv", "--workers", "0"], "--workers"),
+        (
+            ["hash", "ALBUM", "-o", "h.csv", "--workers", "2", "--scheduler", "tcp://127.0.0.1:1"],
+            "workers has no effect",
+        ),
+        (["hash", "ALBUM/0000_0.jpg/none", "-o", "h.csv"], "no such folder"),
         (["hash", "ALBUM", "-o", "HASHES", "--hasher", "phash64"], "holds hashes by find, not phash64"),
         (["hash", "-", "-o", "h.csv"], "standard input lists no file"),
         (["match", "HASHES", "-o", "p.csv"], "Missing option '--radius'"),
         (["match", "HASHES", "-o", "p.csv", "--radius", "-1"], "--radius"),
         (["match", "HASHES", "-o", "p.csv", "--radius", "257"], "radius"),
         (["match", "none.parquet", "-o", "p.csv", "--radius", "1"], "no table of hashes at"),
-        (["match", "ALBUM/0000_0.jpg", "-o", "p.csv", "--radius", "1"], "tables are .parquet or .csv"),
-        (["cluster", "HASHES", "-o", "c.csv", "--method", "magic"], "magic"),
+        (["match", "HASHES", "-o", "p.txt", "--radius", "1"], "tables are .parquet or .csv"),
+        (["match", "HASHES", "-o", "p.csv", "--radius", "1", "--scheduler", "x", "--workers", "1"], "--scheduler"),
+        (
+            ["show", "HASHES", "-o", "p.html"],
+            "is not a table with the columns path_a, path_b, distance or path, cluster",
+        ),
+        (["show", "HASHES", "-o", "p.csv"], "a page ends in .html"),
         (["cluster", "HASHES", "-o", "c"], "tables are .parquet or .csv"),
         (["evaluate", "ALBUM/below", "-o", "s.csv", "--hasher", "sha"], "no hasher is named 'sha'"),
         (["sort"], "No such command 'sort'"),
@@ -114,7 +310,7 @@ def test_wrong_use_is_one_line_and_status_2(
     named = [word.replace("ALBUM", str(album)).replace("HASHES", str(hashes)) for word in arguments]
     capsys.readouterr()
     assert status(monkeypatch, *named) == 2
-    (line,) = capsys.readouterr().err.splitlines()
+    *_, line = capsys.readouterr().err.splitlines()
     assert line.startswith("finlib: ")
     assert message in line
     assert not [path for path in tmp_path.iterdir() if path.name not in ("album", "hashes.parquet")]
@@ -128,8 +324,12 @@ def test_a_failed_run_is_one_line_and_status_1(album: Path, tmp_path: Path, monk
     assert "file" in capsys.readouterr().err.splitlines()[-1]
 
 
-@pytest.mark.parametrize("name", ["hash", "match", "cluster", "evaluate", "report"])
+@pytest.mark.parametrize("name", ["hash", "match", "cluster", "show", "duplicates", "evaluate", "report"])
 def test_help_has_an_example(name: str) -> None:
     done = finlib(name, "--help")
     assert done.returncode == 0
     assert f"finlib {name}".encode() in done.stdout.split(b"Example", 1)[1]
+
+
+def test_the_version_is_the_packages() -> None:
+    assert finlib("--version").stdout.decode().split() == [package.__version__]

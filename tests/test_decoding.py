@@ -3,6 +3,7 @@
 import io
 import os
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from exactness import pixels
 from PIL import Image, ImageFile
 
 from finlib import decoding, images
+from finlib.study.families import dataset
 
 SUBSAMPLING = {0: "4:4:4", 1: "4:2:2", 2: "4:2:0"}
 
@@ -47,7 +49,7 @@ def same_as_pillow(tmp_path):
             expected = images.load_rgb(path)
         except (ValueError, OSError) as error:
             kind, text = type(error), str(error)
-            for function in (decoding.decode, decoding.decode_into_buffer):
+            for function in (decoding.decode, decoding.open_picture):
                 with pytest.raises(kind, match=f"^{re.escape(text)}$"):
                     function(path)
             assert decoding._fast(path, None) is None
@@ -56,7 +58,7 @@ def same_as_pillow(tmp_path):
         assert size == images.open_image(path).size
         assert found.dtype == np.uint8
         assert np.array_equal(found, expected)
-        assert np.array_equal(decoding.decode_into_buffer(path)[0], expected)
+        assert np.array_equal(decoding.open_picture(path).rgb, expected)
         return decoding._fast(path, None) is not None
 
     return check
@@ -208,11 +210,9 @@ def test_pillow_on_another_libjpeg_decodes_itself(monkeypatch, tmp_path, photo):
     assert np.array_equal(decoding.decode(tmp_path / "a.jpg")[0], expected[0])
 
 
-def test_shared_images(shared):
-    fast = 0
-    paths = images.find_images(shared / "golden" / "edge") + images.find_images(shared / "data" / "photos")
-    for path in paths:
-        found, _ = decoding.decode(path)
-        assert np.array_equal(found, images.load_rgb(path)), path.name
-        fast += decoding._fast(path, None) is not None
-    assert fast >= 60
+def test_golden_and_built_in_images():
+    golden = images.find_images(Path(__file__).parent / "golden")
+    built_in = dataset("", 12, 3)["path"].tolist()
+    for path in [*golden, *built_in]:
+        assert np.array_equal(decoding.decode(path)[0], images.load_rgb(path)), path
+    assert all(decoding._fast(path, None) is not None for path in built_in)

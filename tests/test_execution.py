@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -61,7 +62,7 @@ def test_a_row_per_file_in_input_order_with_errors_as_rows(album: Path, picture:
 def test_parallel_equals_serial(executor: str, name: str, album: Path, cluster) -> None:
     paths = find_images(album)
     address = cluster.scheduler_address if executor == "dask" else None
-    parallel = hash_files(paths, name, executor, 2, scheduler=address, chunk=2)
+    parallel = hash_files(paths, name, executor, None if address else 2, scheduler=address, chunk=2)
     pd.testing.assert_frame_equal(parallel, hash_files(paths, name))
 
 
@@ -82,15 +83,102 @@ def test_no_files_and_repeated_files(album: Path) -> None:
     ("options", "message"),
     [
         ({"hasher": "md5"}, "no hasher is named"),
-        ({"executor": "gpu"}, "executor must be one of serial, threads"),
+        ({"executor": "gpu"}, "executor must be one of auto, serial, threads"),
         ({"chunk": 0}, "at least 1"),
         ({"workers": 0}, "at least 1"),
-        ({"scheduler": "tcp://127.0.0.1:1"}, "executor 'dask'"),
+        ({"scheduler": "tcp://127.0.0.1:1", "executor": "threads"}, "executor 'dask'"),
+        ({"scheduler": "tcp://127.0.0.1:1", "workers": 2}, "workers has no effect"),
+        ({"executor": "serial", "workers": 2}, "workers has no effect"),
     ],
 )
 def test_wrong_use_is_refused(options: dict, message: str, album: Path) -> None:
     with pytest.raises(ValueError, match=message):
         hash_files(find_images(album), **options)
+
+
+@pytest.mark.parametrize("one", ["a.jpg", Path("a.jpg"), b"a.jpg"])
+def test_one_path_is_not_taken_for_many(one) -> None:
+    with pytest.raises(TypeError, match="must be files, not one path"):
+        hash_files(one)
+
+
+@pytest.mark.parametrize(
+    ("hasher", "files", "workers", "expected"),
+    [
+        ("find", 9, 2, "threads"),
+        ("find+dhash256", 9, 8, "threads"),
+        ("find", 9, 1, "serial"),
+        ("pdq", 9, 2, "serial"),
+        ("find+whash64", 9000, 2, "processes"),
+    ],
+)
+def test_the_executor_suits_the_hasher(hasher, files, workers, expected, monkeypatch) -> None:
+    chosen = []
+    for name in ("_in_threads", "_in_processes"):
+        monkeypatch.setattr(execution, name, lambda *_, name=name: chosen.append(name[4:]) or iter(()))
+    monkeypatch.setattr(execution, "_hash_chunk", lambda *_: chosen.append("serial") or [])
+    list(execution._rows_of([["a"] * files, ["b"]], hasher, "auto", workers, None))
+    assert set(chosen) == {expected}
+
+
+def test_processes_start_as_they_are_needed(album: Path, monkeypatch) -> None:
+    started = []
+    start = execution._start_workers
+    monkeypatch.setattr(
+        execution, "_start_workers", lambda pool, workers: started.append(workers) or start(pool, workers)
+    )
+    hash_files(find_images(album)[:1], "dhash64", "processes", 32)
+    assert started == [1]
+
+
+def _kill_on(name: str) -> None:
+    real = execution.hasher_named
+
+    def read(file: str, hasher: str) -> object:
+        if os.path.basename(file) == name:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return real(hasher).read(file)
+
+    execution.hasher_named = lambda hasher: SimpleNamespace(read=lambda file: read(file, hasher))
+
+
+def test_a_killed_workers_files_are_tried_alone_and_the_killer_is_named(album: Path, tmp_path: Path) -> None:
+    code = (
+        "from finlib import execution, images\n"
+        "import tests.test_execution as t, pathlib, sys\n"
+        "t._kill_on('0001_0.jpg')\n"
+        "if __name__ == '__main__':\n"
+        "    files = images.find_images(sys.argv[1])\n"
+        "    table = execution.hash_files(files, 'dhash64', 'processes', 2, chunk=3)\n"
+        "    table.to_csv(sys.argv[2], index=False)\n"
+    )
+    script = tmp_path / "script.py"
+    script.write_text(code)
+    root = str(Path(__file__).parents[1])
+    done = subprocess.run(
+        [sys.executable, script, album, tmp_path / "t.csv"], env={**os.environ, "PYTHONPATH": root}, capture_output=True
+    )
+    assert done.returncode == 0, done.stderr
+    table = pd.read_csv(tmp_path / "t.csv", keep_default_na=False)
+    bad = table[table["error"] != ""]
+    bad = bad.set_index(bad["path"].map(os.path.basename))["error"]
+    assert sorted(bad.index) == ["0001_0.jpg", "0002_damaged.jpg"]
+    assert "was killed, most likely for want of memory" in bad["0001_0.jpg"]
+    assert len(table) == 10
+
+
+def test_a_folder_that_may_not_be_listed_is_a_row_and_the_rest_is_done(album: Path, monkeypatch) -> None:
+    scandir = os.scandir
+
+    def closed(path):
+        if os.path.basename(path) == "below":
+            raise PermissionError(13, "Permission denied", path)
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", closed)
+    table = hash_files(find_images(album), executor="serial")
+    assert (table["error"] == "").sum() == 6
+    assert "no permission" in table.set_index("path")["error"][str(album / "below")]
 
 
 def test_a_second_run_hashes_only_what_is_new_changed_or_failed(album: Path, tmp_path: Path, hashed) -> None:
@@ -238,7 +326,7 @@ def test_ctrl_c_stops_soon_and_leaves_work_to_go_on_with(tmp_path: Path) -> None
     run = _start(_many(tmp_path / "many", 6000), output)
     _wait_for_part(run, output, 0)
     os.killpg(run.pid, signal.SIGINT)
-    assert run.wait(timeout=20) == 1
+    assert run.wait(timeout=120) == 1  # far beyond what a busy machine takes
     errors = run.stderr.read().decode()
     assert errors.strip().splitlines()[-1].startswith("finlib: interrupted")
     assert "Traceback" not in errors

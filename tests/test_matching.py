@@ -1,5 +1,7 @@
 """The exact engine against brute force, on random and on adversarial sets of hashes."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -118,7 +120,7 @@ def test_too_many_pairs_are_refused_before_they_are_found(monkeypatch):
 
 def test_too_many_pairs_are_refused_where_a_sample_misses_them():
     packed = np.random.default_rng(1).integers(0, 256, (20_000, 32), dtype=np.uint8)
-    packed[:60] = packed[0]
+    packed[100:150] = packed[0]
     with pytest.raises(ValueError, match=r"gives more than 1,000 pairs: take a smaller radius"):
         matching.pairs_within(packed, 0, max_pairs=1000)
 
@@ -128,6 +130,31 @@ def test_the_estimate_is_exact_on_small_sets_and_close_on_larger_ones():
     count = len(matching.pairs_within(packed, 20)[0])
     assert matching.estimate_pairs(packed, 20) == count
     assert matching.estimate_pairs(packed, 20, sample=600) == pytest.approx(count, rel=0.2)
+
+
+@pytest.mark.parametrize(("n", "bits", "radius"), [(30_000, 0, 0), (9000, 3, 10)])
+def test_memory_is_bounded_where_everything_matches(n, bits, radius, monkeypatch):
+    monkeypatch.setattr(matching, "CAPACITY", 1 << 16)
+    packed = np.zeros((n, 32), np.uint8)
+    packed[:, 0] = np.random.default_rng(3).integers(0, 1 << bits, n)
+    blocks, found = matching.iter_pairs_within(packed, radius, workers=2), 0
+    tracemalloc.start()
+    for block in blocks:
+        assert len(block.i) <= matching.CAPACITY
+        assert (np.diff(block.i * n + block.j) > 0).all()
+        found += len(block.i)
+        if found > 30_000_000:
+            break
+    assert tracemalloc.get_traced_memory()[1] < 64 << 20
+    tracemalloc.stop()
+    assert found > 30_000_000 or found == n * (n - 1) // 2
+
+
+def test_the_estimate_sees_copies_and_two_sets():
+    packed = random_set(20_000, 256)
+    packed[:10_000] = packed[0]
+    assert matching.estimate_pairs(packed, 0) == pytest.approx(10_000 * 9999 / 2, rel=0.2)
+    assert matching.estimate_pairs(packed[:5], 0, packed) == 50_000
 
 
 def test_pairs_between_two_sets_are_those_of_brute_force(packed):

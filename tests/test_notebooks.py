@@ -6,12 +6,13 @@ from pathlib import Path
 
 import nbformat
 import pytest
-
-from finlib.report.run import FULL_SIZE, OWN_DATA
+from papermill.iorw import read_yaml_file
 
 FOLDER = Path(__file__).resolve().parents[1] / "notebooks"
 SOURCES = sorted(FOLDER.glob("[0-9][0-9]_*.ipynb"))
 EXECUTED = sorted((FOLDER / "executed").glob("*.ipynb"))
+FULL_SIZE = read_yaml_file(str(FOLDER / "full_size.yaml"))
+OWN_DATA = FULL_SIZE.pop("own_data")
 MOST_LINES, MOST_WORDS = 20, 110  # 15 and 80 are what is aimed at
 MACHINE = re.compile(r"(?<![\w.])/(?:home|root|work|Users|tmp|mnt|opt|private)/\w+|\b0x[0-9a-f]{8,}")
 
@@ -44,16 +45,17 @@ def test_sources_are_valid_and_hold_no_outputs(path):
         if cell.cell_type == "code":
             assert cell.outputs == []
             assert cell.execution_count is None
-        assert set(cell.metadata) <= {"tags"}
+        assert set(cell.metadata) <= {"tags", "jupyter"}
+        assert cell.metadata.get("jupyter", {"source_hidden": True}) == {"source_hidden": True}
     assert book.metadata.kernelspec.name == "python3"
     assert set(book.metadata) == {"kernelspec", "language_info"}
     assert dict(book.metadata.language_info) == {"name": "python"}
 
 
 @named(SOURCES)
-def test_parameters_are_literals_with_small_defaults_under_runs(path):
+def test_parameters_are_literals_and_results_go_under_runs(path):
     found = parameters(path)
-    assert found["out_dir"].startswith("../runs/")
+    assert re.match(r"(\.\./)?runs/", found["out_dir"])
     assert found.get("data_dir", "") == ""
 
 
@@ -64,9 +66,37 @@ def test_full_sizes_are_parameters_that_exist(path):
     assert not {"out_dir", "data_dir"} & set(wanted)
 
 
+def size(name, value):
+    """Of a parameter, comparable with itself; 0 families or images are all of them."""
+    if isinstance(value, list):
+        return sum(one for one in value if isinstance(one, int)) or len(value)
+    return float("inf") if name in {"families", "per_family"} and value == 0 else value
+
+
+@named(SOURCES)
+def test_small_defaults_are_small(path):
+    given, full = (
+        parameters(path),
+        {name: one for name, one in FULL_SIZE[path.stem].items() if not isinstance(one, dict)},
+    )
+    both = {name: (size(name, given[name]), size(name, one)) for name, one in full.items()}
+    assert {name: pair for name, pair in both.items() if pair[0] > pair[1]} == {}
+    assert any(small < large for small, large in both.values())
+
+
+@named(SOURCES)
+def test_recording_is_the_last_thing_that_is_done(path):
+    code = [cell.source for cell in load(path).cells if cell.cell_type == "code"]
+    begun = (
+        rf'rec = record.Recorder\("{path.name[:2]}", out_dir\)|run = notebook.start\("{path.name[:2]}", globals\(\)\)'
+    )
+    assert re.search(begun, "\n".join(code))
+    assert code[-1] == "rec.save()"
+
+
 def test_full_sizes_are_for_notebooks_that_exist():
     assert set(OWN_DATA) <= set(FULL_SIZE)
-    assert {path.stem for path in SOURCES} <= set(FULL_SIZE)
+    assert {path.stem for path in SOURCES} == set(FULL_SIZE)
 
 
 @named(SOURCES)
@@ -98,8 +128,11 @@ def test_one_title_then_the_way_to_the_neighbours(path):
     here = SOURCES.index(path)
     neighbours = [SOURCES[place].name for place in (here - 1, here + 1) if 0 <= place < len(SOURCES)]
     links = re.findall(r"\]\(([^)#]+)", cells[0])
-    assert [link for link in links if re.match(r"\d\d_", link)] == neighbours
-    assert "../README.md" in links
+    if here:  # the contents lie beside every notebook: in JupyterLab, in executed/, on the web
+        assert SOURCES[0].name in links
+        assert [link for link in links if link in neighbours and link != SOURCES[0].name] == neighbours[here == 1 :]
+    else:
+        assert links == [path.name for path in SOURCES[1:]]
     if here + 1 < len(SOURCES):
         assert SOURCES[here + 1].name in cells[-1], "the last words lead to the next notebook"
 

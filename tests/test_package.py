@@ -24,11 +24,18 @@ def test_every_public_name_is_there_and_documented() -> None:
         _ = finlib.nothing
 
 
-@pytest.mark.parametrize("name", ["hashers", "compiled", "execution", "matching", "clustering"])
-def test_examples_in_docstrings_are_true(name: str) -> None:
-    found = doctest.testmod(import_module(f"finlib.{name}"))
+EXAMPLES = [path for path in sorted((ROOT / "finlib").rglob("*.py")) if ">>>" in path.read_text(encoding="utf-8")]
+
+
+@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
+def test_examples_in_docstrings_are_true(path: Path) -> None:
+    found = doctest.testmod(import_module(".".join(path.relative_to(ROOT).with_suffix("").parts)))
     assert found.attempted > 0
     assert found.failed == 0
+
+
+def test_there_are_examples() -> None:
+    assert {path.stem for path in EXAMPLES} >= {"hashers", "execution", "matching", "clustering"}
 
 
 @pytest.fixture(scope="module")
@@ -60,7 +67,7 @@ def test_it_works_outside_the_repository(wheel: Path, tmp_path: Path) -> None:
         "import finlib; from PIL import Image; image = Image.linear_gradient('L');"
         "print(finlib.__file__); print(finlib.findhash(image) - finlib.findhash(image.rotate(90)))"
     )
-    done = subprocess.run([python, "-c", code], capture_output=True, text=True, cwd=tmp_path, check=False)
+    done = subprocess.run([python, "-I", "-c", code], capture_output=True, text=True, cwd=tmp_path, check=False)
     assert done.returncode == 0, done.stderr
     place, distance = done.stdout.split()
     assert Path(place).is_relative_to(site)

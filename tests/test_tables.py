@@ -1,12 +1,17 @@
 """The table of hashes survives its formats, and damage is named."""
 
+import csv
+import os
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
 
 from finlib import tables
+from finlib.execution import hash_files
+from finlib.images import find_images
 
 NAN = float("nan")
 ROWS = [
@@ -61,13 +66,67 @@ def test_files_that_are_no_table_are_refused(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match="finlib hash"):
         tables.read_hashes(tmp_path / "none.parquet")
     (tmp_path / "text.parquet").write_text("not Parquet")
-    with pytest.raises(ValueError, match="cannot be read"):
+    with pytest.raises(ValueError, match=r"text\.parquet is not a sound table"):
         tables.read_hashes(tmp_path / "text.parquet")
     (tmp_path / "other.csv").write_text("a,b\n1,2\n")
     with pytest.raises(ValueError, match="lacks path, family"):
         tables.read_hashes(tmp_path / "other.csv")
     with pytest.raises(ValueError, match=r"\.parquet or \.csv"):
         tables.write_table(tables.frame_of([]), tmp_path / "hashes.txt")
+
+
+def test_nulls_are_the_empty_text_and_other_damage_is_named(table: pd.DataFrame, tmp_path: Path) -> None:
+    path = tmp_path / "t.parquet"
+    table.assign(error=table["error"].replace("", None), family=None).to_parquet(path)
+    pd.testing.assert_frame_equal(tables.read_hashes(path), table.assign(family=""), check_dtype=False)
+    for column, value, message in (
+        ("path", None, "row 2 lacks a path"),
+        ("hasher", None, "row 2 lacks a path"),
+        ("hash", "", "row 1|row 3"),
+        ("error", "both", "row 1"),
+        ("bytes", "many", "many"),
+    ):
+        broken = table.astype({column: object})
+        broken.loc[[0, 2] if column in ("hash", "error") else [1], column] = value
+        broken[column].astype(str if column == "bytes" else object).to_frame()
+        broken.assign(**{column: broken[column].astype(str) if column == "bytes" else broken[column]}).to_parquet(path)
+        with pytest.raises(ValueError, match=f"t.parquet is not a sound table of hashes: .*({message})"):
+            tables.read_hashes(path)
+    text = (tmp_path / "t.csv", ",".join([*tables.COLUMNS, "path"]) + "\n")
+    text[0].write_text(text[1])
+    with pytest.raises(ValueError, match="has path twice"):
+        tables.read_hashes(text[0])
+    tables.write_table(table, path)
+    data = bytearray(path.read_bytes())
+    data[4:200] = bytes(196)
+    path.write_bytes(data)
+    with pytest.raises(ValueError, match=r"t\.parquet is not a sound table"):
+        tables.read_hashes(path)
+
+
+def test_parquet_has_the_hash_as_bytes_too(table: pd.DataFrame, tmp_path: Path) -> None:
+    tables.write_table(table, tmp_path / "t.parquet")
+    packed = pd.read_parquet(tmp_path / "t.parquet")["packed"]
+    assert [None if row is None else row.hex() for row in packed] == [row or None for row in table["hash"]]
+
+
+def test_merged_rows_stay_in_place_and_nothing_good_is_lost() -> None:
+    def rows(*named: tuple[str, str, str]) -> pd.DataFrame:
+        return tables.frame_of([(path, "", 1, 1, "find", text, NAN, error, 1, 1) for path, text, error in named])
+
+    known = rows(("a", "00", ""), ("b", "", "lost"), ("c", "01", ""), ("d", "02", ""))
+    new = rows(("c", "03", ""), ("b", "04", ""), ("d", "", "gone"), ("e", "", "bad"))
+    found = tables.merged(known, new)[["path", "hash", "error"]].to_numpy().tolist()
+    assert found == [
+        ["a", "00", ""],
+        ["b", "04", ""],
+        ["c", "03", ""],
+        ["d", "02", ""],
+        ["d", "", "gone"],
+        ["e", "", "bad"],
+    ]
+    again = tables.merged(tables.merged(known, new), rows(("d", "", "worse")))
+    assert again[again["path"] == "d"]["error"].tolist() == ["", "worse"]
 
 
 @pytest.mark.parametrize("suffix", ["parquet", "csv"])
@@ -86,9 +145,31 @@ def test_a_table_appears_only_when_it_is_whole(suffix: str, table: pd.DataFrame,
     assert len(list(tmp_path.iterdir())) == 1
 
 
-def test_names_that_are_not_text_are_escaped() -> None:
-    assert tables.as_text(b"caf\xe9.jpg".decode("utf-8", "surrogateescape")) == "caf\\xe9.jpg"
+NAMES = [b"caf\xe9.jpg", b"caf\\xe9.jpg", b"caf\\x5cxe9.jpg", b"a\\b\xff", b"a\\b", "été.jpg".encode(), b"\\x", b"x/=1"]
+
+
+def test_every_name_has_a_text_of_its_own_that_leads_back_to_it() -> None:
+    paths = [os.fsdecode(name) for name in NAMES]
+    texts = [tables.as_text(path) for path in paths]
+    assert len(set(texts)) == len(paths)
+    assert [tables.path_of(text) for text in texts] == paths
+    assert (texts[0], texts[4], texts[5]) == ("caf\\xe9.jpg", "a\\b", "été.jpg")
     assert tables.as_text(Path("été.jpg")) == "été.jpg"
+
+
+@pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t", "\r", "\n"])
+def test_no_cell_of_a_csv_is_a_formula(start: str, tmp_path: Path, monkeypatch) -> None:
+    """A relative path is the only text that could begin so; the same file with ./ before it does not."""
+    monkeypatch.chdir(tmp_path)
+    name = f"{start}1+1.png"
+    Image.new("L", (9, 9)).save(name)
+    table = hash_files([name, f"{start}missing.png"])
+    tables.write_table(table, "t.csv")
+    with open("t.csv", newline="") as file:
+        cells = [cell for row in csv.reader(file) for cell in row]
+    assert not [cell for cell in cells if cell.startswith(tuple("=+-@\t\r\n"))]
+    assert tables.read_hashes("t.csv")["path"].tolist() == [f"./{name}", f"./{start}missing.png"]
+    assert os.path.samefile(tables.path_of(table["path"][0]), name)
 
 
 def test_many_rows_keep_their_order(tmp_path: Path) -> None:
@@ -96,3 +177,40 @@ def test_many_rows_keep_their_order(tmp_path: Path) -> None:
     rows = [(f"{i}.png", "", 1, 1, "find", rng.bytes(32).hex(), NAN, "", i, i) for i in rng.permutation(500)]
     tables.write_table(tables.frame_of(rows), tmp_path / "hashes.parquet")
     assert tables.read_hashes(tmp_path / "hashes.parquet")["path"].tolist() == [row[0] for row in rows]
+
+
+def test_a_sum_is_cut_to_its_parts_and_made_of_them(album: Path) -> None:
+    files = find_images(album)
+    whole = hash_files(files, "dhash64+find+ahash256")
+    parts = [hash_files(files, name) for name in ("dhash64", "find", "ahash256")]
+    for part in parts:
+        pd.testing.assert_frame_equal(tables.cut(whole, part["hasher"][0]), part)
+        pd.testing.assert_frame_equal(tables.cut(part, part["hasher"][0]), part)
+    pd.testing.assert_frame_equal(tables.add(tables.add(parts[0], parts[1]), parts[2]), whole)
+    assert (whole["error"] != "").sum() == 1
+    assert tables.packed_of(whole).shape == (9, 72)
+    assert tables.cut(whole.head(0), "find").empty
+
+
+def test_tables_that_do_not_add_up_are_refused(album: Path) -> None:
+    files = find_images(album)
+    one, other = hash_files(files, "find"), hash_files(files, "dhash64")
+    with pytest.raises(ValueError, match=r"differ in their files \(path\)"):
+        tables.add(one, other.iloc[::-1])
+    with pytest.raises(ValueError, match=r"\(modified_ns\)"):
+        tables.add(one, other.assign(modified_ns=1))
+    with pytest.raises(ValueError, match="two or three different"):
+        tables.add(one, one)
+    with pytest.raises(ValueError, match="one hasher is expected"):
+        tables.add(pd.concat([one, other]), pd.concat([one, other]))
+    with pytest.raises(ValueError, match="has no part 'phash64'"):
+        tables.cut(one, "phash64")
+
+
+def test_a_file_that_failed_in_one_table_fails_in_the_sum(album: Path) -> None:
+    files = find_images(album)
+    one, other = hash_files(files, "find"), hash_files(files, "dhash64")
+    other.loc[0, ["hash", "error", "width", "height"]] = ["", "OSError: gone", 0, 0]
+    both = tables.add(one, other)
+    assert both.loc[0, ["hash", "error", "width"]].tolist() == ["", "OSError: gone", 0]
+    assert np.isnan(both.loc[0, "quality"])

@@ -89,7 +89,7 @@ def clean(notebook: Any, root: Path) -> None:
     }
     for cell in notebook.cells:
         tags = cell.metadata.get("tags", [])
-        cell.metadata = {"tags": list(tags)} if tags else {}
+        cell.metadata = {name: kept for name, kept in cell.metadata.items() if name in {"tags", "jupyter"} and kept}
         if "injected-parameters" in tags:
             cell.id = "injected-parameters"
         for output in cell.get("outputs", []):

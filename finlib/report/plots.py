@@ -12,13 +12,13 @@ from typing import Any
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
-import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 from matplotlib.transforms import Bbox
 
 from finlib.report.style import (
+    GRID,
     LOOKS,
     NEUTRAL,
     colour,
@@ -62,29 +62,54 @@ def bars(
     high: str = "",
     unit: str = "",
     text: str = "{:.3g}",
-    log: bool = False,
     colours: Mapping[str, str] | None = None,
 ) -> Axes:
     """Horizontal bars, the first row on top, each with its value printed; whiskers where `low` and `high` are given.
 
     `unit` labels the axis. A hasher's name gets its method's colour and label, unless `colours` has the name.
     """
-    names = [str(item) for item in frame[name]]
+    shades = [(colours or {}).get(str(item), colour(str(item))) for item in frame[name]]
+    ax.barh(np.arange(len(frame)), frame[value].to_numpy(dtype=float), height=0.68, color=shades)
+    return _rows(frame, ax, name=name, value=value, low=low, high=high, unit=unit, text=text)
+
+
+def dots(
+    frame: pd.DataFrame,
+    ax: Axes,
+    *,
+    name: str,
+    value: str,
+    low: str = "",
+    high: str = "",
+    unit: str = "",
+    text: str = "{:.3g}",
+) -> Axes:
+    """A dot a row on a log axis, otherwise as `bars`, which have no length where there is no zero."""
+    for row, (item, across) in enumerate(zip(frame[name], frame[value], strict=True)):
+        ax.plot([across], [row], marker="o", markersize=7, linestyle="", color=colour(str(item)))
+    ax.set_xscale("log")
+    _rows(frame, ax, name=name, value=value, low=low, high=high, unit=unit, text=text)
+    ax.set_xlim(right=ax.get_xlim()[1] * 1.5)
+    ax.xaxis.set_major_formatter(FuncFormatter(lambda tick, _: f"{tick:,.10g}"))
+    return ax
+
+
+def _rows(frame: pd.DataFrame, ax: Axes, *, name: str, value: str, low: str, high: str, unit: str, text: str) -> Axes:
+    """What bars and dots share: names, whiskers, printed values, the axis."""
     values = ends = frame[value].to_numpy(dtype=float)
-    rows = np.arange(len(names))
-    ax.barh(rows, values, height=0.68, color=[(colours or {}).get(item, colour(item)) for item in names])
+    rows = np.arange(len(values))
     if low and high:
-        ends = frame[high].to_numpy(dtype=float)
-        whiskers = [values - frame[low].to_numpy(dtype=float), ends - values]
+        ends = np.maximum(values, frame[high].to_numpy(dtype=float))
+        whiskers = [np.maximum(0, values - frame[low].to_numpy(dtype=float)), ends - values]
         ax.errorbar(values, rows, xerr=whiskers, fmt="none", ecolor=NEUTRAL, elinewidth=1.2, capsize=2.5)
     for row, end, shown in zip(rows, ends, values, strict=True):
-        ax.annotate(text.format(shown), (end, row), (4, 0), textcoords="offset points", va="center", fontsize=8.5)
-    ax.set_yticks(rows, [label(item) for item in names])
+        ax.annotate(text.format(shown), (end, row), (6, 0), textcoords="offset points", va="center", fontsize=8.5)
+    ax.set_yticks(rows, [label(str(item)) for item in frame[name]])
     ax.invert_yaxis()
     ax.grid(visible=False, axis="y")
     ax.margins(x=0.16)
     ax.set_xlabel(unit)
-    return _scales(ax, "x" if log else "", legend=False)
+    return ax
 
 
 def ladder(
@@ -96,12 +121,12 @@ def ladder(
     low: str = "",
     high: str = "",
     text: str = "{:,.0f}×",
-    unit: str = "speed-up over the reference, times (log scale; longer is faster)",
+    unit: str = "speed-up over the reference, times (log scale; right is faster)",
 ) -> Axes:
-    """The speed-up of one version after another on a log axis that starts near 1, the first row on top."""
-    bars(frame, ax, name=name, value=speed_up, low=low, high=high, unit=unit, text=text, log=True)
+    """The speed-up of one version after another as `dots` from 1 on, joined in their order, the first row on top."""
+    ax.plot(frame[speed_up], np.arange(len(frame)), color=GRID, zorder=0)
+    dots(frame, ax, name=name, value=speed_up, low=low, high=high, unit=unit, text=text)
     ax.set_xlim(0.8, float(frame[speed_up].max()) * 6)
-    ax.xaxis.set_major_formatter(FuncFormatter(lambda tick, _: f"{tick:,.10g}"))
     return ax
 
 
@@ -160,6 +185,8 @@ def heat_map(
     table: pd.DataFrame, ax: Axes, *, text: str = ".2f", low: float = 0.0, high: float = 1.0, unit: str = ""
 ) -> Axes:
     """A table as shades with every value printed in its cell; light is high, so that it reads in grey too."""
+    import seaborn as sns  # a second to import, for one figure
+
     look: dict[str, Any] = {"cmap": "cividis", "linewidths": 0.5, "linecolor": "white"}
     shade = {"label": unit, "shrink": 0.8}
     sns.heatmap(
@@ -275,7 +302,12 @@ def explorer(draw: Callable[..., Figure], **controls: Any) -> Any:
     shown = Image(format="png")
 
     def redraw(_change: Any = None) -> None:
-        fig, picture = draw(**{name: control.value for name, control in controls.items()}), BytesIO()
+        picture = BytesIO()
+        try:
+            fig = draw(**{name: control.value for name, control in controls.items()})
+        except (OSError, ValueError) as error:  # a picture that cannot be read: said where the figure would be
+            fig = plt.figure(figsize=(7, 0.6))
+            fig.text(0, 0.5, str(error), fontsize=8, wrap=True)
         fig.savefig(picture, format="png", dpi=120, bbox_inches="tight")
         plt.close(fig)
         shown.value = picture.getvalue()

@@ -1,14 +1,14 @@
 """Stamp machine and versions; save tables, figures and numbers.
 
-A notebook makes one `Recorder`; what it saves is all that the report may quote. Everything lands in one folder:
+A notebook makes one `Recorder` and calls its `save` last; what it saved is all that the report may quote. Everything
+lands in one folder:
 
-    NN_slug.png, NN_slug.csv   a figure, and the table behind it
-    numbers.json               {"NN": {"stamp": {}, "numbers": {key: {"value", "unit", "low", "high"}}, "files": []}}
+    NN_slug.png, NN_slug.csv   a figure, and the table behind it; a raw table of all repeats is NN_slug_raw.csv
+    NN.json                    {"stamp", "numbers": {key: {"value", "low", "high"}}, "keys": {slug: [column]}, "files"}
 
-A notebook's run replaces its own section of numbers.json and leaves the others alone.
+The stamp says where, when and from which code the files beside it come; a notebook that stops half-way leaves none.
 """
 
-import fcntl
 import importlib.metadata
 import json
 import math
@@ -17,6 +17,7 @@ import platform
 import re
 import subprocess
 import sys
+from collections.abc import Sequence
 from datetime import date
 from functools import cache
 from pathlib import Path
@@ -28,9 +29,20 @@ import pandas as pd
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-KEY = re.compile(r"[a-z0-9_](?:[a-z0-9_.-]*[a-z0-9_])?")
+KEY = re.compile(r"[a-z0-9_](?:[a-z0-9_.+-]*[a-z0-9_])?")
 FLOAT_FORMAT = "%.10g"  # more digits would only record the last bits of the arithmetic
-PACKAGES = ("numpy", "scipy", "pandas", "pillow", "numba", "imagehash", "scikit-learn", "simplejpeg", "faiss-cpu")
+PACKAGES = (
+    "finlib",
+    "numpy",
+    "scipy",
+    "pandas",
+    "pillow",
+    "numba",
+    "imagehash",
+    "scikit-learn",
+    "simplejpeg",
+    "faiss-cpu",
+)
 
 
 # Machine and versions ------------------------------------------------------------------------------------------------
@@ -65,7 +77,7 @@ def machine() -> dict[str, Any]:
 def versions() -> dict[str, str]:
     """Installed versions of the packages that decide speed or accuracy; those not installed are left out."""
     found = {}
-    for name in (*PACKAGES, "pdqhash"):
+    for name in PACKAGES:
         try:
             found[name] = importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:
@@ -98,61 +110,83 @@ def stamp() -> dict[str, Any]:
 
 
 class Recorder:
-    """Saves one notebook's tables, figures and numbers into `out_dir`, made if missing.
+    """Saves the tables, figures and numbers of one notebook into `out_dir`, made if missing.
 
-    notebook: its two digits, "03". ValueError for any other form.
+    notebook: its two digits, "03", or the name of a command that measures on its own, "scale". ValueError for any
+    other form. What an earlier run left as NN.json goes: it would not belong to the tables that are now written.
     """
 
     def __init__(self, notebook: str, out_dir: str | Path) -> None:
-        if not re.fullmatch(r"\d\d", notebook):
+        if not re.fullmatch(r"\d\d|[a-z][a-z0-9_]*", notebook):
             raise ValueError(f"a notebook is named by its two digits, like '03'; got {notebook!r}")
         self.notebook, self.out_dir = notebook, Path(out_dir)
         self.numbers: dict[str, dict[str, Any]] = {}
+        self.keys: dict[str, list[str]] = {}
         self.files: set[str] = set()
+        self.tables: set[str] = set()
         self.out_dir.mkdir(parents=True, exist_ok=True)
+        self.path.unlink(missing_ok=True)
 
-    def number(self, key: str, value: Any, *, unit: str = "", low: Any = None, high: Any = None) -> None:
-        """Keep a number (or a short text, such as a method's name) for the report, where it is `NN.key`.
+    @property
+    def path(self) -> Path:
+        """Where `save` writes."""
+        return self.out_dir / f"{self.notebook}.json"
 
-        ValueError for a key outside [a-z0-9_.-] or a value that is not finite.
+    def number(self, key: str, value: Any, *, low: Any = None, high: Any = None, unit: str = "") -> None:
+        """Keep a number, or a short text, that stands in no table; in the report it is `NN.key`, `NN.key.low`, …
+
+        ValueError for a key outside [a-z0-9_.+-] or a value that is not finite.
         """
         if not KEY.fullmatch(key):
-            raise ValueError(f"a key is made of a-z, 0-9, '_', '.' and '-', like 'find.tpr_1e-6'; got {key!r}")
-        entry = {"value": _plain(key, value), "unit": unit}
-        entry |= {name: _plain(key, end) for name, end in (("low", low), ("high", high)) if end is not None}
-        self.numbers[key] = entry
-        self._save()
+            raise ValueError(f"a key is made of a-z, 0-9, '_', '.', '+' and '-', like 'find.tpr_1e-6'; got {key!r}")
+        ends = {"value": value, "low": low, "high": high}
+        self.numbers[key] = {name: _plain(key, end) for name, end in ends.items() if name == "value" or end is not None}
 
-    def table(self, slug: str, frame: pd.DataFrame, *, stamped: bool = False) -> pd.DataFrame:
-        """Save out_dir/NN_slug.csv and return the frame. stamped adds machine, versions and commit to every row."""
-        kept = frame if frame.index.name is None else frame.reset_index()
-        if stamped:
-            where = machine()
-            text = " ".join(f"{name}={version}" for name, version in versions().items())
-            kept = kept.assign(
-                machine=f"{where['cpu']}, {where['cores']} cores, Python {where['python']}",
-                versions=text,
-                commit=commit(),
-            )
-        path = self.out_dir / self._name(slug, "csv")
-        _write(path, kept.to_csv(index=False, float_format=FLOAT_FORMAT, lineterminator="\n"))
-        self._save()
+    def table(
+        self, slug: str, frame: pd.DataFrame, key: str | Sequence[str] | None = None, *, stamped: bool = False
+    ) -> pd.DataFrame:
+        """Save out_dir/NN_slug.csv and return the frame; a named index becomes the first columns.
+
+        key: the column, or columns, that name a row. With it the report can quote every other cell, as
+        `NN.slug.<key>.<column>`, several keys joined by ".". ValueError for no such column or two rows of one name.
+        """
+        self._table(slug, frame, key)
+        self.tables.add(slug)
         return frame
 
-    def figure(self, slug: str, fig: "Figure", frame: pd.DataFrame | None = None) -> None:
+    def _table(self, slug: str, frame: pd.DataFrame, key: str | Sequence[str] | None) -> None:
+        kept = frame if frame.index.names == [None] else frame.reset_index()
+        self.keys.pop(slug, None)
+        if key is not None:
+            columns = [key] if isinstance(key, str) else list(key)
+            if missing := [column for column in columns if column not in kept]:
+                raise ValueError(f"table {slug} has no column {', '.join(missing)}; it has {', '.join(map(str, kept))}")
+            if (twice := kept.duplicated(columns)).any():
+                raise ValueError(f"table {slug}: several rows are named {kept.loc[twice, columns].iloc[0].tolist()}")
+            self.keys[slug] = columns
+        text = kept.to_csv(index=False, float_format=FLOAT_FORMAT, lineterminator="\n")
+        _write(self.out_dir / self._name(slug, "csv"), text)
+
+    def figure(
+        self, slug: str, fig: "Figure", frame: pd.DataFrame | None = None, key: str | Sequence[str] | None = None
+    ) -> None:
         """Save out_dir/NN_slug.png, and the table behind it unless `table` has saved that already; then show it."""
         import matplotlib.pyplot as plt
 
-        if frame is not None and f"{self.notebook}_{slug}.csv" not in self.files:
-            self.table(slug, frame)
+        if frame is not None and slug not in self.tables:
+            self._table(slug, frame, key)
         path = self.out_dir / self._name(slug, "png")
         partial = path.with_suffix(".png.part")
         fig.savefig(partial, format="png", dpi=200, bbox_inches="tight", metadata={"Software": None})
         os.replace(partial, path)
-        self._save()
         if "IPython" in sys.modules and sys.modules["IPython"].get_ipython() is not None:
             sys.modules["IPython"].display.display(fig)
         plt.close(fig)
+
+    def save(self) -> None:
+        """Write NN.json, with machine, versions, commit and date: a notebook's last call."""
+        saved = {"stamp": stamp(), "numbers": self.numbers, "keys": self.keys, "files": sorted(self.files)}
+        _write_json(self.path, saved)
 
     def _name(self, slug: str, suffix: str) -> str:
         if not re.fullmatch(r"[a-z0-9_]+", slug):
@@ -161,29 +195,21 @@ class Recorder:
         self.files.add(name)
         return name
 
-    def _save(self) -> None:
-        path = self.out_dir / "numbers.json"
-        section = {"stamp": stamp(), "numbers": self.numbers, "files": sorted(self.files)}
-        folder = os.open(self.out_dir, os.O_RDONLY)
-        try:
-            fcntl.flock(folder, fcntl.LOCK_EX)  # two notebooks under test may share a folder
-            everything = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-            everything[self.notebook] = section
-            _write_numbers(path, everything)
-        finally:
-            os.close(folder)
+
+def stamp_seconds(path: Path, seconds: float) -> None:
+    """Add to the stamp in a notebook's NN.json how long its run took, as `NN.stamp.seconds`.
+
+    RuntimeError where the notebook has not saved one.
+    """
+    if not path.exists():
+        raise RuntimeError(f"notebook {path.stem} saved no {path.name}: its last cell must call rec.save()")
+    saved = json.loads(path.read_text(encoding="utf-8"))
+    saved["stamp"]["seconds"] = round(seconds)
+    _write_json(path, saved)
 
 
-def stamp_seconds(out_dir: str | Path, notebook: str, seconds: float) -> None:
-    """Add to a notebook's stamp in out_dir/numbers.json how long its run took, as `NN.stamp.seconds`."""
-    path = Path(out_dir) / "numbers.json"
-    everything = json.loads(path.read_text(encoding="utf-8"))
-    everything[notebook]["stamp"]["seconds"] = round(seconds)
-    _write_numbers(path, everything)
-
-
-def _write_numbers(path: Path, everything: dict[str, Any]) -> None:
-    _write(path, json.dumps(everything, indent=1, sort_keys=True, ensure_ascii=False) + "\n")
+def _write_json(path: Path, saved: dict[str, Any]) -> None:
+    _write(path, json.dumps(saved, indent=1, sort_keys=True, ensure_ascii=False) + "\n")
 
 
 def _write(path: Path, text: str) -> None:
@@ -194,9 +220,7 @@ def _write(path: Path, text: str) -> None:
 
 def _plain(key: str, value: Any) -> int | float | bool | str:
     """A JSON value: NumPy scalars unwrapped, floats to ten digits."""
-    value = (
-        value.item() if isinstance(value, np.generic) or (isinstance(value, np.ndarray) and value.ndim == 0) else value
-    )
+    value = value.item() if isinstance(value, np.generic | np.ndarray) and np.ndim(value) == 0 else value
     if isinstance(value, bool | int | str):
         return value
     if isinstance(value, float) and math.isfinite(value):

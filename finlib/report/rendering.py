@@ -1,11 +1,15 @@
-"""report.md as HTML in one file and as PDF, by pandoc and Typst, both from PyPI: no LaTeX, no fonts of the machine."""
+"""report.md as HTML in one file and as PDF, by pandoc and Typst, both from PyPI: no LaTeX, no fonts of the machine.
+
+Both have numbered sections, contents, and under the title a line that says when, on what and with what was measured.
+"""
 
 import json
 import re
 import tempfile
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Literal
+
+from finlib.report.results import Results
 
 PUBLISHED = datetime(2026, 1, 1, tzinfo=UTC)
 """A fixed date in the PDF's metadata: the same report gives the same bytes."""
@@ -13,14 +17,16 @@ PUBLISHED = datetime(2026, 1, 1, tzinfo=UTC)
 FORMAT = "gfm-autolink_bare_uris"
 
 # An image and the paragraph **Figure N.** after it become a figure with its caption, and so does a paragraph
-# **Table N.** with the table after it; comments go.
+# **Table N.** with the table after it. Sections are numbered, but for the summary and the references.
 FILTER = r"""
 local function caption(block, word)
   return block ~= nil and block.t == "Para" and block.content[1].t == "Strong"
     and pandoc.utils.stringify(block.content[1]):match("^" .. word .. " %d+") ~= nil
 end
-local function comment(element)
-  if element.format == "html" and element.text:match("^%s*<!%-%-") then return {} end
+local function plain(header)
+  local text = pandoc.utils.stringify(header)
+  if text == "Executive summary" or text == "References" then header.classes:insert("unnumbered") end
+  return header
 end
 local function captions(blocks)
   local out, i = pandoc.List(), 1
@@ -40,7 +46,7 @@ local function captions(blocks)
   end
   return out
 end
-return {{RawBlock = comment, RawInline = comment}, {Blocks = captions}}
+return {{Header = plain, Blocks = captions}}
 """
 
 PREAMBLE = """
@@ -49,7 +55,7 @@ PREAMBLE = """
 #set page(paper: "a4", margin: (x: 1.8cm, top: 2cm, bottom: 2.2cm), numbering: "1")
 #set text(font: "Libertinus Serif", size: 10.5pt, lang: "en", region: "GB")
 #set par(justify: true, leading: 0.62em, spacing: 1em)
-#set heading(numbering: none)
+#set heading(numbering: "1.1")
 #show heading: set block(above: 1.5em, below: 0.75em, sticky: true)
 #show heading: set text(hyphenate: false)
 #show link: set text(fill: rgb("#0b4f7d"))
@@ -63,57 +69,71 @@ PREAMBLE = """
 #show figure: set block(breakable: false, above: 1.5em, below: 1.5em)
 #show figure.where(kind: table): set figure.caption(position: top)
 #show figure.caption: it => block(width: 100%, align(left, text(size: 9pt, it.body)))
-#align(center, block(above: 0.5em, below: 1.6em, text(size: 17pt, weight: "bold", hyphenate: false, TITLE)))
+#align(center, block(above: 0.5em, below: 0.8em, text(size: 17pt, weight: "bold", hyphenate: false, TITLE)))
+#align(center, block(below: 1.6em, text(size: 9pt, fill: rgb("#5f6b76"), COVER)))
+#outline(depth: 2)
 """
 
 STYLE = """<style>
 body { max-width: 46rem; margin: 2rem auto; padding: 0 1rem; font: 1rem/1.55 Georgia, "Times New Roman", serif; }
 h1, h2, h3, nav, table { font-family: system-ui, sans-serif; }
-h1, h2, h3 { line-height: 1.25; margin-top: 2em; }
+h1, h2, h3 { line-height: 1.25; margin-top: 2em; } h1 { font-size: 1.5rem; } h2 { font-size: 1.25rem; }
+h3 { font-size: 1.05rem; } h1.title { font-size: 1.9rem; }
 img { max-width: 100%; height: auto; }
 figure { margin: 1.8em 0; } figcaption, caption { font-size: 0.9rem; text-align: left; margin: 0.5em 0; }
 table { border-collapse: collapse; font-size: 0.85rem; margin: 1.5em 0; display: block; overflow-x: auto; }
 th, td { padding: 0.25em 0.7em; border-bottom: 1px solid #ddd; } th { border-bottom: 2px solid #444; }
-code { font-size: 0.88em; } a { color: #0b4f7d; }
+code { font-size: 0.88em; overflow-wrap: anywhere; } a { color: #0b4f7d; }
+.subtitle { color: #5f6b76; font-size: 0.85rem; } .header-section-number { color: #5f6b76; margin-right: 0.4em; }
+@media print { body { max-width: none; margin: 0; } figure, table { break-inside: avoid; } table { display: table; } }
 </style>
 """
 
 
-def render(report: Path) -> list[Path]:
+def cover(results: Results) -> str:
+    """When, with which version and on what the notebooks ran, from their stamps."""
+    stamps = [section["stamp"] for name, section in results.sections.items() if name.isdigit()]
+    machines = {
+        "{cpu}, {cores} cores, {memory_gib} GiB memory, {system}, Python {python}".format(**stamp): stamp
+        for stamp in stamps
+    }
+    libraries = dict(stamps[-1]["versions"])
+    version = libraries.pop("finlib", "")
+    parts = [max(stamp["date"] for stamp in stamps), f"finlib {version}".strip(), *machines]
+    return " · ".join([*parts, ", ".join(f"{name} {number}" for name, number in sorted(libraries.items()))])
+
+
+def render(report: Path, cover: str) -> list[Path]:
     """Write report.html (nothing outside the file) and report.pdf beside report.md; returns both paths.
 
-    Pictures are looked for beside the report. RuntimeError where pandoc or Typst refuse it.
+    cover: the line under the title. Pictures are looked for beside the report. RuntimeError where pandoc or Typst
+    refuse it.
     """
-    import pypandoc
-
-    title, text = _split(report)
-    page, printed = report.with_suffix(".html"), report.with_suffix(".pdf")
-    with tempfile.TemporaryDirectory() as folder:
-        style, lua = Path(folder, "style.html"), Path(folder, "captions.lua")
-        style.write_text(STYLE, encoding="utf-8")
-        lua.write_text(FILTER, encoding="utf-8")
-        options = ["--standalone", "--embed-resources", "--mathml", "--toc", "--toc-depth=2", "--metadata=lang:en-GB"]
-        options += [f"--resource-path={report.parent}", f"--include-in-header={style}", f"--metadata=title:{title}"]
-        page.write_text(pypandoc.convert_text(text, "html5", FORMAT, [f"--lua-filter={lua}", *options]), "utf-8")
-        printed.write_bytes(compile_pages(report, lua, "pdf")[0])
-    return [page, printed]
-
-
-def compile_pages(report: Path, lua: Path, form: Literal["pdf", "png"]) -> list[bytes]:
-    """The report as a PDF (form "pdf", one item) or as pictures of its pages (form "png", 144 dots an inch)."""
     import pypandoc
     import typst
 
     title, text = _split(report)
-    options = [f"--lua-filter={lua}", "--shift-heading-level-by=-1", "--columns=10000"]
-    body = pypandoc.convert_text(text, "typst", FORMAT, options)
+    page, printed = report.with_suffix(".html"), report.with_suffix(".pdf")
     source = report.with_name(f".{report.stem}.typ")  # beside the report: Typst takes pictures from there only
-    source.write_text(PREAMBLE.replace("TITLE", json.dumps(title, ensure_ascii=False)) + body, encoding="utf-8")
+    with tempfile.TemporaryDirectory() as folder:
+        style, lua = Path(folder, "style.html"), Path(folder, "captions.lua")
+        style.write_text(STYLE, encoding="utf-8")
+        lua.write_text(FILTER, encoding="utf-8")
+        options = [f"--lua-filter={lua}", "--shift-heading-level-by=-1"]
+        body = pypandoc.convert_text(text, "typst", FORMAT, [*options, "--columns=10000"])
+        options += ["--standalone", "--embed-resources", "--mathml", "--number-sections", "--toc", "--toc-depth=2"]
+        options += [f"--resource-path={report.parent}", f"--include-in-header={style}", "--metadata=lang:en-GB"]
+        options += [f"--metadata=title:{title}", f"--metadata=subtitle:{cover}"]
+        page.write_text(pypandoc.convert_text(text, "html5", FORMAT, options), encoding="utf-8")
+    top = PREAMBLE.replace("TITLE", json.dumps(title, ensure_ascii=False)).replace(
+        "COVER", json.dumps(cover, ensure_ascii=False)
+    )
+    source.write_text(top + body, encoding="utf-8")
     try:
-        pages: Any = typst.compile(str(source), format=form, ppi=144.0, ignore_system_fonts=True, timestamp=PUBLISHED)
+        printed.write_bytes(typst.compile(str(source), format="pdf", ignore_system_fonts=True, timestamp=PUBLISHED))
     finally:
         source.unlink()
-    return pages if isinstance(pages, list) else [pages]
+    return [page, printed]
 
 
 def _split(report: Path) -> tuple[str, str]:

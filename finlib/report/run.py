@@ -1,9 +1,9 @@
-"""The main job: run the notebooks at full size, refill report.md, write it as HTML and PDF.
+"""The main job: run the notebooks at full size, render report.md from report.md.j2, write it as HTML and PDF.
 
 Without data of one's own everything is written in place: figures/, notebooks/executed/, report.md, report.html and
 report.pdf. With a folder of images it all goes under runs/NAME/, so that no run on other images touches what is
-published; `publish_tables` then copies that run's tables and numbers to figures/NAME/, from where report.md can quote
-them as those of a second data set.
+published; `publish_tables` then copies that run's tables and numbers to figures/NAME/, from where the report can quote
+them as those of a second data set. Long measurements of their own, such as scale.json, stay in figures/ as they are.
 """
 
 import os
@@ -13,92 +13,17 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+
+import papermill
 
 from finlib.report.execute import run_notebook
-from finlib.report.filling import MOST_WORDS, Filled, fill
+from finlib.report.filling import MOST_WORDS, Filled, fill, unfit
 from finlib.report.record import stamp_seconds
-from finlib.report.rendering import render
+from finlib.report.rendering import cover, render
 from finlib.report.results import ReportError, Results
 
 HOME = Path(__file__).resolve().parents[2]
-
-FULL_SIZE: dict[str, dict[str, Any]] = {
-    "01_baseline_profiling": {
-        "families": 120,
-        "per_family": 25,
-        "images": 36,
-        "profile_side": 250,
-        "sides": [64, 96, 128, 192, 256, 384, 512],
-        "side_repeats": 2,
-        "batches": [1, 2, 4, 8, 16],
-        "photo_side": 250,
-    },
-    "02_optimisation_1_numpy": {
-        "families": 120,
-        "per_family": 25,
-        "images": 100,
-        "reference_images": 3,
-        "repeats": 7,
-        "loops": 20,
-        "batch_sizes": [1, 2, 4, 8, 16, 32, 64],
-        "memory_batch": 64,
-    },
-    "03_optimisation_2_compiled": {
-        "families": 120,
-        "per_family": 25,
-        "images": 64,
-        "reference_images": 2,
-        "repeats": 5,
-        "loops": 200,
-        "gap_images": 3000,
-        "first_call": True,
-        "table_files": 2000,
-        "memory_files": [100, 10_000],
-        "large": [4000, 3000],
-    },
-    "04_optimisation_3_parallel": {
-        "families": 0,
-        "per_family": 0,
-        "repeats": 3,
-        "ladder_images": 3,
-        "sizes": [500, 4000],
-        "executors": ["serial", "threads", "processes", "dask"],
-        "chunks": [16, 64, 256, 1024],
-        "memory_sizes": [100, 1000, 10_000],
-    },
-    "05_accuracy_comparison": {
-        "families": 120,
-        "per_family": 25,
-        "resamples": 1000,
-        "changed_images": 80,
-        "timed_images": 30,
-        "repeats": 7,
-    },
-    "06_scaling": {
-        "families": 120,
-        "per_family": 25,
-        "repeats": 2,
-        "engine_n": 20_000,
-        "set_n": 55_972,
-        "join_n": 1_000_000,
-        "index_sizes": [5_000, 20_000, 50_000],
-        "queries": 100,
-        "cluster_sizes": [100, 1_000, 3_000, 6_000, 12_000, 24_000],
-        "large_n": 50_000,
-        "law_cluster_n": 100_000,
-        "law_sizes": [1_000, 3_000, 10_000, 40_000, 80_000, 160_000],
-        "law_from": {"hashing": 1_000, "matching": 40_000, "clustering": 3_000},
-        "hash_sizes": [16, 100, 1_000, 2_000, 4_000],
-        "memory_sizes": [20_000, 80_000],
-        "dask_n": 100_000,
-        "product_n": 5_000,
-    },
-}
-"""What the published run gives each notebook in place of its small defaults."""
-
-OWN_DATA: dict[str, dict[str, Any]] = {"05_accuracy_comparison": {"families": 0, "per_family": 0}}
-"""What a run on one's own images gives beyond FULL_SIZE: 0 families or images a family are all of them."""
+TEMPLATE = "report.md.j2"
 
 
 def run_report(
@@ -109,17 +34,17 @@ def run_report(
     publish: bool = False,
     home: Path = HOME,
 ) -> Filled | None:
-    """Run the notebooks and refill the report; returns what was filled, with the claims that no longer hold.
+    """Run the notebooks and render the report; returns its text, with the claims that no longer hold.
 
     data: a folder of images; None for the built-in families. name: of the run under runs/, by default the folder's.
-    only: notebooks to run, by their digits ("05"); an empty list refills and renders from what is there. publish: as
+    only: notebooks to run, by their digits ("05"); an empty list renders from what is there. publish: as
     `publish_tables`, after the run, or without one where only a name is given.
     Raises ValueError for wrong use, NotebookError for a cell that fails, RuntimeError where the report cannot be
     filled; what is wrong is told on standard error first.
     """
-    if not (home / "notebooks").is_dir() or not (home / "report.md").is_file():
+    if not (home / "notebooks").is_dir() or not (home / TEMPLATE).is_file():
         raise ReportError(
-            "the report is made in a checkout of the workbook: no notebooks/ and report.md beside finlib/"
+            f"the report is made in a checkout of the workbook: no notebooks/ and {TEMPLATE} beside finlib/"
         )
     if data is None and name is not None and publish:
         print("published:", os.path.relpath(publish_tables(run_name(name, name), home)))
@@ -134,26 +59,23 @@ def run_report(
         _run(source, folder, data, home)
     if data is not None and publish:  # before the report is filled, which may quote it
         print("published:", os.path.relpath(publish_tables(run_name(data, name), home)))
+    template = (home / TEMPLATE).read_text(encoding="utf-8")
     try:
         results = Results(folder / "figures", home / "figures")
-        filled = _filled("report.md", results, home, folder)
-        front_door = _filled("README.md", results, home, folder) if folder == home else None
+        filled = fill(_relink(template, home, folder), results, folder=folder, name=TEMPLATE)
     except ReportError as error:
         print(error, file=sys.stderr)
         raise RuntimeError(
             f"the report cannot be filled: {len(str(error).splitlines())} problem(s), see above"
         ) from None
     (folder / "report.md").write_text(filled.text, encoding="utf-8", newline="\n")
-    if front_door is not None:
-        (home / "README.md").write_text(front_door.text, encoding="utf-8", newline="\n")
-    written = [folder / "report.md", *render(folder / "report.md")]
-    print(
-        f"{filled.words:,} of {MOST_WORDS:,} words, {filled.numbers} numbers, {filled.tables} tables, "
-        f"{filled.figures} figures, {filled.claims} claims; {time.monotonic() - started:,.0f} s"
-    )
+    written = [folder / "report.md", *render(folder / "report.md", cover(results))]
+    print(f"{filled.words:,} of {MOST_WORDS:,} words; {time.monotonic() - started:,.0f} s")
     if filled.broken:
         print(f"{len(filled.broken)} claims do not hold on this run and are marked in the text:")
         print(*(f"  {claim}" for claim in filled.broken), sep="\n")
+    if folder == home and (reasons := unfit(results)):
+        print("not to be published as it is:", *reasons, sep="\n  ")
     print("written:", *(os.path.relpath(path) for path in written), flush=True)
     return filled
 
@@ -173,12 +95,12 @@ def run_name(data: str | Path, name: str | None = None) -> str:
 def publish_tables(name: str, home: Path = HOME) -> Path:
     """Copy numbers and tables, but for raw ones, of runs/NAME to figures/NAME, quoted as NAME.05.key; returns that."""
     source, target = home / "runs" / name / "figures", home / "figures" / name
-    if not (source / "numbers.json").exists():
+    if not (numbers := sorted(source.glob("[0-9][0-9].json"))):
         raise ReportError(f"there is no run {name!r}: finlib report --data FOLDER --name {name} makes it")
     shutil.rmtree(target, ignore_errors=True)
     target.mkdir(parents=True)
     tables = [path for path in sorted(source.glob("*.csv")) if not path.stem.endswith("_raw")]
-    for path in [*tables, source / "numbers.json"]:
+    for path in [*tables, *numbers]:
         shutil.copyfile(path, target / path.name)
     return target
 
@@ -211,12 +133,11 @@ def _prepare(data: str | Path | None, sources: Sequence[Path]) -> None:
 
 def _run(source: Path, folder: Path, data: str | Path | None, home: Path) -> None:
     figures = folder / "figures"
-    parameters = {"out_dir": os.path.relpath(figures, source.parent), **FULL_SIZE.get(source.stem, {})}
+    sizes = papermill.iorw.read_yaml_file(str(source.parent / "full_size.yaml"))
+    parameters = {"out_dir": os.path.relpath(figures, source.parent), **sizes.get(source.stem, {})}
     if data is not None:
-        parameters |= {
-            "data_dir": os.path.relpath(Path(data).resolve(), source.parent),
-            **OWN_DATA.get(source.stem, {}),
-        }
+        parameters |= sizes.get("own_data", {}).get(source.stem, {})
+        parameters["data_dir"] = os.path.relpath(Path(data).resolve(), source.parent)
     started = time.monotonic()
     print(f"{source.stem:<32}", end="", flush=True)
     try:
@@ -228,15 +149,11 @@ def _run(source: Path, folder: Path, data: str | Path | None, home: Path) -> Non
         raise
     seconds = time.monotonic() - started
     print(f"{cells:>4} cells {seconds:>7.1f} s", flush=True)
-    stamp_seconds(figures, source.name[:2], seconds)
+    stamp_seconds(figures / f"{source.name[:2]}.json", seconds)
     kept = Results(figures).files
     for stale in figures.glob(f"{source.name[:2]}_*"):
         if stale.name not in kept:
             stale.unlink()
-
-
-def _filled(name: str, results: Results, home: Path, folder: Path) -> Filled:
-    return fill(_relink((home / name).read_text(encoding="utf-8"), home, folder), results, folder=folder, name=name)
 
 
 def _relink(text: str, home: Path, folder: Path) -> str:

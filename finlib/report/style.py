@@ -11,9 +11,9 @@ import textwrap
 from typing import Any, NamedTuple
 
 import matplotlib.pyplot as plt
-from cycler import cycler
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.rcsetup import cycler
 
 WIDTH = 7.0
 """Inches: a figure as wide as the text of the printed report, so that 9 points stay 9 points."""
@@ -40,6 +40,9 @@ LOOKS: dict[str, Look] = {
     "whash": Look("wHash", "#CC79A7", "v"),
     "ahash": Look("aHash", "#E69F00", "X"),
 }
+
+SUM = Look("", "#56B4E9", "P")
+"""Hashes set side by side, "find+dhash256"."""
 
 STYLE: Any = {
     "figure.dpi": 100,
@@ -85,7 +88,9 @@ def split(name: str) -> tuple[str, str]:
 
 
 def label(name: str) -> str:
-    """What a reader sees for a hasher's name: "pHash 64" for "phash64"; any other name comes back as it is."""
+    """What a reader sees: "pHash 64" for "phash64", "FINd + dHash 256" for a sum; other names come back as they are."""
+    if "+" in name:
+        return " + ".join(map(label, name.split("+")))
     stem, bits = split(name)
     return f"{LOOKS[stem].label} {bits}".strip() if stem in LOOKS else name
 
@@ -93,13 +98,13 @@ def label(name: str) -> str:
 def colour(name: str) -> str:
     """The method's colour, shared by its 64- and 256-bit variants; `NEUTRAL` for a name that is no method."""
     stem, _ = split(name)
-    return LOOKS[stem].colour if stem in LOOKS else NEUTRAL
+    return LOOKS[stem].colour if stem in LOOKS else SUM.colour if "+" in stem else NEUTRAL
 
 
 def marker(name: str) -> str:
     """The method's marker; a dot for a name that is no method."""
     stem, _ = split(name)
-    return LOOKS[stem].marker if stem in LOOKS else "."
+    return LOOKS[stem].marker if stem in LOOKS else SUM.marker if "+" in stem else "."
 
 
 def linestyle(name: str) -> str:

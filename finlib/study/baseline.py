@@ -244,6 +244,17 @@ def batch_seconds(paths: Sequence[str | Path], sizes: Sequence[int]) -> pd.DataF
     return pd.DataFrame(rows, columns=["images", "seconds"])
 
 
+def hash_each(paths: Sequence[str | Path]) -> int:
+    """Hash files in pure Python one after another, as a loop over a folder does; returns how many."""
+    return len([reference.find_hash(path) for path in paths])
+
+
+def hash_all(paths: Sequence[str | Path]) -> int:
+    """The same with every file's pixels as lists first, as a script that loads a folder does."""
+    pixels = [np.asarray(open_rgb(path)).tolist() for path in paths]
+    return len([reference.find_pixels(each) for each in pixels])
+
+
 def cost_model(pixels: Any, reads: Any, seconds: Any) -> tuple[float, float, NDArray[np.float64]]:
     """Seconds as a x pixels + b x reads, fitted to the least relative error: (a, b, the fitted seconds)."""
     work = np.column_stack([np.asarray(pixels, dtype=float), np.asarray(reads, dtype=float)])

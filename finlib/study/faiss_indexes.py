@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from finlib import matching
+from finlib import matching, needs_extra
 from finlib.matching import Pairs
 
 MOST = 128
@@ -26,7 +26,7 @@ def _faiss() -> Any:
     try:
         import faiss
     except ImportError:
-        raise ValueError("this needs faiss: install the extra with pip install 'finlib[workbook]'") from None
+        raise needs_extra("an index of FAISS", "workbook") from None
     return faiss
 
 
@@ -162,4 +162,4 @@ def as_pairs(result: Any) -> Pairs:
     i = np.repeat(np.arange(len(limits) - 1), np.diff(limits.astype(np.int64)))
     order = np.lexsort((j, i))
     order = order[i[order] < j[order]]
-    return i[order], j[order], distance[order].astype(np.int32)
+    return Pairs(i[order], j[order], distance[order].astype(np.int32))

@@ -7,7 +7,6 @@ A family is one template under many captions, as in FIN's class set. Image `i` o
 import hashlib
 import os
 import shutil
-import sys
 import tempfile
 import warnings
 from concurrent.futures import ThreadPoolExecutor
@@ -16,16 +15,25 @@ from pathlib import Path
 
 import pandas
 import PIL
+import platformdirs
 from numpy.random import Generator, default_rng
 from PIL import Image, ImageOps
 
 from finlib.images import check_class_set, family_of, find_images, open_rgb
 from finlib.study.templates import SIDE, template
-from finlib.study.transforms import draw_caption
+from finlib.study.transforms import draw_caption, draw_mark
 
-RECIPE = 3  # part of the cache's folder names: one more whenever the pixels change
-FAMILIES, PER_FAMILY = 120, 25
+RECIPE = 4  # part of the cache's folder names: one more whenever the pixels change
+FAMILIES, PER_FAMILY = 160, 30
+PER_TEMPLATE = 50  # captions for each of one's own templates
 MOST_FAMILIES, MOST_PER_FAMILY = 10_000, 9_999
+
+# Captions as in the class set: sizes of type in pixels with their shares, words, and where they stand. Set so that
+# distances within families match those published; notebook 05 shows how well they do.
+SIZES, SIZE_SHARES = (16, 20, 24, 28, 32), (0.18, 0.24, 0.26, 0.19, 0.13)
+MOST_WORDS, MEAN_WORDS, FAMILY_SPREAD = 8, 3.3, 0.9
+ABOVE, BELOW = 0.95, 0.98
+MARK = "examplepictures.net"
 
 VOCABULARY = """
 a about after again all alarm always and another answer apple are at awake bad battery because before behind best
@@ -51,13 +59,8 @@ WORDS = VOCABULARY.split()
 
 def cache_folder() -> Path:
     """Where families are kept: $FINLIB_CACHE, else finlib/ in the platform's cache folder. Safe to delete."""
-    if given := os.environ.get("FINLIB_CACHE"):
-        return Path(given)
-    home = Path.home()
-    if sys.platform == "darwin":
-        return home / "Library" / "Caches" / "finlib"
-    base = os.environ.get("LOCALAPPDATA") if sys.platform == "win32" else os.environ.get("XDG_CACHE_HOME")
-    return Path(base) / "finlib" if base else home / ".cache" / "finlib"
+    given = os.environ.get("FINLIB_CACHE")
+    return Path(given) if given else platformdirs.user_cache_path("finlib")
 
 
 def make_families(
@@ -75,7 +78,7 @@ def make_families(
     ):
         if not least <= value <= most:
             raise ValueError(f"{name}={value}: expected {least} to {most}")
-    pictures = find_images(templates)[:families] if templates is not None else None
+    pictures = _readable(find_images(templates))[:families] if templates is not None else None
     families = len(pictures) if pictures is not None else families
     folder = cache_folder() / _folder_name(families, per_family, seed, pictures)
     if folder.is_dir() and len(os.listdir(folder)) == families * per_family:
@@ -98,6 +101,22 @@ def make_families(
     return folder
 
 
+def _readable(pictures: list[Path]) -> list[Path]:
+    """Those of the pictures that can be read, the others named in a warning; ValueError where none can."""
+    errors = {}
+    for path in pictures:
+        try:
+            open_rgb(path)
+        except (OSError, ValueError) as error:
+            errors[path] = str(error)
+    if errors:
+        told = f"{len(errors)} of {len(pictures)} pictures cannot be read: {next(iter(errors.values()))}"
+        if len(errors) == len(pictures):
+            raise ValueError(told)
+        warnings.warn(f"left out: {told}", stacklevel=3)
+    return [path for path in pictures if path not in errors]
+
+
 def _folder_name(families: int, per_family: int, seed: int, pictures: list[Path] | None) -> str:
     """Whatever decides the pixels: the recipe, Pillow's version, and the templates' names, sizes and times."""
     stamps = [(str(path.resolve()), path.stat().st_size, path.stat().st_mtime_ns) for path in pictures or []]
@@ -107,19 +126,25 @@ def _folder_name(families: int, per_family: int, seed: int, pictures: list[Path]
 
 def _make_family(folder: Path, per_family: int, seed: int, pictures: list[Path] | None, family: int) -> None:
     picture = template(family, seed) if pictures is None else ImageOps.fit(open_rgb(pictures[family]), (SIDE, SIDE))
+    # A family's captions are shorter or longer than others': some families are easier, some harder.
+    words = float(default_rng([seed, family]).normal(MEAN_WORDS, FAMILY_SPREAD))
     for number in range(per_family):
         rng = default_rng([seed, family, number])
-        captioned, quality = _captioned(picture, rng), int(rng.integers(75, 91))
+        captioned, quality = _captioned(picture, rng, words), int(rng.integers(75, 91))
         name = f"{family:04d}_{10_000_000 + 1000 * number + int(rng.integers(1000))}.jpg"
         captioned.save(folder / name, quality=quality)
 
 
-def _captioned(picture: Image.Image, rng: Generator) -> Image.Image:
-    """The picture under a caption at the top, at the bottom or both, in a size of its own."""
-    size = int(rng.integers(16, 33))
-    top, bottom = (" ".join(rng.choice(WORDS, int(rng.integers(2, 11)))) for _ in range(2))
-    missing = rng.random()
-    return draw_caption(picture, top if missing > 0.04 else "", bottom if missing < 0.96 else "", size)
+def _captioned(picture: Image.Image, rng: Generator, words: float = MEAN_WORDS) -> Image.Image:
+    """The picture under captions of about `words` words above and below, in one size of type, and a site's mark."""
+    size = int(rng.choice(SIZES, p=SIZE_SHARES))
+    share = min(max((words - 1) / (MOST_WORDS - 1), 0.0), 1.0)
+    top, bottom = (" ".join(rng.choice(WORDS, 1 + int(rng.binomial(MOST_WORDS - 1, share)))) for _ in range(2))
+    above, below = rng.random(2)
+    captioned = draw_caption(
+        picture, top if above < ABOVE else "", bottom if below < BELOW or above >= ABOVE else "", size
+    )
+    return draw_mark(captioned, MARK)
 
 
 def _publish(building: Path, folder: Path, expected: int) -> None:
@@ -135,14 +160,16 @@ def _publish(building: Path, folder: Path, expected: int) -> None:
         shutil.rmtree(damaged, ignore_errors=True)
 
 
-def dataset(data_dir: str | Path = "", families: int = 0, per_family: int = 0, seed: int = 2026) -> pandas.DataFrame:
+def dataset(
+    data_dir: str | Path = "", families: int = 0, per_family: int = 0, seed: int = 2026, *, caption: bool = True
+) -> pandas.DataFrame:
     """Images and their families: columns path (str) and family ("FFFF"), sorted by path.
 
-    `data_dir` is "" for the built-in families, `families` x `per_family` of them (0: 120 x 25); or a folder of images
+    `data_dir` is "" for the built-in families, `families` x `per_family` of them (0: 160 x 30); or a folder of images
     named FFFF_ID.ext, as the class set, at most `families` families and `per_family` images of each drawn from the seed
-    (0: all); or a folder without such names: templates, captioned into the cache. In a folder of both kinds the images
-    named otherwise are left out with a warning. Where das_images.zip lies in the folder or beside it, its md5 must be
-    the class set's.
+    (0: all); or a folder without such names: templates, captioned into the cache, or with caption=False pictures as
+    they are, their family "". In a folder of both kinds the images named otherwise are left out with a warning. Where
+    das_images.zip lies in the folder or beside it, its md5 must be the class set's.
     """
     if families < 0 or per_family < 0:
         raise ValueError(f"families={families}, per_family={per_family}: expected 0 (the default) or more")
@@ -153,8 +180,10 @@ def dataset(data_dir: str | Path = "", families: int = 0, per_family: int = 0, s
             check_class_set(place / "das_images.zip")
     found = find_images(data_dir)
     named = [path for path in found if family_of(path)]
+    if not named and not caption:
+        return _sampled(found, 0, 0, seed)
     if not named:
-        made = make_families(families or min(len(found), MOST_FAMILIES), per_family or PER_FAMILY, seed, data_dir)
+        made = make_families(families or min(len(found), MOST_FAMILIES), per_family or PER_TEMPLATE, seed, data_dir)
         return _sampled(find_images(made), 0, 0, seed)
     if left_out := len(found) - len(named):
         warnings.warn(

@@ -134,4 +134,4 @@ def product_pairs(packed: Any, radius: int, xp: Any, *, block: int = 8192, dtype
     empty = [np.empty(0)] * 3
     i, j, distance = (np.concatenate(column) for column in zip(empty, *parts, strict=True))
     order = np.lexsort((j, i))
-    return i[order].astype(np.int64), j[order].astype(np.int64), distance[order].astype(np.int32)
+    return Pairs(i[order].astype(np.int64), j[order].astype(np.int64), distance[order].astype(np.int32))

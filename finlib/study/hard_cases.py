@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from PIL import Image
+from PIL import Image, ImageDraw
+from scipy.ndimage import gaussian_filter
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
@@ -79,9 +80,10 @@ def quality_gate(
 
 
 def low_detail_images(seed: int = 2026) -> dict[str, Image.Image]:
-    """36 images with little or nothing in them, 250 x 250, no two of them the same picture.
+    """66 pictures with little in them, 250 x 250, no two the same: six of each kind, named "kind number".
 
-    Flat colours, gradients, faint noise, a thin line, a small dot, and a few words on a flat page.
+    Made: flat colours, gradients, faint noise, a thin line, a small dot, a few words on a flat page. Like natural ones:
+    skies, walls, text on white, scans of a page that is nearly empty, screenshots of a dialog.
     """
     rng = np.random.default_rng(seed)
     images: dict[str, Image.Image] = {}
@@ -90,21 +92,69 @@ def low_detail_images(seed: int = 2026) -> dict[str, Image.Image]:
         one, other = rng.integers(30, 226, (2, 3))
         flat = np.broadcast_to(one, (250, 250, 3)).astype(np.uint8)
         sloped = one + (other - one) * np.rot90(ramp, turn)
-        noisy = flat + rng.integers(-2, 3, flat.shape)
         lined, dotted = flat.copy(), flat.copy()
         at, across = rng.integers(30, 220, 2)
         lined[at : at + 2] = other
         dotted[at : at + 6, across : across + 6] = other
-        words = " ".join(rng.choice(["not", "now", "when", "you", "see", "it", "again", "monday", "coffee"], 4))
+        words = " ".join(rng.choice(_PLAIN_WORDS, 4))
         images[f"flat {turn}"] = Image.fromarray(flat)
-        images[f"gradient {turn}"] = Image.fromarray(sloped.astype(np.uint8))
-        images[f"faint noise {turn}"] = Image.fromarray(noisy.clip(0, 255).astype(np.uint8))
+        images[f"gradient {turn}"] = _picture(sloped)
+        images[f"faint noise {turn}"] = _picture(flat + rng.integers(-2, 3, flat.shape))
         images[f"line {turn}"] = Image.fromarray(lined)
         images[f"dot {turn}"] = Image.fromarray(dotted)
         images[f"words {turn}"] = draw_caption(
             Image.fromarray(flat), words if turn % 2 else "", "" if turn % 2 else words
         )
+        images |= {f"{kind} {turn}": picture for kind, picture in _natural(rng, ramp).items()}
     return images
+
+
+_PLAIN_WORDS = ["not", "now", "when", "you", "see", "it", "again", "monday", "coffee", "save", "changes", "file"]
+
+
+def _picture(values: np.ndarray) -> Image.Image:
+    return Image.fromarray(np.clip(values, 0, 255).astype(np.uint8))
+
+
+def _lines(image: Image.Image, rng: np.random.Generator, rows: Sequence[int], left: int, right: int) -> None:
+    """Dark type in `rows`, of random words."""
+    draw = ImageDraw.Draw(image)
+    for row in rows:
+        text = " ".join(rng.choice(_PLAIN_WORDS, max(1, (right - left) // 36)))
+        draw.text((left, row), text, fill=(40, 40, 40))
+
+
+def _natural(rng: np.random.Generator, ramp: np.ndarray) -> dict[str, Image.Image]:
+    """One sky, wall, page of text, scan and dialog."""
+    down = np.rot90(ramp)
+    cloud = gaussian_filter(rng.standard_normal((250, 250)), 40)[..., None]
+    sky = (120, 165, 215) + (1 - down) * rng.integers(20, 60) + cloud / cloud.std() * rng.integers(2, 10)
+    grain = gaussian_filter(rng.standard_normal((250, 250)), 1)[..., None]
+    wall = rng.integers(120, 220, 3) * (1 - rng.uniform(0, 0.3) * ramp) + 6 * grain / grain.std()
+    page, scan = (
+        Image.new("RGB", (250, 250), "white"),
+        _picture(242 + rng.normal(0, 2, (250, 250, 1)) + 0 * ramp[..., [0] * 3]),
+    )
+    top = int(rng.integers(10, 60))
+    _lines(page, rng, range(top, top + 14 * int(rng.integers(4, 12)), 14), 20, 230)
+    _lines(scan, rng, [top, top + 14], int(rng.integers(20, 120)), 230)
+    dialog = Image.new("RGB", (250, 250), tuple(int(part) for part in rng.integers(180, 240, 3)))
+    left, above = (int(part) for part in rng.integers(15, 60, 2))
+    draw = ImageDraw.Draw(dialog)
+    draw.rectangle((left, above, left + 170, above + 110), fill=(250, 250, 250), outline=(120, 120, 120))
+    draw.rectangle((left, above, left + 170, above + 16), fill=(60, 90, 150))
+    for place in (60, 115):
+        draw.rectangle(
+            (left + place, above + 84, left + place + 45, above + 102), fill=(225, 225, 225), outline=(150,) * 3
+        )
+    _lines(dialog, rng, [above + 30, above + 46], left + 12, left + 150)
+    return {"sky": _picture(sky), "wall": _picture(wall), "text": page, "scan": scan, "dialog": dialog}
+
+
+def gate_value(quality: np.ndarray, refused: float = 0.002) -> float:
+    """The greatest gate (least quality matched, a whole number) that refuses at most this share of these images."""
+    gates = np.arange(101)
+    return float(gates[[float((quality < gate).mean()) <= refused for gate in gates]].max())
 
 
 def flat_share(path: str | Path) -> float:

@@ -9,13 +9,21 @@ import imagehash
 import numpy as np
 import pandas as pd
 import simplejpeg
+from numpy.typing import NDArray
 from PIL import Image
 
 from finlib import compiled, decoding, reference
 from finlib.execution import hash_files
-from finlib.hashers import HASHERS
+from finlib.hashers import HASHERS, hasher
 from finlib.images import load_rgb
 from finlib.study import timing
+
+IMAGEHASH: dict[str, Callable[..., imagehash.ImageHash]] = {
+    "a": imagehash.average_hash,
+    "p": imagehash.phash,
+    "d": imagehash.dhash,
+    "w": imagehash.whash,
+}
 
 
 class Target(NamedTuple):
@@ -84,6 +92,45 @@ def _same_hashes(one: Any, other: Any) -> bool:
     return one is None or other is None or all(np.array_equal(a, b) for a, b in zip(one, other, strict=False))
 
 
+def as_installed(name: str) -> Callable[[str | Path], NDArray[np.uint8]]:
+    """A file to packed bits by the code that one gets for that name: FIN's own, imagehash's or pdqhash's, on Pillow."""
+    if name == "find":
+        return lambda path: reference.find_pixels(load_rgb(path))
+    if name == "pdq":
+        import pdqhash  # an optional extra
+
+        return lambda path: np.packbits(pdqhash.compute(load_rgb(path))[0].astype(bool))
+    letter, bits = name[0], int(name.removeprefix(f"{name[0]}hash"))
+    return lambda path: np.packbits(IMAGEHASH[letter](Image.open(path), hash_size=round(bits**0.5)).hash)
+
+
+def method_costs(paths: Sequence[str | Path], names: Sequence[str], repeats: int) -> pd.DataFrame:
+    """Milliseconds from a file to its hash, as installed and as finlib has it, all taken in turns on one core.
+
+    Columns hasher, installed_ms, ms (medians), low and high (quartiles of ms), bytes (of the hash). A sum of hashes
+    costs as installed what its parts do. FIN's own code is timed on the first file alone. Both give the same hash of
+    every file that both are timed on, or AssertionError.
+    """
+    calls: dict[str, Callable[[], Any]] = {}
+    parts = list(dict.fromkeys(part.name for name in names for part in hasher(name).parts))
+    files = {part: paths[:1] if part == "find" else paths for part in parts}
+    for part in parts:
+        function = as_installed(part)
+        for path in files[part]:
+            assert np.array_equal(function(path), HASHERS[part].from_file(path)), f"{path}: {part} differs"
+        calls[f"installed {part}"] = partial(_discard, function, files[part])
+    calls |= {name: partial(_discard, HASHERS[name].read, paths) for name in names}
+    counts = {name: len(paths) for name in names} | {f"installed {part}": len(files[part]) for part in parts}
+    with timing.one_thread():
+        timings = timing.time_side_by_side(calls, repeats=repeats, same=None)
+    spread = (timing.summarise(timings, counts).set_index("name")[["median", "low", "high"]] * 1000).T
+    rows = []
+    for name in names:
+        installed = sum(float(spread[f"installed {part.name}"]["median"]) for part in hasher(name).parts)
+        rows.append((name, installed, *spread[name], hasher(name).bits // 8))
+    return pd.DataFrame(rows, columns=["hasher", "installed_ms", "ms", "low", "high", "bytes"])
+
+
 def time_tables(paths: Sequence[str], *, repeats: int) -> pd.DataFrame:
     """Seconds from files to the table of hashes, names serial and threads (two workers), the tables compared."""
     calls = {
@@ -97,7 +144,8 @@ def memory_growth(paths: Sequence[str], few: int, many: int) -> float:
     """MiB by which the peak of hashing `many` files exceeds that of `few`, each in a fresh process."""
     names = timing.many_names(paths, many)
     warm = partial(hash_files, paths[:1])
-    return timing.peak_memory(hash_files, names, before=warm) - timing.peak_memory(hash_files, names[:few], before=warm)
+    peaks = timing.peaks({"many": (hash_files, names), "few": (hash_files, names[:few])}, before=warm)
+    return float(peaks["many"] - peaks["few"])
 
 
 def judge(timings: pd.DataFrame, memory: float) -> pd.DataFrame:

@@ -8,7 +8,7 @@ import resource
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from multiprocessing import get_context
 from pathlib import Path
@@ -184,6 +184,27 @@ def peak_memory(function: Callable[..., Any], *args: Any, before: Callable[[], A
     itself is not counted. Function, arguments and errors as for `in_fresh_process`.
     """
     return float(in_fresh_process(_peak, function, args, before))
+
+
+def peaks(calls: Mapping[str, tuple[Any, ...]], *, before: Callable[[], Any] | None = None) -> pd.Series:
+    """`peak_memory` of each call, (function, *arguments), by its name; two fresh processes at a time."""
+    with ThreadPoolExecutor(2) as pool:
+        found = pool.map(lambda call: peak_memory(*call, before=before), calls.values())
+        return pd.Series(dict(zip(calls, found, strict=True)), name="peak_mib")
+
+
+def cpu_use(calls: Mapping[str, Callable[[], Any]], *, repeats: int = 1) -> pd.DataFrame:
+    """Wall and CPU seconds of each call, interleaved, medians of `repeats`; CPU is user and system time, with that of
+    processes that the call starts and waits for. Columns name, wall, cpu, cores (busy on average: CPU over wall)."""
+    rows = []
+    for _ in range(repeats):
+        for name, call in calls.items():
+            before, start = os.times(), perf_counter()
+            call()
+            wall, after = perf_counter() - start, os.times()
+            rows.append((name, wall, sum(after[:4]) - sum(before[:4])))
+    found = pd.DataFrame(rows, columns=["name", "wall", "cpu"]).groupby("name", sort=False).median().reset_index()
+    return found.assign(cores=found["cpu"] / found["wall"])
 
 
 def worker_memory(function: Callable[..., Any], *args: Any) -> float:

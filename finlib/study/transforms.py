@@ -53,6 +53,17 @@ def draw_caption(image: Image.Image, top: str = "", bottom: str = "", size: floa
     return captioned
 
 
+def draw_mark(image: Image.Image, text: str) -> Image.Image:
+    """The image itself, signed with a site's name in small grey type in its lower right corner, as memes are."""
+    width, height = image.size
+    font = _font(max(4, round(9 * width / 250)))
+    mask = Image.new("L", (round(font.getlength(text)) + 2, round(12 * width / 250)))
+    ImageDraw.Draw(mask).text((1, mask.height / 2), text, fill=180, font=font, anchor="lm")
+    mask = mask.resize((round(0.8 * mask.width), mask.height), Image.Resampling.BOX)
+    image.paste((255, 255, 255), (width - mask.width - 1, height - mask.height), mask=mask)
+    return image
+
+
 def _spread(mask: Image.Image, reach: int) -> Image.Image:
     """Each pixel's maximum over the square `reach` pixels around it: Pillow's MaxFilter, in a tenth of the time."""
     spread = np.asarray(mask)

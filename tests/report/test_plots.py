@@ -40,6 +40,12 @@ def test_names_that_are_no_method_are_neutral():
     assert style.linestyle("decode") == "-"
 
 
+def test_a_sum_of_hashes_has_a_look_of_its_own():
+    assert style.label("find+dhash256") == "FINd + dHash 256"
+    assert style.colour("find+dhash256") not in {style.colour(name) for name in [*METHODS, "decode"]}
+    assert style.marker("find+dhash256") not in {style.marker(name) for name in [*METHODS, "decode"]}
+
+
 def test_grey_tones_or_markers_differ():
     grey = sorted(np.dot(to_rgb(style.colour(name)), [0.299, 0.587, 0.114]) for name in METHODS)
     assert grey[0] < 0.05
@@ -56,6 +62,15 @@ def test_bars_and_ladder(ax):
     assert plots.ladder(frame, ax, name="stage", speed_up="ms") is ax
     assert ax.get_xscale() == "log"
     assert {text.get_text() for text in ax.texts} == {"1×", "3×"}
+    assert not ax.patches, "a bar on a log axis has no length"
+
+
+def test_dots_have_a_log_axis_and_no_bars_and_bear_a_mean_beyond_its_quartiles(ax):
+    frame = pd.DataFrame({"name": ["find", "read"], "ms": [100.0, 0.1], "low": [101.0, 0.1], "high": [110.0, 0.1]})
+    plots.dots(frame, ax, name="name", value="ms", low="low", high="high", text="{:.3g} ms")
+    assert ax.get_xscale() == "log"
+    assert not ax.patches
+    assert [text.get_text() for text in ax.texts] == ["100 ms", "0.1 ms"]
 
 
 def test_lines_carry_slopes_and_intervals(ax):

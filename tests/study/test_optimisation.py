@@ -90,6 +90,13 @@ def test_first_calls(monkeypatch):
     assert frame["seconds"].tolist() == [0.5, 2.0, 0.001] * 2
 
 
+@pytest.mark.slow
+def test_first_calls_of_new_processes():
+    frame = optimisation.first_calls()
+    assert frame["step"].tolist() == ["import", "first hash", "second hash"] * 2
+    assert (frame["seconds"] > 0).all()
+
+
 def test_targets_are_timed_over_equal_hashes(jpegs, monkeypatch):
     timings = targets.time_all(jpegs, repeats=2, reference_images=1)
     assert set(timings["name"]) == {"pixels", "decode", "file", "ahash", "reference"} | {"pdq"} & set(HASHERS)

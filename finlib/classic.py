@@ -1,0 +1,159 @@
+"""aHash, dHash and pHash as numba kernels, bit for bit imagehash's.
+
+imagehash lets Pillow shrink the grey picture, at full size, by its Lanczos filter in whole numbers: weights of 22
+binary places, along the rows and down the columns, each pass rounded to 8 bits. So can a kernel.
+
+Nothing is left to rounding but pHash's DCT, whose coefficients are sums of at most 64 x 64 terms of 4 * 255. SciPy's
+transform brings a term there through two real FFTs, each of at most 8 steps of 4 roundings and a factor of sqrt(2); by
+Higham's gamma (see `vectorised`) it is off by at most gamma(64) * 2^8 * 64 * 64 * 4 * 255 < 1e-5, and the two products
+here by less. Where the upper half of the coefficients is 2^-9 above the lower one, a hundred times that, both set the
+same bits; where it is not (flat and symmetric pictures), SciPy decides as it does in imagehash.
+"""
+
+import math
+from functools import lru_cache
+
+import numpy as np
+import scipy.fftpack
+from numba import njit
+from numpy.typing import NDArray
+
+from finlib.compiled import _lower_median, _product
+
+STRIP = 256  # rows of the picture that pass together, side by side in vectors
+LANES = 16  # lines are filled up to a multiple of this
+PLACES = 22  # binary, of Pillow's weights
+TOLERANCE = 2.0**-9
+REACH = 4.0 * 64 * 64 * 255 + 1  # more than any coefficient
+
+Plan = tuple[NDArray[np.int64], NDArray[np.int32]]
+
+
+@lru_cache(maxsize=256)
+def plan(length: int, small: int) -> Plan:
+    """Pillow's Lanczos filter from `length` pixels to `small`: first pixel, int64[small], and weights, int32[small, n].
+
+    Weights are in units of 2^-22, and filled up with zeros to a multiple of four.
+    """
+    return _plan(length, small)
+
+
+@njit(nogil=True, cache=True)
+def _plan(length, small):  # type: ignore[no-untyped-def]
+    scale = length / small
+    stretch = max(scale, 1.0)
+    reach = 3 * stretch
+    size = 2 * math.ceil(reach) + 1
+    first, weights, exact = np.empty(small, np.int64), np.zeros((small, (size + 3) // 4 * 4), np.int32), np.empty(size)
+    for i in range(small):
+        centre = (i + 0.5) * scale
+        first[i] = max(int(centre - reach + 0.5), 0)
+        count = min(int(centre + reach + 0.5), length) - first[i]
+        total = 0.0
+        for k in range(count):
+            at = (k + first[i] - centre + 0.5) * (1 / stretch)
+            exact[k] = _sinc(at) * _sinc(at / 3) if -3 <= at < 3 else 0.0
+            total += exact[k]
+        for k in range(count):
+            weight = exact[k] / total * (1 << PLACES)
+            weights[i, k] = int(weight - 0.5 if weight < 0 else weight + 0.5)
+    return first, weights
+
+
+@njit(nogil=True, cache=True)
+def _sinc(x):  # type: ignore[no-untyped-def]
+    return 1.0 if x == 0 else math.sin(x * math.pi) / (x * math.pi)
+
+
+@njit(nogil=True, cache=True)
+def _filter(lines, first, weights, sums, out):  # type: ignore[no-untyped-def]
+    """Weighted sums of lines, uint8[m, n], rounded and clipped to out, uint8[len(first), n]; sums is room, int32[n]."""
+    n = lines.shape[1]
+    for i in range(len(first)):
+        sums[:] = 1 << (PLACES - 1)
+        for k in range(0, weights.shape[1], 4):
+            at = first[i] + k
+            a, b, c, d = lines[at], lines[at + 1], lines[at + 2], lines[at + 3]
+            p, q, r, s = weights[i, k], weights[i, k + 1], weights[i, k + 2], weights[i, k + 3]
+            for j in range(n):
+                sums[j] += (np.int32(p * a[j]) + np.int32(q * b[j])) + (np.int32(r * c[j]) + np.int32(s * d[j]))
+        line = out[i]
+        for j in range(n):
+            line[j] = min(max(sums[j] >> PLACES, 0), 255)
+
+
+@njit(nogil=True, cache=True)
+def _turn(lines, out):  # type: ignore[no-untyped-def]
+    """uint8[m, n] into the corner of out, rows becoming columns."""
+    for j in range(lines.shape[1]):
+        line = out[j]
+        for i in range(lines.shape[0]):
+            line[i] = lines[i, j]
+
+
+@njit(nogil=True, cache=True)
+def _resize(grey, across, down):  # type: ignore[no-untyped-def]
+    """`resize`, its columns filled up to LANES. Both passes add up whole lines: the picture is turned before each."""
+    rows, cols = grey.shape
+    wide, padded = len(across[0]), (len(across[0]) + LANES - 1) // LANES * LANES
+    strip = min((rows + LANES - 1) // LANES * LANES, STRIP)
+    lines = np.zeros((cols + across[1].shape[1], strip), np.uint8)
+    narrow, sums = np.empty((wide, strip), np.uint8), np.empty(max(strip, padded), np.int32)
+    middle, out = np.zeros((rows + down[1].shape[1], padded), np.uint8), np.empty((len(down[0]), padded), np.uint8)
+    for top in range(0, rows, strip):
+        count = min(strip, rows - top)
+        _turn(grey[top : top + count], lines)
+        _filter(lines, across[0], across[1], sums[:strip], narrow)
+        _turn(narrow[:, :count], middle[top:])
+    _filter(middle, down[0], down[1], sums[:padded], out)
+    return out
+
+
+def resize(grey: NDArray[np.uint8], width: int, height: int) -> NDArray[np.uint8]:
+    """uint8[height, width] of uint8[H, W], as Pillow's `resize` with LANCZOS gives it."""
+    rows, cols = grey.shape
+    if rows > height and rows - height > 2 * (cols - width):  # since version 13, Pillow then begins with the columns
+        turned = _resize(np.ascontiguousarray(grey.T), plan(rows, height), plan(cols, width))
+        return np.ascontiguousarray(turned[:, :height].T)
+    return np.ascontiguousarray(_resize(grey, plan(cols, width), plan(rows, height))[:, :width])
+
+
+def average_hash(grey: NDArray[np.uint8], side: int) -> NDArray[np.bool_]:
+    """bool[side, side] of uint8[H, W]: brighter than the mean of the picture shrunk to side x side."""
+    small = resize(grey, side, side)
+    return small > small.mean()
+
+
+def difference_hash(grey: NDArray[np.uint8], side: int) -> NDArray[np.bool_]:
+    """bool[side, side] of uint8[H, W]: brighter than its left neighbour in the picture shrunk to side + 1 columns."""
+    small = resize(grey, side + 1, side)
+    return small[:, 1:] > small[:, :-1]
+
+
+@lru_cache
+def _cosines(side: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """SciPy's unscaled DCT of 4 side values, its first `side` frequencies: float64[side, 4 side], and transposed."""
+    odd = 2 * np.arange(4 * side) + 1
+    basis = 2 * np.cos(np.pi / (8 * side) * np.outer(np.arange(side), odd))
+    return basis, np.ascontiguousarray(basis.T)
+
+
+@njit(nogil=True, cache=True)
+def _upper_half(small, basis, basis_t, bits):  # type: ignore[no-untyped-def]
+    """Fill bool[side, side] with the upper half of the DCT's coefficients; True where the certificate held."""
+    half_way, values = np.empty((len(basis), basis.shape[1])), np.empty(bits.shape)
+    _product(basis, small, half_way)
+    _product(half_way, basis_t, values)
+    median, certain = _lower_median(values.ravel(), TOLERANCE, REACH)
+    bits[:] = values > median
+    return certain
+
+
+def dct_hash(grey: NDArray[np.uint8], side: int) -> NDArray[np.bool_]:
+    """pHash, bool[side, side] of uint8[H, W]: low frequencies of the picture shrunk to 4 side, over their median."""
+    small = resize(grey, 4 * side, 4 * side)
+    bits = np.empty((side, side), np.bool_)
+    if not _upper_half(small.astype(np.float64), *_cosines(side), bits):
+        values = scipy.fftpack.dct(scipy.fftpack.dct(small, axis=0), axis=1)[:side, :side]
+        return values > np.median(values)
+    return bits

@@ -1,0 +1,313 @@
+"""What a command is given and what it may write: folders, images and tables; a table of hashes only grows."""
+
+import json
+import os
+import shutil
+import sys
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from math import isnan
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from finlib import clustering, execution, joining, matching, metrics, near, page, tables, thresholds
+from finlib.hashers import HASHERS
+from finlib.hashers import hasher as hasher_named
+from finlib.images import family_of, find_images
+
+PAIRS = ("path_a", "path_b", "distance")
+CLUSTERS = ("path", "cluster", "size", "distance")
+DUPLICATES = ("keep", "others", "size")
+BYTES_A_PAIR = 24  # on disk, where paths repeat
+
+
+def say(text: object) -> None:
+    """A line for the person, on standard error."""
+    print(tables.readable(text), file=sys.stderr)
+
+
+def files_of(source: str) -> Sequence[str | Path]:
+    """The files that a SOURCE of `finlib hash` stands for; ValueError or FileNotFoundError where it is none."""
+    if source == "-":
+        listed = os.fsdecode(sys.stdin.buffer.read())
+        names = listed.split("\0") if "\0" in listed else [name.rstrip("\r") for name in listed.split("\n")]
+        if not any(names):
+            raise ValueError("standard input lists no file: give one name a line, or separated by NUL bytes")
+        return [name for name in names if name]
+    if os.path.lexists(source) and not os.path.isdir(source):
+        return [source]
+    passed_over: Counter[str] = Counter()
+    found = find_images(source, passed_over)
+    if passed_over:
+        kinds = ", ".join(f"{count} {suffix or 'without suffix'}" for suffix, count in passed_over.most_common(5))
+        say(f"{source}: {passed_over.total()} files are passed over ({kinds}); name them to have them hashed")
+    return found
+
+
+def hash_into(
+    output: Path,
+    sources: Iterable[str],
+    hasher: str,
+    workers: int | None,
+    scheduler: str = "",
+    prune: bool = False,
+    replace: bool = False,
+) -> pd.DataFrame:
+    """Hash what is new or changed in the sources into the table `output`; returns the rows of the files named now."""
+    tables.is_csv(output)
+    parts = output.with_name(output.name + ".parts")
+    options: dict[str, Any] = {"workers": workers, "scheduler": scheduler or None, "checkpoint": parts}
+    try:
+        with tables.locked(parts / "lock", output):
+            known = tables.read_hashes(output) if output.exists() and not replace else None
+            files = list(dict.fromkeys(file for source in sources for file in files_of(source)))
+            if known is not None:
+                known = _with_hashes_of(known, hasher, output, options)
+            table = execution.hash_files(files, hasher, known=known, progress=True, **options)
+            failed = table[table["error"] != ""]
+            if len(failed) == len(table) and known is not None:
+                raise RuntimeError(f"no file could be hashed, {output} is as it was: {failed['error'].iloc[0]}")
+            whole = table if known is None or prune else tables.merged(known, table)
+            tables.write_table(whole, output)
+            shutil.rmtree(parts, ignore_errors=True)
+    finally:
+        if parts.is_dir() and not any(parts.iterdir()):
+            parts.rmdir()
+    for error in failed["error"].head(5):
+        say(f"not hashed: {error}")
+    new = table.attrs["hashed"] - len(failed)
+    kept = len(table) - len(failed) - new
+    counts = f"{new} hashed, {kept} known already, {len(failed)} not hashed (column 'error' says why)"
+    say(f"{counts}; {len(whole)} rows: {output}")
+    if len(failed) == len(table):
+        raise RuntimeError("no file could be hashed")
+    return table
+
+
+def _with_hashes_of(known: pd.DataFrame, hasher: str, output: Path, options: dict[str, Any]) -> pd.DataFrame:
+    """The table with hashes by that hasher, if need be made up by the parts that it lacks."""
+    held = " and ".join(sorted(set(known["hasher"])))
+    if held in ("", hasher):
+        return known
+    if not hasher.startswith(f"{held}+"):
+        raise ValueError(f"{output} holds hashes by {held}, not {hasher}: give another name, or --replace")
+    good, missing = tables.good_rows(known), hasher[len(held) + 1 :]
+    say(f"adding {missing} to the hashes by {held} in {output}")
+    files = [tables.path_of(path) for path in good["path"]]
+    more = execution.hash_files(files, missing, progress=True, **options)
+    same = (more[["bytes", "modified_ns"]] == good[["bytes", "modified_ns"]]).all(axis=1) & (more["error"] == "")
+    if not same.all():
+        first, gone = good["path"][~same].iloc[0], (~same).sum()
+        raise RuntimeError(
+            f"{missing} cannot be added: {gone} of {len(same)} files are changed, gone or unreadable, {first} is one. "
+            f"{output} is as it was; bring them back, or give another name"
+        )
+    failed = known[known["error"] != ""].assign(hasher=hasher)
+    return pd.concat([tables.add(good, more), failed], ignore_index=True)
+
+
+@dataclass(frozen=True)
+class Hashes:
+    """The rows of a table that have a hash, and the hashes packed, by one hasher."""
+
+    rows: pd.DataFrame
+    packed: NDArray[np.uint8]
+    hasher: str
+
+    def folded(self) -> "Hashes":
+        """The first file of each hash alone."""
+        first = np.sort(np.unique(self.packed, axis=0, return_index=True)[1])
+        say(f"{len(self.rows) - len(first)} files have the hash of an earlier one and are left out")
+        return Hashes(self.rows.iloc[first].reset_index(drop=True), self.packed[first], self.hasher)
+
+
+def load(source: Path, hasher: str, min_quality: float, workers: int | None) -> Hashes:
+    """The hashes of a table, or made by `hasher` of a folder or an image; says what is left out and why."""
+    if source.suffix in (".parquet", ".csv"):
+        table = tables.read_hashes(source)
+    else:
+        table = execution.hash_files(files_of(str(source)), hasher, workers=workers, progress=True)
+    good = tables.good_rows(table)
+    rows = good.drop_duplicates("path", keep="last")
+    if min_quality and rows["quality"].isna().any():
+        raise ValueError(f"--min-quality: the hashes of {source} have no quality; those of find and pdq have one")
+    enough = rows[~(rows["quality"] < min_quality)].reset_index(drop=True)
+    counts = {"with an error": len(table) - len(good), "given twice": len(good) - len(rows)}
+    counts[f"of quality under {min_quality:g}"] = len(rows) - len(enough)
+    if any(counts.values()):
+        said = ", ".join(f"{count} {why}" for why, count in counts.items() if count)
+        say(f"{source}: of {len(table)} rows left out: {said}")
+    return Hashes(enough, tables.packed_of(enough), str(enough["hasher"].iloc[0]) if len(enough) else hasher)
+
+
+def claim(output: Path, columns: Sequence[str] | None, overwrite: bool, *inputs: Path | None) -> None:
+    """Refuse to write over an input, over what is not a table of these columns (None: a page), or over one unasked."""
+    if columns is None and output.suffix != ".html":
+        raise ValueError(f"{output}: a page ends in .html")
+    kind = columns is None or set(columns) <= set(tables.columns_of(output))  # ValueError for another suffix
+    if not output.exists():
+        return
+    if any(path and path.exists() and output.samefile(path) for path in inputs):
+        raise ValueError(f"{output} is what this command reads: give --output another name")
+    if not kind:
+        raise ValueError(f"{output} exists and is another kind of file: give another name, or move it away")
+    if not overwrite:
+        raise ValueError(f"{output} exists: give another name, or --overwrite")
+
+
+class Search:
+    """Pairs of files of `new`, or of `new` and `old`, within a radius or nearest, written as they are found."""
+
+    def __init__(
+        self, new: Hashes, old: Hashes | None, max_pairs: int, workers: int | None = None, scheduler: str = ""
+    ) -> None:
+        if old and len(new.rows) and old.hasher != new.hasher:
+            raise ValueError(f"distances need one hasher: there are hashes by {new.hasher} and by {old.hasher}")
+        self.new, self.old, self.held = new, old, old or new
+        self.max_pairs, self.workers, self.scheduler = max_pairs, workers, scheduler
+        n = len(new.rows)
+        self.pairs = n * len(old.rows) if old else n * (n - 1) // 2
+
+    def radius(self, radius: int | None, false_pairs: float | None, precision: float | None) -> int | None:
+        """The radius given, or the one that the evidence in the package gives; None where neither is asked for."""
+        if sum(each is not None for each in (radius, false_pairs, precision)) > 1:
+            raise ValueError("--radius, --false-pairs and --precision contradict each other: give one")
+        if false_pairs is not None:
+            radius = thresholds.radius_for(self.new.hasher, self.pairs, false_pairs=false_pairs)
+        elif precision is not None:
+            radius = thresholds.radius_for_precision(self.new.hasher, len(self.held.rows), precision)
+        else:
+            return radius
+        say(f"radius {radius} bits: by the evidence on {self.new.hasher}, for {self.pairs:,} pairs of files")
+        return radius
+
+    def write(self, output: Path, radius: int | None, nearest: int | None) -> None:
+        """Write path_a, path_b and distance of each pair, and say how many may be false."""
+        if radius is not None and nearest is None and self.pairs > self.max_pairs:
+            old = self.old.packed if self.old else None
+            self._check_room(matching.estimate_pairs(self.new.packed, radius, old), output)
+        names, others, written = self.new.rows["path"].to_numpy(), self.held.rows["path"].to_numpy(), 0
+        with tables.table_writer(
+            output, pa.schema(dict(zip(PAIRS, (pa.string(), pa.string(), pa.int32()), strict=True)))
+        ) as write:
+            for i, j, distance in self._found(radius, nearest):
+                apart = names[i] != others[j] if self.old else slice(None)
+                frame = pd.DataFrame({"path_a": names[i], "path_b": others[j], "distance": distance})[apart]
+                written += len(frame)
+                if written > self.max_pairs:
+                    self._check_room(written, output)
+                write(frame)
+        say(f"{written} pairs of {self.pairs:,} compared{'' if radius is None else f' within {radius} bits'}: {output}")
+        if radius is not None:
+            with suppress(ValueError):
+                expected = thresholds.false_pairs(self.new.hasher, radius, self.pairs)
+                much = "an unknown number" if isnan(expected) else f"{expected:,.3g}"
+                say(f"of which {much} may be false (an estimate, from unrelated images of the workbook)")
+
+    def _check_room(self, pairs: float, output: Path) -> None:
+        advice = "take a smaller --radius, --nearest K, --fold or --min-quality (copies, flat images)"
+        if pairs > self.max_pairs:
+            raise ValueError(f"about {pairs:,.0f} pairs, over {self.max_pairs:,}: {advice}, or raise --max-pairs")
+        room = shutil.disk_usage(output.absolute().parent).free
+        if pairs * BYTES_A_PAIR > room:
+            raise RuntimeError(
+                f"about {pairs:,.0f} pairs need more than the {room / 1e9:.1f} GB that are free: {advice}"
+            )
+        say(f"about {pairs:,.0f} pairs are expected")
+
+    def _found(self, radius: int | None, nearest: int | None) -> Iterator[Any]:
+        new, old, workers = self.new.packed, self.old.packed if self.old else None, self.workers
+        if nearest:
+            step, held = (4096, matching.stored(old)) if old is not None else (max(1, len(new)), None)
+            for low in tqdm(range(0, len(new), step), unit=f" {step} hashes", disable=None):
+                found = matching.neighbours(new[low : low + step], held, k=nearest, radius=radius, workers=workers)
+                i = low + np.repeat(np.arange(len(found.indptr) - 1), np.diff(found.indptr))
+                yield i, found.indices, found.distance
+            return
+        assert radius is not None
+        if self.scheduler:
+            with execution.dask_client(self.scheduler) as client:
+                yield from joining.iter_self_join(new, radius, client)
+        elif old is None:
+            yield from matching.iter_pairs_within(new, radius, workers=workers, progress=True)
+        else:
+            yield from matching.iter_pairs_between(new, old, radius, workers=workers, progress=True)
+
+
+def clustered(hashes: Hashes, workers: int | None) -> pd.DataFrame:
+    """A row a file: its cluster's number and size, and its distance in bits from what most of the cluster has."""
+    found = clustering.cluster(hashes.packed, means=near.Means(workers, progress=True))
+    labels = found.labels
+    say(f"united within {found.link} bits, brought to a cluster's centre within {found.reach}")
+    rows = hashes.rows[["path", "family"]].assign(cluster=labels)
+    rows["size"] = rows.groupby("cluster")["cluster"].transform("size")
+    if len(rows):
+        centre = clustering.majority(hashes.packed, labels)[labels]
+        rows["distance"] = np.bitwise_count(hashes.packed ^ centre).sum(axis=1, dtype=np.int32)
+    return rows
+
+
+def show(table: Path, output: Path, by: str, most: int, workers: int | None, overwrite: bool) -> None:
+    """Write the page of a table of pairs, the farthest first, or of clusters, the largest or most doubtful first."""
+    if by not in ("size", "doubt"):
+        raise ValueError(f"--by is size or doubt, not {by}")
+    claim(output, None, overwrite, table)
+    frame = tables.read_columns(table, PAIRS, CLUSTERS)
+    if "path_a" in frame:
+        frame = frame.nlargest(most, "distance", keep="first")
+        groups = [(f"{row.distance} bits apart", [row.path_a, row.path_b]) for row in frame.itertuples()]
+    else:
+        groups = _groups(frame[frame["size"] > 1], by)
+    count = page.write_page(
+        groups, output, f"{table.name}: {'pairs' if 'path_a' in frame else 'clusters'}", most, workers
+    )
+    say(f"{count} of {len(groups)} {'pairs' if 'path_a' in frame else 'clusters'}: {output}")
+
+
+def _groups(clusters: pd.DataFrame, by: str) -> list[page.Group]:
+    """Clusters of several files, the largest first, or those first that hold a file far from the rest."""
+    doubt = clusters.groupby("cluster")["distance"].transform("max")
+    order = np.lexsort((clusters["cluster"], -clusters["size"] if by == "size" else -doubt))
+    ranked = clusters.iloc[order][clusters["size"].to_numpy()[order] > 1]
+    return [
+        (f"cluster {number}: {len(rows)} files, up to {rows['distance'].max()} bits from most", rows["path"].tolist())
+        for number, rows in ranked.groupby("cluster", sort=False)
+    ]
+
+
+def duplicates(hashes: Hashes, workers: int | None) -> pd.DataFrame:
+    """A row a group of alike files: the one to keep, the others as a JSON list, their number; larger groups first."""
+    clusters = clustered(hashes, workers)
+    pixels = hashes.rows["width"].astype(np.int64) * hashes.rows["height"]
+    order = np.lexsort(
+        (hashes.rows["modified_ns"], -hashes.rows["bytes"], -pixels, clusters["cluster"], -clusters["size"])
+    )
+    ranked = clusters.iloc[order][clusters["size"].to_numpy()[order] > 1]
+    groups = [rows["path"].tolist() for _, rows in ranked.groupby("cluster", sort=False)]
+    columns = [(keep, json.dumps(others, ensure_ascii=False), 1 + len(others)) for keep, *others in groups]
+    return pd.DataFrame(columns, columns=list(DUPLICATES))
+
+
+def evaluate(folder: Path, names: list[str] | None, workers: int | None) -> pd.DataFrame:
+    """A row of scores for each hasher named, or for all, on the images of a folder that are named FFFF_ID.ext."""
+    chosen = [hasher_named(name) for name in names or HASHERS]
+    files = [file for file in find_images(folder) if family_of(file)]
+    if not files:
+        raise ValueError(f"{folder} holds no image named FFFF_ID.ext, FFFF being four digits that name its family")
+    scores = []
+    for each in chosen:
+        say(f"{each.label}: hashing {len(files)} files")
+        table = execution.hash_files(files, each.name, workers=workers, progress=True)
+        good = tables.good_rows(table)
+        for error in table["error"][table["error"] != ""]:
+            say(f"left out: {error}")
+        scores.append(metrics.evaluate(tables.packed_of(good), good["family"].to_numpy(), each.name, each.bits))
+    return pd.DataFrame(scores)

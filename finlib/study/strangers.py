@@ -1,0 +1,87 @@
+"""How unrelated images' distances are spread, as far down as it can be told: thresholds and false pairs to expect.
+
+Counts are `finlib.metrics`'s, [2, bits + 1]. A share of false pairs is told where at least EXPECTED_FALSE_PAIRS of
+them lie within the threshold. Below that a law may go on: log10 of the share as a parabola in the threshold. It is
+fitted where shares are larger, and believed only as far down as it predicted unseen shares within a factor of 3.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from finlib.metrics import Counts
+from finlib.study.evidence import EXPECTED_FALSE_PAIRS
+
+FACTOR = 3.0
+FITTED = (1e-4, 1e-2)  # shares that the law is fitted to
+
+
+def shares(counts: Counts) -> pd.DataFrame:
+    """Columns distance, strangers, found: every distance that occurs at which the share of false pairs is told."""
+    same, different = np.cumsum(counts, axis=1)
+    told = (different >= EXPECTED_FALSE_PAIRS) & (np.sum(counts, axis=0) > 0) & (different <= different[-1] / 5)
+    distance = np.flatnonzero(told)
+    columns = {"distance": distance, "strangers": different[distance] / different[-1]}
+    return pd.DataFrame(columns | {"found": same[distance] / max(same[-1], 1)})
+
+
+def law(counts: Counts, fitted: tuple[float, float] = FITTED) -> np.ndarray:
+    """float64[3]: the parabola (highest power first) of log10 of the share of strangers by threshold."""
+    known = shares(counts)
+    part = known[known["strangers"].between(*fitted)]
+    if len(part) < 4:
+        return np.full(3, np.nan)
+    return np.polyfit(part["distance"], np.log10(part["strangers"]), 2)
+
+
+def check(fit: Counts, judge: Counts, fitted: tuple[float, float] = FITTED) -> pd.DataFrame:
+    """The law of `fit` beside what `judge` shows: columns distance, observed, predicted, ratio of the two."""
+    known, power = shares(judge), law(fit, fitted)
+    predicted = 10 ** np.polyval(power, known["distance"])
+    columns = {"distance": known["distance"], "observed": known["strangers"], "predicted": predicted}
+    return pd.DataFrame(columns).assign(ratio=predicted / known["strangers"])
+
+
+def believed(checked: pd.DataFrame) -> float:
+    """The smallest share down to which the law, without a break, was right within FACTOR; nan where it never was."""
+    below = checked[checked["observed"] <= FITTED[1]].sort_values("observed", ascending=False)
+    right = below["ratio"].between(1 / FACTOR, FACTOR).cumprod().astype(bool)
+    return float(below.loc[right, "observed"].min()) if right.any() else float("nan")
+
+
+def thresholds(sets: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    """What `finlib.thresholds` reads: of all sets, at each distance, the most strangers and the fewest found.
+
+    Each set is `shares` of several methods put together, with a column hasher. Columns hasher, distance, strangers,
+    found; a distance is left out where one of the sets cannot tell it.
+    """
+    together = pd.concat(sets).groupby(["hasher", "distance"], sort=False)
+    worst = together.agg(strangers=("strangers", "max"), found=("found", "min"), sets=("found", "size"))
+    worst = worst[worst["sets"] == len(sets)].drop(columns="sets").reset_index()
+    order = pd.Categorical(worst["hasher"], list(dict.fromkeys(sets[0]["hasher"])))
+    return worst.assign(order=order).sort_values(["order", "distance"], ignore_index=True).drop(columns="order")
+
+
+def reads_off(
+    table: pd.DataFrame, images: Sequence[int], precisions: Sequence[float], *, relatives: float = 1.0
+) -> pd.DataFrame:
+    """For n images and a wanted precision: threshold, false pairs to expect and share found, by method.
+
+    `table` is from `thresholds`. Columns hasher, images, precision, threshold, false_pairs, found; the last three are
+    nan where the evidence does not reach. `relatives` is how many true matches an image has among the others.
+    """
+    rows = []
+    for name, part in table.groupby("hasher", sort=False):
+        for n in images:
+            true, false = n * relatives / 2 * part["found"], n * (n - 1) / 2 * part["strangers"]
+            for precision in precisions:
+                good = part[true >= precision * (true + false)]
+                last = good.iloc[-1] if len(good) else None
+                what = (
+                    (np.nan,) * 3
+                    if last is None
+                    else (last["distance"], n * (n - 1) / 2 * last["strangers"], last["found"])
+                )
+                rows.append((name, n, precision, *what))
+    return pd.DataFrame(rows, columns=["hasher", "images", "precision", "threshold", "false_pairs", "found"])
