@@ -11,9 +11,9 @@ import numpy as np
 import pandas as pd
 from scipy.stats import beta
 
-from finlib.clustering import cluster
 from finlib.matching import distance_histogram
 from finlib.metrics import RATES, Counts, cluster_scores, rate_at, threshold_at
+from finlib.study.clusterings import cluster
 
 
 class Interval(NamedTuple):

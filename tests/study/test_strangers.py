@@ -29,7 +29,11 @@ def test_a_parabola_is_believed_where_it_is_true():
 def test_thresholds_take_the_worst_of_the_sets():
     one = pd.DataFrame({"hasher": "h", "distance": [2, 3, 4], "strangers": [0.1, 0.2, 0.3], "found": [0.5, 0.6, 0.7]})
     other = pd.DataFrame({"hasher": "h", "distance": [3, 4], "strangers": [0.1, 0.4], "found": [0.9, 0.6]})
-    assert strangers.thresholds([one, other]).to_numpy().tolist() == [["h", 3, 0.2, 0.6], ["h", 4, 0.4, 0.6]]
+    assert strangers.thresholds([one, other]).to_numpy().tolist() == [
+        ["h", 2, 0.1, 0.5],  # the other set tells no share below 0.1
+        ["h", 3, 0.2, 0.6],
+        ["h", 4, 0.4, 0.6],
+    ]
 
 
 def test_reads_off_by_hand():
