@@ -1,15 +1,10 @@
 """Clusters of families with a known answer, of degenerate sets, corrected by hand, extended, and on other machinery."""
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 from sklearn.metrics import adjusted_rand_score
 
 from finlib import clustering, near
-
-MEMES = Path(__file__).parent / "golden" / "meme_hashes.npy"
-"""FINd's hashes of captioned templates of github.com/jacebrowning/memegen: 30 families of 20, one after another."""
 
 
 def families(sizes, noise, seed=1, bits=256):
@@ -53,7 +48,7 @@ def test_noisy_families_and_lone_images_among_thousands():
 
 
 def test_a_stray_image_between_two_families_does_not_make_them_one():
-    packed, family = families([40, 40], 0.05, seed=3)
+    packed, family = families([40, 15], 0.05, seed=3)
     bits = np.unpackbits(packed, axis=1)
     middle = bits[family == 0][0].copy()
     differ = np.flatnonzero(middle != bits[family == 1][0])
@@ -133,9 +128,3 @@ def test_what_cannot_go_on_is_refused(tmp_path):
         clustering.extend(found, packed[:, :8])
     with pytest.raises(TypeError, match="must be a uint8 array"):
         clustering.cluster(packed.astype(int))
-
-
-def test_real_memes_are_clustered_well():
-    packed = np.load(MEMES)
-    family = np.arange(len(packed)) // 20
-    assert adjusted_rand_score(family, clustering.cluster(packed).labels) >= 0.95

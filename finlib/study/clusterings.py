@@ -12,6 +12,8 @@ import numpy.typing as npt
 from numba import njit
 from scipy.sparse import coo_array, csr_array
 from scipy.sparse.csgraph import breadth_first_order, connected_components
+from sklearn.metrics import adjusted_rand_score
+from sklearn.metrics.cluster import contingency_matrix
 
 from finlib import matching
 from finlib.clustering import majority, numbered
@@ -215,3 +217,22 @@ def chain(packed: Packed, start: int, end: int, threshold: int) -> list[int]:
     while path[-1] != start and before[path[-1]] >= 0:
         path.append(int(before[path[-1]]))
     return path[::-1] if path[-1] == start else []
+
+
+def felt(truth: Any, found: Any) -> dict[str, float]:
+    """What users of a clustering feel: B-cubed precision and recall, lone images left alone, families found whole; ARI.
+
+    alone: the share of images without a relative that are a cluster of their own; whole: of the families of two or
+    more that are a cluster, no image missing and none too many. NaN where there are no such images or families.
+    """
+    table = contingency_matrix(truth, found, sparse=True).tocoo()
+    family, cluster, both = np.asarray(table.sum(1)).ravel(), np.asarray(table.sum(0)).ravel(), table.data
+    mine, its = family[table.row], cluster[table.col]
+    exact, n = (both == mine) & (both == its), both.sum()
+    return {
+        "precision": float((both / its) @ both / n),
+        "recall": float((both / mine) @ both / n),
+        "alone": float(exact[mine == 1].mean()) if (mine == 1).any() else float("nan"),
+        "whole": float(exact[mine > 1].sum() / (family > 1).sum()) if (family > 1).any() else float("nan"),
+        "ari": float(adjusted_rand_score(truth, found)),
+    }
