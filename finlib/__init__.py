@@ -22,7 +22,8 @@ clustering  packed hashes to clusters, any number of them, and new ones onto old
 thresholds  what to expect of a threshold: false pairs, true ones found
 metrics     scores of pairs, searches and clusterings
 page        pairs or clusters as a page to look at and to mark
-daily       what the commands do: a day's hashing, matching, grouping
+daily       what the commands share: sources, the growing table, what may be written, clusters
+search      pairs of files, found and written as they come
 cli         the `finlib` command
 
 Two more rooms belong to the workbook, `finlib.study` and `finlib.report`: each says in its own docstring what it holds.

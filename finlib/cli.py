@@ -83,6 +83,8 @@ def match(
     false_pairs: FalsePairs = None,
     precision: Precision = None,
     nearest: Annotated[int | None, typer.Option(min=1, help="The K nearest of each, within a radius if given.")] = None,
+    mirrored: Annotated[bool, typer.Option("--mirrored", help="Compare HASHES' mirror images too (FINd).")] = False,
+    turned: Annotated[bool, typer.Option("--turned", help="Compare HASHES' quarter turns too (FINd).")] = False,
     min_quality: MinQuality = 0,
     hasher: HasherName = "find",
     fold: Annotated[bool, typer.Option("--fold", help="Of files with one hash compare the first alone.")] = False,
@@ -96,18 +98,18 @@ def match(
     Give --radius, or --false-pairs or --precision for one from the evidence, or --nearest. --hasher is for folders and
     images; those compared with a table take the table's.
     """
-    from finlib import daily, tables
+    from finlib import daily, search, tables
 
     daily.claim(output, tables.PAIRS, overwrite, hashes, against)
     if (radius, false_pairs, precision, nearest) == (None,) * 4:
         raise ValueError("Missing option '--radius' (or --false-pairs, --precision, --nearest): what is a match?")
-    if scheduler and (against or nearest or workers):
+    if scheduler and (against or nearest or workers or mirrored or turned):
         raise ValueError("--scheduler has its own workers and compares one table with itself: leave out the rest")
     old = daily.load(against, hasher, min_quality, workers) if against else None
     new = daily.load(hashes, old.hasher if old else hasher, min_quality, workers)
     new = new.folded() if fold else new
-    search = daily.Search(new, old, max_pairs, workers, scheduler)
-    search.write(output, search.radius(radius, false_pairs, precision), nearest)
+    found = search.Search(new, old, max_pairs, workers, scheduler, search.variants(mirrored, turned))
+    found.write(output, found.radius(radius, false_pairs, precision), nearest)
 
 
 @app.command(

@@ -5,25 +5,24 @@ import os
 import shutil
 import sys
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import nullcontext, suppress
+from collections.abc import Iterable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
-from math import isnan
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from finlib import clustering, execution, joining, matching, near, tables, thresholds
+from finlib import clustering, decoding, execution, near, tables
 from finlib.images import find_images
-from finlib.tables import CLUSTERS, PAIRS
+from finlib.pools import in_threads
+from finlib.tables import CLUSTERS
+from finlib.vectorised import find_variants
 
 DUPLICATES = ("keep", "others", "size")
-BYTES_A_PAIR = 24  # on disk, where paths repeat
 
 
 def say(text: object) -> None:
@@ -119,6 +118,17 @@ class Hashes:
     packed: NDArray[np.uint8]
     hasher: str
 
+    def turned(self, variants: Sequence[int], workers: int | None) -> NDArray[np.uint8]:
+        """Hashes uint8[n * variants, 32] of the files' pictures turned and mirrored so, read again; FINd alone."""
+        if self.hasher != "find":
+            raise ValueError(f"--mirrored and --turned need hashes by find, not {self.hasher}")
+
+        def one(path: str) -> NDArray[np.uint8]:
+            return find_variants(decoding.decode(tables.path_of(path))[0])[list(variants)]
+
+        found = in_threads(one, ((path,) for path in self.rows["path"]), workers)
+        return np.concatenate([self.packed[:0], *tqdm(found, total=len(self.rows), unit="file", disable=None)])
+
     def folded(self) -> "Hashes":
         """The first file of each hash alone."""
         first = np.sort(np.unique(self.packed, axis=0, return_index=True)[1])
@@ -158,85 +168,6 @@ def claim(output: Path, columns: Sequence[str] | None, overwrite: bool, *inputs:
         raise ValueError(f"{output} exists and is another kind of file: give another name, or move it away")
     if not overwrite:
         raise ValueError(f"{output} exists: give another name, or --overwrite")
-
-
-class Search:
-    """Pairs of files of `new`, or of `new` and `old`, within a radius or nearest, written as they are found."""
-
-    def __init__(
-        self, new: Hashes, old: Hashes | None, max_pairs: int, workers: int | None = None, scheduler: str = ""
-    ) -> None:
-        if old and len(new.rows) and old.hasher != new.hasher:
-            raise ValueError(f"distances need one hasher: there are hashes by {new.hasher} and by {old.hasher}")
-        self.new, self.old, self.held = new, old, old or new
-        self.max_pairs, self.workers, self.scheduler = max_pairs, workers, scheduler
-        n = len(new.rows)
-        self.pairs = n * len(old.rows) if old else n * (n - 1) // 2
-
-    def radius(self, radius: int | None, false_pairs: float | None, precision: float | None) -> int | None:
-        """The radius given, or the one that the evidence in the package gives; None where neither is asked for."""
-        if sum(each is not None for each in (radius, false_pairs, precision)) > 1:
-            raise ValueError("--radius, --false-pairs and --precision contradict each other: give one")
-        if false_pairs is not None:
-            radius = thresholds.radius_for(self.new.hasher, self.pairs, false_pairs=false_pairs)
-        elif precision is not None:
-            radius = thresholds.radius_for_precision(self.new.hasher, len(self.held.rows), precision)
-        else:
-            return radius
-        say(f"radius {radius} bits: by the evidence on {self.new.hasher}, for {self.pairs:,} pairs of files")
-        return radius
-
-    def write(self, output: Path, radius: int | None, nearest: int | None) -> None:
-        """Write path_a, path_b and distance of each pair, and say how many may be false."""
-        if radius is not None and nearest is None and self.pairs > self.max_pairs:
-            old = self.old.packed if self.old else None
-            self._check_room(matching.estimate_pairs(self.new.packed, radius, old), output)
-        names, others, written = self.new.rows["path"].to_numpy(), self.held.rows["path"].to_numpy(), 0
-        with tables.table_writer(
-            output, pa.schema(dict(zip(PAIRS, (pa.string(), pa.string(), pa.int32()), strict=True)))
-        ) as write:
-            for i, j, distance in self._found(radius, nearest):
-                apart = names[i] != others[j] if self.old else slice(None)
-                frame = pd.DataFrame({"path_a": names[i], "path_b": others[j], "distance": distance})[apart]
-                written += len(frame)
-                if written > self.max_pairs:
-                    self._check_room(written, output)
-                write(frame)
-        say(f"{written} pairs of {self.pairs:,} compared{'' if radius is None else f' within {radius} bits'}: {output}")
-        if radius is not None:
-            with suppress(ValueError):
-                expected = thresholds.false_pairs(self.new.hasher, radius, self.pairs)
-                much = "an unknown number" if isnan(expected) else f"{expected:,.3g}"
-                say(f"of which {much} may be false (an estimate, from unrelated images of the workbook)")
-
-    def _check_room(self, pairs: float, output: Path) -> None:
-        advice = "take a smaller --radius, --nearest K, --fold or --min-quality (copies, flat images)"
-        if pairs > self.max_pairs:
-            raise ValueError(f"about {pairs:,.0f} pairs, over {self.max_pairs:,}: {advice}, or raise --max-pairs")
-        room = shutil.disk_usage(output.absolute().parent).free
-        if pairs * BYTES_A_PAIR > room:
-            raise RuntimeError(
-                f"about {pairs:,.0f} pairs need more than the {room / 1e9:.1f} GB that are free: {advice}"
-            )
-        say(f"about {pairs:,.0f} pairs are expected")
-
-    def _found(self, radius: int | None, nearest: int | None) -> Iterator[Any]:
-        new, old, workers = self.new.packed, self.old.packed if self.old else None, self.workers
-        if nearest:
-            step, held = (4096, matching.stored(old)) if old is not None else (max(1, len(new)), None)
-            for low in tqdm(range(0, len(new), step), unit=f" {step} hashes", disable=None):
-                found = matching.neighbours(new[low : low + step], held, k=nearest, radius=radius, workers=workers)
-                i = low + np.repeat(np.arange(len(found.indptr) - 1), np.diff(found.indptr))
-                yield i, found.indices, found.distance
-            return
-        assert radius is not None
-        if self.scheduler:
-            with execution.dask_client(self.scheduler) as client:
-                yield from joining.iter_self_join(new, radius, client)
-        elif old is None:
-            yield from matching.iter_pairs_within(new, radius, workers=workers, progress=True)
-        else:
-            yield from matching.iter_pairs_between(new, old, radius, workers=workers, progress=True)
 
 
 def clustered(

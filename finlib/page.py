@@ -19,6 +19,8 @@ from finlib.pools import in_threads
 from finlib.tables import CLUSTERS, PAIRS, path_of, read_columns, renamed_when_whole
 
 SIDE = 160  # pixels, of a thumbnail
+MOST_PAIRS = 100_000
+MOST_OF_A_GROUP = 40  # images: a page of large clusters would show few of them
 Group = tuple[str, list[str]]  # what is said of it, and its files
 
 
@@ -40,7 +42,7 @@ def groups_of(table: Path, by: str) -> list[Group]:
     """
     frame = read_columns(table, PAIRS, CLUSTERS)
     if "path_a" in frame:
-        frame = frame.sort_values("distance", ascending=False, kind="stable")
+        frame = frame.nlargest(MOST_PAIRS, "distance", keep="first")
         return [(f"{row.distance} bits apart", [row.path_a, row.path_b]) for row in frame.itertuples()]
     doubt = frame.groupby("cluster")["distance"].transform("max")
     order = np.lexsort((frame["cluster"], -frame["size"] if by == "size" else -doubt))
@@ -58,11 +60,12 @@ def write_page(groups: Iterable[Group], output: Path, title: str, most: int, wor
     """Write the page of the first groups, as many as `most` images allow and one at least; returns how many."""
     shown: list[Group] = []
     images = 0
-    for said, paths in groups:
+    for said, files_of_group in groups:
+        paths = files_of_group[:MOST_OF_A_GROUP]
         images += len(paths)
         if shown and images > most:
             break
-        shown.append((said, paths[:most]))
+        shown.append((said, paths))
     paths = list(dict.fromkeys(path for _, group in shown for path in group))
     pictures = in_threads(thumbnail, ((path,) for path in paths), workers)
     source = dict(zip(paths, tqdm(pictures, total=len(paths), unit="image", disable=None), strict=True))

@@ -206,6 +206,29 @@ def test_a_radius_by_intent_and_what_to_expect(hashes: Path, tmp_path: Path, mon
     assert "contradict each other" in capsys.readouterr().err
 
 
+def test_mirror_images_and_turns_are_found_and_named(
+    album: Path, hashes: Path, tmp_path: Path, monkeypatch, capsys
+) -> None:
+    picture = Image.open(album / "0001_1.png")
+    (tmp_path / "new").mkdir()
+    picture.transpose(Image.Transpose.FLIP_LEFT_RIGHT).save(tmp_path / "new" / "flipped.png")
+    picture.transpose(Image.Transpose.ROTATE_90).save(tmp_path / "new" / "turned.png")
+    expected = {"--mirrored": {"flipped.png": {"mirrored"}}, "--turned": {"turned.png": {"quarter", "three quarters"}}}
+    output = tmp_path / "found.csv"
+    for option, wanted in expected.items():
+        more = ["--against", hashes, "--radius", 60, option, "-o", output, "--overwrite"]
+        assert status(monkeypatch, "match", tmp_path / "new", *more) == 0
+        found = pd.read_csv(output)
+        same = found[found["path_b"] == str(album / "0001_1.png")]
+        assert {os.path.basename(path) for path in same["path_a"]} == set(wanted)
+        assert set(same["variant"]) <= wanted[os.path.basename(same["path_a"].iloc[0])]
+    assert (
+        status(monkeypatch, "match", hashes, "--radius", 40, "--mirrored", "--turned", "-o", tmp_path / "all.csv") == 0
+    )
+    assert "of 288 compared" in capsys.readouterr().err  # 36 pairs in 8 variants
+    assert (pd.read_csv(tmp_path / "all.csv")["variant"] == "as it is").sum() >= 9
+
+
 def _table_of(packed: np.ndarray, path: Path, quality: float = 50.0) -> Path:
     rows = [(f"{i}.png", "", 9, 9, "find", row.tobytes().hex(), quality, "", i, i) for i, row in enumerate(packed)]
     tables.write_table(tables.frame_of(rows), path)
@@ -225,7 +248,7 @@ def test_too_many_pairs_are_refused_with_advice_before_they_are_written(tmp_path
     assert not (tmp_path / "p.csv").exists()
     monkeypatch.setattr("shutil.disk_usage", lambda path: SimpleNamespace(free=100))
     assert status(monkeypatch, "match", few, "--radius", 0, "-o", tmp_path / "p.csv", "--max-pairs", 189) == 2
-    monkeypatch.setattr("finlib.daily.matching.estimate_pairs", lambda *_: 150)
+    monkeypatch.setattr("finlib.search.matching.estimate_pairs", lambda *_: 150)
     assert status(monkeypatch, "match", few, "--radius", 0, "-o", tmp_path / "p.csv", "--max-pairs", 189) == 1
     assert "free" in capsys.readouterr().err
 
