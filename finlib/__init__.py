@@ -17,7 +17,7 @@ matching    packed hashes to distances, neighbours and pairs
 joining     the self-join past one machine
 clustering  packed hashes to clusters
 thresholds  what to expect of a threshold: false pairs, true ones found
-metrics     scores of pairs, searches and clusterings
+metrics     scores of pairs and searches
 page        pairs or clusters as a page to look at and to mark
 daily       what the commands do: a day's hashing, matching, grouping
 cli         the `finlib` command
