@@ -14,8 +14,11 @@ execution   one hasher over many files: serial, threads, processes, Dask; resuma
 pools       jobs on the processors at hand, in order and few at a time
 hamming     Hamming distances as kernels
 matching    packed hashes to distances, neighbours and pairs
-joining     the self-join past one machine
-clustering  packed hashes to clusters
+sampling    near pairs by bit sampling: the kernels and one pass
+near        near pairs without looking at every pair: recall foretold, precision exact
+joining     the exact self-join past one machine
+strangers   how far apart strangers are; clusters corrected by hand
+clustering  packed hashes to clusters, any number of them, and new ones onto old
 thresholds  what to expect of a threshold: false pairs, true ones found
 metrics     scores of pairs and searches
 page        pairs or clusters as a page to look at and to mark

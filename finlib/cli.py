@@ -96,9 +96,9 @@ def match(
     Give --radius, or --false-pairs or --precision for one from the evidence, or --nearest. --hasher is for folders and
     images; those compared with a table take the table's.
     """
-    from finlib import daily
+    from finlib import daily, tables
 
-    daily.claim(output, daily.PAIRS, overwrite, hashes, against)
+    daily.claim(output, tables.PAIRS, overwrite, hashes, against)
     if (radius, false_pairs, precision, nearest) == (None,) * 4:
         raise ValueError("Missing option '--radius' (or --false-pairs, --precision, --nearest): what is a match?")
     if scheduler and (against or nearest or workers):
@@ -110,22 +110,34 @@ def match(
     search.write(output, search.radius(radius, false_pairs, precision), nearest)
 
 
-@app.command(epilog="Example: finlib cluster hashes.parquet -o clusters.parquet")
+@app.command(
+    epilog="Examples: finlib cluster hashes.parquet -o clusters.csv;  "
+    "finlib cluster new.parquet --onto clusters.csv --apart corrections.csv -o later.csv"
+)
 def cluster(
     hashes: Source,
     output: Output,
-    method: Annotated[str, typer.Option(help="consensus, average, components or hdbscan.")] = "consensus",
-    threshold: Annotated[int | None, typer.Option(min=0, help="In bits.", show_default="by the evidence")] = None,
+    onto: Annotated[Path | None, typer.Option(help="Clusters to go on with.", show_default="none")] = None,
+    together: Corrections = None,
+    apart: Corrections = None,
     min_quality: MinQuality = 0,
     hasher: HasherName = "find",
     workers: Workers = None,
+    scheduler: Scheduler = "",
     overwrite: Overwrite = False,
 ) -> None:
-    """Group files whose hashes are alike: a row per file that has a hash, with its cluster's number and size."""
+    """Group files whose hashes are alike: a row per file that has a hash, with its cluster's number and size.
+
+    With --onto, files of an earlier run keep their clusters and new ones join them. Of a CSV that `finlib show` saved,
+    --together takes the pairs marked right and --apart those marked wrong.
+    """
     from finlib import daily, tables
 
-    daily.claim(output, daily.CLUSTERS, overwrite, hashes)
-    rows = daily.clustered(daily.load(hashes, hasher, min_quality, workers), method, threshold, workers)
+    if scheduler and workers:
+        raise ValueError("--scheduler has its own workers: leave out --workers")
+    daily.claim(output, tables.CLUSTERS, overwrite, hashes, onto, together, apart)
+    new = daily.load(hashes, hasher, min_quality, workers)
+    rows = daily.clustered(new, output, onto, together, apart, workers, scheduler)
     tables.write_table(rows, output)
     daily.say(f"{rows['cluster'].nunique()} clusters of {len(rows)} files: {output}")
 
@@ -142,9 +154,14 @@ def show(
     overwrite: Overwrite = False,
 ) -> None:
     """Make a page of pairs or clusters to look at: one file, opens offline, saves a CSV of what is right and wrong."""
-    from finlib import daily
+    from finlib import daily, page
 
-    daily.show(table, output, by, most, workers, overwrite)
+    if by not in ("size", "doubt"):
+        raise ValueError(f"--by is size or doubt, not {by}")
+    daily.claim(output, None, overwrite, table)
+    groups = page.groups_of(table, by)
+    count = page.write_page(groups, output, table.name, most, workers)
+    daily.say(f"{count} of {len(groups)} pairs or clusters: {output}")
 
 
 @app.command(epilog="Example: finlib duplicates photos -o groups.csv")
@@ -152,7 +169,6 @@ def duplicates(
     folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="A folder of images.")],
     output: Output,
     hasher: HasherName = "find",
-    threshold: Annotated[int | None, typer.Option(min=0, help="In bits.", show_default="by the evidence")] = None,
     min_quality: MinQuality = 0,
     workers: Workers = None,
     overwrite: Overwrite = False,
@@ -168,7 +184,7 @@ def duplicates(
     daily.claim(output, daily.DUPLICATES, overwrite)
     daily.claim(looked_at, None, overwrite)
     daily.hash_into(kept, [str(folder)], hasher, workers, prune=True)
-    groups = daily.duplicates(daily.load(kept, hasher, min_quality, workers), threshold, workers)
+    groups = daily.duplicates(daily.load(kept, hasher, min_quality, workers), workers)
     tables.write_table(groups, output)
     shown = [(f"keep the first of {row.size}", [row.keep, *json.loads(row.others)]) for row in groups.itertuples()]
     page.write_page(shown, looked_at, f"{folder}: duplicates", 4000, workers)
@@ -186,11 +202,26 @@ def evaluate(
     overwrite: Overwrite = False,
 ) -> None:
     """Score hashers on labelled families, FFFF being the family: a row per hasher."""
-    from finlib import daily, tables
+    import pandas as pd
+
+    from finlib import daily, execution, images, metrics, tables
+    from finlib.hashers import HASHERS
+    from finlib.hashers import hasher as hasher_named
 
     daily.claim(output, ("hasher", "auc"), overwrite)
-    scores = daily.evaluate(folder, hasher, workers)
-    tables.write_table(scores, output)
+    chosen = [hasher_named(name) for name in hasher or HASHERS]
+    files = [file for file in images.find_images(folder) if images.family_of(file)]
+    if not files:
+        raise ValueError(f"{folder} holds no image named FFFF_ID.ext, FFFF being four digits that name its family")
+    scores = []
+    for each in chosen:
+        daily.say(f"{each.label}: hashing {len(files)} files")
+        table = execution.hash_files(files, each.name, workers=workers, progress=True)
+        good = tables.good_rows(table)
+        for error in table["error"][table["error"] != ""]:
+            daily.say(f"left out: {error}")
+        scores.append(metrics.evaluate(tables.packed_of(good), good["family"].to_numpy(), each.name, each.bits))
+    tables.write_table(pd.DataFrame(scores), output)
     daily.say(f"scores of {len(scores)} hashers: {output}")
 
 

@@ -1,237 +1,298 @@
-"""Packed hashes to clusters: four methods under one signature, labels numbered by first appearance.
+"""Packed hashes to clusters, in time near to linear: a strict start, centres, then what is left to the nearest centre.
 
-Single links chain: one wrong pair joins two families, and the number of wrong pairs grows with the square of the
-number of images. Average linkage asks for the mean over all pairs of two clusters, which a stray pair cannot carry.
+1. Hashes so near that hardly any strangers among so many are, are united: `near` finds the pairs.
+2. Clusters of FEW images or more get a centre, the majority of their bits, in which the noise of single images averages
+   out. Images far from their cluster's centre, which a chance pair brought in, leave; near centres are one cluster.
+3. Images without a centre go to the nearest one, where it is nearer than chance allows; with what is left it starts
+   anew, less strictly, until little moves.
+
+How near is near follows from the hashes themselves: their number, how strangers' distances scatter (`Strangers`), and
+how many of the images still free have nobody near, which tells how many strangers a radius would bring in.
 """
 
-from collections.abc import Callable
+import json
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.parquet as pq
 from numba import njit
-from scipy.sparse import coo_array, csr_array
-from scipy.sparse.csgraph import breadth_first_order, connected_components
 
-from finlib import matching
+from finlib import matching, near
+from finlib.matching import Packed
+from finlib.strangers import CHANCE, Strangers, corrected, strangers
+from finlib.tables import renamed_when_whole
 
-Packed = npt.NDArray[np.uint8]
 Labels = npt.NDArray[np.int64]
 
-FEW = 4  # images a cluster must have for its majority of bits to mean something
+FEW = 3  # images a cluster must have for its majority of bits to mean something
+WRONG = 0.02  # or share of those that a step brings to a centre, where that is more
+STRICT = 0.01  # of CHANCE, for the start: pairs that unite families are not to be undone
+ROUNDS = 12
+SAMPLE = 1024  # images whose nearest of all is looked for, to choose a radius
 
 
-def _numbered(labels: Any) -> Labels:
-    """The same clusters numbered 0, 1, … by first appearance."""
-    first, inverse = np.unique(labels, return_index=True, return_inverse=True)[1:]
-    return np.argsort(np.argsort(first))[inverse].astype(np.int64)
+@dataclass(frozen=True)
+class Clusters:
+    """A clustering, and what it takes to go on with it.
 
+    labels: int64[images], numbers by first appearance. centres: uint8[m, bits // 8], for each cluster of FEW or more
+    the majority of its hashes, for a smaller one all of them; cluster: int64[m], whose they are. size: int64[clusters].
+    link and reach: the last radii within which images were united, and went to a centre, in bits.
+    """
 
-def components(packed: Packed, threshold: int, workers: int | None = None) -> Labels:
-    """Connected components of the graph of pairs within the threshold: single linkage, cut there."""
-    i, j, _ = matching.pairs_within(packed, threshold, workers=workers)
-    graph = coo_array((np.ones(len(i), np.int8), (i, j)), shape=(len(packed), len(packed)))
-    return _numbered(connected_components(graph, directed=False)[1])
+    labels: Labels
+    centres: Packed
+    cluster: Labels
+    size: Labels
+    strangers: Strangers
+    link: int
+    reach: int
+
+    def save(self, path: str | Path, **more: str) -> None:
+        """Write what `extend` needs as Parquet, a row for each centre; `more`, such as hasher="find", goes with it."""
+        scalars = {**vars(self.strangers), "link": self.link, "reach": self.reach, **more}
+        columns = {"hash": [row.tobytes() for row in self.centres], "cluster": self.cluster}
+        table = pa.table({**columns, "size": self.size[self.cluster]})
+        with renamed_when_whole(Path(path)) as partly:
+            pq.write_table(table.replace_schema_metadata({"finlib.clusters": json.dumps(scalars)}), partly)
+
+    @classmethod
+    def load(cls, path: str | Path, labels: Any) -> tuple["Clusters", dict[str, str]]:
+        """What `save` wrote, with the images' labels, which are not in it; and `more`. ValueError for another file."""
+        table = pq.read_table(path)
+        if b"finlib.clusters" not in (table.schema.metadata or {}):
+            raise ValueError(f"{path} holds no clusters to go on with")
+        more = json.loads(table.schema.metadata[b"finlib.clusters"])
+        law = Strangers(more.pop("mean"), more.pop("deviation"))
+        centres = np.frombuffer(b"".join(table["hash"].to_pylist()), np.uint8).reshape(len(table), -1)
+        labels = np.asarray(labels, np.int64)
+        size = np.bincount(labels).astype(np.int64)
+        return cls(labels, centres, table["cluster"].to_numpy(), size, law, more.pop("link"), more.pop("reach")), more
 
 
 @njit(nogil=True, cache=True)
-def _find(parent: Any, c: int) -> int:
-    while parent[c] != c:
-        parent[c] = parent[parent[c]]
-        c = parent[c]
-    return c
-
-
-@njit(nogil=True, cache=True)
-def _average_links(size: Any, i: Any, j: Any, weight: Any, floor: float) -> Any:
-    """Agglomerate while the mean weight over all pairs of two clusters, 0 where no edge is, is at least `floor`.
-
-    size int64[n], members of each point; edges i, j int64[m], weight int64[m] summed over the members' pairs. Returns
-    the cluster int64[n] of each point, one of its points. The nearest-neighbour chain (Müllner, 2011): exact for
-    average linkage, which is reducible, in any order of merging. Weights are integers so that the mean between two
-    clusters is the same number seen from either side, without which the chain could go round in circles.
-    """
-    n, m = len(size), len(i)
-    size, parent, done = size.copy(), np.arange(n), np.zeros(n, np.bool_)
-    # Edges of a cluster are a linked list, so that merging is one link; duplicates are folded on the next visit. Those
-    # of a point lie side by side, which makes the first visits, the most, run through memory in order.
-    head, tail, after = np.full(n, -1), np.full(n, -1), np.full(2 * m, -1)
-    target, total, place = np.empty(2 * m, np.int64), np.empty(2 * m, np.int64), np.zeros(n + 1, np.int64)
-    for e in range(m):
-        place[i[e] + 1] += 1
-        place[j[e] + 1] += 1
-    place = np.cumsum(place)
-    for side in range(2):
-        for e in range(m):
-            a, b = (i[e], j[e]) if side else (j[e], i[e])
-            target[place[a]], total[place[a]] = b, weight[e]
-            if tail[a] < 0:
-                head[a] = place[a]
-            else:
-                after[tail[a]] = place[a]
-            tail[a] = place[a]
-            place[a] += 1
-    seen = np.full(n, -1)
-    chain, length, visit = np.empty(n, np.int64), 0, 0
-    for start in range(n):
-        if parent[start] != start or done[start]:
-            continue
-        chain[0], length = start, 1
-        while length:
-            c, visit = chain[length - 1], visit + 1
-            last, e = -1, head[c]
-            while e >= 0:
-                t = _find(parent, target[e])
-                if t == c or seen[t] == visit:
-                    if t != c:
-                        total[place[t]] += total[e]
-                    if last < 0:
-                        head[c] = after[e]
-                    else:
-                        after[last] = after[e]
-                else:
-                    seen[t], place[t], target[e], last = visit, e, t, e
-                e = after[e]
-            tail[c] = last
-            nearest, best = -1, floor
-            before = chain[length - 2] if length > 1 else -1
-            e = head[c]
-            while e >= 0:
-                t = target[e]
-                mean = total[e] / (size[c] * size[t])
-                if mean > best or (mean == best and (nearest < 0 or t == before)):
-                    nearest, best = t, mean
-                e = after[e]
-            if nearest < 0:
-                done[c] = True
-                length -= 1
-            elif nearest == before:
-                length -= 2
-                parent[nearest], size[c] = c, size[c] + size[nearest]
-                if head[c] < 0:
-                    head[c] = head[nearest]
-                else:
-                    after[tail[c]] = head[nearest]
-                if head[nearest] >= 0:
-                    tail[c] = tail[nearest]
-                if not length:
-                    chain[0], length = c, 1
-            else:
-                chain[length], length = nearest, length + 1
-    for c in range(n):
-        parent[c] = _find(parent, c)
-    return parent
-
-
-def average(packed: Packed, threshold: int, workers: int | None = None) -> Labels:
-    """Average linkage cut at the threshold, with every distance over the threshold counted as half the bits.
-
-    That is about what it is between hashes with nothing in common, and lets the neighbour graph stand for all n² / 2
-    distances: memory is that of the pairs within the threshold. A mean differs from the exact one by at most the
-    share of its pairs over the threshold times their mean deviation from half the bits.
-    """
-    bits = 8 * packed.shape[1]
-    points, point, size = np.unique(packed, axis=0, return_inverse=True, return_counts=True)
-    i, j, distance = matching.pairs_within(points, threshold, workers=workers)
-    unrelated = max(bits // 2, threshold)
-    weight = (unrelated - distance) * size[i] * size[j]
-    return _numbered(_average_links(size, i, j, weight, float(unrelated - threshold))[point.reshape(-1)])
+def _majority(words: Any, order: Any, start: Any, bits: int) -> Any:
+    """Of each group order[start[g]:start[g + 1]] the bits that more than half have; where it is half, the first's."""
+    out = np.zeros((len(start) - 1, words.shape[1]), np.uint64)
+    for g in range(len(out)):
+        votes = np.zeros(bits, np.int64)
+        for p in range(start[g], start[g + 1]):
+            for b in range(bits):
+                votes[b] += np.int64((words[order[p], b >> 6] >> np.uint64(b & 63)) & np.uint64(1))
+        for b in range(bits):
+            first = np.int64((words[order[start[g]], b >> 6] >> np.uint64(b & 63)) & np.uint64(1))
+            if 2 * votes[b] + first > start[g + 1] - start[g]:
+                out[g, b >> 6] |= np.uint64(1) << np.uint64(b & 63)
+    return out
 
 
 def majority(packed: Packed, labels: Labels) -> Packed:
     """Each cluster's consensus: uint8[clusters, bits // 8] with the bits that more than half of its hashes have."""
     order = np.argsort(labels, kind="stable")
-    start = np.flatnonzero(np.diff(labels[order], prepend=-1))
-    votes = np.add.reduceat(np.unpackbits(packed[order], axis=1), start, axis=0, dtype=np.int32)
-    count = np.diff(start, append=len(packed))[:, None]
-    return np.packbits(2 * votes > count - np.unpackbits(packed[order[start]], axis=1), axis=1)
+    start = np.append(np.flatnonzero(np.diff(labels[order], prepend=-1)), len(labels))
+    centres = _majority(near.words_of(packed), order, start, 8 * packed.shape[1])
+    return centres.view(np.uint8)[:, : packed.shape[1]]
 
 
-def consensus(packed: Packed, threshold: int, workers: int | None = None) -> Labels:
-    """Average linkage, then clusters compared by their consensus, in which the noise of single images averages out.
-
-    Clusters of at least FEW are joined where average linkage at three quarters of the threshold joins their
-    consensus hashes; smaller ones go to the nearest of those within the threshold. Repeated until nothing moves. A
-    threshold on the low side then costs little, so that it can stay clear of the one at which families run together.
-    """
-    labels = average(packed, threshold, workers)
-    while True:
-        size = np.bincount(labels)
-        large, small = np.flatnonzero(size >= FEW), np.flatnonzero(size < FEW)
-        if not len(large):
-            return labels
-        middle, joined = majority(packed, labels), np.arange(len(size))
-        group = average(middle[large], 3 * threshold // 4, workers)
-        joined[large] = large[np.unique(group, return_index=True)[1]][group]
-        found = matching.neighbours(middle[small], middle[large], k=1, radius=threshold, workers=workers)
-        joined[small[np.diff(found.indptr) > 0]] = joined[large[found.indices]]
-        if np.array_equal(joined, np.arange(len(size))):
-            return labels
-        labels = _numbered(joined[labels])
+def numbered(labels: Any) -> Labels:
+    """The same clusters numbered 0, 1, … by first appearance."""
+    first, inverse = np.unique(labels, return_index=True, return_inverse=True)[1:]
+    return np.argsort(np.argsort(first))[inverse].astype(np.int64)
 
 
-def hdbscan(packed: Packed, threshold: int, workers: int | None = None) -> Labels:
-    """scikit-learn's HDBSCAN on the graph of pairs within the threshold; an image that it calls noise stays alone.
+@dataclass
+class _Run:
+    """A clustering in the making: `label` int64[n] in no order; `free`, the rows in no cluster with a centre."""
 
-    It wants a connected graph, so components are strung together by edges as long as a hash has bits. It never calls
-    the whole a cluster, so three points of no image are strung to them too. A cluster has at least three images.
-    """
-    from sklearn.cluster import HDBSCAN
+    packed: Packed
+    law: Strangers
+    chance: float
+    seed: int
+    means: near.Means
+    link: int = -1
+    reach: int = 0
 
-    n, bits = len(packed), 8 * packed.shape[1]
-    i, j, distance = matching.pairs_within(packed, threshold, workers=workers)
-    found = connected_components(coo_array((np.ones(len(i)), (i, j)), shape=(n, n)), directed=False)[1]
-    string = np.append(np.unique(found, return_index=True)[1], n)
-    i, j = np.concatenate([i, string[:-1], [n, n + 1]]), np.concatenate([j, string[1:], [n + 1, n + 2]])
-    # A stored zero is no edge to SciPy's spanning tree: copies are a hair apart.
-    length = np.maximum(np.concatenate([distance, np.full(len(string) - 1, bits), [0, 0]]), 1e-3)
-    ends = np.concatenate([i, j]), np.concatenate([j, i])
-    model = HDBSCAN(min_cluster_size=3, min_samples=1, metric="precomputed", copy=True)
-    labels = model.fit(csr_array((np.tile(length, 2), ends), shape=(n + 3, n + 3))).labels_[:n].astype(np.int64)
-    return _numbered(np.where(labels < 0, n + np.arange(n), labels))
+    def __post_init__(self) -> None:
+        self.label = self.free = np.arange(len(self.packed))
+        self.large, self.centre = self.label[:0], self.packed[:0]
 
+    def rounds(self) -> Labels:
+        """The clusters' labels, in no order."""
+        for number in range(ROUNDS if len(self.packed) > 1 else 0):
+            strict, before = (1.0 if number else STRICT), self.link
+            self.unite(strict, 0.8 if number else 0.3, f"near pairs, round {number + 1}")
+            self.gather(strict, f"centres, round {number + 1}")
+            moved = self.bring(strict, 0.95 if number else 0.7, f"to centres, round {number + 1}")
+            if len(self.free) < 2 or (number and moved <= 1e-3 * len(self.packed) and self.link == before):
+                break
+        return self.label
 
-CLUSTERERS: dict[str, Callable[..., Labels]] = {
-    "consensus": consensus,
-    "average": average,
-    "components": components,
-    "hdbscan": hdbscan,
-}
+    def radius(self, rows: Labels, held: Packed | None, allowed: float, wrong: float) -> int:
+        """The largest radius that brings at most `allowed` of the rows to strangers, or that share of what it brings.
+
+        The nearest of some of the rows tells how many have nobody near: those farther from it than strangers would be.
+        """
+        rng = np.random.default_rng(self.seed)
+        some = self.packed[np.sort(rng.choice(rows, min(len(rows), SAMPLE), replace=False))]
+        others = self.packed[rows] if held is None else held
+        found = matching.neighbours(some, others, k=1 + (held is None), workers=self.means.workers)
+        nearest = found.distance if held is not None else found.distance[1::2]
+        bits = np.arange(8 * self.packed.shape[1] + 1)
+        chance = -np.expm1((len(others) - (held is None)) * np.log1p(-np.minimum(self.law.within(bits), 1 - 1e-12)))
+        middle = int(np.searchsorted(chance, 0.5))
+        alone = ((nearest > middle).sum() + 1) / len(some) / max(1 - chance[min(middle, len(bits) - 1)], 1e-9)
+        brought = np.searchsorted(np.sort(nearest), bits, side="right") / len(some)
+        good = np.flatnonzero(min(1.0, alone) * chance <= np.maximum(allowed / len(rows), wrong * brought))
+        return int(good.max(initial=0))
+
+    def unite(self, strict: float, recall: float, name: str) -> None:
+        """Unite free images with near ones of them."""
+        rows = self.free
+        radius = self.radius(rows, None, strict * self.chance * len(self.packed), 0.0)
+        if radius <= self.link:
+            return
+        self.link = radius
+        forest = near.united(self.packed[rows], radius, recall=recall, seed=self.seed, means=self.means, name=name)
+        held = np.unique(self.label[rows], return_index=True, return_inverse=True)[1:]
+        forest.take(np.arange(len(rows)), held[0][held[1]], None)
+        self.label[rows] = rows[forest.roots()]
+
+    def gather(self, strict: float, name: str) -> None:
+        """Give clusters of FEW or more a centre, let go who is far from it, and unite clusters with near centres."""
+        n = len(self.packed)
+        size = np.bincount(self.label)
+        order = np.argsort(self.label, kind="stable")
+        order = order[size[self.label[order]] >= FEW]
+        self.large, count = np.unique(self.label[order], return_counts=True)
+        words = near.words_of(self.packed)
+        start = np.concatenate([[0], np.cumsum(count)])
+        centre = _majority(words, order, start, 8 * self.packed.shape[1])
+        self.centre = np.ascontiguousarray(centre.view(np.uint8)[:, : self.packed.shape[1]])
+        self.free = np.flatnonzero(size[self.label] < FEW)
+        if not len(order):
+            return
+        group = np.repeat(np.arange(len(count)), count)
+        far = np.bitwise_count(words[order] ^ centre[group]).sum(axis=1) > max(
+            self.reach, self.law.radius(self.chance / len(count))
+        )
+        radius = self.law.radius(strict * self.chance / n)
+        forest = near.united(self.centre, radius, seed=self.seed, means=self.means, name=name)
+        self.label[order] = self.large[forest.roots()[group]]
+        self.label[order[far]] = self.label.max() + 1 + np.arange(far.sum())
+        self.free = np.sort(np.concatenate([self.free, order[far]]))
+        self.large = self.large[forest.roots()]
+
+    def bring(self, strict: float, recall: float, name: str) -> int:
+        """Bring free images, and who is united with them, to the nearest centre; how many images that are."""
+        rows = self.free
+        if not len(self.large) or not len(rows):
+            return 0
+        self.reach = self.radius(rows, self.centre, strict * self.chance * len(self.packed), WRONG)
+        found = near.nearest(
+            self.packed[rows], self.centre, self.reach, recall=recall, seed=self.seed, means=self.means, name=name
+        )
+        moved = np.flatnonzero(found >= 0)[::-1]  # of a small cluster the first image decides
+        to = np.arange(self.label.max() + 1)
+        to[self.label[rows[moved]]] = self.large[found[moved]]
+        before = self.label[rows]
+        self.label[rows] = to[before]
+        self.free = rows[to[before] == before]
+        return len(rows) - len(self.free)
 
 
 def cluster(
-    packed: Packed, method: str = "consensus", threshold: int | None = None, *, workers: int | None = None
-) -> Labels:
-    """Cluster numbers int64[n], by first appearance, of hashes uint8[n, bits // 8]; see CLUSTERERS for the methods.
+    packed: Packed,
+    *,
+    together: Any = (),
+    apart: Any = (),
+    chance: float = CHANCE,
+    seed: int = 2026,
+    means: near.Means | None = None,
+) -> Clusters:
+    """Clusters of hashes uint8[n, bits // 8], numbered by first appearance; see the module for how.
 
-    threshold: in bits; by default three eighths of the hash, 96 of 256. Raises ValueError for an unknown method or a
-    threshold that gives too many pairs to hold.
+    together, apart: pairs of rows that a person has found to belong together, or not; both are honoured. chance: the
+    share of images that a step may bring together with strangers. The same labels for the same seed, whatever `means`
+    it runs on. Raises ValueError where the pairs contradict each other or name rows that are not there.
 
-    >>> cluster(np.array([[0] * 8, [255] * 8, [1] + [0] * 7], np.uint8)).tolist()
+    >>> cluster(np.array([[0] * 32, [255] * 32, [1] + [0] * 31], np.uint8)).labels.tolist()
     [0, 1, 0]
     """
-    if method not in CLUSTERERS:
-        raise ValueError(f"method must be one of {', '.join(CLUSTERERS)}; got {method!r}")
-    if threshold is None:
-        threshold = 3 * matching.checked(packed).shape[1]
-    radius = matching.checked_radius(threshold, 8 * matching.checked(packed).shape[1])
-    return CLUSTERERS[method](packed, radius, workers) if len(packed) else np.zeros(0, np.int64)
+    law = strangers(matching.checked(packed), seed)
+    run = _Run(packed, law, chance, seed, means or near.Means())
+    labels = numbered(corrected(packed, run.rounds(), together, apart))
+    none = packed[:0], labels[:0]
+    return _kept(
+        labels, np.arange(len(packed)), packed, *none, Clusters(labels, *none, labels, law, run.link, run.reach)
+    )
 
 
-def largest(labels: Labels, packed: Packed, families: Any) -> dict[str, float]:
-    """The largest cluster's size, its purity (the share of its commonest family) and its diameter in bits."""
-    members = labels == np.bincount(labels).argmax()
-    counts = np.unique(np.asarray(families)[members], return_counts=True)[1]
-    diameter = np.flatnonzero(matching.distance_histogram(packed[members])).max(initial=0)
-    return {"size": int(members.sum()), "purity": counts.max() / counts.sum(), "diameter": int(diameter)}
+def _kept(labels: Labels, rows: Labels, packed: Packed, centres: Packed, whose: Labels, settings: Clusters) -> Clusters:
+    """Clusters with these labels: the given centres and whose they are, and those of the clusters that have none yet.
+
+    packed are the hashes of the rows that are at hand, all those of clusters without a centre among them.
+    """
+    size, mine = np.bincount(labels).astype(np.int64), labels[rows]
+    waiting = ~np.isin(mine, whose)
+    small, large = waiting & (size[mine] < FEW), waiting & (size[mine] >= FEW)
+    whose = np.concatenate([whose, mine[small], np.unique(mine[large])])
+    centres = np.concatenate([centres, packed[small], majority(packed[large], mine[large])])
+    order = np.argsort(whose, kind="stable")
+    return replace(settings, labels=labels, centres=centres[order], cluster=whose[order], size=size)
 
 
-def chain(packed: Packed, start: int, end: int, threshold: int) -> list[int]:
-    """The images of a shortest way from one to another by steps within the threshold; empty where there is none."""
-    i, j, _ = matching.pairs_within(packed, threshold)
-    graph = coo_array((np.ones(len(i), np.int8), (i, j)), shape=(len(packed), len(packed))).tocsr()
-    before = breadth_first_order(graph, start, directed=False)[1]
-    path = [end]
-    while path[-1] != start and before[path[-1]] >= 0:
-        path.append(int(before[path[-1]]))
-    return path[::-1] if path[-1] == start else []
+def extend(
+    clusters: Clusters,
+    new: Packed,
+    *,
+    together: Any = (),
+    apart: Any = (),
+    chance: float = CHANCE,
+    seed: int = 2026,
+    means: near.Means | None = None,
+) -> Clusters:
+    """The clusters with new hashes taken in: labels of the old images, which stay as they are, then of the new.
+
+    A new image goes to the nearest centre in reach, else to that of the nearest old image that is alone or
+    one of two, within the link; what is left is clustered, and numbered from len(clusters.size) on. A cluster that only
+    now has FEW images gets its centre; those of larger ones stay as they are. Rows in `together` and `apart`, which old
+    and new images may be named in, count old images first. Work is in proportion to the new images. ValueError where
+    hashes differ in length.
+    """
+    if matching.checked(new, "new").shape[1] != clusters.centres.shape[1]:
+        raise ValueError(f"new hashes have {8 * new.shape[1]} bits, the clusters' have {8 * clusters.centres.shape[1]}")
+    means, old, law = means or near.Means(), len(clusters.labels), clusters.strangers
+    big = clusters.size[clusters.cluster] >= FEW
+    run = _Run(new, law, chance, seed, means)
+
+    def join(rows: Labels, held: npt.NDArray[np.bool_]) -> Labels:
+        if not len(rows) or not held.any():
+            return np.full(len(rows), -1)
+        radius = run.radius(rows, clusters.centres[held], chance * len(new), 0.0)
+        found = near.nearest(new[rows], clusters.centres[held], radius, seed=seed, means=means)
+        return np.where(found >= 0, clusters.cluster[held][found], -1)
+
+    ours = join(np.arange(len(new)), big)
+    rest = np.flatnonzero(ours < 0)
+    beside = join(rest, ~big)
+    group = numbered(_Run(new[rest], law, chance, seed, means).rounds())
+    number = np.full(group.max(initial=-1) + 1, np.iinfo(np.int64).max)
+    np.minimum.at(number, group[beside >= 0], beside[beside >= 0])
+    fresh = number == np.iinfo(np.int64).max
+    number[fresh] = len(clusters.size) + np.arange(fresh.sum())
+    ours[rest] = number[group]
+    labels = np.concatenate([clusters.labels, ours])
+    # Old images are stood for by a centre of their cluster, and small clusters' by themselves, in the order of rows.
+    first = np.searchsorted(clusters.cluster, clusters.labels)
+    alone = np.flatnonzero(clusters.size[clusters.labels] < FEW)
+    alone = alone[np.argsort(clusters.labels[alone], kind="stable")]
+    everything = np.concatenate([clusters.centres[first], new])
+    everything[alone] = clusters.centres[~big]
+    labels = corrected(everything, labels, together, apart)
+    at_hand = np.concatenate([alone, np.arange(old, len(labels))])
+    whose = labels[np.unique(clusters.labels, return_index=True)[1]][clusters.cluster[big]]
+    return _kept(labels, at_hand, everything[at_hand], clusters.centres[big], whose, clusters)

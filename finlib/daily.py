@@ -6,7 +6,7 @@ import shutil
 import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from math import isnan
 from pathlib import Path
@@ -18,13 +18,10 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from finlib import clustering, execution, joining, matching, metrics, page, tables, thresholds
-from finlib.hashers import HASHERS
-from finlib.hashers import hasher as hasher_named
-from finlib.images import family_of, find_images
+from finlib import clustering, execution, joining, matching, near, tables, thresholds
+from finlib.images import find_images
+from finlib.tables import CLUSTERS, PAIRS
 
-PAIRS = ("path_a", "path_b", "distance")
-CLUSTERS = ("path", "cluster", "size", "distance")
 DUPLICATES = ("keep", "others", "size")
 BYTES_A_PAIR = 24  # on disk, where paths repeat
 
@@ -242,51 +239,68 @@ class Search:
             yield from matching.iter_pairs_between(new, old, radius, workers=workers, progress=True)
 
 
-def clustered(hashes: Hashes, method: str, threshold: int | None, workers: int | None) -> pd.DataFrame:
-    """A row a file: its cluster's number and size, and its distance in bits from what most of the cluster has."""
-    if threshold is None:
-        threshold = thresholds.radius_for_precision(hashes.hasher, max(2, len(hashes.rows)), 0.9)
-        say(f"threshold {threshold} bits: by the evidence on {hashes.hasher}, for {len(hashes.rows):,} files")
-    labels = clustering.cluster(hashes.packed, method, threshold, workers=workers)
-    rows = hashes.rows[["path", "family"]].assign(cluster=labels)
-    rows["size"] = rows.groupby("cluster")["cluster"].transform("size")
-    if len(rows):
-        centre = clustering.majority(hashes.packed, labels)[labels]
-        rows["distance"] = np.bitwise_count(hashes.packed ^ centre).sum(axis=1, dtype=np.int32)
-    return rows
+def clustered(
+    new: Hashes,
+    output: Path | None,
+    onto: Path | None = None,
+    together: Path | None = None,
+    apart: Path | None = None,
+    workers: int | None = None,
+    scheduler: str = "",
+) -> pd.DataFrame:
+    """A row a file: its cluster's number and size, and its distance in bits from the cluster's centre.
 
-
-def show(table: Path, output: Path, by: str, most: int, workers: int | None, overwrite: bool) -> None:
-    """Write the page of a table of pairs, the farthest first, or of clusters, the largest or most doubtful first."""
-    if by not in ("size", "doubt"):
-        raise ValueError(f"--by is size or doubt, not {by}")
-    claim(output, None, overwrite, table)
-    frame = tables.read_columns(table, PAIRS, CLUSTERS)
-    if "path_a" in frame:
-        frame = frame.nlargest(most, "distance", keep="first")
-        groups = [(f"{row.distance} bits apart", [row.path_a, row.path_b]) for row in frame.itertuples()]
-    else:
-        groups = _groups(frame[frame["size"] > 1], by)
-    count = page.write_page(
-        groups, output, f"{table.name}: {'pairs' if 'path_a' in frame else 'clusters'}", most, workers
+    With `onto`, the table of an earlier clustering, its files come first and keep their clusters. What a later run
+    needs to go on is written beside `output`.
+    """
+    old = tables.read_columns(onto, CLUSTERS) if onto else new.rows.head(0)
+    known = new.rows["path"].isin(old["path"])
+    rows, packed = new.rows[~known][["path", "family"]], new.packed[~known.to_numpy()]
+    paths = pd.Index([*old["path"], *rows["path"]])
+    right, wrong = _corrections(together, "right", paths), _corrections(apart, "wrong", paths)
+    with execution.dask_client(scheduler) if scheduler else nullcontext() as client:
+        means = near.Means(workers, client, progress=True)
+        if onto:
+            before, held = clustering.Clusters.load(_centres(onto), old["cluster"])
+            if len(rows) and held["hasher"] != new.hasher:
+                raise ValueError(f"{onto} holds clusters of hashes by {held['hasher']}, not {new.hasher}")
+            found = clustering.extend(before, packed, together=right, apart=wrong, means=means)
+        else:
+            found = clustering.cluster(packed, together=right, apart=wrong, means=means)
+    say(f"united within {found.link} bits, gathered within {found.reach} bits of a centre")
+    centre = found.centres[np.searchsorted(found.cluster, found.labels[len(old) :])]
+    distance = np.bitwise_count(packed ^ centre).sum(axis=1, dtype=np.int32)
+    whole = (
+        pd.concat([old[["path", "family", "distance"]], rows.assign(distance=distance)])
+        if onto
+        else rows.assign(distance=distance)
     )
-    say(f"{count} of {len(groups)} {'pairs' if 'path_a' in frame else 'clusters'}: {output}")
+    if output:
+        found.save(_centres(output), hasher=new.hasher)
+    return whole.assign(cluster=found.labels, size=found.size[found.labels])[["path", "family", *CLUSTERS[1:]]]
 
 
-def _groups(clusters: pd.DataFrame, by: str) -> list[page.Group]:
-    """Clusters of several files, the largest first, or those first that hold a file far from the rest."""
-    doubt = clusters.groupby("cluster")["distance"].transform("max")
-    order = np.lexsort((clusters["cluster"], -clusters["size"] if by == "size" else -doubt))
-    ranked = clusters.iloc[order][clusters["size"].to_numpy()[order] > 1]
-    return [
-        (f"cluster {number}: {len(rows)} files, up to {rows['distance'].max()} bits from most", rows["path"].tolist())
-        for number, rows in ranked.groupby("cluster", sort=False)
-    ]
+def _centres(clusters: Path) -> Path:
+    """Where what it takes to go on with a table of clusters is kept."""
+    return clusters.with_suffix(".centres.parquet")
 
 
-def duplicates(hashes: Hashes, threshold: int | None, workers: int | None) -> pd.DataFrame:
+def _corrections(file: Path | None, verdict: str, paths: pd.Index) -> NDArray[np.int64]:
+    """int64[pairs, 2]: rows of the pairs of files that a person judged so, or of all where there is no verdict."""
+    if file is None:
+        return np.empty((0, 2), np.int64)
+    marked = tables.read_columns(file, ("path_a", "path_b"))
+    if "verdict" in marked:
+        marked = marked[marked["verdict"] == verdict]
+    rows = np.stack([paths.get_indexer(marked[side]) for side in ("path_a", "path_b")], axis=1)
+    if unknown := int((rows < 0).any(axis=1).sum()):
+        say(f"{file}: {unknown} of {len(rows)} pairs name a file that has no hash here, and are left out")
+    return rows[(rows >= 0).all(axis=1)]
+
+
+def duplicates(hashes: Hashes, workers: int | None) -> pd.DataFrame:
     """A row a group of alike files: the one to keep, the others as a JSON list, their number; larger groups first."""
-    clusters = clustered(hashes, "consensus", threshold, workers)
+    clusters = clustered(hashes, None, workers=workers)
     pixels = hashes.rows["width"].astype(np.int64) * hashes.rows["height"]
     order = np.lexsort(
         (hashes.rows["modified_ns"], -hashes.rows["bytes"], -pixels, clusters["cluster"], -clusters["size"])
@@ -295,20 +309,3 @@ def duplicates(hashes: Hashes, threshold: int | None, workers: int | None) -> pd
     groups = [rows["path"].tolist() for _, rows in ranked.groupby("cluster", sort=False)]
     columns = [(keep, json.dumps(others, ensure_ascii=False), 1 + len(others)) for keep, *others in groups]
     return pd.DataFrame(columns, columns=list(DUPLICATES))
-
-
-def evaluate(folder: Path, names: list[str] | None, workers: int | None) -> pd.DataFrame:
-    """A row of scores for each hasher named, or for all, on the images of a folder that are named FFFF_ID.ext."""
-    chosen = [hasher_named(name) for name in names or HASHERS]
-    files = [file for file in find_images(folder) if family_of(file)]
-    if not files:
-        raise ValueError(f"{folder} holds no image named FFFF_ID.ext, FFFF being four digits that name its family")
-    scores = []
-    for each in chosen:
-        say(f"{each.label}: hashing {len(files)} files")
-        table = execution.hash_files(files, each.name, workers=workers, progress=True)
-        good = tables.good_rows(table)
-        for error in table["error"][table["error"] != ""]:
-            say(f"left out: {error}")
-        scores.append(metrics.evaluate(tables.packed_of(good), good["family"].to_numpy(), each.name, each.bits))
-    return pd.DataFrame(scores)

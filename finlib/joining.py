@@ -1,13 +1,11 @@
-"""The self-join past one machine: on any Dask cluster, and played through for clusters that are not at hand.
+"""The exact self-join past one machine, on any Dask cluster.
 
 n hashes are cut into b blocks and their pairs into b * (b + 1) / 2 tiles, one for each pair of blocks. A tile needs
 two blocks and no other tile, so that any worker can do any tile; what moves over the network are blocks that a worker
 does not hold yet, and the pairs found. Workers import nothing heavier than `matching`.
 """
 
-import heapq
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import partial
 from itertools import islice, pairwise
 from typing import Any
@@ -61,50 +59,3 @@ def self_join(packed: Packed, radius: int, client: Any, *, blocks: int = 8) -> P
     )
     order = np.lexsort((j, i))
     return Pairs(i[order], j[order], distance[order])
-
-
-@dataclass(frozen=True)
-class Join:
-    """What `simulate_join` found: wall seconds, share of the workers' time spent comparing, bytes sent and tiles."""
-
-    seconds: float
-    efficiency: float
-    bytes_sent: float
-    tiles: int
-
-
-def simulate_join(
-    n: int,
-    workers: int,
-    blocks: int,
-    pairs_per_second: float,
-    *,
-    bytes_per_hash: int = 32,
-    bytes_per_second: float = 1e9,
-    seconds_per_tile: float = 1e-3,
-    slowness: float = 0.1,
-    seed: int = 2026,
-) -> Join:
-    """The self-join of n hashes played through: tiles go to the first worker that is free, in order.
-
-    A worker first receives the blocks that it lacks at `bytes_per_second` and then compares at `pairs_per_second`,
-    times a log-normal slowness of that standard deviation; the scheduler hands out one tile every `seconds_per_tile`.
-    """
-    rng = np.random.default_rng(seed)
-    rows = n / blocks
-    held: list[set[int]] = [set() for _ in range(workers)]
-    free = [(0.0, worker) for worker in range(workers)]
-    clock = end = compared = sent = 0.0
-    for a in range(blocks):
-        for b in range(a, blocks):
-            clock += seconds_per_tile
-            start, worker = heapq.heappop(free)
-            missing = len({a, b} - held[worker]) * rows * bytes_per_hash
-            held[worker] |= {a, b}
-            work = (rows * (rows - 1) / 2 if a == b else rows * rows) / pairs_per_second
-            compared += work
-            sent += missing
-            stop = max(start, clock) + missing / bytes_per_second + work * rng.lognormal(0, slowness)
-            end = max(end, stop)
-            heapq.heappush(free, (stop, worker))
-    return Join(end, compared / (workers * end), sent, blocks * (blocks + 1) // 2)

@@ -11,11 +11,12 @@ from importlib.resources import files
 from io import BytesIO
 from pathlib import Path
 
+import numpy as np
 from tqdm import tqdm
 
 from finlib.images import open_image
 from finlib.pools import in_threads
-from finlib.tables import path_of, renamed_when_whole
+from finlib.tables import CLUSTERS, PAIRS, path_of, read_columns, renamed_when_whole
 
 SIDE = 160  # pixels, of a thumbnail
 Group = tuple[str, list[str]]  # what is said of it, and its files
@@ -31,6 +32,26 @@ def thumbnail(path: str) -> str:
     except Exception:  # whatever is wrong with the file, the page shows its name without a picture
         return ""
     return "data:image/jpeg;base64," + b64encode(file.getvalue()).decode()
+
+
+def groups_of(table: Path, by: str) -> list[Group]:
+    """The pairs of a table of pairs, the farthest first, or its clusters, the largest first or, by doubt, those first
+    that hold a file far from the centre.
+    """
+    frame = read_columns(table, PAIRS, CLUSTERS)
+    if "path_a" in frame:
+        frame = frame.sort_values("distance", ascending=False, kind="stable")
+        return [(f"{row.distance} bits apart", [row.path_a, row.path_b]) for row in frame.itertuples()]
+    doubt = frame.groupby("cluster")["distance"].transform("max")
+    order = np.lexsort((frame["cluster"], -frame["size"] if by == "size" else -doubt))
+    ranked = frame.iloc[order][frame["size"].to_numpy()[order] > 1]
+    return [
+        (
+            f"cluster {number}: {len(rows)} files, up to {rows['distance'].max()} bits from its centre",
+            list(rows["path"]),
+        )
+        for number, rows in ranked.groupby("cluster", sort=False)
+    ]
 
 
 def write_page(groups: Iterable[Group], output: Path, title: str, most: int, workers: int | None = None) -> int:

@@ -147,7 +147,7 @@ def test_one_of_two_runs_on_one_table_is_refused(album: Path, hashes: Path, monk
     assert [path.name for path in hashes.parent.glob("hashes*")] == ["hashes.parquet"]
 
 
-@pytest.mark.parametrize("command", [["match", "--radius", "9"], ["cluster", "--threshold", "9"]])
+@pytest.mark.parametrize("command", [["match", "--radius", "9"], ["cluster"]])
 def test_nothing_is_written_over_that_is_wanted(
     command: list[str], hashes: Path, tmp_path: Path, monkeypatch, capsys
 ) -> None:
@@ -242,6 +242,53 @@ def test_images_of_little_quality_are_left_out(tmp_path: Path, monkeypatch, caps
     assert status(monkeypatch, "match", none, *options, 20, "--overwrite") == 2
 
 
+def test_new_files_join_clusters_and_corrections_are_honoured(
+    album: Path, hashes: Path, tmp_path: Path, monkeypatch, capsys
+) -> None:
+    first, later = tmp_path / "first.csv", tmp_path / "later.csv"
+    assert status(monkeypatch, "cluster", hashes, "-o", first) == 0
+    (tmp_path / "new").mkdir()
+    Image.open(album / "0001_0.jpg").save(tmp_path / "new" / "again.jpg", quality=60)
+    Image.effect_noise((80, 80), 90).save(tmp_path / "new" / "other.png")
+    assert status(monkeypatch, "cluster", tmp_path / "new", "--onto", first, "-o", later) == 0
+    old, new = pd.read_csv(first), pd.read_csv(later)
+    assert new["cluster"].tolist()[:9] == old["cluster"].tolist()
+    grouped = new.set_index(new["path"].map(os.path.basename))
+    assert grouped["cluster"]["again.jpg"] == grouped["cluster"]["0001_0.jpg"]
+    assert grouped["size"]["again.jpg"] == 4
+    assert grouped["size"]["other.png"] == 1
+    paths = grouped["path"]
+    pairs = [
+        ("0001_0.jpg", "0001_1.png", "wrong"),
+        ("0000_0.jpg", "0002_0.jpg", "right"),
+        ("0000_0.jpg", "none", "right"),
+    ]
+    marked = pd.DataFrame(
+        [(paths[a], paths.get(b, b), verdict) for a, b, verdict in pairs], columns=["path_a", "path_b", "verdict"]
+    )
+    marked.to_csv(tmp_path / "corrections.csv", index=False)
+    more = ["--together", tmp_path / "corrections.csv", "--apart", tmp_path / "corrections.csv"]
+    capsys.readouterr()
+    assert status(monkeypatch, "cluster", hashes, *more, "-o", tmp_path / "corrected.csv") == 0
+    assert "1 of 2 pairs name a file that has no hash here" in capsys.readouterr().err
+    corrected = pd.read_csv(tmp_path / "corrected.csv").set_index("path")["cluster"]
+    assert corrected[paths["0001_0.jpg"]] != corrected[paths["0001_1.png"]]
+    assert corrected[paths["0000_0.jpg"]] == corrected[paths["0002_0.jpg"]]
+
+
+def test_strangers_stay_alone(tmp_path: Path, monkeypatch) -> None:
+    """A few families among many strangers: the default must not give these company."""
+    rng = np.random.default_rng(7)
+    packed = rng.integers(0, 256, (30_000, 32), dtype=np.uint8)
+    packed[:600] = np.repeat(packed[:60], 10, axis=0)
+    flips = rng.random((600, 256)) < 0.1
+    packed[:600] ^= np.packbits(flips, axis=1)
+    assert status(monkeypatch, "cluster", _table_of(packed, tmp_path / "h.parquet"), "-o", tmp_path / "c.parquet") == 0
+    clusters = pd.read_parquet(tmp_path / "c.parquet")
+    assert (clusters["size"][600:] > 1).mean() < 0.01
+    assert (clusters["size"][:600] == 10).mean() > 0.8
+
+
 def test_a_folder_is_cleaned_without_deleting(album: Path, tmp_path: Path, monkeypatch, capsys) -> None:
     Image.open(album / "0001_0.jpg").resize((240, 180)).save(album / "0001_large.png")
     old = album / "below" / "0000_2.png"
@@ -297,7 +344,8 @@ def test_a_list_of_files_on_standard_input(separator: bytes, album: Path, tmp_pa
             "is not a table with the columns path_a, path_b, distance or path, cluster",
         ),
         (["show", "HASHES", "-o", "p.csv"], "a page ends in .html"),
-        (["cluster", "HASHES", "-o", "c.csv", "--method", "magic"], "magic"),
+        (["cluster", "HASHES", "-o", "c.csv", "--onto", "HASHES"], "is not a table with the columns path, cluster"),
+        (["cluster", "HASHES", "-o", "c.csv", "--apart", "HASHES"], "is not a table with the columns path_a, path_b"),
         (["cluster", "HASHES", "-o", "c"], "tables are .parquet or .csv"),
         (["evaluate", "ALBUM/below", "-o", "s.csv", "--hasher", "sha"], "no hasher is named 'sha'"),
         (["sort"], "No such command 'sort'"),

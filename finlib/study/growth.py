@@ -10,9 +10,8 @@ import numpy.typing as npt
 import pandas as pd
 from scipy import stats
 
-from finlib import clustering
 from finlib.matching import Pairs
-from finlib.study import uncertainty
+from finlib.study import clusterings, uncertainty
 
 Packed = npt.NDArray[np.uint8]
 
@@ -73,7 +72,7 @@ def foretold(laws: Mapping[str, PowerLaw], measured: Mapping[str, tuple[float, f
 
 
 def sweep_clusterings(
-    packed: Packed, families: Any, thresholds: Iterable[int], methods: Iterable[str] = tuple(clustering.CLUSTERERS)
+    packed: Packed, families: Any, thresholds: Iterable[int], methods: Iterable[str] = tuple(clusterings.CLUSTERERS)
 ) -> pd.DataFrame:
     """Each method at each threshold: columns method, n, threshold, seconds, clusters, scores, and the largest cluster.
 
@@ -83,10 +82,12 @@ def sweep_clusterings(
     for method in methods:
         for threshold in thresholds:
             start = perf_counter()
-            labels = clustering.cluster(packed, method, threshold)
+            labels = clusterings.cluster(packed, method, threshold)
             row = {"method": method, "n": len(packed), "threshold": threshold, "seconds": perf_counter() - start}
             scores = uncertainty.cluster_scores(families, labels)
-            rows.append({**row, "clusters": labels.max() + 1, **scores, **clustering.largest(labels, packed, families)})
+            rows.append(
+                {**row, "clusters": labels.max() + 1, **scores, **clusterings.largest(labels, packed, families)}
+            )
     return pd.DataFrame(rows)
 
 

@@ -13,9 +13,9 @@ from scipy.stats import beta
 from sklearn.metrics import adjusted_rand_score, homogeneity_completeness_v_measure
 from sklearn.metrics.cluster import contingency_matrix
 
-from finlib.clustering import cluster
 from finlib.matching import distance_histogram
 from finlib.metrics import RATES, Counts, rate_at, threshold_at
+from finlib.study.clusterings import cluster
 
 
 class Interval(NamedTuple):

@@ -1,0 +1,183 @@
+"""Near pairs, components and nearest neighbours by bit sampling, on threads or on a Dask cluster; the rest is exact.
+
+What `sampling` does pass by pass is run here, shown, kept against a kill and put together.
+"""
+
+import os
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from tqdm import tqdm
+
+from finlib import matching, pools
+from finlib.matching import MAX_PAIRS, Packed, Pairs, Words
+from finlib.sampling import Codes, Forest, Nearest, Search
+
+EXACT = 400  # hashes for each pass, under which looking at every pair takes no longer
+
+
+@dataclass(frozen=True)
+class Means:
+    """What a search runs on: threads of this machine (None: one a core) or a Dask client's workers, and what it shows.
+
+    checkpoint: a folder where searches leave what they have found, so that a killed run goes on from there.
+    """
+
+    workers: int | None = None
+    client: Any = None
+    checkpoint: Path | None = None
+    progress: bool = False
+
+    def run(self, search: Search, passes: int, make: Callable[[], Any], name: str = "search") -> Any:
+        """What all passes find. `make` gives an empty Forest, Nearest or Codes."""
+        found, done, stored = make(), 0, self.checkpoint and self.checkpoint / f"{name}.npz"
+        if stored and stored.exists():
+            with np.load(stored) as kept:
+                found.__dict__.update({key: kept[key] for key in kept if key != "done"})
+                done = int(kept["done"])
+        step = max(1, passes // 10) if stored else passes
+        with tqdm(total=passes, initial=done, unit="pass", desc=name, disable=None if self.progress else True) as bar:
+            for low in range(done, passes, step):
+                numbers = range(low, min(passes, low + step))
+                for part in (self._on_threads if self.client is None else self._on_dask)(search, numbers, make, bar):
+                    found.merge(part)
+                if stored:
+                    arrays: Any = {key: value for key, value in vars(found).items() if isinstance(value, np.ndarray)}
+                    np.savez(partly := stored.with_suffix(".part.npz"), done=numbers.stop, **arrays)
+                    os.replace(partly, stored)
+        return found
+
+    def _on_threads(self, search: Search, numbers: range, make: Callable[[], Any], bar: Any) -> Iterator[Any]:
+        stop, waiting, workers = threading.Event(), iter(numbers), pools.processors(self.workers)
+
+        def mine() -> Iterator[int]:
+            for number in waiting:  # shared by all threads: whoever is free takes the next
+                yield number
+                bar.update()
+
+        pool = ThreadPoolExecutor(workers)
+        try:
+            futures = [pool.submit(search.run, mine(), make(), stop.is_set) for _ in range(min(workers, len(numbers)))]
+            yield from (future.result() for future in futures)
+        finally:
+            stop.set()
+            pool.shutdown()
+
+    def _on_dask(self, search: Search, numbers: range, make: Callable[[], Any], bar: Any) -> Iterator[Any]:
+        from dask.distributed import as_completed
+
+        size = max(1, len(numbers) // (4 * sum(self.client.nthreads().values()) or 1))
+        held = self.client.scatter(search, broadcast=True, hash=False)
+        run = partial(_fresh, make)
+        tasks = [
+            self.client.submit(run, held, numbers[low : low + size], pure=False) for low in range(0, len(numbers), size)
+        ]
+        for future in as_completed(tasks, self.client.loop):
+            yield future.result()
+            bar.update(min(size, len(numbers) - bar.n))
+
+
+def _fresh(make: Callable[[], Any], search: Search, numbers: range) -> Any:
+    return search.run(numbers, make())
+
+
+def words_of(packed: Packed) -> Words:
+    """uint64[n, words], without a copy where rows are whole words."""
+    whole = packed.shape[1] % 8 == 0 and packed.flags.c_contiguous and packed.ctypes.data % 8 == 0
+    return packed.view(np.uint64) if whole else matching._rows(packed)
+
+
+def near_pairs(
+    packed: Packed,
+    radius: int,
+    *,
+    recall: float = 0.95,
+    at: int | None = None,
+    seed: int = 2026,
+    max_pairs: int = MAX_PAIRS,
+    means: Means | None = None,
+) -> Pairs:
+    """Pairs i < j of hashes at most `radius` bits apart, as `matching.pairs_within` gives them, of which some may miss.
+
+    Of the pairs `at` bits apart (by default radius) the share `recall` is expected to be found, of nearer ones more.
+    The same pairs for the same seed, whatever it runs on. Small sets, where looking at every pair takes no longer, are
+    left to the exact engine. Raises ValueError for wrong arguments and where more than `max_pairs` are found.
+    """
+    radius, n = matching.checked_radius(radius, 8 * matching.checked(packed).shape[1]), len(packed)
+    means, words = means or Means(), words_of(packed)
+    order = np.lexsort(words.T)
+    fresh = np.append(True, (words[order[1:]] != words[order[:-1]]).any(axis=1))[:n]
+    start = np.append(np.flatnonzero(fresh), n)
+    search = Search(words[order[start[:-1]]], len(start) - 1, 8 * packed.shape[1], radius, seed)
+    passes = search.passes(recall, radius if at is None else at)
+    if n <= passes * EXACT:
+        return matching.pairs_within(
+            packed, radius, max_pairs=max_pairs, workers=means.workers, progress=means.progress
+        )
+    codes = means.run(search, passes, partial(Codes, search.held, max_pairs)).row
+    a, b = np.divmod(codes, search.held)
+    copies = np.diff(start)
+    several = np.flatnonzero(copies > 1)
+    a, b = np.concatenate([a, several]), np.concatenate([b, several])
+    each = copies[a] * copies[b]
+    if each.sum() > 2 * max_pairs:
+        raise ValueError(f"with {n - len(copies):,} copies more than {max_pairs:,} pairs are so near: take clusters")
+    which = np.arange(each.sum()) - np.repeat(np.cumsum(each) - each, each)
+    a, b = np.repeat(a, each), np.repeat(b, each)
+    i, j = order[start[a] + which // copies[b]], order[start[b] + which % copies[b]]
+    once = (a != b) | (i < j)
+    i, j = np.minimum(i, j)[once], np.maximum(i, j)[once]
+    sort = np.lexsort((j, i))
+    i, j = i[sort], j[sort]
+    distance = sum(np.bitwise_count(words[i, w] ^ words[j, w]).astype(np.int32) for w in range(words.shape[1]))
+    return Pairs(i, j, np.asarray(distance, np.int32))
+
+
+def united(
+    packed: Packed,
+    radius: int,
+    *,
+    recall: float = 0.95,
+    seed: int = 2026,
+    means: Means | None = None,
+    name: str = "pairs",
+) -> Forest:
+    """The hashes united by pairs within the radius: what `near_pairs` finds, without holding pairs."""
+    means, make = means or Means(), partial(Forest, len(packed))
+    search = Search(words_of(packed), len(packed), 8 * packed.shape[1], radius, seed)
+    passes = search.passes(recall, radius, typical=True)
+    if len(packed) > passes * EXACT:
+        return means.run(search, passes, make, name)
+    forest = make()
+    for pairs in matching.iter_pairs_within(packed, radius, workers=means.workers, progress=means.progress):
+        forest.take(*pairs)
+    return forest
+
+
+def nearest(
+    queries: Packed,
+    held: Packed,
+    radius: int,
+    *,
+    recall: float = 0.95,
+    seed: int = 2026,
+    means: Means | None = None,
+    name: str = "nearest",
+) -> npt.NDArray[np.int32]:
+    """The nearest of the held hashes within the radius for each query, the first among equals; -1 for none."""
+    means = means or Means()
+    search = Search(words_of(np.concatenate([held, queries])), len(held), 8 * held.shape[1], radius, seed)
+    passes = search.passes(recall, radius, typical=True)
+    if len(held) * len(queries) > passes * EXACT * (len(held) + len(queries)):
+        return means.run(search, passes, partial(Nearest, len(search.words)), name).row[len(held) :]
+    found = matching.neighbours(queries, held, k=1, radius=radius, workers=means.workers)
+    row = np.full(len(queries), -1, np.int32)
+    row[np.diff(found.indptr) > 0] = found.indices
+    return row

@@ -1,0 +1,101 @@
+"""How far apart strangers are, from the hashes themselves; and clusters corrected by hand."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from scipy.special import ndtr, ndtri
+
+from finlib import matching
+from finlib.matching import Packed
+from finlib.sampling import Forest
+
+Labels = npt.NDArray[np.int64]
+CHANCE = 2e-4  # share of the images that may be brought together with strangers in a step
+
+
+@dataclass(frozen=True)
+class Strangers:
+    """Distances of unrelated images: normal with this mean and deviation in bits, as far as it matters here."""
+
+    mean: float
+    deviation: float
+
+    def within(self, radius: Any) -> Any:
+        """The share of pairs of strangers at most so far apart."""
+        return ndtr((np.asarray(radius) + 0.5 - self.mean) / self.deviation)
+
+    def radius(self, share: float) -> int:
+        """The largest radius within which at most this share of them is, at least 0: copies are no chance."""
+        return max(0, int(np.floor(self.mean - 0.5 + self.deviation * ndtri(min(share, 0.5)))))
+
+
+def strangers(packed: Packed, seed: int = 2026, sample: int = 16384) -> Strangers:
+    """How far apart strangers are, from the hashes themselves.
+
+    Pairs farther apart than most are all strangers, which gives mean and deviation. The near side, where families are,
+    is looked at with one hash of each family that a first look finds, and the wider of the two counts.
+    """
+    if len(packed) < 2:
+        return Strangers(4.0 * packed.shape[1], np.sqrt(2.0 * packed.shape[1]))
+    rng = np.random.default_rng(seed)
+    some = packed[np.sort(rng.choice(len(packed), min(len(packed), sample), replace=False))]
+    bits, ones = 8 * packed.shape[1], np.bitwise_count(some).sum(axis=1, dtype=np.int64)
+    expected = float((2 * ones * (bits - ones) / bits).mean())  # of hashes with so many bits set, anywhere
+    far, _ = _scatter(some, 0.0)
+    if far.mean < 0.8 * expected:  # most pairs are of one family
+        far = Strangers(expected, 1.15 * np.sqrt(bits) / 2)
+    pairs = matching.pairs_within(some, far.radius(CHANCE / max(1, len(some))))[:2]
+    forest = Forest(len(some))
+    forest.take(*pairs, None)
+    single = some[np.unique(forest.roots())]
+    if len(single) < 32:
+        return far
+    far, near_side = _scatter(single, min(0.0228, max(1e-5, 10 / len(single))))
+    return Strangers(far.mean, float(np.clip(near_side, far.deviation, 1.5 * far.deviation)))
+
+
+def _scatter(packed: Packed, share: float) -> tuple[Strangers, float]:
+    counts = matching.distance_histogram(packed)
+    distance, total = np.arange(len(counts)), counts.sum()
+    if not total:
+        return Strangers(len(counts) / 2, np.sqrt(len(counts)) / 2), 0.0
+    below = np.cumsum(counts) / total
+    median = int(np.searchsorted(below, 0.5))
+    weight = np.where(distance > median, counts, (distance == median) * counts / 2)
+    deviation = np.sqrt((weight * (distance - median) ** 2).sum() / weight.sum())
+    near_side = (median - np.interp(share, below, distance)) / -ndtri(share) if share else 0.0
+    return Strangers(median, max(0.5, float(deviation))), float(near_side)
+
+
+def corrected(packed: Packed, labels: Labels, together: Any, apart: Any) -> Labels:
+    """The labels with corrections honoured: clusters of a pair together are one, clusters of a pair apart are parted.
+
+    A parted cluster's other images go with whichever side's named images are nearest.
+    """
+    pairs = [np.asarray(list(given), np.int64).reshape(-1, 2) for given in (together, apart)]
+    if any(len(given) and (given.min() < 0 or given.max() >= len(packed)) for given in pairs):
+        raise ValueError(f"pairs to correct must name rows from 0 to {len(packed) - 1}")
+    block, whole = Forest(len(packed)), Forest(int(labels.max(initial=0)) + 1)
+    block.take(pairs[0][:, 0], pairs[0][:, 1], None)
+    whole.take(labels[pairs[0][:, 0]], labels[pairs[0][:, 1]], None)
+    blocks, labels = block.roots(), whole.roots()[labels].astype(np.int64)
+    sides = blocks[pairs[1]]
+    if len(wrong := pairs[1][sides[:, 0] == sides[:, 1]]):
+        raise ValueError(f"rows {wrong[0, 0]} and {wrong[0, 1]} are to be apart, and together by other pairs")
+    for number in np.unique(labels[pairs[1]][labels[pairs[1][:, 0]] == labels[pairs[1][:, 1]]]):
+        members = np.flatnonzero(labels == number)
+        mine = sides[(labels[sides] == number).all(axis=1)]
+        colour: dict[int, int] = {}
+        for one in np.unique(mine).tolist():
+            taken = {colour.get(other, -1) for pair in mine.tolist() if one in pair for other in pair}
+            colour[one] = next(c for c in range(len(taken) + 1) if c not in taken)
+        named = np.isin(blocks[members], list(colour))
+        side = np.array([colour.get(b, 0) for b in blocks[members].tolist()])
+        seeds, rest = members[named], members[~named]
+        first = np.unique(blocks[rest], return_index=True, return_inverse=True)[1:]
+        closest = matching.neighbours(packed[rest], packed[seeds], k=1).indices
+        side[~named] = side[named][closest][first[0]][first[1]]
+        labels[members] = np.where(side == 0, number, labels.max() + side)
+    return labels

@@ -1,0 +1,115 @@
+"""Near pairs by bit sampling against the exact engine: only true pairs, as many as foretold, on any machinery."""
+
+import os
+import signal
+from functools import partial
+
+import numpy as np
+import pytest
+
+from finlib import matching, near, sampling
+
+
+@pytest.fixture(autouse=True)
+def passes_however_small_the_set(monkeypatch):
+    monkeypatch.setattr(near, "EXACT", 0)
+    monkeypatch.setattr(sampling.Search, "passes", lambda self, recall, at, typical=False: 25)
+
+
+def hashes(n, bits=256, noise=0.08, seed=1, ones=0.5):
+    """Families of ten: templates with bits turned over."""
+    rng = np.random.default_rng(seed)
+    template = rng.random((n // 10, bits)) < ones
+    return np.packbits(template.repeat(10, 0) ^ (rng.random((n // 10 * 10, bits)) < noise), axis=1)
+
+
+def codes(pairs, n):
+    return pairs[0] * n + pairs[1]
+
+
+@pytest.mark.parametrize("bits", [64, 72, 256, 1024])
+def test_every_pair_is_right_and_as_many_are_found_as_foretold(bits):
+    packed, radius = hashes(8000, bits, noise=0.06), bits // 5
+    search = sampling.Search(near.words_of(packed), len(packed), bits, radius)
+    exact, found = matching.pairs_within(packed, radius), near.near_pairs(packed, radius)
+    place = np.searchsorted(codes(exact, len(packed)), codes(found, len(packed)))
+    assert (codes(exact, len(packed))[place] == codes(found, len(packed))).all()
+    assert (exact[2][place] == found[2]).all()
+    assert (np.diff(codes(found, len(packed))) > 0).all()
+    foretold = search.recall(exact[2], 25).mean()
+    assert len(found[0]) / len(exact[0]) == pytest.approx(foretold, abs=0.03)
+
+
+@pytest.mark.parametrize("ones", [0.02, 0.2])
+def test_skewed_bits_cost_recall_alone(ones):
+    packed = hashes(8000, noise=0.02, ones=ones)
+    exact, found = matching.pairs_within(packed, 8), near.near_pairs(packed, 8)
+    assert np.isin(codes(found, 8000), codes(exact, 8000)).all()
+    assert len(found[0]) > 0.5 * len(exact[0])
+
+
+def test_copies_are_all_found_or_refused():
+    packed = np.concatenate([hashes(3000), hashes(10, noise=0)[:1].repeat(700, 0)])
+    exact, found = matching.pairs_within(packed, 0), near.near_pairs(packed, 0)
+    assert all((a == b).all() for a, b in zip(exact, found, strict=True))
+    with pytest.raises(ValueError, match="copies more than 1,000 pairs are so near"):
+        near.near_pairs(packed, 0, max_pairs=1000)
+    assert (near.united(packed, 0).roots()[-700:] == 3000).all()
+
+
+def test_a_bucket_with_everything_in_it_is_bounded():
+    """200,000 hashes within two bits of each other: united, whole, without looking at 2e10 pairs."""
+    rng = np.random.default_rng(3)
+    bits = np.zeros((200_000, 32), np.uint8)
+    place = rng.integers(0, 256, 200_000)
+    bits[np.arange(200_000), place // 8] = 1 << (place % 8)
+    _, jobs, rows = sampling.Search(near.words_of(bits), len(bits), 256, 2)._buckets(0)
+    assert ((jobs[:, 1] - jobs[:, 0]) * (jobs[:, 3] - jobs[:, 2])).sum() < 2 * len(bits) * sampling.MOST
+    assert rows.sum() == len(bits)
+    assert not near.united(bits, 2).roots().any()
+
+
+def test_the_nearest_is_the_exact_one_where_it_is_found():
+    held, queries = hashes(2000)[::10], hashes(2000)
+    found = near.nearest(queries, held, 60)
+    exact = matching.neighbours(queries, held, k=1, radius=60)
+    right = np.full(len(queries), -1)
+    right[np.diff(exact.indptr) > 0] = exact.indices
+    assert (found[found >= 0] == right[found >= 0]).all()
+    assert (found >= 0).sum() > 0.95 * (right >= 0).sum()
+
+
+def test_the_same_pairs_on_any_number_of_workers():
+    packed = hashes(6000)
+    first, *others = (near.near_pairs(packed, 50, means=near.Means(workers)) for workers in (1, 2, 5))
+    assert all(np.array_equal(a, b) for other in others for a, b in zip(first, other, strict=True))
+
+
+def test_the_same_forest_on_a_cluster_and_after_a_worker_was_killed():
+    from dask.distributed import Client, LocalCluster
+
+    packed = hashes(20_000)
+    expected = near.united(packed, 50).roots().copy()
+    where = {"host": "127.0.0.1", "dashboard_address": "127.0.0.1:0"}
+    with LocalCluster(n_workers=2, threads_per_worker=1, **where) as cluster, Client(cluster) as client:
+        assert np.array_equal(near.united(packed, 50, means=near.Means(client=client)).roots(), expected)
+        first = iter([cluster.workers[0].pid])
+
+        class Killer(sampling.Forest):
+            def merge(self, other):
+                for pid in first:  # once, half way
+                    os.kill(pid, signal.SIGKILL)
+                super().merge(other)
+
+        search = sampling.Search(near.words_of(packed), len(packed), 256, 50)
+        make, total = partial(sampling.Forest, len(packed)), Killer(len(packed))
+        for part in near.Means(client=client)._on_dask(search, range(25), make, near.tqdm(disable=True)):
+            total.merge(part)
+        assert np.array_equal(total.roots(), expected)
+
+
+def test_what_is_wrong_is_named():
+    with pytest.raises(ValueError, match="radius must be from 0 to 256"):
+        near.near_pairs(hashes(100), 300)
+    with pytest.raises(TypeError, match="must be a uint8 array"):
+        near.near_pairs(hashes(100).astype(int), 3)
