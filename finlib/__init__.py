@@ -20,7 +20,7 @@ joining     the exact self-join past one machine
 strangers   how far apart strangers are; clusters corrected by hand
 clustering  packed hashes to clusters, any number of them, and new ones onto old
 thresholds  what to expect of a threshold: false pairs, true ones found
-metrics     scores of pairs, searches and clusterings
+metrics     scores of pairs and searches
 page        pairs or clusters as a page to look at and to mark
 daily       what the commands share: sources, the growing table, what may be written, clusters
 search      pairs of files, found and written as they come

@@ -1,4 +1,4 @@
-"""Scores of pairs, searches and clusterings.
+"""Scores of pairs and searches.
 
 Pairs are scored from histograms of all of them, never from a sample: `counts` is [2, bits + 1], how many pairs lie at
 each distance, row 0 for pairs of one family and row 1 for pairs of different families. A pair is accepted where its
@@ -12,8 +12,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from scipy.special import gammaln
-from sklearn.metrics import adjusted_rand_score, homogeneity_completeness_v_measure
-from sklearn.metrics.cluster import contingency_matrix
 
 from finlib import matching
 
@@ -170,30 +168,6 @@ def mean_average_precision(counts: np.ndarray) -> float:
     reached = found.sum(axis=1)
     precision = np.divide(found[:, 0], reached, out=np.zeros(reached.shape), where=reached > 0)
     return float(np.mean((family * precision).sum(axis=1) / family.sum(axis=1)))
-
-
-# Clusterings
-
-
-def b_cubed(truth: Any, found: Any) -> tuple[float, float, float]:
-    """B-cubed precision, recall and their harmonic mean: for each image, how much of its cluster is its family.
-
-    Source: Amigó et al., "A comparison of extrinsic clustering evaluation metrics", 2009.
-    """
-    table = contingency_matrix(truth, found).astype(np.float64)
-    precision = float((table**2 / table.sum(axis=0)).sum() / table.sum())
-    recall = float((table**2 / table.sum(axis=1, keepdims=True)).sum() / table.sum())
-    return precision, recall, 2 * precision * recall / (precision + recall)
-
-
-def cluster_scores(truth: Any, found: np.ndarray) -> dict[str, float]:
-    """ARI, V-measure and B-cubed of cluster labels; a negative label (noise) stands for a cluster of its own."""
-    found = np.where(found < 0, np.max(found, initial=0) + 1 + np.arange(len(found)), found)
-    truth = pd.factorize(np.asarray(truth))[0]
-    _, _, v_measure = homogeneity_completeness_v_measure(truth, found)
-    precision, recall, f = b_cubed(truth, found)
-    scores = {"ari": float(adjusted_rand_score(truth, found)), "v_measure": float(v_measure)}
-    return scores | {"b_cubed_precision": precision, "b_cubed_recall": recall, "b_cubed_f": f}
 
 
 # All of them
