@@ -13,7 +13,7 @@ from finlib import matching, tables
 from finlib.execution import hash_files
 from finlib.images import find_images
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8").split("### Five-minute tour", 1)[1].split("\n## ", 1)[0]
 RECIPES = (ROOT / "finlib" / "recipes.md").read_text(encoding="utf-8")
 
@@ -48,7 +48,7 @@ def test_the_tour_on_the_command_line(photos: Path) -> None:
     for line in lines.strip().splitlines():
         name, *arguments = line.split("#")[0].split()
         assert name == "finlib"
-        done = subprocess.run([sys.executable, "-m", "finlib.cli", *arguments], capture_output=True, text=True)
+        done = subprocess.run([sys.executable, "-m", "finlib.command.cli", *arguments], capture_output=True, text=True)
         assert done.returncode == 0, (line, done.stderr)
     found = pd.read_csv("found.csv")
     assert found["path_a"].unique().tolist() == ["new/again.png"]

@@ -77,7 +77,7 @@ def write_page(groups: Iterable[Group], output: Path, title: str, most: int, wor
     }
     # In JSON a "<" is only ever inside a text, where it may be written so that no tag can begin.
     text = json.dumps(data, ensure_ascii=False).replace("<", "\\u003c")
-    page = files("finlib").joinpath("page.html").read_text(encoding="utf-8")
+    page = files("finlib.command").joinpath("page.html").read_text(encoding="utf-8")
     with renamed_when_whole(output) as temporary:
         temporary.write_text(page.replace("{{data}}", text), encoding="utf-8")
     return len(shown)

@@ -66,7 +66,7 @@ def hash_command(
     The table only grows: rows of other files stay, and so does a hash whose file cannot be read now. A table of find
     becomes one of find+dhash256 by hashing the second part alone.
     """
-    from finlib import daily
+    from finlib.command import daily
 
     daily.hash_into(output, sources, hasher, workers, scheduler, prune, replace)
 
@@ -98,7 +98,8 @@ def match(
     Give --radius, or --false-pairs or --precision for one from the evidence, or --nearest. --hasher is for folders and
     images; those compared with a table take the table's.
     """
-    from finlib import daily, search, tables
+    from finlib import tables
+    from finlib.command import daily, search
 
     daily.claim(output, tables.PAIRS, overwrite, hashes, against)
     if (radius, false_pairs, precision, nearest) == (None,) * 4:
@@ -133,7 +134,8 @@ def cluster(
     With --onto, files of an earlier run keep their clusters and new ones join them. Of a CSV that `finlib show` saved,
     --together takes the pairs marked right and --apart those marked wrong.
     """
-    from finlib import daily, tables
+    from finlib import tables
+    from finlib.command import daily
 
     if scheduler and workers:
         raise ValueError("--scheduler has its own workers: leave out --workers")
@@ -156,7 +158,7 @@ def show(
     overwrite: Overwrite = False,
 ) -> None:
     """Make a page of pairs or clusters to look at: one file, opens offline, saves a CSV of what is right and wrong."""
-    from finlib import daily, page
+    from finlib.command import daily, page
 
     if by not in ("size", "doubt"):
         raise ValueError(f"--by is size or doubt, not {by}")
@@ -180,7 +182,8 @@ def duplicates(
     Kept is the largest in pixels, then in bytes, then the oldest. The hashes stay beside the output, so that the next
     run hashes what is new alone.
     """
-    from finlib import daily, page, tables
+    from finlib import tables
+    from finlib.command import daily, page
 
     kept, looked_at = output.with_suffix(".hashes.parquet"), output.with_suffix(".html")
     daily.claim(output, daily.DUPLICATES, overwrite)
@@ -206,7 +209,8 @@ def evaluate(
     """Score hashers on labelled families, FFFF being the family: a row per hasher."""
     import pandas as pd
 
-    from finlib import daily, execution, images, metrics, tables
+    from finlib import execution, images, metrics, tables
+    from finlib.command import daily
     from finlib.hashers import HASHERS
     from finlib.hashers import hasher as hasher_named
 
@@ -267,7 +271,7 @@ def _status() -> int:
 
 
 def _fail(error: object, status: int) -> int:
-    from finlib import daily
+    from finlib.command import daily
 
     daily.say(f"finlib: {error}")
     return status

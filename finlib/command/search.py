@@ -13,7 +13,7 @@ import pyarrow as pa
 from tqdm import tqdm
 
 from finlib import execution, joining, matching, tables, thresholds
-from finlib.daily import Hashes, say
+from finlib.command.daily import Hashes, say
 from finlib.vectorised import VARIANTS
 
 TURNS = ("half turn", "quarter", "three quarters")

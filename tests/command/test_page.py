@@ -10,7 +10,8 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from finlib import page, tables
+from finlib import tables
+from finlib.command import page
 
 EVIL = '<img src=x onerror="document.title=1">&"\'</script><script>document.title=2</script>.png'.replace("/", "∕")
 

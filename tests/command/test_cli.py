@@ -14,11 +14,12 @@ import pytest
 from PIL import Image
 
 import finlib as package
-from finlib import cli, execution, tables, thresholds
+from finlib import execution, tables, thresholds
+from finlib.command import cli
 
 
 def finlib(*arguments: object, stdin: bytes = b"") -> subprocess.CompletedProcess:
-    command = [sys.executable, "-m", "finlib.cli", *map(str, arguments)]
+    command = [sys.executable, "-m", "finlib.command.cli", *map(str, arguments)]
     return subprocess.run(command, input=stdin, capture_output=True)
 
 
@@ -248,7 +249,7 @@ def test_too_many_pairs_are_refused_with_advice_before_they_are_written(tmp_path
     assert not (tmp_path / "p.csv").exists()
     monkeypatch.setattr("shutil.disk_usage", lambda path: SimpleNamespace(free=100))
     assert status(monkeypatch, "match", few, "--radius", 0, "-o", tmp_path / "p.csv", "--max-pairs", 189) == 2
-    monkeypatch.setattr("finlib.search.matching.estimate_pairs", lambda *_: 150)
+    monkeypatch.setattr("finlib.command.search.matching.estimate_pairs", lambda *_: 150)
     assert status(monkeypatch, "match", few, "--radius", 0, "-o", tmp_path / "p.csv", "--max-pairs", 189) == 1
     assert "free" in capsys.readouterr().err
 
