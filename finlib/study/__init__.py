@@ -3,6 +3,7 @@
 transforms     what happens to an image on its way round the web; captions
 templates      pictures to put captions on
 families       the built-in families: templates, captions, the cache
+vectorised     FINd in NumPy, single image and batch, in the array API's terms
 timing         time calls side by side, results compared; the memory a call needs at its peak
 anatomy        what a hash is made of: stages to be looked at, bits that flip
 baseline       where FINd's time and memory go: stages, functions, lines

@@ -6,7 +6,8 @@ import pytest
 from exactness import KINDS, pixels
 from PIL import Image
 
-from finlib import reference, vectorised
+from finlib import certificate, reference, variants
+from finlib.study import vectorised
 
 SHAPES = [(1, 1), (2, 5), (64, 64), (65, 63), (90, 130)]
 
@@ -26,7 +27,7 @@ def test_stages_follow_the_reference(rgb):
     small = reference.decimate(means, rows, cols)
     np.testing.assert_allclose(vectorised.decimate(np.array(means).reshape(rows, cols)), small, rtol=0)
     values = reference.dct(small)
-    bound = vectorised.rounding_bound(rows, cols, vectorised.STAGES_ROUNDINGS)
+    bound = certificate.rounding_bound(rows, cols, vectorised.STAGES_ROUNDINGS)
     np.testing.assert_allclose(vectorised.dct(np.array(small)), values, rtol=0, atol=bound)
     assert vectorised.lower_median(np.array(values)) == reference.lower_median(values)
     median = reference.lower_median(values)
@@ -37,13 +38,13 @@ def test_products_are_within_the_bound_of_the_reference(rgb):
     rows, cols = rgb.shape[:2]
     luma = reference.luma(rgb.tolist())
     values = reference.dct(reference.decimate(reference.box_mean(luma, rows, cols), rows, cols))
-    bound = vectorised.rounding_bound(rows, cols, 131 + rows + cols)
+    bound = certificate.rounding_bound(rows, cols, 131 + rows + cols)
     assert np.abs(vectorised.coefficients(rgb) - values).max() <= bound
 
 
 def test_bound_holds_for_the_basis_and_stays_far_under_real_gaps():
-    assert np.abs(vectorised.BASIS).sum(axis=1).max() < vectorised.ROW_SUM
-    assert 2 * vectorised.rounding_bound(512, 512, 131 + 1024) < 1e-6
+    assert np.abs(certificate.BASIS).sum(axis=1).max() < certificate.ROW_SUM
+    assert 2 * certificate.rounding_bound(512, 512, 131 + 1024) < 1e-6
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -112,12 +113,12 @@ def test_eight_turns_come_from_one_transform(picture):
     ways = [turn.FLIP_LEFT_RIGHT, turn.FLIP_TOP_BOTTOM, turn.ROTATE_180]
     ways += [turn.TRANSPOSE, turn.ROTATE_90, turn.ROTATE_270, turn.TRANSVERSE]
     large = picture.resize((250, 250))
-    found = vectorised.find_variants(np.asarray(large))
-    assert found.shape == (len(vectorised.VARIANTS), 32)
+    found = variants.find_variants(np.asarray(large))
+    assert found.shape == (len(variants.VARIANTS), 32)
     np.testing.assert_array_equal(found[0], vectorised.find_pixels(np.asarray(large)))
     for place, way in enumerate(ways, 1):
         true = vectorised.find_pixels(np.asarray(large.transpose(way)))
         off = np.bitwise_count(found[place] ^ true).sum()
-        assert off <= (2 if way == turn.TRANSPOSE else 40), vectorised.VARIANTS[place]
+        assert off <= (2 if way == turn.TRANSPOSE else 40), variants.VARIANTS[place]
         others = np.delete(found, place, axis=0)
         assert off < np.bitwise_count(others ^ true).sum(axis=1).min()
