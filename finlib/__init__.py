@@ -20,12 +20,10 @@ joining     the exact self-join past one machine
 strangers   how far apart strangers are; clusters corrected by hand
 clustering  packed hashes to clusters, any number of them, and new ones onto old
 thresholds  what to expect of a threshold: false pairs, true ones found
-metrics     scores of pairs, searches and clusterings
-page        pairs or clusters as a page to look at and to mark
-daily       what the commands do: a day's hashing, matching, grouping
-cli         the `finlib` command
+metrics     scores of pairs and searches
 
-Two more rooms belong to the workbook, `finlib.study` and `finlib.report`: each says in its own docstring what it holds.
+`finlib.command` is the command line over these. Two more rooms belong to the workbook, `finlib.study` and
+`finlib.report`. Each says in its own docstring what it holds.
 """
 
 from importlib import import_module

@@ -26,20 +26,11 @@ PLACES = 22  # binary, of Pillow's weights
 TOLERANCE = 2.0**-9
 REACH = 4.0 * 64 * 64 * 255 + 1  # more than any coefficient
 
-Plan = tuple[NDArray[np.int64], NDArray[np.int32]]
-
-
-@lru_cache(maxsize=256)
-def plan(length: int, small: int) -> Plan:
-    """Pillow's Lanczos filter from `length` pixels to `small`: first pixel, int64[small], and weights, int32[small, n].
-
-    Weights are in units of 2^-22, and filled up with zeros to a multiple of four.
-    """
-    return _plan(length, small)
-
 
 @njit(nogil=True, cache=True)
 def _plan(length, small):  # type: ignore[no-untyped-def]
+    """Pillow's Lanczos filter from `length` pixels to `small`: first pixel, int64[small], and weights, int32[small, n],
+    in units of 2^-22 and filled up with zeros to a multiple of four."""
     scale = length / small
     stretch = max(scale, 1.0)
     reach = 3 * stretch
@@ -63,6 +54,9 @@ def _plan(length, small):  # type: ignore[no-untyped-def]
 @njit(nogil=True, cache=True)
 def _sinc(x):  # type: ignore[no-untyped-def]
     return 1.0 if x == 0 else math.sin(x * math.pi) / (x * math.pi)
+
+
+plan = lru_cache(maxsize=256)(_plan)
 
 
 @njit(nogil=True, cache=True)

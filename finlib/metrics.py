@@ -1,4 +1,4 @@
-"""Scores of pairs, searches and clusterings.
+"""Scores of pairs and searches.
 
 Pairs are scored from histograms of all of them, never from a sample: `counts` is [2, bits + 1], how many pairs lie at
 each distance, row 0 for pairs of one family and row 1 for pairs of different families. A pair is accepted where its
@@ -7,14 +7,11 @@ occurs, so that where all distances are even (FINd, PDQ and pHash set half their
 Intervals are in `finlib.study.uncertainty`.
 """
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from scipy.special import gammaln
-from sklearn.metrics import adjusted_rand_score, homogeneity_completeness_v_measure
-from sklearn.metrics.cluster import contingency_matrix
 
 from finlib import matching
 
@@ -109,42 +106,6 @@ def equal_error_rate(counts: Counts) -> float:
     return float(fpr[after - 1] + share * (fpr[after] - fpr[after - 1]))
 
 
-def attainable(counts: Counts, wanted: float) -> float:
-    """`wanted`, or the strictest of RATES above it that there are enough different-family pairs for; NaN if none is."""
-    usable = [rate for rate in sorted({*RATES, wanted}) if rate >= wanted and not np.isnan(threshold_at(counts, rate))]
-    return usable[0] if usable else float("nan")
-
-
-def shares(counts: Counts, width: int = 1) -> pd.DataFrame:
-    """The histogram to draw: columns pairs ("same family", "different families"), distance, share of those pairs.
-
-    Distances are put together `width` at a time, each bin named by its middle.
-    """
-    starts = np.arange(0, counts.shape[1], width)
-    binned = np.add.reduceat(counts, starts, axis=1) / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-    kinds = ("same family", "different families")
-    parts = [
-        {"pairs": kind, "distance": starts + (width - 1) / 2, "share": row}
-        for kind, row in zip(kinds, binned, strict=True)
-    ]
-    return pd.concat(map(pd.DataFrame, parts), ignore_index=True)
-
-
-def at_scale(counts: Counts, images: Sequence[int], rates: Sequence[float] = RATES) -> pd.DataFrame:
-    """False matches to expect among n images at the threshold for each rate, nearly all pairs being strangers.
-
-    Columns: wanted (rate), threshold, tpr, fpr (realised), images, per_query (one new image against all n) and in_all
-    (every pair among them once). Rates that there are too few pairs for are left out.
-    """
-    rows = []
-    for wanted in rates:
-        threshold = threshold_at(counts, wanted)
-        if not np.isnan(threshold):
-            tpr, fpr = rate_at(counts, threshold)
-            rows += [(wanted, threshold, tpr, fpr, n, fpr * n, fpr * n * (n - 1) / 2) for n in images]
-    return pd.DataFrame(rows, columns=["wanted", "threshold", "tpr", "fpr", "images", "per_query", "in_all"])
-
-
 # Search
 
 
@@ -207,30 +168,6 @@ def mean_average_precision(counts: np.ndarray) -> float:
     reached = found.sum(axis=1)
     precision = np.divide(found[:, 0], reached, out=np.zeros(reached.shape), where=reached > 0)
     return float(np.mean((family * precision).sum(axis=1) / family.sum(axis=1)))
-
-
-# Clusterings
-
-
-def b_cubed(truth: Any, found: Any) -> tuple[float, float, float]:
-    """B-cubed precision, recall and their harmonic mean: for each image, how much of its cluster is its family.
-
-    Source: Amigó et al., "A comparison of extrinsic clustering evaluation metrics", 2009.
-    """
-    table = contingency_matrix(truth, found).astype(np.float64)
-    precision = float((table**2 / table.sum(axis=0)).sum() / table.sum())
-    recall = float((table**2 / table.sum(axis=1, keepdims=True)).sum() / table.sum())
-    return precision, recall, 2 * precision * recall / (precision + recall)
-
-
-def cluster_scores(truth: Any, found: np.ndarray) -> dict[str, float]:
-    """ARI, V-measure and B-cubed of cluster labels; a negative label (noise) stands for a cluster of its own."""
-    found = np.where(found < 0, np.max(found, initial=0) + 1 + np.arange(len(found)), found)
-    truth = pd.factorize(np.asarray(truth))[0]
-    _, _, v_measure = homogeneity_completeness_v_measure(truth, found)
-    precision, recall, f = b_cubed(truth, found)
-    scores = {"ari": float(adjusted_rand_score(truth, found)), "v_measure": float(v_measure)}
-    return scores | {"b_cubed_precision": precision, "b_cubed_recall": recall, "b_cubed_f": f}
 
 
 # All of them

@@ -39,6 +39,8 @@ SCHEMA = pa.schema(
     }
 )
 COLUMNS = SCHEMA.names
+PAIRS = ("path_a", "path_b", "distance")
+CLUSTERS = ("path", "cluster", "size", "distance")
 Rows = list[tuple[Any, ...]]
 ROWS = 1 << 17  # in a row group
 FORMULA = (b"=", b"+", b"-", b"@", b"\t", b"\r", b"\n")
@@ -163,9 +165,10 @@ def read_columns(path: Path, *kinds: tuple[str, ...]) -> pd.DataFrame:
     if not any(set(kind) <= set(columns_of(path)) for kind in kinds):
         expected = " or ".join(", ".join(kind) for kind in kinds)
         raise ValueError(f"{path} is not a table with the columns {expected}")
-    return (
-        pd.read_csv(path, keep_default_na=False) if is_csv(path) else pq.read_table(path, partitioning=None).to_pandas()
-    )
+    if not is_csv(path):
+        return pq.read_table(path, partitioning=None).to_pandas()
+    texts = dict.fromkeys(("path", "path_a", "path_b", "family", "verdict"), str)
+    return pd.read_csv(path, dtype=texts, keep_default_na=False)
 
 
 def good_rows(table: pd.DataFrame) -> pd.DataFrame:

@@ -201,17 +201,8 @@ def _on_host(array: Any) -> NDArray[Any]:
     return np.asarray(array)
 
 
-VARIANTS = (
-    "as it is",
-    "mirrored",
-    "upside down",
-    "half turn",
-    "transposed",
-    "quarter turn",
-    "three quarters",
-    "transverse",
-)
-"""The eight turns and mirror images, in the order of `find_variants`; quarter turns go anticlockwise, as Pillow's do."""
+VARIANTS = ("as it is", "mirrored", "upside down", "half turn", "transposed", "quarter", "three quarters", "transverse")
+"""The eight turns and mirror images, in the order of `find_variants`; quarter turns go anticlockwise as in Pillow."""
 
 
 def find_variants(rgb: Any) -> NDArray[np.uint8]:

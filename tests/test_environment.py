@@ -14,6 +14,8 @@ from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
+import finlib
+
 HOME = Path(__file__).resolve().parents[1]
 PROJECT = tomllib.loads((HOME / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 LOCK = (HOME / "requirements.lock").read_text(encoding="utf-8")
@@ -120,4 +122,4 @@ def test_links_lead_to_files(name):
 
 
 def test_the_changes_of_this_version_are_told():
-    assert f"## {PROJECT['version']}\n" in (HOME / "CHANGELOG.md").read_text(encoding="utf-8")
+    assert f"## {finlib.__version__}\n" in (HOME / "CHANGELOG.md").read_text(encoding="utf-8")

@@ -258,7 +258,7 @@ def _many(folder: Path, count: int) -> Path:
 
 
 def _start(folder: Path, output: Path, hasher: str = "whash64") -> subprocess.Popen:
-    command = [sys.executable, "-m", "finlib.cli", "hash", str(folder), "-o", str(output), "--workers", "2"]
+    command = [sys.executable, "-m", "finlib.command.cli", "hash", str(folder), "-o", str(output), "--workers", "2"]
     return subprocess.Popen([*command, "--hasher", hasher], stderr=subprocess.PIPE, start_new_session=True)
 
 

@@ -9,7 +9,6 @@ from sklearn.metrics import (
     recall_score,
     roc_auc_score,
     roc_curve,
-    v_measure_score,
 )
 
 from finlib import metrics
@@ -120,28 +119,6 @@ def test_pairs_agree_with_scikit_learn(seed):
     assert metrics.tpr_at(counts, 0.05) == pytest.approx(tpr[fpr <= 0.05].max())
 
 
-def test_attainable_by_hand():
-    counts = np.array([[1, 0], [0, 5_000]])
-    assert metrics.attainable(counts, 1e-4) == 1e-3
-    assert metrics.attainable(counts, 1e-3) == 1e-3
-    assert np.isnan(metrics.attainable(COUNTS, 1e-4))
-
-
-def test_shares_by_hand():
-    frame = metrics.shares(COUNTS, width=2)
-    assert frame["distance"].tolist() == [0.5, 2.5, 4.5] * 2
-    np.testing.assert_allclose(frame["share"], [3 / 4, 1 / 4, 0, 1 / 6, 2 / 6, 3 / 6])
-    assert frame["pairs"].tolist() == ["same family"] * 3 + ["different families"] * 3
-
-
-def test_at_scale_by_hand():
-    frame = metrics.at_scale(COUNTS, [11, 1_000_000], rates=[0.2, 1e-3])
-    assert frame[["wanted", "threshold", "tpr"]].to_numpy().tolist() == [[0.2, 1, 0.75]] * 2
-    np.testing.assert_allclose(frame["fpr"], 1 / 6)
-    np.testing.assert_allclose(frame["per_query"], [11 / 6, 1e6 / 6])
-    np.testing.assert_allclose(frame["in_all"], [55 / 6, 1e6 * 999_999 / 12])
-
-
 def test_query_counts_by_hand():
     packed = np.zeros((4, 8), np.uint8)
     packed[1, 0], packed[2, 0], packed[3, 0] = 0b1, 0b11, 0b111
@@ -186,27 +163,6 @@ def test_search_agrees_with_scikit_learn_and_with_sorting(seed):
     assert metrics.mean_average_precision(counts) == pytest.approx(np.mean(expected))
     assert metrics.recall_at(counts, 2) == pytest.approx(np.mean(hits), abs=0.01)
     np.testing.assert_array_equal(counts.sum(axis=0), 2 * brute_counts(packed, labels))
-
-
-def test_b_cubed_by_hand():
-    # One cluster of a, a, b: the two a see 2/3 of it, b sees 1/3; every family is whole.
-    assert metrics.b_cubed(["a", "a", "b"], [0, 0, 0]) == pytest.approx((5 / 9, 1, 5 / 7))
-    # All apart: clusters are pure, the two a each hold half of their family.
-    assert metrics.b_cubed(["a", "a", "b"], [0, 1, 2]) == pytest.approx((1, 2 / 3, 4 / 5))
-
-
-def test_cluster_scores_by_hand():
-    perfect = metrics.cluster_scores(["a", "a", "b"], np.array([7, 7, 1]))
-    assert set(perfect) == {"ari", "v_measure", "b_cubed_precision", "b_cubed_recall", "b_cubed_f"}
-    assert all(score == pytest.approx(1) for score in perfect.values())
-    # Noise is apart: with labels -1 the two a are two clusters, not one.
-    noise = metrics.cluster_scores(["a", "a", "b"], np.array([-1, -1, -1]))
-    assert noise["b_cubed_recall"] == pytest.approx(2 / 3)
-    assert noise["ari"] == 0
-    together = metrics.cluster_scores(["a", "a", "b", "b"], np.array([0, 0, 0, 1]))
-    assert together["v_measure"] == pytest.approx(v_measure_score([0, 0, 1, 1], [0, 0, 0, 1]))
-    # Pairs: 1 agreed; 3 in clusters, 2 in families, 6 in all: (1 - 1) / (2.5 - 1) = 0.
-    assert together["ari"] == pytest.approx(0)
 
 
 def test_evaluate_gives_the_issue_columns():

@@ -4,6 +4,7 @@ import array_api_strict
 import numpy as np
 import pytest
 from exactness import KINDS, pixels
+from PIL import Image
 
 from finlib import reference, vectorised
 
@@ -103,3 +104,20 @@ def test_other_arrays_are_refused(given, error):
         vectorised.find_pixels(given)
     with pytest.raises(error, match="expected"):
         vectorised.find_batch(given[None])
+
+
+def test_eight_turns_come_from_one_transform(picture):
+    """The first is exact; transposing is exact but for ties; mirroring costs FINd's half-open windows a few bits."""
+    turn = Image.Transpose
+    ways = [turn.FLIP_LEFT_RIGHT, turn.FLIP_TOP_BOTTOM, turn.ROTATE_180]
+    ways += [turn.TRANSPOSE, turn.ROTATE_90, turn.ROTATE_270, turn.TRANSVERSE]
+    large = picture.resize((250, 250))
+    found = vectorised.find_variants(np.asarray(large))
+    assert found.shape == (len(vectorised.VARIANTS), 32)
+    np.testing.assert_array_equal(found[0], vectorised.find_pixels(np.asarray(large)))
+    for place, way in enumerate(ways, 1):
+        true = vectorised.find_pixels(np.asarray(large.transpose(way)))
+        off = np.bitwise_count(found[place] ^ true).sum()
+        assert off <= (2 if way == turn.TRANSPOSE else 40), vectorised.VARIANTS[place]
+        others = np.delete(found, place, axis=0)
+        assert off < np.bitwise_count(others ^ true).sum(axis=1).min()

@@ -159,7 +159,7 @@ def data_folder(data_dir: str | Path) -> Path:
 def table(frame: pd.DataFrame, headings: Mapping[str, str], digits: int = 3) -> "HTML":
     """The columns of `headings` under those words, for a reader: floats to `digits` significant digits.
 
-    A measured 0 is "below resolution", NaN and infinity a dash.
+    Less than a thousandth is written as 1.2e-05. A measured 0 is "below resolution", NaN and infinity a dash.
     """
     from IPython.display import HTML
 
@@ -168,10 +168,14 @@ def table(frame: pd.DataFrame, headings: Mapping[str, str], digits: int = 3) -> 
             return "yes" if value else "no"
         if not isinstance(value, float | np.floating):
             return f"{value:,}" if isinstance(value, int | np.integer) else str(value)
-        if not np.isfinite(value):
+        number = float(value)
+        if not math.isfinite(number):
             return "–"
-        places = max(0, digits - 1 - math.floor(math.log10(abs(float(value))))) if value else 0
-        return f"{value:,.{places}f}" if value else "below resolution"
+        if number == 0:
+            return "below resolution"
+        if abs(number) < 1e-3:
+            return f"{number:.{digits - 2}e}"
+        return f"{number:,.{max(0, digits - 1 - math.floor(math.log10(abs(number))))}f}"
 
     kept = frame[list(headings)].map(shown).rename(columns=dict(headings))
     return HTML(kept.to_html(index=False, border=0))
@@ -182,7 +186,11 @@ def source(*functions: Any, folded: bool = False) -> "HTML":
     from IPython.display import HTML, Code
 
     plain = [getattr(function, "py_func", getattr(function, "__wrapped__", function)) for function in functions]
-    code = Code("\n\n".join(map(inspect.getsource, plain)), language="python")._repr_html_()
+    code = (
+        Code("\n\n".join(map(inspect.getsource, plain)), language="python")
+        ._repr_html_()
+        .replace("<pre>", '<pre style="font-family: monospace">')
+    )
     names = ", ".join(f"<code>{function.__module__}.{function.__qualname__}</code>" for function in plain)
     return HTML(f"<details><summary>{names}</summary>{code}</details>" if folded else code)
 

@@ -17,7 +17,8 @@ PUBLISHED = datetime(2026, 1, 1, tzinfo=UTC)
 FORMAT = "gfm-autolink_bare_uris"
 
 # An image and the paragraph **Figure N.** after it become a figure with its caption, and so does a paragraph
-# **Table N.** with the table after it. Sections are numbered, but for the summary and the references.
+# **Table N.** with the table after it. Title and cover are given here, because pandoc reads its command line in the
+# locale's encoding. Sections are numbered, but for the summary and the references.
 FILTER = r"""
 local function caption(block, word)
   return block ~= nil and block.t == "Para" and block.content[1].t == "Strong"
@@ -46,7 +47,11 @@ local function captions(blocks)
   end
   return out
 end
-return {{Header = plain, Blocks = captions}}
+local function named(meta)
+  meta.title, meta.subtitle, meta.lang = pandoc.Str(TITLE), pandoc.Str(COVER), "en-GB"
+  return meta
+end
+return {{Header = plain, Blocks = captions, Meta = named}}
 """
 
 PREAMBLE = """
@@ -114,21 +119,22 @@ def render(report: Path, cover: str) -> list[Path]:
 
     title, text = _split(report)
     page, printed = report.with_suffix(".html"), report.with_suffix(".pdf")
+    names = {"TITLE": json.dumps(title, ensure_ascii=False), "COVER": json.dumps(cover, ensure_ascii=False)}
+
+    def named(text: str) -> str:
+        return re.sub("TITLE|COVER", lambda match: names[match[0]], text)
+
     source = report.with_name(f".{report.stem}.typ")  # beside the report: Typst takes pictures from there only
     with tempfile.TemporaryDirectory() as folder:
         style, lua = Path(folder, "style.html"), Path(folder, "captions.lua")
         style.write_text(STYLE, encoding="utf-8")
-        lua.write_text(FILTER, encoding="utf-8")
+        lua.write_text(named(FILTER), encoding="utf-8")
         options = [f"--lua-filter={lua}", "--shift-heading-level-by=-1"]
         body = pypandoc.convert_text(text, "typst", FORMAT, [*options, "--columns=10000"])
         options += ["--standalone", "--embed-resources", "--mathml", "--number-sections", "--toc", "--toc-depth=2"]
-        options += [f"--resource-path={report.parent}", f"--include-in-header={style}", "--metadata=lang:en-GB"]
-        options += [f"--metadata=title:{title}", f"--metadata=subtitle:{cover}"]
+        options += [f"--resource-path={report.parent}", f"--include-in-header={style}"]
         page.write_text(pypandoc.convert_text(text, "html5", FORMAT, options), encoding="utf-8")
-    top = PREAMBLE.replace("TITLE", json.dumps(title, ensure_ascii=False)).replace(
-        "COVER", json.dumps(cover, ensure_ascii=False)
-    )
-    source.write_text(top + body, encoding="utf-8")
+    source.write_text(named(PREAMBLE) + body, encoding="utf-8")
     try:
         printed.write_bytes(typst.compile(str(source), format="pdf", ignore_system_fonts=True, timestamp=PUBLISHED))
     finally:

@@ -106,6 +106,7 @@ def by_function(function: Callable[..., Any], *args: Any) -> pd.DataFrame:
     for (file, line, name), (_, calls, own, total, _) in pstats.Stats(profile).stats.items():  # type: ignore[attr-defined]
         rows.append((_readable(file, line, name), calls, own, total))
     frame = pd.DataFrame(rows, columns=["function", "calls", "own_seconds", "seconds"])
+    frame = frame.groupby("function", sort=False, as_index=False).sum()  # a function may have two comprehensions
     return frame.sort_values("own_seconds", ascending=False, kind="stable").reset_index(drop=True)
 
 

@@ -48,6 +48,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
+from finlib import metrics
 from finlib.matching import family_histograms
 from finlib.metrics import Counts
 from finlib.study import uncertainty
@@ -156,6 +157,12 @@ def usable(counts: Counts) -> list[float]:
     """`told`, or for a small trial the strictest looser rate that as many false pairs tell; [0.5] where none is."""
     looser = [rate for rate in (1e-3, 1e-2, 1e-1) if told(counts, [rate])]
     return told(counts) or looser[:1] or [0.5]
+
+
+def attainable(counts: Counts, wanted: float) -> float:
+    """`wanted`, or the strictest rate above it that there is a pair of two families for; NaN if none is."""
+    rates = [rate for rate in sorted({*metrics.RATES, wanted}) if rate >= wanted]
+    return next((rate for rate in rates if not np.isnan(metrics.threshold_at(counts, rate))), float("nan"))
 
 
 def tpr_at_realised(counts: Counts, fpr: float) -> float:

@@ -10,9 +10,8 @@ import numpy.typing as npt
 import pandas as pd
 from scipy import stats
 
-from finlib import metrics
 from finlib.matching import Pairs
-from finlib.study import clusterings
+from finlib.study import clusterings, uncertainty
 
 Packed = npt.NDArray[np.uint8]
 
@@ -77,7 +76,7 @@ def sweep_clusterings(
 ) -> pd.DataFrame:
     """Each method at each threshold: columns method, n, threshold, seconds, clusters, scores, and the largest cluster.
 
-    Scores are those of `metrics.cluster_scores`; size, purity and diameter (bits) are the largest cluster's.
+    Scores are those of `uncertainty.cluster_scores`; size, purity and diameter (bits) are the largest cluster's.
     """
     rows = []
     for method in methods:
@@ -85,7 +84,7 @@ def sweep_clusterings(
             start = perf_counter()
             labels = clusterings.cluster(packed, method, threshold)
             row = {"method": method, "n": len(packed), "threshold": threshold, "seconds": perf_counter() - start}
-            scores = metrics.cluster_scores(families, labels)
+            scores = uncertainty.cluster_scores(families, labels)
             rows.append(
                 {**row, "clusters": labels.max() + 1, **scores, **clusterings.largest(labels, packed, families)}
             )

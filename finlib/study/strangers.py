@@ -54,13 +54,21 @@ def thresholds(sets: Sequence[pd.DataFrame]) -> pd.DataFrame:
     """What `finlib.thresholds` reads: of all sets, at each distance, the most strangers and the fewest found.
 
     Each set is `shares` of several methods put together, with a column hasher. Columns hasher, distance, strangers,
-    found; a distance is left out where one of the sets cannot tell it.
+    found. Where a set tells no share so small, it is taken to have as many strangers as the smallest that it can tell.
     """
-    together = pd.concat(sets).groupby(["hasher", "distance"], sort=False)
-    worst = together.agg(strangers=("strangers", "max"), found=("found", "min"), sets=("found", "size"))
-    worst = worst[worst["sets"] == len(sets)].drop(columns="sets").reset_index()
-    order = pd.Categorical(worst["hasher"], list(dict.fromkeys(sets[0]["hasher"])))
-    return worst.assign(order=order).sort_values(["order", "distance"], ignore_index=True).drop(columns="order")
+    rows = []
+    for name in dict.fromkeys(sets[0]["hasher"]):
+        parts = [part[part["hasher"] == name].set_index("distance")[["strangers", "found"]] for part in sets]
+        parts = [part for part in parts if len(part)]
+        last = min(part.index.max() for part in parts)
+        distance = sorted({d for part in parts for d in part.index if d <= last})
+        filled = [part.reindex(distance).ffill() for part in parts]
+        most = np.max(
+            [f["strangers"].fillna(p["strangers"].iloc[0]) for f, p in zip(filled, parts, strict=True)], axis=0
+        )
+        fewest = np.nanmin([part["found"] for part in filled], axis=0)
+        rows.append(pd.DataFrame({"hasher": name, "distance": distance, "strangers": most, "found": fewest}))
+    return pd.concat(rows, ignore_index=True)
 
 
 def reads_off(

@@ -1,7 +1,11 @@
 """What FINd's speed should be and is: ratios of times taken side by side, on one core, of the same JPEGs."""
 
+import os
+import platform
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -9,13 +13,14 @@ import imagehash
 import numpy as np
 import pandas as pd
 import simplejpeg
+from llvmlite.binding import get_host_cpu_features
 from numpy.typing import NDArray
 from PIL import Image
 
-from finlib import compiled, decoding, reference
+from finlib import compiled, decoding, matching, reference
 from finlib.execution import hash_files
 from finlib.hashers import HASHERS, hasher
-from finlib.images import load_rgb
+from finlib.images import find_images, load_rgb
 from finlib.study import timing
 
 IMAGEHASH: dict[str, Callable[..., imagehash.ImageHash]] = {
@@ -42,11 +47,22 @@ TARGETS = (
     Target(
         "pixels_over_decode", "hash from pixels / libjpeg-turbo decode of the same image", "pixels", "decode", True, 0.2
     ),
-    Target("file_over_decode", "file to hash / decode alone", "file", "decode", True, 1.25),
+    Target("file_over_decode", "file to hash / decode alone", "file", "decode", True, 1.2),
+    Target("dhash_file_over_decode", "file to dHash 256 / decode alone", "dhash256", "decode", True, 1.35),
+    Target("ahash_file_over_decode", "file to aHash 256 / decode alone", "ahash256", "decode", True, 1.35),
+    Target("phash_file_over_decode", "file to pHash 256 / decode alone", "phash256", "decode", True, 1.5),
+    Target("sum_file_over_decode", "file to FINd + dHash 256 / decode alone", "find+dhash256", "decode", True, 1.45),
+    Target("installed_over_dhash", "dHash 256 of a file, imagehash / finlib", "imagehash", "dhash256", False, 1.8),
     Target("ahash_over_find", "aHash of imagehash / FINd, same pixels", "ahash", "pixels", False, 5),
     Target("pdq_over_find", "PDQ in C++ / FINd, same pixels", "pdq", "pixels", False, 10),
     Target("reference_over_file", "reference / file to hash", "reference", "file", False, 1000),
     Target("two_cores", "folder to table, throughput on 2 cores / on 1", "serial", "threads", False, 1.8),
+    Target("table_over_decode", "folder to table / decode alone, all cores", "table", "decode_all", True, 1.3),
+    Target("imgdd_over_table", "folder to dHash by imgdd / to FINd, all cores", "imgdd", "table", False, 1),
+    Target("scan_64", "FAISS range_search / scan, radius 64", "faiss 64", "scan 64", False, 4),
+    Target("scan_90", "FAISS range_search / scan, radius 90", "faiss 90", "scan 90", False, 3.5),
+    Target("scan_64_avx2", "the same without AVX-512, radius 64", "faiss 64 AVX2", "scan 64 AVX2", False, 4),
+    Target("scan_90_avx2", "the same without AVX-512, radius 90", "faiss 90 AVX2", "scan 90 AVX2", False, 3.5),
     Target("memory_growth", "peak memory: MiB that 10,000 files need beyond 100", "memory", "", True, 16),
 )
 
@@ -55,7 +71,8 @@ def time_all(paths: Sequence[str | Path], *, repeats: int, reference_images: int
     """`timing.time_side_by_side`, in seconds an image, of what the targets compare, over the same JPEGs.
 
     Names: pixels (decoded pixels to hash), decode (bytes in memory to pixels), file (file to hash), ahash and pdq (of
-    decoded pixels; pdq only where it is installed), reference (file to hash by pure Python, the first few files).
+    decoded pixels; pdq only where it is installed), reference (file to hash by pure Python, the first few files), the
+    names of hashes (file to hash), imagehash (file to its dHash 256).
     FINd's hashes are compared in every round. ValueError where a file is not one for the fast decoder.
     """
     slow = [str(path) for path in paths if decoding._fast(path, None) is None]
@@ -72,6 +89,11 @@ def time_all(paths: Sequence[str | Path], *, repeats: int, reference_images: int
         "ahash": lambda: _discard(imagehash.average_hash, pictures),
         "reference": lambda: [reference.find_pixels(load_rgb(path)) for path in few],
     }
+    for name in ("dhash256", "ahash256", "phash256", "find+dhash256"):
+        calls[name] = partial(_discard, HASHERS[name].from_file, paths)
+    calls["imagehash"] = partial(_discard, as_installed("dhash256"), paths)
+    for path in paths:
+        assert np.array_equal(as_installed("dhash256")(path), HASHERS["dhash256"].from_file(path)), f"{path}: differs"
     if "pdq" in HASHERS:
         import pdqhash  # an optional extra
 
@@ -140,6 +162,64 @@ def time_tables(paths: Sequence[str], *, repeats: int) -> pd.DataFrame:
     return timing.time_side_by_side(calls, repeats=repeats)
 
 
+def time_all_cores(folder: str | Path, *, repeats: int) -> pd.DataFrame:
+    """Seconds for a folder of JPEGs on all cores: decode_all, table (of FINd), imgdd (dHash; where it is installed)."""
+    paths = [str(path) for path in find_images(folder)]
+    data, workers = [Path(path).read_bytes() for path in paths], os.cpu_count() or 1
+
+    def decode_all() -> None:
+        with ThreadPoolExecutor(workers) as pool:
+            for at in range(0, len(data), 64):
+                pool.submit(_discard, simplejpeg.decode_jpeg, data[at : at + 64])
+
+    calls: dict[str, Callable[[], Any]] = {
+        "decode_all": decode_all,
+        "table": lambda: hash_files(paths, "find", "threads", workers, chunk=64),
+    }
+    if find_spec("imgdd"):
+        import imgdd  # optional, in Rust
+
+        calls["imgdd"] = lambda: imgdd.hash(path=str(folder), algo="dHash")
+    return timing.time_side_by_side(calls, repeats=repeats, same=None)
+
+
+def time_scans(hashes: int, queries: int, repeats: int) -> pd.DataFrame:
+    """Seconds on one core for all pairs of queries and random hashes within 64 and 90 bits: names scan and faiss with
+    the radius, their pairs compared."""
+    import faiss
+
+    faiss.omp_set_num_threads(1)
+    packed = np.random.default_rng(2026).integers(0, 256, (hashes, 32), dtype=np.uint8)
+    index = faiss.IndexBinaryFlat(256)
+    index.add(packed)
+
+    def by_faiss(radius: int) -> NDArray[np.int64]:
+        limits, _, found = index.range_search(packed[:queries], radius + 1)  # FAISS leaves the radius itself out
+        rows = np.repeat(np.arange(queries), np.diff(limits.astype(np.int64)))
+        return np.unique(np.stack([rows, found], axis=1), axis=0)
+
+    def by_scan(radius: int) -> NDArray[np.int64]:
+        i, j, _ = matching.pairs_between(packed[:queries], packed, radius, workers=1)
+        return np.stack([i, j], axis=1)
+
+    rounds = []
+    for radius in (64, 90):
+        calls = {f"faiss {radius}": partial(by_faiss, radius), f"scan {radius}": partial(by_scan, radius)}
+        rounds.append(timing.time_side_by_side(calls, repeats=repeats))
+    return pd.concat(rounds, ignore_index=True)
+
+
+def time_scans_without_avx512(hashes: int, queries: int, repeats: int) -> pd.DataFrame:
+    """`time_scans` in a process that is kept from AVX-512, numba's kernels and FAISS alike; names end in AVX2."""
+    if platform.machine() not in ("x86_64", "AMD64"):
+        raise ValueError(f"AVX2 is of x86-64 processors; this one is {platform.machine()}")
+    has = {name: there and "avx512" not in name for name, there in get_host_cpu_features().items()}
+    features = ",".join(("+" if there else "-") + name for name, there in has.items())
+    without = {"NUMBA_CPU_NAME": "x86-64-v3", "NUMBA_CPU_FEATURES": features, "FAISS_OPT_LEVEL": "avx2"}
+    timings: pd.DataFrame = timing.in_fresh_process(time_scans, hashes, queries, repeats, environment=without)
+    return timings.assign(name=timings["name"] + " AVX2")
+
+
 def memory_growth(paths: Sequence[str], few: int, many: int) -> float:
     """MiB by which the peak of hashing `many` files exceeds that of `few`, each in a fresh process."""
     names = timing.many_names(paths, many)
@@ -152,7 +232,7 @@ def judge(timings: pd.DataFrame, memory: float) -> pd.DataFrame:
     """One row a target: key, target, wanted, median, low, high (of the paired ratios), met.
 
     A target whose timings are missing, as without PDQ or a second core, is left out.
-    timings: name, repeat, seconds of `time_all` and `time_tables` together; memory: of `memory_growth`.
+    timings: name, repeat, seconds of all that was timed, together; memory: of `memory_growth`.
     """
     rows, names = [], set(timings["name"])
     for target in TARGETS:

@@ -148,8 +148,10 @@ def _serve() -> None:
         pickle.dump(result, out)
 
 
-def in_fresh_process(function: Callable[..., Any], *args: Any) -> Any:
+def in_fresh_process(function: Callable[..., Any], *args: Any, environment: Mapping[str, str] | None = None) -> Any:
     """function(*args) in a Python of its own, which nothing has used before; all of it importable and picklable.
+
+    environment: variables set for that process on top of this one's.
 
     Raises RuntimeError with the last line of what the process said, where it fails.
     """
@@ -157,6 +159,7 @@ def in_fresh_process(function: Callable[..., Any], *args: Any) -> Any:
         [sys.executable, "-c", "from finlib.study.timing import _serve; _serve()"],
         input=pickle.dumps((function, args)),
         capture_output=True,
+        env={**os.environ, **(environment or {})},
     )
     if done.returncode:
         why = done.stderr.decode(errors="replace").strip().splitlines()[-1:]

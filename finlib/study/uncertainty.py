@@ -9,9 +9,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
+from scipy.stats import beta
+from sklearn.metrics import adjusted_rand_score, homogeneity_completeness_v_measure
+from sklearn.metrics.cluster import contingency_matrix
 
 from finlib.matching import distance_histogram
-from finlib.metrics import RATES, Counts, cluster_scores, rate_at, threshold_at
+from finlib.metrics import RATES, Counts, rate_at, threshold_at
 from finlib.study.clusterings import cluster
 
 
@@ -176,6 +179,27 @@ def held_out_summary(tables: Mapping[str, tuple[Counts, Counts]], *, seed: int =
     return summary.assign(fpr_low=low, fpr_high=high).reset_index()
 
 
+def b_cubed(truth: Any, found: Any) -> tuple[float, float, float]:
+    """B-cubed precision, recall and their harmonic mean: for each image, how much of its cluster is its family.
+
+    Source: Amigó et al., "A comparison of extrinsic clustering evaluation metrics", 2009.
+    """
+    table = contingency_matrix(truth, found).astype(np.float64)
+    precision = float((table**2 / table.sum(axis=0)).sum() / table.sum())
+    recall = float((table**2 / table.sum(axis=1, keepdims=True)).sum() / table.sum())
+    return precision, recall, 2 * precision * recall / (precision + recall)
+
+
+def cluster_scores(truth: Any, found: np.ndarray) -> dict[str, float]:
+    """ARI, V-measure and B-cubed of cluster labels; a negative label (noise) stands for a cluster of its own."""
+    found = np.where(found < 0, np.max(found, initial=0) + 1 + np.arange(len(found)), found)
+    truth = pd.factorize(np.asarray(truth))[0]
+    _, _, v_measure = homogeneity_completeness_v_measure(truth, found)
+    precision, recall, f = b_cubed(truth, found)
+    scores = {"ari": float(adjusted_rand_score(truth, found)), "v_measure": float(v_measure)}
+    return scores | {"b_cubed_precision": precision, "b_cubed_recall": recall, "b_cubed_f": f}
+
+
 def held_out_clusters(
     packed: np.ndarray, labels: Any, *, method: str = "average", splits: int = 3, seed: int = 2026
 ) -> dict[str, float]:
@@ -199,3 +223,10 @@ def held_out_clusters(
     table = pd.DataFrame(rows)
     means = {str(key): float(value) for key, value in table.mean().items()}
     return means | {"ari_low": float(table["ari"].min()), "ari_high": float(table["ari"].max())}
+
+
+def count_interval(count: int, total: int) -> tuple[float, float]:
+    """95% interval of a share of which `count` of `total` were seen: Clopper and Pearson's, exact."""
+    low = beta.ppf(0.025, count, total - count + 1) if count else 0.0
+    high = beta.ppf(0.975, count + 1, total - count) if count < total else 1.0
+    return float(low), float(high)

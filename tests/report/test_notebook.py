@@ -185,10 +185,10 @@ def test_beginning_is_quick():
 
 def test_a_table_for_readers_has_words_few_digits_and_no_zero_that_was_measured():
     frame = pd.DataFrame(
-        {"name": ["a", "b|<"], "ms": [1234.567, 0.0], "n": [12345, 1], "left": [0.00123, float("inf")]}
+        {"name": ["a", "b|<"], "ms": [1234.567, 0.0], "n": [12345, 1], "left": [0.0000123, float("inf")]}
     )
     shown = notebook.table(frame, {"name": "stage", "ms": "milliseconds", "n": "pictures", "left": "rest"}).data
-    for text in ("milliseconds", "1,235", "below resolution", "12,345", "0.00123", "–", "b|&lt;"):
+    for text in ("milliseconds", "1,235", "below resolution", "12,345", "1.2e-05", "–", "b|&lt;"):
         assert text in shown, text
     assert "0.00<" not in shown
 

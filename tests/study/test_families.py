@@ -177,6 +177,16 @@ def test_a_template_that_cannot_be_read_is_named(tmp_path: Path) -> None:
         dataset(folder)
 
 
+def test_templates_that_cannot_be_read_are_left_out_with_a_warning(tmp_path: Path) -> None:
+    folder = tmp_path / "templates"
+    folder.mkdir()
+    (folder / "broken.png").write_text("no picture")
+    Image.new("RGB", (300, 300), "red").save(folder / "red.png")
+    with pytest.warns(UserWarning, match=r"1 of 2 pictures cannot be read: .*broken\.png: no image"):
+        frame = dataset(folder, per_family=2)
+    assert frame["family"].tolist() == ["0000", "0000"]
+
+
 def test_the_class_set_is_checked_where_its_zip_is_there(labelled: Path) -> None:
     (labelled.parent / "das_images.zip").write_bytes(b"not the class set")
     with pytest.raises(ValueError, match=r"das_images\.zip: md5"):

@@ -1,6 +1,7 @@
 """Costs and targets: what is timed is compared first."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from PIL import Image
 
@@ -41,3 +42,32 @@ def test_as_installed_is_the_same_hash(name, tmp_path):
     Image.radial_gradient("L").resize((530, 610)).save(path)
     if name != "find":  # as FIN ships it, half a minute at that size
         assert np.array_equal(targets.as_installed(name)(path), HASHERS[name].from_file(path))
+
+
+def test_all_cores_are_timed_beside_decoding_alone(few_jpegs):
+    timings = targets.time_all_cores(few_jpegs[0].parent, repeats=2)
+    assert {"decode_all", "table"} <= set(timings["name"]) <= {"decode_all", "table", "imgdd"}
+
+
+def test_scans_are_timed_over_equal_pairs():
+    pytest.importorskip("faiss")
+    timings = targets.time_scans(1500, 40, repeats=1)
+    assert timings["name"].tolist() == ["faiss 64", "scan 64", "faiss 90", "scan 90"]
+
+
+def test_scans_without_avx512_are_of_a_process_of_its_own(monkeypatch):
+    given = {}
+
+    def run(function, *args, environment):
+        given.update(environment, args=args)
+        return pd.DataFrame({"name": ["scan 64"], "repeat": [0], "seconds": [1.0]})
+
+    monkeypatch.setattr(targets.timing, "in_fresh_process", run)
+    monkeypatch.setattr(targets.platform, "machine", lambda: "x86_64")
+    assert targets.time_scans_without_avx512(10, 2, 1)["name"].tolist() == ["scan 64 AVX2"]
+    assert given["NUMBA_CPU_NAME"] == "x86-64-v3"
+    assert "+avx512" not in given["NUMBA_CPU_FEATURES"]
+    assert given["args"] == (10, 2, 1)
+    monkeypatch.setattr(targets.platform, "machine", lambda: "arm64")
+    with pytest.raises(ValueError, match="arm64"):
+        targets.time_scans_without_avx512(10, 2, 1)

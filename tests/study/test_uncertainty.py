@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from sklearn.metrics import v_measure_score
 
 from finlib import matching, metrics
 from finlib.study import uncertainty
@@ -165,3 +166,24 @@ def test_held_out_clusters_find_what_is_there():
     assert scores["ari_low"] <= scores["ari"] <= scores["ari_high"]
     nothing = np.random.default_rng(0).integers(0, 256, packed.shape, dtype=np.uint8)
     assert uncertainty.held_out_clusters(nothing, labels, splits=2)["ari"] < 0.1
+
+
+def test_b_cubed_by_hand():
+    # One cluster of a, a, b: the two a see 2/3 of it, b sees 1/3; every family is whole.
+    assert uncertainty.b_cubed(["a", "a", "b"], [0, 0, 0]) == pytest.approx((5 / 9, 1, 5 / 7))
+    # All apart: clusters are pure, the two a each hold half of their family.
+    assert uncertainty.b_cubed(["a", "a", "b"], [0, 1, 2]) == pytest.approx((1, 2 / 3, 4 / 5))
+
+
+def test_cluster_scores_by_hand():
+    perfect = uncertainty.cluster_scores(["a", "a", "b"], np.array([7, 7, 1]))
+    assert set(perfect) == {"ari", "v_measure", "b_cubed_precision", "b_cubed_recall", "b_cubed_f"}
+    assert all(score == pytest.approx(1) for score in perfect.values())
+    # Noise is apart: with labels -1 the two a are two clusters, not one.
+    noise = uncertainty.cluster_scores(["a", "a", "b"], np.array([-1, -1, -1]))
+    assert noise["b_cubed_recall"] == pytest.approx(2 / 3)
+    assert noise["ari"] == 0
+    together = uncertainty.cluster_scores(["a", "a", "b", "b"], np.array([0, 0, 0, 1]))
+    assert together["v_measure"] == pytest.approx(v_measure_score([0, 0, 1, 1], [0, 0, 0, 1]))
+    # Pairs: 1 agreed; 3 in clusters, 2 in families, 6 in all: (1 - 1) / (2.5 - 1) = 0.
+    assert together["ari"] == pytest.approx(0)

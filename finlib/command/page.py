@@ -11,13 +11,16 @@ from importlib.resources import files
 from io import BytesIO
 from pathlib import Path
 
+import numpy as np
 from tqdm import tqdm
 
 from finlib.images import open_image
 from finlib.pools import in_threads
-from finlib.tables import path_of, renamed_when_whole
+from finlib.tables import CLUSTERS, PAIRS, path_of, read_columns, renamed_when_whole
 
 SIDE = 160  # pixels, of a thumbnail
+MOST_PAIRS = 100_000
+MOST_OF_A_GROUP = 40  # images: a page of large clusters would show few of them
 Group = tuple[str, list[str]]  # what is said of it, and its files
 
 
@@ -33,15 +36,36 @@ def thumbnail(path: str) -> str:
     return "data:image/jpeg;base64," + b64encode(file.getvalue()).decode()
 
 
+def groups_of(table: Path, by: str) -> list[Group]:
+    """The pairs of a table of pairs, the farthest first, or its clusters, the largest first or, by doubt, those first
+    that hold a file far from the centre.
+    """
+    frame = read_columns(table, PAIRS, CLUSTERS)
+    if "path_a" in frame:
+        frame = frame.nlargest(MOST_PAIRS, "distance", keep="first")
+        return [(f"{row.distance} bits apart", [row.path_a, row.path_b]) for row in frame.itertuples()]
+    doubt = frame.groupby("cluster")["distance"].transform("max")
+    order = np.lexsort((frame["cluster"], -frame["size"] if by == "size" else -doubt))
+    ranked = frame.iloc[order][frame["size"].to_numpy()[order] > 1]
+    return [
+        (
+            f"cluster {number}: {len(rows)} files, up to {rows['distance'].max()} bits from its centre",
+            list(rows["path"]),
+        )
+        for number, rows in ranked.groupby("cluster", sort=False)
+    ]
+
+
 def write_page(groups: Iterable[Group], output: Path, title: str, most: int, workers: int | None = None) -> int:
     """Write the page of the first groups, as many as `most` images allow and one at least; returns how many."""
     shown: list[Group] = []
     images = 0
-    for said, paths in groups:
+    for said, files_of_group in groups:
+        paths = files_of_group[:MOST_OF_A_GROUP]
         images += len(paths)
         if shown and images > most:
             break
-        shown.append((said, paths[:most]))
+        shown.append((said, paths))
     paths = list(dict.fromkeys(path for _, group in shown for path in group))
     pictures = in_threads(thumbnail, ((path,) for path in paths), workers)
     source = dict(zip(paths, tqdm(pictures, total=len(paths), unit="image", disable=None), strict=True))
@@ -53,7 +77,7 @@ def write_page(groups: Iterable[Group], output: Path, title: str, most: int, wor
     }
     # In JSON a "<" is only ever inside a text, where it may be written so that no tag can begin.
     text = json.dumps(data, ensure_ascii=False).replace("<", "\\u003c")
-    page = files("finlib").joinpath("page.html").read_text(encoding="utf-8")
+    page = files("finlib.command").joinpath("page.html").read_text(encoding="utf-8")
     with renamed_when_whole(output) as temporary:
         temporary.write_text(page.replace("{{data}}", text), encoding="utf-8")
     return len(shown)

@@ -66,7 +66,7 @@ def hash_command(
     The table only grows: rows of other files stay, and so does a hash whose file cannot be read now. A table of find
     becomes one of find+dhash256 by hashing the second part alone.
     """
-    from finlib import daily
+    from finlib.command import daily
 
     daily.hash_into(output, sources, hasher, workers, scheduler, prune, replace)
 
@@ -83,6 +83,8 @@ def match(
     false_pairs: FalsePairs = None,
     precision: Precision = None,
     nearest: Annotated[int | None, typer.Option(min=1, help="The K nearest of each, within a radius if given.")] = None,
+    mirrored: Annotated[bool, typer.Option("--mirrored", help="Compare HASHES' mirror images too (FINd).")] = False,
+    turned: Annotated[bool, typer.Option("--turned", help="Compare HASHES' quarter turns too (FINd).")] = False,
     min_quality: MinQuality = 0,
     hasher: HasherName = "find",
     fold: Annotated[bool, typer.Option("--fold", help="Of files with one hash compare the first alone.")] = False,
@@ -96,34 +98,50 @@ def match(
     Give --radius, or --false-pairs or --precision for one from the evidence, or --nearest. --hasher is for folders and
     images; those compared with a table take the table's.
     """
-    from finlib import daily
+    from finlib import tables
+    from finlib.command import daily, search
 
-    daily.claim(output, daily.PAIRS, overwrite, hashes, against)
+    daily.claim(output, tables.PAIRS, overwrite, hashes, against)
     if (radius, false_pairs, precision, nearest) == (None,) * 4:
         raise ValueError("Missing option '--radius' (or --false-pairs, --precision, --nearest): what is a match?")
-    if scheduler and (against or nearest or workers):
+    if scheduler and (against or nearest or workers or mirrored or turned):
         raise ValueError("--scheduler has its own workers and compares one table with itself: leave out the rest")
     old = daily.load(against, hasher, min_quality, workers) if against else None
     new = daily.load(hashes, old.hasher if old else hasher, min_quality, workers)
     new = new.folded() if fold else new
-    search = daily.Search(new, old, max_pairs, workers, scheduler)
-    search.write(output, search.radius(radius, false_pairs, precision), nearest)
+    found = search.Search(new, old, max_pairs, workers, scheduler, search.variants(mirrored, turned))
+    found.write(output, found.radius(radius, false_pairs, precision), nearest)
 
 
-@app.command(epilog="Example: finlib cluster hashes.parquet -o clusters.parquet")
+@app.command(
+    epilog="Examples: finlib cluster hashes.parquet -o clusters.csv;  "
+    "finlib cluster new.parquet --onto clusters.csv --apart corrections.csv -o later.csv"
+)
 def cluster(
     hashes: Source,
     output: Output,
+    onto: Annotated[Path | None, typer.Option(help="Clusters to go on with.", show_default="none")] = None,
+    together: Corrections = None,
+    apart: Corrections = None,
     min_quality: MinQuality = 0,
     hasher: HasherName = "find",
     workers: Workers = None,
+    scheduler: Scheduler = "",
     overwrite: Overwrite = False,
 ) -> None:
-    """Group files whose hashes are alike: a row per file that has a hash, with its cluster's number and size."""
-    from finlib import daily, tables
+    """Group files whose hashes are alike: a row per file that has a hash, with its cluster's number and size.
 
-    daily.claim(output, daily.CLUSTERS, overwrite, hashes)
-    rows = daily.clustered(daily.load(hashes, hasher, min_quality, workers), workers)
+    With --onto, files of an earlier run keep their clusters and new ones join them. Of a CSV that `finlib show` saved,
+    --together takes the pairs marked right and --apart those marked wrong.
+    """
+    from finlib import tables
+    from finlib.command import daily
+
+    if scheduler and workers:
+        raise ValueError("--scheduler has its own workers: leave out --workers")
+    daily.claim(output, tables.CLUSTERS, overwrite, hashes, onto, together, apart)
+    new = daily.load(hashes, hasher, min_quality, workers)
+    rows = daily.clustered(new, output, onto, together, apart, workers, scheduler)
     tables.write_table(rows, output)
     daily.say(f"{rows['cluster'].nunique()} clusters of {len(rows)} files: {output}")
 
@@ -140,9 +158,14 @@ def show(
     overwrite: Overwrite = False,
 ) -> None:
     """Make a page of pairs or clusters to look at: one file, opens offline, saves a CSV of what is right and wrong."""
-    from finlib import daily
+    from finlib.command import daily, page
 
-    daily.show(table, output, by, most, workers, overwrite)
+    if by not in ("size", "doubt"):
+        raise ValueError(f"--by is size or doubt, not {by}")
+    daily.claim(output, None, overwrite, table)
+    groups = page.groups_of(table, by)
+    count = page.write_page(groups, output, table.name, most, workers)
+    daily.say(f"{count} of {len(groups)} pairs or clusters: {output}")
 
 
 @app.command(epilog="Example: finlib duplicates photos -o groups.csv")
@@ -159,7 +182,8 @@ def duplicates(
     Kept is the largest in pixels, then in bytes, then the oldest. The hashes stay beside the output, so that the next
     run hashes what is new alone.
     """
-    from finlib import daily, page, tables
+    from finlib import tables
+    from finlib.command import daily, page
 
     kept, looked_at = output.with_suffix(".hashes.parquet"), output.with_suffix(".html")
     daily.claim(output, daily.DUPLICATES, overwrite)
@@ -183,11 +207,27 @@ def evaluate(
     overwrite: Overwrite = False,
 ) -> None:
     """Score hashers on labelled families, FFFF being the family: a row per hasher."""
-    from finlib import daily, tables
+    import pandas as pd
+
+    from finlib import execution, images, metrics, tables
+    from finlib.command import daily
+    from finlib.hashers import HASHERS
+    from finlib.hashers import hasher as hasher_named
 
     daily.claim(output, ("hasher", "auc"), overwrite)
-    scores = daily.evaluate(folder, hasher, workers)
-    tables.write_table(scores, output)
+    chosen = [hasher_named(name) for name in hasher or HASHERS]
+    files = [file for file in images.find_images(folder) if images.family_of(file)]
+    if not files:
+        raise ValueError(f"{folder} holds no image named FFFF_ID.ext, FFFF being four digits that name its family")
+    scores = []
+    for each in chosen:
+        daily.say(f"{each.label}: hashing {len(files)} files")
+        table = execution.hash_files(files, each.name, workers=workers, progress=True)
+        good = tables.good_rows(table)
+        for error in table["error"][table["error"] != ""]:
+            daily.say(f"left out: {error}")
+        scores.append(metrics.evaluate(tables.packed_of(good), good["family"].to_numpy(), each.name, each.bits))
+    tables.write_table(pd.DataFrame(scores), output)
     daily.say(f"scores of {len(scores)} hashers: {output}")
 
 
@@ -231,7 +271,7 @@ def _status() -> int:
 
 
 def _fail(error: object, status: int) -> int:
-    from finlib import daily
+    from finlib.command import daily
 
     daily.say(f"finlib: {error}")
     return status

@@ -14,11 +14,12 @@ import pytest
 from PIL import Image
 
 import finlib as package
-from finlib import cli, execution, tables, thresholds
+from finlib import execution, tables, thresholds
+from finlib.command import cli
 
 
 def finlib(*arguments: object, stdin: bytes = b"") -> subprocess.CompletedProcess:
-    command = [sys.executable, "-m", "finlib.cli", *map(str, arguments)]
+    command = [sys.executable, "-m", "finlib.command.cli", *map(str, arguments)]
     return subprocess.run(command, input=stdin, capture_output=True)
 
 
@@ -206,6 +207,29 @@ def test_a_radius_by_intent_and_what_to_expect(hashes: Path, tmp_path: Path, mon
     assert "contradict each other" in capsys.readouterr().err
 
 
+def test_mirror_images_and_turns_are_found_and_named(
+    album: Path, hashes: Path, tmp_path: Path, monkeypatch, capsys
+) -> None:
+    picture = Image.open(album / "0001_1.png")
+    (tmp_path / "new").mkdir()
+    picture.transpose(Image.Transpose.FLIP_LEFT_RIGHT).save(tmp_path / "new" / "flipped.png")
+    picture.transpose(Image.Transpose.ROTATE_90).save(tmp_path / "new" / "turned.png")
+    expected = {"--mirrored": {"flipped.png": {"mirrored"}}, "--turned": {"turned.png": {"quarter", "three quarters"}}}
+    output = tmp_path / "found.csv"
+    for option, wanted in expected.items():
+        more = ["--against", hashes, "--radius", 60, option, "-o", output, "--overwrite"]
+        assert status(monkeypatch, "match", tmp_path / "new", *more) == 0
+        found = pd.read_csv(output)
+        same = found[found["path_b"] == str(album / "0001_1.png")]
+        assert {os.path.basename(path) for path in same["path_a"]} == set(wanted)
+        assert set(same["variant"]) <= wanted[os.path.basename(same["path_a"].iloc[0])]
+    assert (
+        status(monkeypatch, "match", hashes, "--radius", 40, "--mirrored", "--turned", "-o", tmp_path / "all.csv") == 0
+    )
+    assert "of 288 compared" in capsys.readouterr().err  # 36 pairs in 8 variants
+    assert (pd.read_csv(tmp_path / "all.csv")["variant"] == "as it is").sum() >= 9
+
+
 def _table_of(packed: np.ndarray, path: Path, quality: float = 50.0) -> Path:
     rows = [(f"{i}.png", "", 9, 9, "find", row.tobytes().hex(), quality, "", i, i) for i, row in enumerate(packed)]
     tables.write_table(tables.frame_of(rows), path)
@@ -225,7 +249,7 @@ def test_too_many_pairs_are_refused_with_advice_before_they_are_written(tmp_path
     assert not (tmp_path / "p.csv").exists()
     monkeypatch.setattr("shutil.disk_usage", lambda path: SimpleNamespace(free=100))
     assert status(monkeypatch, "match", few, "--radius", 0, "-o", tmp_path / "p.csv", "--max-pairs", 189) == 2
-    monkeypatch.setattr("finlib.daily.matching.estimate_pairs", lambda *_: 150)
+    monkeypatch.setattr("finlib.command.search.matching.estimate_pairs", lambda *_: 150)
     assert status(monkeypatch, "match", few, "--radius", 0, "-o", tmp_path / "p.csv", "--max-pairs", 189) == 1
     assert "free" in capsys.readouterr().err
 
@@ -240,6 +264,53 @@ def test_images_of_little_quality_are_left_out(tmp_path: Path, monkeypatch, caps
     assert "of 4 rows left out: 2 of quality under 20" in capsys.readouterr().err
     none = _table_of(packed, tmp_path / "none.csv", quality=float("nan"))
     assert status(monkeypatch, "match", none, *options, 20, "--overwrite") == 2
+
+
+def test_new_files_join_clusters_and_corrections_are_honoured(
+    album: Path, hashes: Path, tmp_path: Path, monkeypatch, capsys
+) -> None:
+    first, later = tmp_path / "first.csv", tmp_path / "later.csv"
+    assert status(monkeypatch, "cluster", hashes, "-o", first) == 0
+    (tmp_path / "new").mkdir()
+    Image.open(album / "0001_0.jpg").save(tmp_path / "new" / "again.jpg", quality=60)
+    Image.effect_noise((80, 80), 90).save(tmp_path / "new" / "other.png")
+    assert status(monkeypatch, "cluster", tmp_path / "new", "--onto", first, "-o", later) == 0
+    old, new = pd.read_csv(first), pd.read_csv(later)
+    assert new["cluster"].tolist()[:9] == old["cluster"].tolist()
+    grouped = new.set_index(new["path"].map(os.path.basename))
+    assert grouped["cluster"]["again.jpg"] == grouped["cluster"]["0001_0.jpg"]
+    assert grouped["size"]["again.jpg"] == 4
+    assert grouped["size"]["other.png"] == 1
+    paths = grouped["path"]
+    pairs = [
+        ("0001_0.jpg", "0001_1.png", "wrong"),
+        ("0000_0.jpg", "0002_0.jpg", "right"),
+        ("0000_0.jpg", "none", "right"),
+    ]
+    marked = pd.DataFrame(
+        [(paths[a], paths.get(b, b), verdict) for a, b, verdict in pairs], columns=["path_a", "path_b", "verdict"]
+    )
+    marked.to_csv(tmp_path / "corrections.csv", index=False)
+    more = ["--together", tmp_path / "corrections.csv", "--apart", tmp_path / "corrections.csv"]
+    capsys.readouterr()
+    assert status(monkeypatch, "cluster", hashes, *more, "-o", tmp_path / "corrected.csv") == 0
+    assert "1 of 2 pairs name a file that has no hash here" in capsys.readouterr().err
+    corrected = pd.read_csv(tmp_path / "corrected.csv").set_index("path")["cluster"]
+    assert corrected[paths["0001_0.jpg"]] != corrected[paths["0001_1.png"]]
+    assert corrected[paths["0000_0.jpg"]] == corrected[paths["0002_0.jpg"]]
+
+
+def test_strangers_stay_alone(tmp_path: Path, monkeypatch) -> None:
+    """A few families among many strangers: the default must not give these company."""
+    rng = np.random.default_rng(7)
+    packed = rng.integers(0, 256, (30_000, 32), dtype=np.uint8)
+    packed[:600] = np.repeat(packed[:60], 10, axis=0)
+    flips = rng.random((600, 256)) < 0.1
+    packed[:600] ^= np.packbits(flips, axis=1)
+    assert status(monkeypatch, "cluster", _table_of(packed, tmp_path / "h.parquet"), "-o", tmp_path / "c.parquet") == 0
+    clusters = pd.read_parquet(tmp_path / "c.parquet")
+    assert (clusters["size"][600:] > 1).mean() < 0.01
+    assert (clusters["size"][:600] == 10).mean() > 0.8
 
 
 def test_a_folder_is_cleaned_without_deleting(album: Path, tmp_path: Path, monkeypatch, capsys) -> None:
@@ -297,6 +368,8 @@ def test_a_list_of_files_on_standard_input(separator: bytes, album: Path, tmp_pa
             "is not a table with the columns path_a, path_b, distance or path, cluster",
         ),
         (["show", "HASHES", "-o", "p.csv"], "a page ends in .html"),
+        (["cluster", "HASHES", "-o", "c.csv", "--onto", "HASHES"], "is not a table with the columns path, cluster"),
+        (["cluster", "HASHES", "-o", "c.csv", "--apart", "HASHES"], "is not a table with the columns path_a, path_b"),
         (["cluster", "HASHES", "-o", "c"], "tables are .parquet or .csv"),
         (["evaluate", "ALBUM/below", "-o", "s.csv", "--hasher", "sha"], "no hasher is named 'sha'"),
         (["sort"], "No such command 'sort'"),

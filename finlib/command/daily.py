@@ -1,0 +1,242 @@
+"""What a command is given and what it may write: folders, images and tables; a table of hashes only grows."""
+
+import json
+import os
+import shutil
+import sys
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from finlib import clustering, decoding, execution, near, tables
+from finlib.images import find_images
+from finlib.pools import in_threads
+from finlib.tables import CLUSTERS
+from finlib.vectorised import find_variants
+
+DUPLICATES = ("keep", "others", "size")
+
+
+def say(text: object) -> None:
+    """A line for the person, on standard error."""
+    print(tables.readable(text), file=sys.stderr)
+
+
+def files_of(source: str) -> Sequence[str | Path]:
+    """The files that a SOURCE of `finlib hash` stands for; ValueError or FileNotFoundError where it is none."""
+    if source == "-":
+        listed = os.fsdecode(sys.stdin.buffer.read())
+        names = listed.split("\0") if "\0" in listed else [name.rstrip("\r") for name in listed.split("\n")]
+        if not any(names):
+            raise ValueError("standard input lists no file: give one name a line, or separated by NUL bytes")
+        return [name for name in names if name]
+    if os.path.lexists(source) and not os.path.isdir(source):
+        return [source]
+    passed_over: Counter[str] = Counter()
+    found = find_images(source, passed_over)
+    if passed_over:
+        kinds = ", ".join(f"{count} {suffix or 'without suffix'}" for suffix, count in passed_over.most_common(5))
+        say(f"{source}: {passed_over.total()} files are passed over ({kinds}); name them to have them hashed")
+    return found
+
+
+def hash_into(
+    output: Path,
+    sources: Iterable[str],
+    hasher: str,
+    workers: int | None,
+    scheduler: str = "",
+    prune: bool = False,
+    replace: bool = False,
+) -> pd.DataFrame:
+    """Hash what is new or changed in the sources into the table `output`; returns the rows of the files named now."""
+    tables.is_csv(output)
+    parts = output.with_name(output.name + ".parts")
+    options: dict[str, Any] = {"workers": workers, "scheduler": scheduler or None, "checkpoint": parts}
+    try:
+        with tables.locked(parts / "lock", output):
+            known = tables.read_hashes(output) if output.exists() and not replace else None
+            files = list(dict.fromkeys(file for source in sources for file in files_of(source)))
+            if known is not None:
+                known = _with_hashes_of(known, hasher, output, options)
+            table = execution.hash_files(files, hasher, known=known, progress=True, **options)
+            failed = table[table["error"] != ""]
+            if len(failed) == len(table) and known is not None:
+                raise RuntimeError(f"no file could be hashed, {output} is as it was: {failed['error'].iloc[0]}")
+            whole = table if known is None or prune else tables.merged(known, table)
+            tables.write_table(whole, output)
+            shutil.rmtree(parts, ignore_errors=True)
+    finally:
+        if parts.is_dir() and not any(parts.iterdir()):
+            parts.rmdir()
+    for error in failed["error"].head(5):
+        say(f"not hashed: {error}")
+    new = table.attrs["hashed"] - len(failed)
+    kept = len(table) - len(failed) - new
+    counts = f"{new} hashed, {kept} known already, {len(failed)} not hashed (column 'error' says why)"
+    say(f"{counts}; {len(whole)} rows: {output}")
+    if len(failed) == len(table):
+        raise RuntimeError("no file could be hashed")
+    return table
+
+
+def _with_hashes_of(known: pd.DataFrame, hasher: str, output: Path, options: dict[str, Any]) -> pd.DataFrame:
+    """The table with hashes by that hasher, if need be made up by the parts that it lacks."""
+    held = " and ".join(sorted(set(known["hasher"])))
+    if held in ("", hasher):
+        return known
+    if not hasher.startswith(f"{held}+"):
+        raise ValueError(f"{output} holds hashes by {held}, not {hasher}: give another name, or --replace")
+    good, missing = tables.good_rows(known), hasher[len(held) + 1 :]
+    say(f"adding {missing} to the hashes by {held} in {output}")
+    files = [tables.path_of(path) for path in good["path"]]
+    more = execution.hash_files(files, missing, progress=True, **options)
+    same = (more[["bytes", "modified_ns"]] == good[["bytes", "modified_ns"]]).all(axis=1) & (more["error"] == "")
+    if not same.all():
+        first, gone = good["path"][~same].iloc[0], (~same).sum()
+        raise RuntimeError(
+            f"{missing} cannot be added: {gone} of {len(same)} files are changed, gone or unreadable, {first} is one. "
+            f"{output} is as it was; bring them back, or give another name"
+        )
+    failed = known[known["error"] != ""].assign(hasher=hasher)
+    return pd.concat([tables.add(good, more), failed], ignore_index=True)
+
+
+@dataclass(frozen=True)
+class Hashes:
+    """The rows of a table that have a hash, and the hashes packed, by one hasher."""
+
+    rows: pd.DataFrame
+    packed: NDArray[np.uint8]
+    hasher: str
+
+    def turned(self, variants: Sequence[int], workers: int | None) -> NDArray[np.uint8]:
+        """Hashes uint8[n * variants, 32] of the files' pictures turned and mirrored so, read again; FINd alone."""
+        if self.hasher != "find":
+            raise ValueError(f"--mirrored and --turned need hashes by find, not {self.hasher}")
+
+        def one(path: str) -> NDArray[np.uint8]:
+            return find_variants(decoding.decode(tables.path_of(path))[0])[list(variants)]
+
+        found = in_threads(one, ((path,) for path in self.rows["path"]), workers)
+        return np.concatenate([self.packed[:0], *tqdm(found, total=len(self.rows), unit="file", disable=None)])
+
+    def folded(self) -> "Hashes":
+        """The first file of each hash alone."""
+        first = np.sort(np.unique(self.packed, axis=0, return_index=True)[1])
+        say(f"{len(self.rows) - len(first)} files have the hash of an earlier one and are left out")
+        return Hashes(self.rows.iloc[first].reset_index(drop=True), self.packed[first], self.hasher)
+
+
+def load(source: Path, hasher: str, min_quality: float, workers: int | None) -> Hashes:
+    """The hashes of a table, or made by `hasher` of a folder or an image; says what is left out and why."""
+    if source.suffix in (".parquet", ".csv"):
+        table = tables.read_hashes(source)
+    else:
+        table = execution.hash_files(files_of(str(source)), hasher, workers=workers, progress=True)
+    good = tables.good_rows(table)
+    rows = good.drop_duplicates("path", keep="last")
+    if min_quality and rows["quality"].isna().any():
+        raise ValueError(f"--min-quality: the hashes of {source} have no quality; those of find and pdq have one")
+    enough = rows[~(rows["quality"] < min_quality)].reset_index(drop=True)
+    counts = {"with an error": len(table) - len(good), "given twice": len(good) - len(rows)}
+    counts[f"of quality under {min_quality:g}"] = len(rows) - len(enough)
+    if any(counts.values()):
+        said = ", ".join(f"{count} {why}" for why, count in counts.items() if count)
+        say(f"{source}: of {len(table)} rows left out: {said}")
+    return Hashes(enough, tables.packed_of(enough), str(enough["hasher"].iloc[0]) if len(enough) else hasher)
+
+
+def claim(output: Path, columns: Sequence[str] | None, overwrite: bool, *inputs: Path | None) -> None:
+    """Refuse to write over an input, over what is not a table of these columns (None: a page), or over one unasked."""
+    if columns is None and output.suffix != ".html":
+        raise ValueError(f"{output}: a page ends in .html")
+    kind = columns is None or set(columns) <= set(tables.columns_of(output))  # ValueError for another suffix
+    if not output.exists():
+        return
+    if any(path and path.exists() and output.samefile(path) for path in inputs):
+        raise ValueError(f"{output} is what this command reads: give --output another name")
+    if not kind:
+        raise ValueError(f"{output} exists and is another kind of file: give another name, or move it away")
+    if not overwrite:
+        raise ValueError(f"{output} exists: give another name, or --overwrite")
+
+
+def clustered(
+    new: Hashes,
+    output: Path | None,
+    onto: Path | None = None,
+    together: Path | None = None,
+    apart: Path | None = None,
+    workers: int | None = None,
+    scheduler: str = "",
+) -> pd.DataFrame:
+    """A row a file: its cluster's number and size, and its distance in bits from the cluster's centre.
+
+    With `onto`, the table of an earlier clustering, its files come first and keep their clusters. What a later run
+    needs to go on is written beside `output`.
+    """
+    old = tables.read_columns(onto, CLUSTERS) if onto else new.rows.head(0)
+    known = new.rows["path"].isin(old["path"])
+    rows, packed = new.rows[~known][["path", "family"]], new.packed[~known.to_numpy()]
+    paths = pd.Index([*old["path"], *rows["path"]])
+    right, wrong = _corrections(together, "right", paths), _corrections(apart, "wrong", paths)
+    with execution.dask_client(scheduler) if scheduler else nullcontext() as client:
+        means = near.Means(workers, client, progress=True)
+        if onto:
+            before, held = clustering.Clusters.load(_centres(onto), old["cluster"])
+            if len(rows) and held["hasher"] != new.hasher:
+                raise ValueError(f"{onto} holds clusters of hashes by {held['hasher']}, not {new.hasher}")
+            found = clustering.extend(before, packed, together=right, apart=wrong, means=means)
+        else:
+            found = clustering.cluster(packed, together=right, apart=wrong, means=means)
+    say(f"united within {found.link} bits, gathered within {found.reach} bits of a centre")
+    centre = found.centres[np.searchsorted(found.cluster, found.labels[len(old) :])]
+    distance = np.bitwise_count(packed ^ centre).sum(axis=1, dtype=np.int32)
+    whole = (
+        pd.concat([old[["path", "family", "distance"]], rows.assign(distance=distance)])
+        if onto
+        else rows.assign(distance=distance)
+    )
+    if output:
+        found.save(_centres(output), hasher=new.hasher)
+    return whole.assign(cluster=found.labels, size=found.size[found.labels])[["path", "family", *CLUSTERS[1:]]]
+
+
+def _centres(clusters: Path) -> Path:
+    """Where what it takes to go on with a table of clusters is kept."""
+    return clusters.with_suffix(".centres.parquet")
+
+
+def _corrections(file: Path | None, verdict: str, paths: pd.Index) -> NDArray[np.int64]:
+    """int64[pairs, 2]: rows of the pairs of files that a person judged so, or of all where there is no verdict."""
+    if file is None:
+        return np.empty((0, 2), np.int64)
+    marked = tables.read_columns(file, ("path_a", "path_b"))
+    if "verdict" in marked:
+        marked = marked[marked["verdict"] == verdict]
+    rows = np.stack([paths.get_indexer(marked[side]) for side in ("path_a", "path_b")], axis=1)
+    if unknown := int((rows < 0).any(axis=1).sum()):
+        say(f"{file}: {unknown} of {len(rows)} pairs name a file that has no hash here, and are left out")
+    return rows[(rows >= 0).all(axis=1)]
+
+
+def duplicates(hashes: Hashes, workers: int | None) -> pd.DataFrame:
+    """A row a group of alike files: the one to keep, the others as a JSON list, their number; larger groups first."""
+    clusters = clustered(hashes, None, workers=workers)
+    pixels = hashes.rows["width"].astype(np.int64) * hashes.rows["height"]
+    order = np.lexsort(
+        (hashes.rows["modified_ns"], -hashes.rows["bytes"], -pixels, clusters["cluster"], -clusters["size"])
+    )
+    ranked = clusters.iloc[order][clusters["size"].to_numpy()[order] > 1]
+    groups = [rows["path"].tolist() for _, rows in ranked.groupby("cluster", sort=False)]
+    columns = [(keep, json.dumps(others, ensure_ascii=False), 1 + len(others)) for keep, *others in groups]
+    return pd.DataFrame(columns, columns=list(DUPLICATES))

@@ -1,0 +1,43 @@
+"""Thresholds by what a user needs: false pairs, share found; no promise without evidence."""
+
+import numpy as np
+import pytest
+
+from finlib import thresholds
+
+
+def test_the_table_is_ascending_and_whole():
+    for hasher in ("find", "phash256", "dhash256", "find+dhash256"):
+        known = thresholds.evidence(hasher)
+        assert (np.diff(known.distance) > 0).all()
+        assert (np.diff(known.strangers) >= 0).all()
+        assert known.strangers[0] > 0
+        assert ((known.found >= 0) & (known.found <= 1)).all()
+
+
+def test_false_pairs_and_found_step_with_the_radius():
+    known = thresholds.evidence("find")
+    radius = int(known.distance[3])
+    assert thresholds.false_pairs("find", radius, 1e6) == pytest.approx(1e6 * known.strangers[3])
+    assert thresholds.false_pairs("find", radius + 0.5, 1e6) == thresholds.false_pairs("find", radius, 1e6)
+    assert thresholds.found("find", radius) == known.found[3]
+    assert np.isnan(thresholds.found("find", 3))
+    assert np.isnan(thresholds.false_pairs("find", 250, 10))
+
+
+def test_a_radius_keeps_its_promise():
+    radius = thresholds.radius_for("find", 1e6, false_pairs=20)
+    known = thresholds.evidence("find")
+    following = known.distance[np.searchsorted(known.distance, radius) + 1]
+    assert thresholds.false_pairs("find", radius, 1e6) <= 20 < thresholds.false_pairs("find", following, 1e6)
+    few, many = (thresholds.radius_for_precision("find", n, 0.9, relatives=20) for n in (1000, 10_000))
+    assert few >= many
+
+
+def test_what_the_evidence_cannot_tell_is_refused():
+    with pytest.raises(ValueError, match=r"no evidence on thresholds of 'nohash': there is for find"):
+        thresholds.radius_for("nohash", 10, false_pairs=1)
+    with pytest.raises(ValueError, match=r"find cannot promise this: .* rate of about 1.0e-15, .* reaches down to"):
+        thresholds.radius_for("find", 1e15, false_pairs=1)
+    with pytest.raises(ValueError, match="between 0 and 1; got 2"):
+        thresholds.radius_for_precision("find", 10, 2)
