@@ -51,3 +51,42 @@ def simulate_join(
             end = max(end, stop)
             heapq.heappush(free, (stop, worker))
     return Join(end, compared / (workers * end), sent, blocks * (blocks + 1) // 2)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What `bucket_join` works out: passes, core and wall hours, bytes sent and held by each machine."""
+
+    passes: int
+    core_hours: float
+    hours: float
+    bytes_sent: float
+    bytes_a_machine: float
+
+
+def bucket_join(
+    n: float,
+    radius: int,
+    seconds_a_hash: float,
+    workers: int,
+    *,
+    recall: float = 0.8,
+    bits: int = 256,
+    cores_a_machine: int = 16,
+    bytes_per_second: float = 1e9,
+) -> Plan:
+    """The near pairs of n hashes by bit sampling on so many workers, calculated: each machine holds all hashes.
+
+    seconds_a_hash: a pass's time for one hash, measured on the largest set at hand. Hashes go to each machine once;
+    back comes a forest, four bytes a hash, from each worker. A pair at the radius meets in a pass with the chance that
+    as many random bits agree as leave 300 hashes to a bucket.
+    """
+    depth = max(0.0, np.log2(n / 300))
+    passes = int(np.ceil(np.log1p(-recall) / np.log1p(-((1 - radius / bits) ** depth)))) if depth else 1
+    machines = -(-workers // cores_a_machine)
+    core_seconds = passes * n * seconds_a_hash
+    sent = machines * n * bits / 8 + workers * n * 4
+    hours = (
+        -(-passes // workers) * n * seconds_a_hash + (n * bits / 8 + cores_a_machine * n * 4) / bytes_per_second
+    ) / 3600
+    return Plan(passes, core_seconds / 3600, hours, sent, n * bits / 8 + 12 * n * min(workers, cores_a_machine))
