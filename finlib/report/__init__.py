@@ -9,5 +9,6 @@ results    what was recorded, by key: numbers, cells of tables, stamps
 filling    render report.md from its template; refuse what is typed by hand
 execute    run a notebook at full size and clean what it leaves
 rendering  the report as HTML and PDF
+scale      clustering of millions, measured by a command of its own: `python -m finlib.report.scale`
 run        the whole run: notebooks, report, one's own images
 """

@@ -1,4 +1,4 @@
-"""Clustering of millions, measured once on one machine: python -m finlib.study.scale [--out DIR] [--largest N].
+"""Clustering of millions, measured once on one machine: python -m finlib.report.scale [--out DIR] [--largest N].
 
 Too long for a notebook's run, so that its tables, which notebook 06 and the report show with the machine and the date
 of their run, are written by a command of their own: scale_*.csv and scale.json. Times are of fresh processes in which
@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 
 from finlib import clustering, matching, near, sampling
+from finlib.report.record import Recorder
 from finlib.study import clusterings, faiss_indexes, growth, timing, web_like
 
 SIZES = (100_000, 300_000, 1_000_000, 3_000_000, 10_000_000)
@@ -115,11 +116,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--out", default="figures", type=Path)
     parser.add_argument("--largest", default=SIZES[-1], type=int, help="the largest set to cluster")
     given = parser.parse_args(arguments)
-    given.out.mkdir(parents=True, exist_ok=True)
     sizes = [n for n in SIZES if n <= given.largest]
 
-    def write(name: str, frame: pd.DataFrame) -> None:
-        frame.to_csv(given.out / f"scale_{name}.csv", index=False, float_format="%.10g", lineterminator="\n")
+    recorder = Recorder("scale", given.out)
+
+    def write(name: str, frame: pd.DataFrame, key: str | list[str] | None = None) -> None:
+        recorder.table(name, frame, key=key)
         print(f"{name}\n{frame.round(4).to_string(index=False)}", flush=True)
 
     grown = pd.DataFrame([timing.in_fresh_process(measured, n) for n in sizes])
@@ -140,6 +142,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    from finlib.study import scale  # a fresh process finds `measured` there, and not in __main__
+    from finlib.report import scale  # a fresh process finds `measured` there, and not in __main__
 
     scale.main()
