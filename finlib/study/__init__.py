@@ -16,7 +16,7 @@ strangers      how far unrelated images' distances can be told; thresholds
 hard_cases     where methods fail: the worst pairs, the hard families
 hash_model     hash sets of any size with the distances of real ones
 web_like       hashes as a crawl of the web brings them
-scale          matching and clustering of millions, measured: `python -m finlib.study.scale`
+scale          clustering of millions, measured
 clusterings    clusterings that the one in use is compared with
 workers        what many workers do with many hashes, played through
 growth         growth laws, clusterings swept, distances on a GPU

@@ -1,12 +1,9 @@
-"""Clustering of millions, measured once on one machine: python -m finlib.study.scale [--out DIR] [--largest N].
+"""Clustering of millions, measured: time, memory, quality, rivals, daily portions, recall, ways to join.
 
-Too long for a notebook's run, so that its tables, which notebook 06 and the report show with the machine and the date
-of their run, are written by a command of their own: scale_*.csv and scale.json. Times are of fresh processes in which
-kernels are compiled; memory is their peak over what they held with the hashes drawn.
+Too long for a notebook's run: `python -m finlib.report.scale` writes what is measured here. Times are of processes in
+which kernels are compiled; memory is their peak over what they held with the hashes drawn.
 """
 
-from argparse import ArgumentParser
-from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from time import perf_counter, process_time
@@ -16,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from finlib import clustering, matching, near, sampling
-from finlib.study import clusterings, faiss_indexes, growth, timing, web_like
+from finlib.study import clusterings, faiss_indexes, timing, web_like
 
 SIZES = (100_000, 300_000, 1_000_000, 3_000_000, 10_000_000)
 
@@ -107,39 +104,3 @@ def daily(n: int, portions: int = 10, seed: int = 2026) -> pd.DataFrame:
     found = clustering.cluster(packed)
     rows.append({"images": n, "seconds": perf_counter() - start, **clusterings.felt(family, found.labels)})
     return pd.DataFrame(rows).assign(way=["portion"] * portions + ["all at once"])
-
-
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Measure, and write the tables."""
-    parser = ArgumentParser(description=__doc__)
-    parser.add_argument("--out", default="figures", type=Path)
-    parser.add_argument("--largest", default=SIZES[-1], type=int, help="the largest set to cluster")
-    given = parser.parse_args(arguments)
-    given.out.mkdir(parents=True, exist_ok=True)
-    sizes = [n for n in SIZES if n <= given.largest]
-
-    def write(name: str, frame: pd.DataFrame) -> None:
-        frame.to_csv(given.out / f"scale_{name}.csv", index=False, float_format="%.10g", lineterminator="\n")
-        print(f"{name}\n{frame.round(4).to_string(index=False)}", flush=True)
-
-    grown = pd.DataFrame([timing.in_fresh_process(measured, n) for n in sizes])
-    write("growth", grown)
-    if len(sizes) > 3:
-        law = growth.power_law(grown["n"][:-1], grown["seconds"][:-1])
-        write("law", growth.foretold({"clustering": law}, {"clustering": (sizes[-1], grown["seconds"].iloc[-1])}))
-    sets = {
-        "families of 54": web_like.draw(10_000, size=54),
-        "web-like": web_like.draw(10_000),
-        "web-like, skewed bits": web_like.draw(10_000, skewed=True),
-        "web-like, 512 bits": web_like.draw(10_000, bits=512),
-    }
-    write("rivals", rivals(sets))
-    write("daily", daily(min(sizes[-1], 1_000_000)))
-    write("recall", recall(min(sizes[-1], 100_000)))
-    write("joins", joins(min(sizes[-1], 300_000), 70))
-
-
-if __name__ == "__main__":
-    from finlib.study import scale  # a fresh process finds `measured` there, and not in __main__
-
-    scale.main()
