@@ -1,7 +1,7 @@
 """Matching and clustering of millions, measured and recorded: python -m finlib.report.scale [--out DIR] [--largest N].
 
-Its tables, scale_*.csv, and scale.json with machine and date stay until it is run again; notebook 06 and the report show
-them as what they are.
+Its tables, scale_*.csv, and scale.json with machine and date stay until it is run again; notebook 06 and the report
+show them as what they are.
 """
 
 from argparse import ArgumentParser
