@@ -117,7 +117,7 @@ def near_pairs(
     start = np.append(np.flatnonzero(fresh), n)
     search = Search(words[order[start[:-1]]], len(start) - 1, 8 * packed.shape[1], radius, seed)
     passes = search.passes(recall, radius if at is None else at)
-    if n <= passes * EXACT:
+    if n <= 4 * passes * EXACT:  # pairs found again and again are put in order, too
         return matching.pairs_within(
             packed, radius, max_pairs=max_pairs, workers=means.workers, progress=means.progress
         )

@@ -1,147 +1,52 @@
-"""Clustering of millions, measured once on one machine: python -m finlib.report.scale [--out DIR] [--largest N].
+"""Matching and clustering of millions, measured and recorded: python -m finlib.report.scale [--out DIR] [--largest N].
 
-Too long for a notebook's run, so that its tables, which notebook 06 and the report show with the machine and the date
-of their run, are written by a command of their own: scale_*.csv and scale.json. Times are of fresh processes in which
-kernels are compiled; memory is their peak over what they held with the hashes drawn.
+Its tables, scale_*.csv, and scale.json with machine and date stay until it is run again; notebook 06 and the report
+show them as what they are.
 """
 
 from argparse import ArgumentParser
 from collections.abc import Sequence
-from dataclasses import asdict
-from pathlib import Path
-from time import perf_counter, process_time
-from typing import Any
 
-import numpy as np
 import pandas as pd
 
-from finlib import clustering, matching, near, sampling
 from finlib.report.record import Recorder
-from finlib.study import clusterings, faiss_indexes, growth, timing, web_like
-
-SIZES = (100_000, 300_000, 1_000_000, 3_000_000, 10_000_000)
-
-
-def measured(n: int, seed: int = 2026) -> dict[str, Any]:
-    """One clustering of n web-like hashes in this process: seconds, of all cores too, peak MiB, scores, radii."""
-    clustering.cluster(web_like.draw(30_000, seed=1)[0])  # kernels compiled
-    packed, family = web_like.draw(n, seed=seed)
-    Path("/proc/self/clear_refs").write_text("5")
-    before, start, used = timing._high_water(), perf_counter(), process_time()
-    found = clustering.cluster(packed)
-    seconds, cpu_s, peak = perf_counter() - start, process_time() - used, timing._high_water() - before
-    row = {
-        "n": n,
-        "seconds": seconds,
-        "cpu_s": cpu_s,
-        "mib": peak,
-        "clusters": len(found.size),
-        "link": found.link,
-        "reach": found.reach,
-    }
-    return {**row, **asdict(found.strangers), **clusterings.felt(family, found.labels)}
-
-
-def rivals(sets: dict[str, tuple[Any, Any]]) -> pd.DataFrame:
-    """The clustering in use beside those it is compared with, each at its default threshold, on labelled sets."""
-    rows = []
-    for name, (packed, family) in sets.items():
-        for method in ("finlib", *clusterings.CLUSTERERS):
-            start = perf_counter()
-            labels = clustering.cluster(packed).labels if method == "finlib" else clusterings.cluster(packed, method)
-            seconds = perf_counter() - start
-            rows.append({"set": name, "n": len(packed), "method": method, "seconds": seconds}
-                        | clusterings.felt(family, labels))  # fmt: skip
-    return pd.DataFrame(rows)
-
-
-def recall(n: int, radius: int = 70, wanted: float = 0.95, seed: int = 2026) -> pd.DataFrame:
-    """Near pairs foretold and found, at each distance: columns n, distance, pairs, foretold, found; seconds of both."""
-    packed = web_like.draw(n, size=54, seed=seed)[0]
-    start = perf_counter()
-    i, j, distance = matching.pairs_within(packed, radius)
-    exact = perf_counter() - start
-    start = perf_counter()
-    a, b, _ = near.near_pairs(packed, radius, recall=wanted)
-    sampled = perf_counter() - start
-    search = sampling.Search(near.words_of(packed), n, 256, radius)
-    hit = np.isin(i * n + j, a * n + b)
-    rows = [(n, d, int((distance == d).sum()), hit[distance == d].mean()) for d in range(10, radius + 1, 10)]
-    table = pd.DataFrame(rows, columns=["n", "distance", "pairs", "found"])
-    foretold = search.recall(table["distance"], search.passes(wanted, radius))
-    return table.assign(foretold=foretold, exact_s=exact, sampled_s=sampled)
-
-
-def joins(n: int, radius: int, queries: int = 50, seed: int = 2026) -> pd.DataFrame:
-    """What finding the near ones of n hashes takes: the passes, the exact engine and FAISS's indexes, on one core.
-
-    Indexes answer some queries one by one, and the whole join is taken to need as long for every hash.
-    """
-    packed = web_like.draw(n, size=54, seed=seed)[0]
-    start = perf_counter()
-    near.united(packed, radius, recall=0.95, means=near.Means(1))
-    united = perf_counter() - start
-    start = perf_counter()
-    for _ in matching.iter_pairs_within(packed[: n // 4], radius, workers=1):
-        pass
-    exact = 16 * (perf_counter() - start)
-    rows = [("bit sampling, 95% at the radius", 0.95, united), ("exact engine", 1.0, exact)]
-    with timing.one_thread():
-        names = ("FAISS flat", "FAISS multi-hash", "FAISS IVF", "FAISS HNSW")
-        found = faiss_indexes.compare(packed, packed[:: n // queries][:queries], radius, names)
-    rows += [(r["index"], r["recall"], r["build_s"] + n * r["p50_ms"] / 1e3) for _, r in found.iterrows()]
-    return pd.DataFrame(rows, columns=["way", "recall", "seconds"]).assign(n=n, radius=radius)
-
-
-def daily(n: int, portions: int = 10, seed: int = 2026) -> pd.DataFrame:
-    """n web-like hashes in portions, each taken into what there is, beside all at once."""
-    packed, family = web_like.draw(n, seed=seed)
-    rows, size = [], n // portions
-    start = perf_counter()
-    grown = clustering.cluster(packed[:size])
-    for low in range(size, n, size):
-        rows.append({"images": low, "seconds": perf_counter() - start})
-        start = perf_counter()
-        grown = clustering.extend(grown, packed[low : low + size])
-    rows.append({"images": n, "seconds": perf_counter() - start, **clusterings.felt(family, grown.labels)})
-    start = perf_counter()
-    found = clustering.cluster(packed)
-    rows.append({"images": n, "seconds": perf_counter() - start, **clusterings.felt(family, found.labels)})
-    return pd.DataFrame(rows).assign(way=["portion"] * portions + ["all at once"])
+from finlib.study import growth, scale, timing, web_like
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Measure, and write the tables."""
+    """Measure, and write each table as soon as it is there."""
     parser = ArgumentParser(description=__doc__)
-    parser.add_argument("--out", default="figures", type=Path)
-    parser.add_argument("--largest", default=SIZES[-1], type=int, help="the largest set to cluster")
+    parser.add_argument("--out", default="figures")
+    parser.add_argument("--largest", default=scale.SIZES[-1], type=int, help="the largest set to cluster")
     given = parser.parse_args(arguments)
-    sizes = [n for n in SIZES if n <= given.largest]
+    sizes = [n for n in scale.SIZES if n <= given.largest]
+    most, recorder = sizes[-1], Recorder("scale", given.out)
 
-    recorder = Recorder("scale", given.out)
+    def write(slug: str, frame: pd.DataFrame, key: str | list[str]) -> None:
+        recorder.table(slug, frame, key)
+        recorder.save()
+        print(f"{slug}\n{frame.round(4).to_string(index=False)}", flush=True)
 
-    def write(name: str, frame: pd.DataFrame, key: str | list[str] | None = None) -> None:
-        recorder.table(name, frame, key=key)
-        print(f"{name}\n{frame.round(4).to_string(index=False)}", flush=True)
-
-    grown = pd.DataFrame([timing.in_fresh_process(measured, n) for n in sizes])
-    write("growth", grown)
-    if len(sizes) > 3:
-        law = growth.power_law(grown["n"][:-1], grown["seconds"][:-1])
-        write("law", growth.foretold({"clustering": law}, {"clustering": (sizes[-1], grown["seconds"].iloc[-1])}))
     sets = {
         "families of 54": web_like.draw(10_000, size=54),
         "web-like": web_like.draw(10_000),
         "web-like, skewed bits": web_like.draw(10_000, skewed=True),
         "web-like, 512 bits": web_like.draw(10_000, bits=512),
     }
-    write("rivals", rivals(sets))
-    write("daily", daily(min(sizes[-1], 1_000_000)))
-    write("recall", recall(min(sizes[-1], 100_000)))
-    write("joins", joins(min(sizes[-1], 300_000), 70))
+    write("rivals", scale.rivals(sets), ["set", "method"])
+    write("recall", scale.recall(min(most, 100_000)), ["n", "distance"])
+    write("daily", scale.daily(min(most, 1_000_000)), ["way", "images"])
+    grown: list[dict[str, float]] = []
+    for n in sizes:
+        grown.append(timing.in_fresh_process(scale.measured, n))
+        write("growth", pd.DataFrame(grown), "n")
+    if len(grown) > 3:
+        table = pd.DataFrame(grown)
+        law = growth.power_law(table["n"][:-1], table["seconds"][:-1])
+        last = {"clustering": (float(most), float(table["seconds"].iloc[-1]))}
+        write("law", growth.foretold({"clustering": law}, last), "work")
+    write("joins", scale.joins(min(most, 300_000), 70), "way")
 
 
 if __name__ == "__main__":
-    from finlib.report import scale  # a fresh process finds `measured` there, and not in __main__
-
-    scale.main()
+    main()

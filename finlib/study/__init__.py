@@ -20,6 +20,7 @@ web_like       hashes as a crawl of the web brings them
 clusterings    clusterings that the one in use is compared with
 workers        what many workers do with many hashes, played through
 growth         growth laws, clusterings swept, distances on a GPU
+scale          clustering of millions: time, memory, quality, rivals, daily portions
 faiss_indexes  FAISS's indexes beside the exact scan
 costs          what a number of images costs, at prices that FIN can edit
 """
