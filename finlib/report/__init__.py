@@ -2,7 +2,6 @@
 
 style      how every figure looks: colours, markers, fonts
 plots      tidy table and Axes in, Axes out; one colour per method
-scale      millions measured by a command of its own: `python -m finlib.report.scale`
 explained  a hash as pictures: stages, bits, the distance on its scale
 notebook   what every notebook begins with: parameters, data, where it writes, trial or published size
 record     stamp machine and versions; save tables, figures and numbers
