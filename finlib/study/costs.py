@@ -4,7 +4,7 @@ PRICES and ASSUMPTIONS are there to be edited, or read from a table of one's own
 figures of the kind that public clouds list for machines on demand, without discounts; nobody's offer.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -118,3 +118,14 @@ def query_seconds(rates: Rates, images: float, cores: float = 1) -> float:
 def reach(rates: Rates, seconds: float, cores: float = 1) -> float:
     """How many images an exact self-join can take in so many seconds on so many cores."""
     return float(np.sqrt(2 * seconds * cores * rates.join_pairs))
+
+
+def ways(rates: Rates, images: Iterable[float], buckets: Callable[[float], float]) -> pd.DataFrame:
+    """Core hours of hashing, of comparing every pair, and of `buckets`, a function of n: a column each, a row a size."""
+    sizes = np.asarray(list(images), dtype=np.float64)
+    hours = {
+        "hashing": sizes * rates.hash_seconds / HOUR,
+        "every pair": sizes**2 / 2 / rates.join_pairs / HOUR,
+        "buckets": [buckets(n) for n in sizes],
+    }
+    return pd.DataFrame(hours, index=sizes)

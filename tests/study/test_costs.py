@@ -62,3 +62,10 @@ def test_prices_from_a_table(tmp_path):
     (tmp_path / "columns.csv").write_text("core_hour\n0.2\n")
     with pytest.raises(ValueError, match="must have columns name and value; it has core_hour"):
         costs.from_csv(tmp_path / "columns.csv", PRICES)
+
+
+def test_core_hours_of_three_ways_by_hand():
+    table = costs.ways(RATES, [3600, 7200], lambda n: n / 1000)
+    assert table["hashing"].tolist() == pytest.approx([0.36, 0.72])
+    assert table["every pair"].tolist() == pytest.approx([3600**2 / 2 / 5e8 / 3600, 7200**2 / 2 / 5e8 / 3600])
+    assert table["buckets"].tolist() == pytest.approx([3.6, 7.2])
