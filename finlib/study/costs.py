@@ -121,7 +121,7 @@ def reach(rates: Rates, seconds: float, cores: float = 1) -> float:
 
 
 def ways(rates: Rates, images: Iterable[float], buckets: Callable[[float], float]) -> pd.DataFrame:
-    """Core hours of hashing, of comparing every pair, and of `buckets`, a function of n: a column each, a row a size."""
+    """Core hours of hashing, of comparing every pair, and of `buckets`, a function of n: a row a size."""
     sizes = np.asarray(list(images), dtype=np.float64)
     hours = {
         "hashing": sizes * rates.hash_seconds / HOUR,
