@@ -9,7 +9,7 @@ NAME ?=
 WITHOUT_PDQ := awk '/^pdqhash==/{skip=1; next} /^[^ ]/{skip=0} !skip'
 ONLY_PDQ := awk '/^pdqhash==/{keep=1; print; next} /^[^ ]/{keep=0} keep'
 
-.PHONY: report test slow lab lock clean
+.PHONY: report test slow scale lab lock clean
 .DEFAULT_GOAL := report
 
 $(VENV)/.ready: requirements.lock pyproject.toml
@@ -35,6 +35,10 @@ test: $(VENV)/.ready
 
 slow: $(VENV)/.ready
 	$(BIN)/pytest -q -m slow
+
+# Clusterings of a million hashes and more, which take longer than the report: half an hour and more.
+scale: $(VENV)/.ready
+	$(BIN)/python -m finlib.report.scale
 
 lab: $(VENV)/.ready
 	$(BIN)/jupyter lab --ip=127.0.0.1 notebooks

@@ -2,25 +2,26 @@
 
 What FIN takes into production, in reading order:
 
-images      find, label and decode images
-reference   FINd as FIN ships it, in pure Python: the answer every other version must reproduce
-vectorised  FINd in NumPy, single image and batch, in the array API's terms
-decoding    step 1 by libjpeg-turbo, where its pixels are certain to be Pillow's
-compiled    FINd as numba kernels
-classic     aHash, dHash and pHash as kernels, imagehash's bit for bit
-hashers     the table of every hash studied: name, bits, the function; `findhash`
-tables      the table of hashes: its columns, Parquet and CSV
-execution   one hasher over many files: serial, threads, processes, Dask; resumable
-pools       jobs on the processors at hand, in order and few at a time
-hamming     Hamming distances as kernels
-matching    packed hashes to distances, neighbours and pairs
-sampling    near pairs by bit sampling: the kernels and one pass
-near        near pairs without looking at every pair: recall foretold, precision exact
-joining     the exact self-join past one machine
-strangers   how far apart strangers are; clusters corrected by hand
-clustering  packed hashes to clusters, any number of them, and new ones onto old
-thresholds  what to expect of a threshold: false pairs, true ones found
-metrics     scores of pairs and searches
+images       find, label and decode images
+reference    FINd as FIN ships it, in pure Python: the answer every other version must reproduce
+certificate  why reordered arithmetic gives FINd's bits, and the bound that decides
+decoding     step 1 by libjpeg-turbo, where its pixels are certain to be Pillow's
+compiled     FINd as numba kernels
+variants     a picture's eight turns and mirror images, hashed from one transform
+classic      aHash, dHash and pHash as kernels, imagehash's bit for bit
+hashers      the table of every hash studied: name, bits, the function; `findhash`
+tables       the table of hashes: its columns, Parquet and CSV
+execution    one hasher over many files: serial, threads, processes, Dask; resumable
+pools        jobs on the processors at hand, in order and few at a time
+hamming      Hamming distances as kernels
+matching     packed hashes to distances, neighbours and pairs
+sampling     near pairs by bit sampling: the kernels and one pass
+near         near pairs without looking at every pair: recall foretold, precision exact
+joining      the exact self-join past one machine
+strangers    how far apart strangers are; clusters corrected by hand
+clustering   packed hashes to clusters, any number of them, and new ones onto old
+thresholds   what to expect of a threshold: false pairs, true ones found
+metrics      scores of pairs and searches
 
 `finlib.command` is the command line over these. Two more rooms belong to the workbook, `finlib.study` and
 `finlib.report`. Each says in its own docstring what it holds.
@@ -35,14 +36,14 @@ if TYPE_CHECKING:
     from finlib.execution import hash_files
     from finlib.hashers import HASHERS, Hasher, findhash, hasher
     from finlib.matching import neighbours, pairs_between, pairs_within
-    from finlib.vectorised import find_variants
+    from finlib.variants import find_variants
 
 _HOME = {
     "HASHERS": "hashers",
     "Hasher": "hashers",
     "cluster": "clustering",
     "find_pixels": "compiled",
-    "find_variants": "vectorised",
+    "find_variants": "variants",
     "findhash": "hashers",
     "hash_files": "execution",
     "hasher": "hashers",

@@ -5,7 +5,7 @@ binary places, along the rows and down the columns, each pass rounded to 8 bits.
 
 Nothing is left to rounding but pHash's DCT, whose coefficients are sums of at most 64 x 64 terms of 4 * 255. SciPy's
 transform brings a term there through two real FFTs, each of at most 8 steps of 4 roundings and a factor of sqrt(2); by
-Higham's gamma (see `vectorised`) it is off by at most gamma(64) * 2^8 * 64 * 64 * 4 * 255 < 1e-5, and the two products
+Higham's gamma (see `certificate`) it is off by at most gamma(64) * 2^8 * 64 * 64 * 4 * 255 < 1e-5, and the two products
 here by less. Where the upper half of the coefficients is 2^-9 above the lower one, a hundred times that, both set the
 same bits; where it is not (flat and symmetric pictures), SciPy decides as it does in imagehash.
 """

@@ -4,7 +4,7 @@ Luma is the integer 299 R + 587 G + 114 B and window sums are exact integers: a 
 16-bit lanes, and weighted once. The DCT is in float64 in a fixed order, without fastmath. Kernels release the GIL, are
 compiled on first use and cached on disk (beside the module, or in the user's cache where that is read-only).
 
-The hash is the reference's by the certificate of `vectorised`. Under its bound a kernel recomputes in the reference's
+The hash is the reference's by `certificate`. Under its bound a kernel recomputes in the reference's
 own order of floating-point operations, which LLVM neither reorders nor fuses without fastmath.
 """
 
@@ -17,8 +17,8 @@ from numba import njit
 from numpy.typing import NDArray
 
 from finlib import decoding
+from finlib.certificate import BASIS, ROW_SUM, centres, check_pixels, gap, half_window, rounding_bound, spans
 from finlib.reference import HALF, KEPT, SIDE
-from finlib.vectorised import BASIS, ROW_SUM, centres, check_pixels, gap, half_window, rounding_bound, spans
 
 ROUNDINGS = 4 + 2 * SIDE  # two reciprocals and two products scale a window's sum, then come the two sums of products
 MAX_WINDOW = 257  # pixels whose sum is sure to fit 16 bits: 257 * 255 = 65,535; sides up to 512 need 100

@@ -5,7 +5,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from finlib import compiled, reference, vectorised
+from finlib import compiled, reference
+from finlib.study import vectorised
 
 KINDS = ("random", "smooth", "flat", "two_valued", "mirrored", "checkerboard", "ramp", "one_pixel_off")
 

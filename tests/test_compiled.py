@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from PIL import Image
 from test_reference import GOLDEN, golden_rows
 
-from finlib import compiled, images, reference, vectorised
+from finlib import compiled, images, reference
+from finlib.study import vectorised
 
 SIDES = st.integers(1, 600)
 MODES = (

@@ -1,6 +1,9 @@
 """Thresholds by what a user needs: false pairs, share found; no promise without evidence."""
 
+from pathlib import Path
+
 import numpy as np
+import pandas as pd
 import pytest
 
 from finlib import thresholds
@@ -41,3 +44,10 @@ def test_what_the_evidence_cannot_tell_is_refused():
         thresholds.radius_for("find", 1e15, false_pairs=1)
     with pytest.raises(ValueError, match="between 0 and 1; got 2"):
         thresholds.radius_for_precision("find", 10, 2)
+
+
+def test_the_evidence_is_what_notebook_05_published():
+    published = Path(__file__).parents[1] / "figures" / "05_thresholds.csv"
+    pd.testing.assert_frame_equal(
+        pd.read_csv(published), pd.read_csv(Path(thresholds.__file__).with_name("thresholds.csv"))
+    )

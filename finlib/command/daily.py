@@ -20,7 +20,7 @@ from finlib import clustering, decoding, execution, near, tables
 from finlib.images import find_images
 from finlib.pools import in_threads
 from finlib.tables import CLUSTERS
-from finlib.vectorised import find_variants
+from finlib.variants import find_variants
 
 DUPLICATES = ("keep", "others", "size")
 

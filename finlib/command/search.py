@@ -14,7 +14,7 @@ from tqdm import tqdm
 
 from finlib import execution, joining, matching, tables, thresholds
 from finlib.command.daily import Hashes, say
-from finlib.vectorised import VARIANTS
+from finlib.variants import VARIANTS
 
 TURNS = ("half turn", "quarter", "three quarters")
 BYTES_A_PAIR = 24  # on disk, where paths repeat

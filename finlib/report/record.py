@@ -132,7 +132,7 @@ class Recorder:
         """Where `save` writes."""
         return self.out_dir / f"{self.notebook}.json"
 
-    def number(self, key: str, value: Any, *, low: Any = None, high: Any = None, unit: str = "") -> None:
+    def number(self, key: str, value: Any, *, low: Any = None, high: Any = None) -> None:
         """Keep a number, or a short text, that stands in no table; in the report it is `NN.key`, `NN.key.low`, …
 
         ValueError for a key outside [a-z0-9_.+-] or a value that is not finite.
@@ -142,9 +142,7 @@ class Recorder:
         ends = {"value": value, "low": low, "high": high}
         self.numbers[key] = {name: _plain(key, end) for name, end in ends.items() if name == "value" or end is not None}
 
-    def table(
-        self, slug: str, frame: pd.DataFrame, key: str | Sequence[str] | None = None, *, stamped: bool = False
-    ) -> pd.DataFrame:
+    def table(self, slug: str, frame: pd.DataFrame, key: str | Sequence[str] | None = None) -> pd.DataFrame:
         """Save out_dir/NN_slug.csv and return the frame; a named index becomes the first columns.
 
         key: the column, or columns, that name a row. With it the report can quote every other cell, as

@@ -3,6 +3,7 @@
 transforms     what happens to an image on its way round the web; captions
 templates      pictures to put captions on
 families       the built-in families: templates, captions, the cache
+vectorised     FINd in NumPy, single image and batch, in the array API's terms
 timing         time calls side by side, results compared; the memory a call needs at its peak
 anatomy        what a hash is made of: stages to be looked at, bits that flip
 baseline       where FINd's time and memory go: stages, functions, lines
@@ -16,10 +17,10 @@ strangers      how far unrelated images' distances can be told; thresholds
 hard_cases     where methods fail: the worst pairs, the hard families
 hash_model     hash sets of any size with the distances of real ones
 web_like       hashes as a crawl of the web brings them
-scale          clustering of millions, measured
 clusterings    clusterings that the one in use is compared with
 workers        what many workers do with many hashes, played through
 growth         growth laws, clusterings swept, distances on a GPU
+scale          clustering of millions: time, memory, quality, rivals, daily portions
 faiss_indexes  FAISS's indexes beside the exact scan
 costs          what a number of images costs, at prices that FIN can edit
 """

@@ -10,10 +10,11 @@ import pandas as pd
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
-from finlib import thresholds, vectorised
+from finlib import thresholds
 from finlib.hashers import HASHERS
 from finlib.images import ImageError, load_rgb, open_rgb
 from finlib.reference import KEPT
+from finlib.study import vectorised
 from finlib.study.templates import template
 from finlib.study.transforms import TRANSFORMS
 

@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 from PIL import Image
 from scipy.optimize import nnls
 
-from finlib import reference, vectorised
+from finlib import reference
 from finlib.images import open_rgb
+from finlib.study import vectorised
 from finlib.study.timing import in_fresh_process, without_collection
 
 STAGES = ("read", "decode", "pixels to lists", "luma", "box mean", "decimate", "DCT", "median", "bits")

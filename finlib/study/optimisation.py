@@ -15,10 +15,10 @@ import simplejpeg
 from numpy.typing import NDArray
 from PIL import Image
 
-from finlib import compiled, decoding, vectorised
+from finlib import certificate, compiled, decoding
 from finlib.images import MAX_SIDE, load_rgb
 from finlib.reference import KEPT, SIDE
-from finlib.study import timing
+from finlib.study import timing, vectorised
 from finlib.study.baseline import photographs
 
 Pixels = NDArray[np.uint8]
@@ -54,7 +54,7 @@ def product_stages(rgb: Pixels) -> dict[str, Callable[[], Any]]:
         "to float64": lambda: thousandths.astype(np.float64),
         "two products": lambda: left @ floats @ right,
         "gap, median and bits": lambda: (
-            vectorised.gap(values),
+            certificate.gap(values),
             np.packbits(vectorised.bits(values, vectorised.lower_median(values))),
         ),
     }
@@ -63,7 +63,7 @@ def product_stages(rgb: Pixels) -> dict[str, Callable[[], Any]]:
 def kernel_stages(rgb: Pixels) -> dict[str, Callable[[], Any]]:
     """The kernels of `compiled.find_pixels`, likewise, and the one in the reference's order that is seldom needed."""
     plan, factors, tolerance = compiled._plan(*rgb.shape[:2])
-    half = vectorised.half_window(rgb.shape[1])
+    half = certificate.half_window(rgb.shape[1])
     means, half_way, values = np.empty((SIDE, SIDE)), np.empty((KEPT, SIDE)), np.empty((KEPT, KEPT))
     compiled._means(rgb, plan, factors, half, means)
     compiled._product(compiled.BASIS, means, half_way)
@@ -100,7 +100,7 @@ def kernel_operations(rows: int, cols: int) -> dict[str, int]:
     per_row = 3 * (cols + 1)
     return {
         "16-bit additions": int((plan[1] - plan[0]).sum()) * per_row
-        + SIDE * 2 * vectorised.half_window(cols) * per_row,
+        + SIDE * 2 * certificate.half_window(cols) * per_row,
         "windows weighted": SIDE * SIDE,
         "float64 multiply-additions": KEPT * SIDE * SIDE + KEPT * KEPT * SIDE,
     }
@@ -130,12 +130,12 @@ def integral_error(rgb: Pixels) -> dict[str, float]:
     exact = vectorised.box_mean(thousandths)
     floats = vectorised.box_mean(thousandths / 1000) * 1000
     small = vectorised.decimate(exact), vectorised.decimate(floats)
-    least = vectorised.half_window(rows) * vectorised.half_window(cols)
+    least = certificate.half_window(rows) * certificate.half_window(cols)
     unit = (rows + cols + 3) * 2.0**-53
     return {
         "mean": float(np.abs(floats - exact).max()),
         "coefficient": float(np.abs(vectorised.dct(small[1]) - vectorised.dct(small[0])).max()),
-        "bound": 2 * 4 * unit * 255 * rows * cols / least * vectorised.ROW_SUM**2,
+        "bound": 2 * 4 * unit * 255 * rows * cols / least * certificate.ROW_SUM**2,
     }
 
 

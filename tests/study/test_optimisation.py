@@ -8,9 +8,9 @@ import pytest
 from exactness import pixels
 from PIL import Image
 
-from finlib import compiled, images, vectorised
+from finlib import certificate, compiled, images
 from finlib.hashers import HASHERS
-from finlib.study import optimisation, targets
+from finlib.study import optimisation, targets, vectorised
 
 
 @pytest.fixture
@@ -54,7 +54,7 @@ def test_gap_table(jpegs):
 def test_float_integral_strays_within_its_bound():
     found = optimisation.integral_error(pixels("random", 250, 250, seed=1))
     assert 0 < found["mean"] < found["coefficient"] < found["bound"] / 2
-    assert found["bound"] > 1000 * vectorised.rounding_bound(250, 250, vectorised.STAGES_ROUNDINGS)
+    assert found["bound"] > 1000 * certificate.rounding_bound(250, 250, vectorised.STAGES_ROUNDINGS)
 
 
 def test_decoders(jpegs, tmp_path):
