@@ -42,7 +42,7 @@ def groups_of(table: Path, by: str) -> list[Group]:
     """
     frame = read_columns(table, PAIRS, CLUSTERS)
     if "path_a" in frame:
-        frame = frame.nlargest(MOST_PAIRS, "distance", keep="first")
+        frame = frame.sort_values("distance", ascending=False, kind="stable").head(MOST_PAIRS)
         return [(f"{row.distance} bits apart", [row.path_a, row.path_b]) for row in frame.itertuples()]
     doubt = frame.groupby("cluster")["distance"].transform("max")
     order = np.lexsort((frame["cluster"], -frame["size"] if by == "size" else -doubt))

@@ -123,3 +123,10 @@ def test_clusters_in_a_real_browser(browser, tmp_path: Path) -> None:
     view.click("button.right")
     assert saved(view, tmp_path)[2] == [names[1], names[3], "right"]
     assert errors == []
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
+@pytest.mark.parametrize("kind", [tables.PAIRS, tables.CLUSTERS])
+def test_a_table_without_rows_is_a_page_without_groups(tmp_path: Path, kind: tuple[str, ...], suffix: str) -> None:
+    tables.write_table(pd.DataFrame([], columns=list(kind)), tmp_path / f"t{suffix}")
+    assert made(tmp_path / f"t{suffix}")[1]["groups"] == []
