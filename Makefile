@@ -36,7 +36,7 @@ test: $(VENV)/.ready
 slow: $(VENV)/.ready
 	$(BIN)/pytest -q -m slow
 
-# Clusterings of a million hashes and more, which take longer than the report: half an hour and more.
+# Clusterings of a million hashes and more, measured by a command of their own: a quarter of an hour.
 scale: $(VENV)/.ready
 	$(BIN)/python -m finlib.report.scale
 
