@@ -260,7 +260,8 @@ def extend(
     A new image goes to the nearest centre in reach, else to that of the nearest old image that is alone or
     one of two, within the link; what is left is clustered, and numbered from len(clusters.size) on. A cluster that only
     now has FEW images gets its centre; those of larger ones stay as they are. Rows in `together` and `apart`, which old
-    and new images may be named in, count old images first. Work is in proportion to the new images. ValueError where
+    and new images may be named in, count old images first. Work grows with the new images and, less, with the centres
+    that they are compared with. ValueError where
     hashes differ in length.
     """
     if matching.checked(new, "new").shape[1] != clusters.centres.shape[1]:
