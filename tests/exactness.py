@@ -54,3 +54,18 @@ def check_every_version(rgb: NDArray[np.uint8]) -> None:
         "batch": vectorised.find_batch(np.stack([rgb, 255 - rgb]))[0],
     }.items():
         assert (found == expected).all(), name
+
+
+def hashes(n: int, bits: int = 256, seed: int = 7) -> NDArray[np.uint8]:
+    """uint8[n, bits // 8]: the second half near the first."""
+    rng = np.random.default_rng(seed)
+    packed = rng.integers(0, 256, (n, bits // 8), dtype=np.uint8)
+    packed[n // 2 :] = packed[: n - n // 2] ^ (rng.random((n - n // 2, bits // 8)) < 0.2).astype(np.uint8)
+    return packed
+
+
+def assert_same_pairs(found: Any, expected: Any) -> None:
+    """The same columns, types and order."""
+    for column, wanted in zip(found, expected, strict=True):
+        assert column.dtype == wanted.dtype
+        np.testing.assert_array_equal(column, wanted)

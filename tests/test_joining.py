@@ -2,21 +2,9 @@
 
 import numpy as np
 import pytest
+from exactness import assert_same_pairs, hashes
 
 from finlib import joining, matching
-
-
-def hashes(n, bits=256, seed=7):
-    rng = np.random.default_rng(seed)
-    packed = rng.integers(0, 256, (n, bits // 8), dtype=np.uint8)
-    packed[n // 2 :] = packed[: n - n // 2] ^ (rng.random((n - n // 2, bits // 8)) < 0.2).astype(np.uint8)
-    return packed
-
-
-def assert_same_pairs(found, expected):
-    for column, wanted in zip(found, expected, strict=True):
-        assert column.dtype == wanted.dtype
-        np.testing.assert_array_equal(column, wanted)
 
 
 @pytest.fixture(scope="module")

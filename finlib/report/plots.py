@@ -15,7 +15,6 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
-from matplotlib.transforms import Bbox
 
 from finlib.report.style import (
     GRID,
@@ -233,38 +232,6 @@ def side_by_side(
         ax.errorbar(part[x] * spread ** (turn - (count - 1) / 2), part[y], ends, elinewidth=1, **look)
     ax.set_xscale("log")
     ax.legend(ncols=2)
-    return ax
-
-
-def frontier(frame: pd.DataFrame, ax: Axes, *, x: str, y: str, name: str, best: str | None = None) -> Axes:
-    """Cost across on a log axis, accuracy up, a named point a method (64 bits hollow); rows true in `best` joined.
-
-    A name goes where it hides no other: right or left of its point, above or below.
-    """
-    taken: list[Any] = []
-    rows = list(zip(frame[name], frame[x], frame[y], strict=True))
-    for key, across, up in rows:
-        face = "white" if linestyle(key) == "--" else colour(key)
-        ax.plot([across], [up], linestyle="", color=colour(key), marker=marker(key), markersize=8, markerfacecolor=face)
-    ax.set_xscale("log")
-    ax.margins(0.15)
-    ax.figure.canvas.draw()
-    points = ax.transData.transform([row[1:] for row in rows])
-    for (key, across, up), point in zip(rows, points, strict=True):
-        others = [Bbox.from_bounds(left - 6, low - 6, 12, 12) for left, low in points if (left, low) != tuple(point)]
-        for dx, dy, side in ((7, 4, "left"), (-7, 4, "right"), (7, -11, "left"), (-7, -11, "right"), (0, 12, "center")):
-            style: dict[str, Any] = {"textcoords": "offset points", "ha": side, "fontsize": 8.5}
-            text = ax.annotate(label(key), (across, up), (dx, dy), **style)
-            box = text.get_window_extent()
-            if not any(box.overlaps(other) for other in taken + others):
-                break
-            text.remove()
-        else:
-            ax.add_artist(text)
-        taken.append(box)
-    if best is not None:
-        edge = frame[frame[best].astype(bool)].sort_values(x)
-        ax.step(edge[x], edge[y], where="post", color=NEUTRAL, linewidth=1, linestyle=":", zorder=0)
     return ax
 
 

@@ -14,12 +14,12 @@ uncertainty    how sure a score is: families resampled, thresholds held out
 evidence       the rule that decides which hash FIN should use
 together       two hashes together: sums, weighted sums, AND, OR, a cascade
 strangers      how far unrelated images' distances can be told; thresholds
-hard_cases     where methods fail: the worst pairs, the hard families
+hard_cases     where methods fail: the closest strangers, plain pictures, label noise
 hash_model     hash sets of any size with the distances of real ones
 web_like       hashes as a crawl of the web brings them
 clusterings    clusterings that the one in use is compared with
 workers        what many workers do with many hashes, played through
-growth         growth laws, clusterings swept, distances on a GPU
+growth         growth laws, distances as products for a GPU
 scale          clustering of millions: time, memory, quality, rivals, daily portions
 faiss_indexes  FAISS's indexes beside the exact scan
 costs          what a number of images costs, at prices that FIN can edit

@@ -1,8 +1,7 @@
-"""How work and accuracy grow with the number of images: laws fitted and tested, clusterings swept; a GPU's products."""
+"""How work and accuracy grow with the number of images: laws fitted and tested; products of a GPU."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from time import perf_counter
 from typing import Any
 
 import numpy as np
@@ -11,7 +10,6 @@ import pandas as pd
 from scipy import stats
 
 from finlib.matching import Pairs
-from finlib.study import clusterings, uncertainty
 
 Packed = npt.NDArray[np.uint8]
 
@@ -69,26 +67,6 @@ def foretold(laws: Mapping[str, PowerLaw], measured: Mapping[str, tuple[float, f
         rows.append((work, *exponents, n, law(n), low, high, cost, cost / law(n), low <= cost <= high))
     columns = "work exponent exponent_low exponent_high n predicted low high measured factor inside"
     return pd.DataFrame(rows, columns=columns.split())
-
-
-def sweep_clusterings(
-    packed: Packed, families: Any, thresholds: Iterable[int], methods: Iterable[str] = tuple(clusterings.CLUSTERERS)
-) -> pd.DataFrame:
-    """Each method at each threshold: columns method, n, threshold, seconds, clusters, scores, and the largest cluster.
-
-    Scores are those of `uncertainty.cluster_scores`; size, purity and diameter (bits) are the largest cluster's.
-    """
-    rows = []
-    for method in methods:
-        for threshold in thresholds:
-            start = perf_counter()
-            labels = clusterings.cluster(packed, method, threshold)
-            row = {"method": method, "n": len(packed), "threshold": threshold, "seconds": perf_counter() - start}
-            scores = uncertainty.cluster_scores(families, labels)
-            rows.append(
-                {**row, "clusters": labels.max() + 1, **scores, **clusterings.largest(labels, packed, families)}
-            )
-    return pd.DataFrame(rows)
 
 
 # Distances as a matrix product, for a GPU

@@ -1,4 +1,4 @@
-"""Where methods fail: the worst pairs, the hard families, images with too little in them, and signs of label noise."""
+"""Where methods fail: the closest strangers, images with too little in them, and signs of label noise."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,8 +12,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from finlib.images import open_rgb
-from finlib.matching import distance_histogram, pairs_within
-from finlib.metrics import query_counts, tpr_at
+from finlib.matching import pairs_within
 from finlib.study.transforms import draw_caption
 
 
@@ -30,53 +29,6 @@ def closest_strangers(packed: np.ndarray, labels: Any, radius: float, count: int
     frame["one"], frame["other"] = families
     frame = frame.sort_values(["distance", "i", "j"]).drop_duplicates(["one", "other"], ignore_index=True)
     return frame.head(count) if count else frame
-
-
-def furthest_relatives(packed: np.ndarray, labels: Any, count: int = 0) -> pd.DataFrame:
-    """The two images of each family that lie furthest apart, furthest first: columns i, j, distance, family."""
-    labels, rows = np.asarray(labels), []
-    for family in np.unique(labels):
-        members = np.flatnonzero(labels == family)
-        distance = np.bitwise_count(packed[members, None] ^ packed[None, members]).sum(axis=2, dtype=np.int64)
-        a, b = np.unravel_index(np.argmax(distance), distance.shape)
-        rows.append((*sorted((members[a], members[b])), distance[a, b], family))
-    frame = pd.DataFrame(rows, columns=["i", "j", "distance", "family"])
-    frame = frame.sort_values(["distance", "i"], ascending=[False, True], ignore_index=True)
-    return frame.head(count) if count else frame
-
-
-def hard_families(packed: np.ndarray, labels: Any, threshold: float) -> pd.DataFrame:
-    """Each family at a threshold, the hardest first.
-
-    Columns family, images, found (share of its pairs accepted), intruders (accepted pairs with other families).
-    """
-    labels = np.asarray(labels)
-    everyone = np.arange(len(labels))
-    counts = query_counts(packed, labels, packed, labels, itself=everyone)
-    near = counts[:, :, : int(threshold) + 1].sum(axis=2)
-    frame = pd.DataFrame({"family": labels, "images": 1, "own": near[:, 0], "intruders": near[:, 1]})
-    frame = frame.groupby("family", as_index=False).sum()
-    frame["found"] = frame["own"] / (frame["images"] * (frame["images"] - 1)).where(frame["images"] > 1)
-    frame = frame.sort_values(["found", "family"], ignore_index=True)
-    return frame[["family", "images", "found", "intruders"]]
-
-
-def quality_gate(
-    packed: np.ndarray, labels: Any, quality: np.ndarray, threshold: float, gates: Sequence[float]
-) -> pd.DataFrame:
-    """What is lost and what is saved where images under a quality are not matched at all.
-
-    Columns gate, kept (share of the images), tpr (share of all same-family pairs still accepted) and false_pairs
-    (accepted pairs of different families).
-    """
-    labels, rows = np.asarray(labels), []
-    everything = distance_histogram(packed, labels).sum(axis=1)
-    for gate in gates:
-        passed = quality >= gate
-        counts = distance_histogram(packed[passed], labels[passed])
-        true, false = counts[:, : int(threshold) + 1].sum(axis=1)
-        rows.append((gate, float(passed.mean()), true / max(everything[0], 1), int(false)))
-    return pd.DataFrame(rows, columns=["gate", "kept", "tpr", "false_pairs"])
 
 
 def low_detail_images(seed: int = 2026) -> dict[str, Image.Image]:
@@ -185,16 +137,6 @@ def pixel_correlation(pairs: pd.DataFrame, paths: Sequence[str | Path]) -> np.nd
     return np.array([middles[i] @ middles[j] for i, j in zip(pairs["i"], pairs["j"], strict=True)])
 
 
-def agreement(pairs: pd.DataFrame, packed: dict[str, np.ndarray], thresholds: dict[str, float]) -> pd.DataFrame:
-    """bool column a method: whether it accepts the pair (i, j) of each row at its own threshold."""
-    i, j = pairs["i"].to_numpy(), pairs["j"].to_numpy()
-    accepted = {
-        name: np.bitwise_count(rows[i] ^ rows[j]).sum(axis=1, dtype=np.int64) <= thresholds[name]
-        for name, rows in packed.items()
-    }
-    return pd.DataFrame(accepted, index=pairs.index)
-
-
 def merge_families(labels: Any, one: Any, other: Any) -> np.ndarray:
     """int64[n] labels in which families `one[k]` and `other[k]` are the same, and whatever follows from that."""
     names, codes = np.unique(np.asarray(labels), return_inverse=True)
@@ -211,38 +153,3 @@ def mislabelled(labels: Any, share: float, seed: int = 2026) -> np.ndarray:
     codes = codes.copy()
     codes[moved] = (codes[moved] + rng.integers(1, max(2, len(names)), len(moved))) % len(names)
     return names[codes]
-
-
-def noise_curve(
-    packed: np.ndarray, labels: Any, rates: Sequence[float], shares: Sequence[float], seed: int = 2026
-) -> pd.DataFrame:
-    """True-positive rates when a share of the labels is spoilt on purpose: columns mislabelled, fpr, tpr."""
-    spoilt = {share: distance_histogram(packed, mislabelled(labels, share, seed)) for share in shares}
-    rows = [(share, rate, tpr_at(counts, rate)) for share, counts in spoilt.items() for rate in rates]
-    return pd.DataFrame(rows, columns=["mislabelled", "fpr", "tpr"])
-
-
-KINDS = ("found", "missed", "false match", "told apart")
-
-
-def borderline_pairs(packed: np.ndarray, labels: Any, threshold: float, count: int = 3) -> pd.DataFrame:
-    """The pairs nearest to a threshold on either side of it: columns kind, i, j, distance.
-
-    Kinds: relatives found and missed, strangers falsely matched and told apart; at most `count` of each, each image
-    in one pair of a kind. All pairs are compared, n squared bytes: for a sample of a thousand images or two.
-    """
-    labels, rows = np.asarray(labels), []
-    i, j = np.triu_indices(len(labels), 1)
-    distance = np.bitwise_count(packed[i] ^ packed[j]).sum(axis=1, dtype=np.int64)
-    near = distance <= threshold
-    related = labels[i] == labels[j]
-    for kind, chosen in zip(KINDS, (related & near, related & ~near, ~related & near, ~related & ~near), strict=True):
-        candidates = np.flatnonzero(chosen)
-        used: set[int] = set()
-        for place in candidates[np.argsort(np.abs(distance[candidates] - threshold), kind="stable")]:
-            if len(used) == 2 * count:
-                break
-            if not used & {int(i[place]), int(j[place])}:
-                used |= {int(i[place]), int(j[place])}
-                rows.append((kind, i[place], j[place], distance[place]))
-    return pd.DataFrame(rows, columns=["kind", "i", "j", "distance"])

@@ -13,9 +13,7 @@ from scipy.stats import beta
 from sklearn.metrics import adjusted_rand_score, homogeneity_completeness_v_measure
 from sklearn.metrics.cluster import contingency_matrix
 
-from finlib.matching import distance_histogram
 from finlib.metrics import RATES, Counts, rate_at, threshold_at
-from finlib.study.clusterings import cluster
 
 
 class Interval(NamedTuple):
@@ -115,40 +113,6 @@ def differences(
     return table.assign(decided=(table["low"] > 0) | (table["high"] < 0))
 
 
-class Leader(NamedTuple):
-    """The best of several methods, the next best, and the best's lead with its paired interval."""
-
-    best: str
-    score: float
-    second: str
-    lead: Interval
-
-    @property
-    def sure(self) -> bool:
-        """Whether the lead's interval leaves out that there is none."""
-        return self.lead.low > 0
-
-
-def leader(scores: Mapping[str, float], draws: Mapping[str, np.ndarray], *, least: bool = False) -> Leader:
-    """Who leads, and how surely: `draws` are each method's resampled scores, paired across methods.
-
-    With `least`, low scores are better; the lead is positive either way. Equal scores rank in the order given.
-    """
-    sign = -1 if least else 1
-    best, second = sorted(scores, key=lambda name: -sign * scores[name])[:2]
-    lead = interval(sign * (scores[best] - scores[second]), sign * (draws[best] - draws[second]))
-    return Leader(best, scores[best], second, lead)
-
-
-def image_draws(scores: np.ndarray, *, resamples: int = 1000, seed: int = 2026) -> np.ndarray:
-    """float64[resamples]: the mean of a score per image (float[n]) when images are drawn with replacement.
-
-    Equal n and seed give equal draws, so that differences between methods are paired.
-    """
-    chosen = np.random.default_rng(seed).integers(0, len(scores), (resamples, len(scores)))
-    return np.asarray(scores, dtype=np.float64)[chosen].mean(axis=1)
-
-
 def held_out(
     same: Counts, different: Counts, *, rates: Sequence[float] = RATES, splits: int = 200, seed: int = 2026
 ) -> pd.DataFrame:
@@ -198,31 +162,6 @@ def cluster_scores(truth: Any, found: np.ndarray) -> dict[str, float]:
     precision, recall, f = b_cubed(truth, found)
     scores = {"ari": float(adjusted_rand_score(truth, found)), "v_measure": float(v_measure)}
     return scores | {"b_cubed_precision": precision, "b_cubed_recall": recall, "b_cubed_f": f}
-
-
-def held_out_clusters(
-    packed: np.ndarray, labels: Any, *, method: str = "average", splits: int = 3, seed: int = 2026
-) -> dict[str, float]:
-    """Clusterings scored on one half of the families with the threshold that was best by B-cubed F on the other half.
-
-    Thresholds tried are those of 17 false-positive rates from 1e-5 to 0.1 on the first half. Returns the means over
-    `splits` random halves of threshold, ari, v_measure, b_cubed_precision, b_cubed_recall and b_cubed_f, and the least
-    and the greatest ari of them, ari_low and ari_high.
-    """
-    labels, rows = np.asarray(labels), []
-    families = np.unique(labels)
-    for half in half_weights(len(families), splits, seed):
-        chosen = half[np.searchsorted(families, labels)] == 1
-        counts = distance_histogram(packed[chosen], labels[chosen])
-        tried = {int(value) for value in (threshold_at(counts, rate) for rate in np.logspace(-5, -1, 17)) if value >= 0}
-        score = {
-            value: cluster_scores(labels[chosen], cluster(packed[chosen], method, value)) for value in tried or {0}
-        }
-        best = max(sorted(score), key=lambda value: score[value]["b_cubed_f"])
-        rows.append({"threshold": best} | cluster_scores(labels[~chosen], cluster(packed[~chosen], method, best)))
-    table = pd.DataFrame(rows)
-    means = {str(key): float(value) for key, value in table.mean().items()}
-    return means | {"ari_low": float(table["ari"].min()), "ari_high": float(table["ari"].max())}
 
 
 def count_interval(count: int, total: int) -> tuple[float, float]:

@@ -103,15 +103,12 @@ def test_heat_map_prints_every_value(ax):
     assert [tick.get_text() for tick in ax.get_xticklabels()] == ["FINd", "pHash 256"]
 
 
-def test_intervals_and_frontier(ax):
+def test_intervals(ax):
     frame = pd.DataFrame(
         {"hasher": ["find", "phash64"], "tpr": [0.9, 0.8], "low": [0.8, 0.7], "high": [0.95, 0.9], "ms": [1, 2]}
     )
     plots.intervals(frame, ax, name="hasher", value="tpr", low="low", high="high", zero=0.0)
     assert len(ax.lines) == 5
-    ax.clear()
-    plots.frontier(frame.assign(best=[True, False]), ax, x="ms", y="tpr", name="hasher", best="best")
-    assert {text.get_text() for text in ax.texts} == {"FINd", "pHash 64"}
 
 
 def test_side_by_side_sets_groups_apart(ax):

@@ -1,24 +1,12 @@
-"""Growth laws by hand, clusterings swept, distances as products of matrices against the engine."""
+"""Growth laws by hand, distances as products of matrices against the engine."""
 
 import array_api_strict
 import numpy as np
 import pytest
+from exactness import assert_same_pairs, hashes
 
 from finlib import matching
 from finlib.study import growth
-
-
-def hashes(n, bits=256, seed=7):
-    rng = np.random.default_rng(seed)
-    packed = rng.integers(0, 256, (n, bits // 8), dtype=np.uint8)
-    packed[n // 2 :] = packed[: n - n // 2] ^ (rng.random((n - n // 2, bits // 8)) < 0.2).astype(np.uint8)
-    return packed
-
-
-def assert_same_pairs(found, expected):
-    for column, wanted in zip(found, expected, strict=True):
-        assert column.dtype == wanted.dtype
-        np.testing.assert_array_equal(column, wanted)
 
 
 def test_an_exact_law_is_found():
@@ -68,21 +56,6 @@ def test_too_little_for_a_law(n, cost):
         np.errstate(all="ignore"),
     ):
         growth.power_law(n, cost)
-
-
-def test_a_sweep_has_a_row_for_each_method_and_threshold():
-    packed = np.repeat(hashes(20), 6, axis=0)
-    table = growth.sweep_clusterings(packed, np.arange(20).repeat(6), [0, 256], ["components", "average"])
-    assert table[["method", "threshold"]].values.tolist() == [
-        ["components", 0],
-        ["components", 256],
-        ["average", 0],
-        ["average", 256],
-    ]
-    assert table["ari"].tolist() == pytest.approx([1, 0, 1, 0])
-    assert table["clusters"].tolist() == [20, 1, 20, 1]
-    assert table["purity"].tolist() == pytest.approx([1, 0.05, 1, 0.05])
-    assert table["size"].tolist() == [6, 120, 6, 120]
 
 
 @pytest.mark.parametrize("xp", [np, array_api_strict], ids=["numpy", "strict"])

@@ -28,28 +28,6 @@ def test_closest_strangers_by_hand():
     assert list(hard_cases.closest_strangers(PACKED, LABELS, 1).columns) == list(frame.columns)
 
 
-def test_furthest_relatives_by_hand():
-    frame = hard_cases.furthest_relatives(PACKED, LABELS)
-    assert frame.to_numpy().tolist() == [[4, 5, 3, "c"], [0, 1, 2, "a"], [2, 3, 2, "b"]]
-    assert hard_cases.furthest_relatives(PACKED, LABELS, 2)["family"].tolist() == ["c", "a"]
-
-
-def test_hard_families_by_hand():
-    frame = hard_cases.hard_families(packed_of(0, 2, 4, 3, 20), ["a", "a", "a", "b", "b"], 2)
-    assert frame["family"].tolist() == ["b", "a"]
-    assert frame["found"].tolist() == [0, 2 / 3]
-    # Bits 2-3 and 4-3 cross the families; each counts once for either family.
-    assert frame["intruders"].tolist() == [2, 2]
-
-
-def test_quality_gate_by_hand():
-    quality = np.array([90, 90, 10, 90, 90, 90])
-    frame = hard_cases.quality_gate(PACKED, LABELS, quality, 8, [0, 50])
-    assert frame["kept"].tolist() == [1, 5 / 6]
-    assert frame["tpr"].tolist() == [1, 2 / 3]
-    assert frame["false_pairs"].tolist() == [1, 0]
-
-
 def test_low_detail_images_are_different_pictures():
     images = hard_cases.low_detail_images()
     assert len(images) == 66
@@ -84,14 +62,6 @@ def test_pixel_correlation_by_hand(tmp_path):
     assert np.isnan(values[2])
 
 
-def test_agreement_by_hand():
-    pairs = pd.DataFrame({"i": [0, 2], "j": [1, 4]})
-    frame = hard_cases.agreement(pairs, {"near": PACKED, "far": PACKED}, {"near": 2, "far": 19})
-    assert frame["near"].tolist() == [True, False]
-    assert frame["far"].tolist() == [True, False]
-    assert hard_cases.agreement(pairs, {"far": PACKED}, {"far": 20})["far"].tolist() == [True, True]
-
-
 def test_merge_families_by_hand():
     merged = hard_cases.merge_families(["a", "b", "c", "d", "a"], ["a", "b"], ["b", "d"])
     assert merged[0] == merged[1] == merged[3] == merged[4] != merged[2]
@@ -104,16 +74,3 @@ def test_mislabelled_moves_the_share_it_says():
     assert (noisy != labels).sum() == 30
     assert set(noisy) == {"a", "b", "c"}
     np.testing.assert_array_equal(hard_cases.mislabelled(labels, 0), labels)
-
-
-def test_noise_curve_falls():
-    bits = np.repeat(np.random.default_rng(0).integers(0, 256, (20, 8), dtype=np.uint8), 6, axis=0)
-    frame = hard_cases.noise_curve(bits, np.repeat(np.arange(20), 6), [1e-3], [0, 0.1])
-    assert frame["tpr"].iloc[0] == 1
-    assert frame["tpr"].iloc[1] < 1
-
-
-def test_borderline_pairs_by_hand():
-    frame = hard_cases.borderline_pairs(PACKED, LABELS, 8, count=1)
-    assert frame.to_numpy().tolist() == [["found", 4, 5, 3], ["false match", 1, 2, 8], ["told apart", 0, 2, 10]]
-    assert len(hard_cases.borderline_pairs(PACKED, LABELS, 2, count=9).query("kind == 'missed'")) == 1

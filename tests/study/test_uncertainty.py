@@ -103,13 +103,6 @@ def test_bootstrap_is_paired_and_repeats():
     assert uncertainty.difference(frame, values, "good", "twin", "auc") == (0, 0, 0)
     gap = uncertainty.difference(frame, values, "good", "worse", "tpr_1e-2")
     assert 0 < gap.low <= gap.value <= gap.high
-    whole = frame[frame["statistic"] == "tpr_1e-2"].set_index("hasher")["value"].to_dict()
-    first = uncertainty.leader(
-        {name: whole[name] for name in ("worse", "good")},
-        {name: values[name, "tpr_1e-2"] for name in ("worse", "good")},
-    )
-    assert first == ("good", whole["good"], "worse", gap)
-    assert first.sure
     table = uncertainty.differences(frame, values, [("good", "twin"), ("good", "worse")])
     assert table["decided"].tolist() == [False, False, True, True]
     assert tuple(table.iloc[3][["value", "low", "high"]]) == gap
@@ -139,33 +132,6 @@ def test_held_out_thresholds_come_from_the_other_half():
     assert summary["intended"].tolist() == [1e-3, 1e-2]
     assert (summary["fpr_low"] <= summary["fpr"]).all()
     assert (summary["fpr"] <= summary["fpr_high"]).all()
-
-
-def test_leader_by_hand():
-    draws = {"a": np.array([1.0, 2.0, 3.0]), "b": np.array([2.0, 1.0, 4.0]), "c": np.array([9.0, 9.0, 9.0])}
-    most = uncertainty.leader({"a": 2.0, "b": 3.0, "c": 1.0}, draws)
-    assert (most.best, most.score, most.second, most.lead.value) == ("b", 3.0, "a", 1.0)
-    assert not most.sure  # a leads in one draw of three
-    least = uncertainty.leader({"a": 2.0, "b": 3.0, "c": 9.0}, draws, least=True)
-    assert (least.best, least.second, least.lead.value) == ("a", "b", 1.0)
-
-
-def test_image_draws_narrow_with_their_number_and_pair():
-    scores = np.tile([0.0, 1.0], 50)
-    few, many = uncertainty.image_draws(scores[:10]), uncertainty.image_draws(scores)
-    assert many.std() < few.std()
-    assert many.mean() == pytest.approx(0.5, abs=0.01)
-    np.testing.assert_allclose(uncertainty.image_draws(1 - scores), 1 - many)
-
-
-def test_held_out_clusters_find_what_is_there():
-    packed, labels = random_set(4, families=12, per_family=6, flips=3)
-    scores = uncertainty.held_out_clusters(packed, labels, splits=2)
-    assert {"threshold", "ari", "v_measure", "b_cubed_precision", "b_cubed_recall", "b_cubed_f"} < set(scores)
-    assert scores["b_cubed_f"] > 0.95
-    assert scores["ari_low"] <= scores["ari"] <= scores["ari_high"]
-    nothing = np.random.default_rng(0).integers(0, 256, packed.shape, dtype=np.uint8)
-    assert uncertainty.held_out_clusters(nothing, labels, splits=2)["ari"] < 0.1
 
 
 def test_b_cubed_by_hand():
