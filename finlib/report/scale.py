@@ -34,7 +34,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "web-like, 512 bits": web_like.draw(10_000, bits=512),
     }
     write("rivals", scale.rivals(sets), ["set", "method"])
-    write("recall", scale.recall(min(most, 100_000)), ["n", "distance"])
+    recalls = [scale.recall(n) for n in (100_000, 1_000_000) if n <= most]
+    write("recall", pd.concat(recalls, ignore_index=True), ["n", "distance"])
     write("daily", scale.daily(min(most, 1_000_000)), ["way", "images"])
     grown: list[dict[str, float]] = []
     for n in sizes:
@@ -45,7 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         law = growth.power_law(table["n"][:-1], table["seconds"][:-1])
         last = {"clustering": (float(most), float(table["seconds"].iloc[-1]))}
         write("law", growth.foretold({"clustering": law}, last), "work")
-    write("joins", scale.joins(min(most, 300_000), 70), "way")
+    write("joins", scale.joins(min(most, 1_000_000), 70), "way")
 
 
 if __name__ == "__main__":
