@@ -94,7 +94,7 @@ def majority(packed: Packed, labels: Labels) -> Packed:
     """Each cluster's consensus: uint8[clusters, bits // 8] with the bits that more than half of its hashes have."""
     order = np.argsort(labels, kind="stable")
     start = np.append(np.flatnonzero(np.diff(labels[order], prepend=-1)), len(labels))
-    centres = _majority(near.words_of(packed), order, start, 8 * packed.shape[1])
+    centres = _majority(matching.words_of(packed), order, start, 8 * packed.shape[1])
     return centres.view(np.uint8)[:, : packed.shape[1]]
 
 
@@ -168,7 +168,7 @@ class _Run:
         order = np.argsort(self.label, kind="stable")
         order = order[size[self.label[order]] >= FEW]
         self.large, count = np.unique(self.label[order], return_counts=True)
-        words = near.words_of(self.packed)
+        words = matching.words_of(self.packed)
         start = np.concatenate([[0], np.cumsum(count)])
         centre = _majority(words, order, start, 8 * self.packed.shape[1])
         self.centre = np.ascontiguousarray(centre.view(np.uint8)[:, : self.packed.shape[1]])

@@ -52,9 +52,11 @@ def checked_radius(radius: Any, bits: int) -> int:
     return radius
 
 
-def _rows(packed: Packed) -> Words:
-    """uint64[n, words]: rows padded with zeros to whole words."""
+def words_of(packed: Packed) -> Words:
+    """uint64[n, words]: rows padded with zeros to whole words, without a copy where they are whole words."""
     n, size = packed.shape
+    if size % 8 == 0 and packed.flags.c_contiguous and packed.ctypes.data % 8 == 0:
+        return packed.view(np.uint64)
     padded = np.zeros((n, -(-size // 8) * 8), np.uint8)
     padded[:, :size] = packed
     return padded.view(np.uint64)
@@ -110,7 +112,7 @@ def iter_pairs_within(
     shows a bar, of rows, where the output is a terminal. TypeError or ValueError where packed or the radius is wrong.
     """
     radius = checked_radius(radius, 8 * checked(packed).shape[1])
-    yield from _iter_pairs(_rows(packed), None, radius, workers, progress)
+    yield from _iter_pairs(words_of(packed), None, radius, workers, progress)
 
 
 def iter_pairs_between(
@@ -120,7 +122,7 @@ def iter_pairs_between(
     radius = checked_radius(radius, 8 * checked(left, "left").shape[1])
     if checked(right, "right").shape[1] != left.shape[1]:
         raise ValueError(f"left has {8 * left.shape[1]} bits and right has {8 * right.shape[1]}")
-    yield from _iter_pairs(_rows(left), _rows(right), radius, workers, progress)
+    yield from _iter_pairs(words_of(left), words_of(right), radius, workers, progress)
 
 
 def _iter_pairs(rows: Words, others: Words | None, radius: int, workers: int | None, progress: bool) -> Iterator[Pairs]:
@@ -221,7 +223,7 @@ class Stored(NamedTuple):
 
 def stored(packed: Packed) -> Stored:
     """The hashes as `neighbours` wants them, once for many calls: worth it where queries come a few at a time."""
-    return Stored(_blocks(_rows(checked(packed))), len(packed), 8 * packed.shape[1])
+    return Stored(_blocks(words_of(checked(packed))), len(packed), 8 * packed.shape[1])
 
 
 def neighbours(
@@ -244,7 +246,8 @@ def neighbours(
     bits = 8 * checked(queries, "queries").shape[1]
     if k is None and radius is None:
         raise ValueError("give k, the number of neighbours, or radius, the largest distance in bits, or both")
-    rows, held = _rows(queries), packed if isinstance(packed, Stored) else stored(queries if packed is None else packed)
+    rows = words_of(queries)
+    held = packed if isinstance(packed, Stored) else stored(queries if packed is None else packed)
     if held.bits != bits:
         raise ValueError(f"queries have {bits} bits and packed has {held.bits}")
     radius = bits if radius is None else checked_radius(radius, bits)
@@ -293,7 +296,7 @@ def family_histograms(
     count = min(groups, families)
     group = (np.random.default_rng(seed).permutation(families) % count)[family]
     order = np.lexsort((family, group))
-    rows, family, group = _rows(packed[order]), family[order], group[order]
+    rows, family, group = words_of(packed[order]), family[order], group[order]
     blocks, width = _blocks(rows), (0,) * rows.shape[1]
     last = np.append(np.flatnonzero(np.diff(family)) + 1, n)
     family_end = last[np.searchsorted(last, np.arange(n), side="right")]

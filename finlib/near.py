@@ -17,7 +17,7 @@ import numpy.typing as npt
 from tqdm import tqdm
 
 from finlib import matching, pools
-from finlib.matching import MAX_PAIRS, Packed, Pairs, Words
+from finlib.matching import MAX_PAIRS, Packed, Pairs, words_of
 from finlib.sampling import Codes, Forest, Nearest, Search
 
 EXACT = 400  # hashes for each pass, under which looking at every pair takes no longer
@@ -86,12 +86,6 @@ class Means:
 
 def _fresh(make: Callable[[], Any], search: Search, numbers: range) -> Any:
     return search.run(numbers, make())
-
-
-def words_of(packed: Packed) -> Words:
-    """uint64[n, words], without a copy where rows are whole words."""
-    whole = packed.shape[1] % 8 == 0 and packed.flags.c_contiguous and packed.ctypes.data % 8 == 0
-    return packed.view(np.uint64) if whole else matching._rows(packed)
 
 
 def near_pairs(

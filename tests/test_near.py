@@ -30,7 +30,7 @@ def codes(pairs, n):
 @pytest.mark.parametrize("bits", [64, 72, 256, 1024])
 def test_every_pair_is_right_and_as_many_are_found_as_foretold(bits):
     packed, radius = hashes(8000, bits, noise=0.06), bits // 5
-    search = sampling.Search(near.words_of(packed), len(packed), bits, radius)
+    search = sampling.Search(matching.words_of(packed), len(packed), bits, radius)
     exact, found = matching.pairs_within(packed, radius), near.near_pairs(packed, radius)
     place = np.searchsorted(codes(exact, len(packed)), codes(found, len(packed)))
     assert (codes(exact, len(packed))[place] == codes(found, len(packed))).all()
@@ -63,7 +63,7 @@ def test_a_bucket_with_everything_in_it_is_bounded():
     bits = np.zeros((200_000, 32), np.uint8)
     place = rng.integers(0, 256, 200_000)
     bits[np.arange(200_000), place // 8] = 1 << (place % 8)
-    _, jobs, rows = sampling.Search(near.words_of(bits), len(bits), 256, 2)._buckets(0)
+    _, jobs, rows = sampling.Search(matching.words_of(bits), len(bits), 256, 2)._buckets(0)
     assert ((jobs[:, 1] - jobs[:, 0]) * (jobs[:, 3] - jobs[:, 2])).sum() < 2 * len(bits) * sampling.MOST
     assert rows.sum() == len(bits)
     assert not near.united(bits, 2).roots().any()
@@ -101,7 +101,7 @@ def test_the_same_forest_on_a_cluster_and_after_a_worker_was_killed():
                     os.kill(pid, signal.SIGKILL)
                 super().merge(other)
 
-        search = sampling.Search(near.words_of(packed), len(packed), 256, 50)
+        search = sampling.Search(matching.words_of(packed), len(packed), 256, 50)
         make, total = partial(sampling.Forest, len(packed)), Killer(len(packed))
         for part in near.Means(client=client)._on_dask(search, range(25), make, near.tqdm(disable=True)):
             total.merge(part)

@@ -60,7 +60,7 @@ def recall(n: int, radius: int = 70, wanted: float = 0.95, seed: int = 2026) -> 
     start = perf_counter()
     a, b, _ = near.near_pairs(packed, radius, recall=wanted)
     sampled = perf_counter() - start
-    search = sampling.Search(near.words_of(packed), n, 256, radius)
+    search = sampling.Search(matching.words_of(packed), n, 256, radius)
     hit = np.isin(i * n + j, a * n + b)
     rows = [(n, d, int((distance == d).sum()), hit[distance == d].mean()) for d in range(10, radius + 1, 10)]
     table = pd.DataFrame(rows, columns=["n", "distance", "pairs", "found"])
