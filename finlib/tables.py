@@ -71,7 +71,7 @@ def packed_of(table: pd.DataFrame) -> NDArray[np.uint8]:
     if wrong is not None:
         path, bits = good["path"].iloc[wrong], 8 * len(rows[wrong])
         raise ValueError(f"the hash of {path} has {bits} bits, not {8 * width}: the table is damaged. Hash it again.")
-    return np.frombuffer(b"".join(rows), np.uint8).reshape(-1, width)
+    return np.frombuffer(bytearray().join(rows), np.uint8).reshape(-1, width)
 
 
 def cut(table: pd.DataFrame, name: str) -> pd.DataFrame:
