@@ -36,7 +36,7 @@ test: $(VENV)/.ready
 slow: $(VENV)/.ready
 	$(BIN)/pytest -q -m slow
 
-# Clusterings of a million hashes and more, measured by a command of their own: a quarter of an hour.
+# Clusterings of a million hashes and more, measured by a command of their own: an hour.
 scale: $(VENV)/.ready
 	$(BIN)/python -m finlib.report.scale
 

@@ -84,6 +84,7 @@ def _distance(rows: Any, r: int, blocks: Any, b: int, k: int, width: Any) -> int
 def scan(
     rows: Any,
     first: int,
+    itself: bool,
     blocks: Any,
     n: int,
     radius: int,
@@ -95,18 +96,17 @@ def scan(
 ) -> int:
     """Write the matches of rows uint64[r, words] among n hashes, by block, and count them; -1 where they do not fit.
 
-    rows[r] is hash `first` + r of the same set and is compared with the later ones alone; a `first` under -len(rows)
-    makes that all of them.
+    Where the set is searched for `itself`, rows[r] is its hash `first` + r and is compared with the later ones alone.
     """
     found = 0
-    for b in range(max(first, 0) // BLOCK, len(blocks)):
+    for b in range(max(first, 0) // BLOCK if itself else 0, len(blocks)):
         for r in range(len(rows)):
             near = _within(rows, r, blocks, b, radius, width, part)
             while near:
                 k = _popcount((near - ONE) & ~near)
                 near &= near - ONE
                 apart = _distance(rows, r, blocks, b, k, width)
-                if apart <= radius and first + r < b * BLOCK + k < n:
+                if apart <= radius and b * BLOCK + k < n and (not itself or first + r < b * BLOCK + k):
                     if found == len(at_row):
                         return -1
                     at_row[found] = r

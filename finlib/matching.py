@@ -134,9 +134,10 @@ def _iter_pairs(rows: Words, others: Words | None, radius: int, workers: int | N
         """Matches of rows low..high among the blocks start..stop; None where they are over CAPACITY."""
         at_row, at_column, distance = np.empty(CAPACITY, "u2"), np.empty(CAPACITY, "i4"), np.empty(CAPACITY, "i4")
         base = start * hamming.BLOCK
-        first = low - base if others is None else -STRIP - 1
-        some, n = blocks[start:stop], min(len(held), stop * hamming.BLOCK) - base
-        found = hamming.scan(rows[low:high], first, some, n, radius, width, part, at_row, at_column, distance)
+        some, n, itself = blocks[start:stop], min(len(held), stop * hamming.BLOCK) - base, others is None
+        found = hamming.scan(
+            rows[low:high], low - base, itself, some, n, radius, width, part, at_row, at_column, distance
+        )
         if found < 0:
             return None
         order = np.argsort(at_row[:found], kind="stable")
@@ -262,9 +263,8 @@ def neighbours(
         kept = np.zeros(high - low, np.int64)
         first = low if packed is None else -1
         hamming.search(rows[low:high], first, held.blocks, held.n, most, radius, width, index, distance, kept)
-        places = [(q, slice(0, count)) for q, count in enumerate(kept.tolist())]
-        both = (np.concatenate([table[:0, 0], *(table[place] for place in places)]) for table in (index, distance))
-        return kept, next(both).astype(np.int64), next(both)
+        found = np.arange(space) < kept[:, None]
+        return kept, index[found].astype(np.int64), distance[found]
 
     size = max(16, min(STRIP, CAPACITY // (wanted + hamming.BLOCK)))
     parts = list(in_threads(search, _strips(len(rows), size), workers)) or [search(0, 0)]

@@ -127,9 +127,7 @@ def near_pairs(
     a, b = np.repeat(a, each), np.repeat(b, each)
     i, j = order[start[a] + which // copies[b]], order[start[b] + which % copies[b]]
     once = (a != b) | (i < j)
-    i, j = np.minimum(i, j)[once], np.maximum(i, j)[once]
-    sort = np.lexsort((j, i))
-    i, j = i[sort], j[sort]
+    i, j = np.divmod(np.sort((np.minimum(i, j) * n + np.maximum(i, j))[once]), n)
     distance = sum(np.bitwise_count(words[i, w] ^ words[j, w]).astype(np.int32) for w in range(words.shape[1]))
     return Pairs(i, j, np.asarray(distance, np.int32))
 

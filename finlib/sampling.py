@@ -119,18 +119,9 @@ def _compare(
             for p in range(strip, high):
                 for w in range(words.shape[1]):
                     rows[p - strip, w] = words[order[p], w]
-            first = strip - c if itself else -size - 1
+            mine, theirs = rows[: high - strip], blocks[: -(-(b - a) // size)]
             some = hamming.scan(
-                rows[: high - strip],
-                first,
-                blocks[: -(-(b - a) // size)],
-                b - a,
-                radius,
-                width,
-                part,
-                at_row,
-                at_column,
-                distance,
+                mine, strip - c, itself, theirs, b - a, radius, width, part, at_row, at_column, distance
             )
             for f in range(some):
                 out[0, found] = order[a + at_column[f]]

@@ -51,6 +51,15 @@ def rivals(sets: dict[str, tuple[Any, Any]]) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+def otherwise(n: int) -> pd.DataFrame:
+    """Scores of clusters of n hashes that are drawn in other ways, thought of after every constant had been fixed."""
+    rows = []
+    for way in web_like.WAYS:
+        packed, family = web_like.draw_otherwise(n, way)
+        rows.append({"way": way, "n": n, **clusterings.felt(family, clustering.cluster(packed).labels)})
+    return pd.DataFrame(rows)
+
+
 def recall(n: int, radius: int = 70, wanted: float = 0.95, seed: int = 2026) -> pd.DataFrame:
     """Near pairs foretold and found, at each distance: columns n, distance, pairs, foretold, found; seconds of both."""
     packed = web_like.draw(n, size=54, seed=seed)[0]
