@@ -86,6 +86,11 @@ def transferred(chosen: pd.DataFrame, shares: pd.DataFrame, name: str) -> pd.Dat
     return pd.DataFrame(rows, columns=list(chosen)).assign(set=name)
 
 
+def at_worst(tried: pd.DataFrame) -> pd.Series:
+    """By hasher, the most that a rate in `tried` (columns hasher, intended, fpr) came out at, in times the intended."""
+    return (tried["fpr"] / tried["intended"]).groupby(tried["hasher"], sort=False).max()
+
+
 def reads_off(
     table: pd.DataFrame, images: Sequence[int], precisions: Sequence[float], *, relatives: float = 1.0
 ) -> pd.DataFrame:

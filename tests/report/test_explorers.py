@@ -103,5 +103,5 @@ def test_the_calculator_says_threshold_hours_memory_and_dollars():
     assert labels[0] == "hashing: 3.6 core hours, 0.36 h, USD 1.80"
     threshold = ways(images=[36_000])["threshold"].iloc[0]
     assert f"at a precision of 0.9 the threshold is {threshold:.0f} bits, which finds 50%" in titled(figure)
-    ways = partial(ways, relatives=1e-30)
+    ways = partial(ways, relatives=0)
     assert "no threshold keeps a precision of 0.9" in titled(explorers.calculator(ways, images=1e9))
