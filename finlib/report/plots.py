@@ -19,13 +19,11 @@ from matplotlib.ticker import FuncFormatter
 
 from finlib.report.style import (
     GRID,
-    LOOKS,
     NEUTRAL,
     colour,
     label,
     linestyle,
     marker,
-    split,
 )
 
 
@@ -35,7 +33,7 @@ def _series(frame: pd.DataFrame, group: str | None) -> Iterator[tuple[str, pd.Da
     shades = cycle(["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#5f6b76"])
     for key, part in [("", frame)] if group is None else frame.groupby(group, sort=False):
         name = str(key)
-        if split(name)[0] in LOOKS:
+        if colour(name) != NEUTRAL:
             look = {"color": colour(name), "linestyle": linestyle(name), "marker": marker(name)}
         else:
             look = {"color": next(shades), "linestyle": next(dashes), "marker": next(marks)}
@@ -252,6 +250,7 @@ def transfer(frame: pd.DataFrame, axes: Any, *, least: float = 1e-7) -> Any:
         above.plot(wanted, wanted, ":", color=NEUTRAL, zorder=0)
         above.set(yscale="log", ylim=(least / 1.5, 0.1), title=str(name))
         below.set(xlabel="wanted rate (log scale)", ylim=(min(0.9, 0.95 * float(frame["tpr"].min())), 1.005))
+        above.tick_params(labelbottom=False)
         for ax in (above, below):
             ax.set_xlim(wanted[0] / 2, wanted[-1] * 2)
             ax.get_legend().remove()
