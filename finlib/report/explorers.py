@@ -66,7 +66,8 @@ class Browser:
         if not groups:
             return style.headline(plt.figure(figsize=(style.WIDTH, 0.4)), f"There are no {view} here")
         number = min(number, len(groups))
-        part = self.pictures.iloc[groups[number - 1]]
+        alone = view == "clusters" and len(groups[0]) == 1
+        part = self.pictures.iloc[self._nearest() if alone and number == 1 else groups[number - 1]]
         kind = "cluster" if view == "split families" else "family"
         first = part.iloc[np.argsort(part[kind].map(part[kind].value_counts()), kind="stable")[:MOST]]
         named = [
@@ -86,12 +87,20 @@ class Browser:
         if view == "split families":
             family, clusters = part["family"].iloc[0], part["cluster"].nunique()
             return f"Split family {number} of {count:,}: {images} of family {family} are in {clusters} clusters"
-        if len(part) == 1 and number == 1:
-            return f"No two of these {len(self.pictures):,} images are near enough to be a cluster"
+        across = np.flatnonzero(matching.distance_histogram(self.packed[part.index])).max(initial=0)
+        if part["cluster"].nunique() > 1:
+            return f"No two of these {len(self.pictures):,} images make a cluster: the nearest are {across} bits apart"
         kinds = part["family"].nunique()
         of = f" of {kinds} {'family' if kinds == 1 else 'families'}" if any(self.families) else ""
-        across = np.flatnonzero(matching.distance_histogram(self.packed[part.index])).max(initial=0)
         return f"{view[:-1].capitalize()} {number} of {count:,}: {images}{of}, at most {across} bits apart"
+
+    def _nearest(self) -> npt.NDArray[np.int64]:
+        """The two pictures that are the least apart, or the only one."""
+        found = matching.neighbours(self.packed, k=1)
+        if not len(found.distance):
+            return np.arange(len(self.packed))
+        place = int(found.distance.argmin())
+        return np.array([np.searchsorted(found.indptr, place, side="right") - 1, found.indices[place]])
 
     def listed(self, view: str) -> pd.DataFrame:
         """The files of a view's groups, in its order: columns number, cluster, family and path."""
@@ -125,7 +134,7 @@ def calculator(
     fig, ax = plt.subplots(figsize=(style.WIDTH, 3.2))
     for name, line in (("hashing", "--"), ("every pair", ":"), ("buckets", "-")):
         hours = chosen[name]
-        label = f"{name}: {hours:,.1f} core hours, {hours / cores:,.2f} h, USD {hours * dollars:,.2f}"
+        label = f"{name}: {_short(hours)} core hours, {_short(hours / cores)} h, USD {_short(hours * dollars)}"
         ax.loglog(curves["images"], curves[name], line, color="black", label=label)
     ax.axvline(images, color=style.NEUTRAL, linewidth=0.8)
     ax.legend(fontsize=7.5)
@@ -133,5 +142,11 @@ def calculator(
     told = f"no threshold keeps a precision of {precision}"
     if np.isfinite(chosen["threshold"]):
         told = f"at a precision of {precision} the threshold is {chosen['threshold']:.0f} bits, which finds "
-        told += f"{chosen['found']:.0%} with {chosen['false_pairs']:,.0f} false pairs; {chosen['memory_gb']:,.1f} GB"
+        told += f"{chosen['found']:.0%} with {_short(chosen['false_pairs'])} false pairs; "
+        told += f"buckets hold {_short(chosen['memory_gb'])} GB"
     return style.headline(fig, f"{images:,.0f} images on {cores:,} cores: {told}")
+
+
+def _short(number: float) -> str:
+    """Three significant digits, without an exponent."""
+    return f"{float(f'{number:.3g}'):,.10g}"

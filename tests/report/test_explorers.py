@@ -72,7 +72,13 @@ def test_without_families_there_are_clusters_alone(unknown):
 def test_nothing_to_show_is_said(tmp_path):
     alone = browser(tmp_path, [str(number) for number in range(len(LABELS))])
     alone = explorers.Browser(alone.paths, alone.packed, np.arange(len(LABELS)), alone.families)
-    assert titled(alone.sheet()) == "No two of these 8 images are near enough to be a cluster"
+    figure = alone.sheet()
+    shown = [ax.get_title(loc="center").removeprefix("family ") for ax in figure.axes[:2]]
+    apart = np.bitwise_count(alone.packed[:, None] ^ alone.packed).sum(axis=2).astype(int) + 999 * np.eye(8, dtype=int)
+    assert titled(figure) == f"No two of these 8 images make a cluster: the nearest are {apart.min()} bits apart"
+    assert apart[int(shown[0]), int(shown[1])] == apart.min()
+    only = explorers.Browser(alone.paths[:1], alone.packed[:1], np.zeros(1, int), [""])
+    assert titled(only.sheet()).startswith("Cluster 1 of 1: 1 image")
     assert titled(alone.sheet("mixed clusters")) == "There are no mixed clusters here"
     assert alone.listed("mixed clusters").empty
 
@@ -100,7 +106,7 @@ def test_the_calculator_says_threshold_hours_memory_and_dollars():
     ways = partial(costs.ways, rates, Strangers(128.5, 8.0), same, 1e-6)
     figure = explorers.calculator(ways, images=36_000, cores=10, dollars=0.5)
     labels = [text.get_text() for text in figure.axes[0].get_legend().get_texts()]
-    assert labels[0] == "hashing: 3.6 core hours, 0.36 h, USD 1.80"
+    assert labels[0] == "hashing: 3.6 core hours, 0.36 h, USD 1.8"
     threshold = ways(images=[36_000])["threshold"].iloc[0]
     assert f"at a precision of 0.9 the threshold is {threshold:.0f} bits, which finds 50%" in titled(figure)
     ways = partial(ways, relatives=0)
