@@ -14,7 +14,6 @@ import math
 from functools import lru_cache
 
 import numpy as np
-import scipy.fftpack
 from numba import njit
 from numpy.typing import NDArray
 
@@ -148,6 +147,8 @@ def dct_hash(grey: NDArray[np.uint8], side: int) -> NDArray[np.bool_]:
     small = resize(grey, 4 * side, 4 * side)
     bits = np.empty((side, side), np.bool_)
     if not _upper_half(small.astype(np.float64), *_cosines(side), bits):
-        values = scipy.fftpack.dct(scipy.fftpack.dct(small, axis=0), axis=1)[:side, :side]
+        from scipy.fftpack import dct  # slow to import, and seldom needed
+
+        values = dct(dct(small, axis=0), axis=1)[:side, :side]
         return values > np.median(values)
     return bits

@@ -3,6 +3,7 @@
 style      how every figure looks: colours, markers, fonts
 plots      tidy table and Axes in, Axes out; one colour per method
 explained  a hash as pictures: stages, bits, the distance on its scale
+explorers  groups of pictures to look through and to export; what many images take
 notebook   what every notebook begins with: parameters, data, where it writes, trial or published size
 record     stamp machine and versions; save tables, figures and numbers
 results    what was recorded, by key: numbers, cells of tables, stamps

@@ -159,15 +159,21 @@ def data_folder(data_dir: str | Path) -> Path:
 def table(frame: pd.DataFrame, headings: Mapping[str, str], digits: int = 3) -> "HTML":
     """The columns of `headings` under those words, for a reader: floats to `digits` significant digits.
 
-    Less than a thousandth is written as 1.2e-05. A measured 0 is "below resolution", NaN and infinity a dash.
+    Less than a thousandth is written as 1.2e-05. A measured 0 is "below resolution", NaN and infinity a dash. Hashers
+    have their labels.
     """
     from IPython.display import HTML
+
+    def named(text: str) -> str:
+        return style.label(text) if all(style.split(part)[0] in style.LOOKS for part in text.split("+")) else text
 
     def shown(value: Any) -> str:
         if isinstance(value, bool | np.bool_):
             return "yes" if value else "no"
         if not isinstance(value, float | np.floating):
-            return f"{value:,}" if isinstance(value, int | np.integer) else str(value)
+            return (
+                f"{value:,}" if isinstance(value, int | np.integer) else ", ".join(map(named, str(value).split(", ")))
+            )
         number = float(value)
         if not math.isfinite(number):
             return "–"

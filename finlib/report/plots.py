@@ -5,6 +5,7 @@ Colours, markers and fonts are `finlib.report.style`'s. A figure's title is its 
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from html import escape
 from io import BytesIO
 from itertools import cycle
 from typing import Any
@@ -18,13 +19,11 @@ from matplotlib.ticker import FuncFormatter
 
 from finlib.report.style import (
     GRID,
-    LOOKS,
     NEUTRAL,
     colour,
     label,
     linestyle,
     marker,
-    split,
 )
 
 
@@ -34,7 +33,7 @@ def _series(frame: pd.DataFrame, group: str | None) -> Iterator[tuple[str, pd.Da
     shades = cycle(["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#5f6b76"])
     for key, part in [("", frame)] if group is None else frame.groupby(group, sort=False):
         name = str(key)
-        if split(name)[0] in LOOKS:
+        if colour(name) != NEUTRAL:
             look = {"color": colour(name), "linestyle": linestyle(name), "marker": marker(name)}
         else:
             look = {"color": next(shades), "linestyle": next(dashes), "marker": next(marks)}
@@ -165,21 +164,6 @@ def steps(
     return _scales(ax, log, legend=group is not None)
 
 
-def roc(frame: pd.DataFrame, ax: Axes, *, floor: float = 1e-6, group: str = "hasher") -> Axes:
-    """ROC curves (columns `fpr`, `tpr` and `group`, by rising threshold) with a log axis down to `floor`."""
-    for turn, (_, part, look) in enumerate(_series(frame, group)):
-        shown = part[part["fpr"] >= floor]
-        every = max(1, len(shown) // 5)
-        ax.plot(shown["fpr"], shown["tpr"], drawstyle="steps-post", markevery=(turn % every, every), **look)
-    ax.set_xscale("log")
-    ax.set_xlim(floor, 1)
-    ax.set_ylim(0, 1.02)
-    ax.set_xlabel("false-positive rate over all pairs of different families (log scale; left is better)")
-    ax.set_ylabel("true-positive rate (up is better)")
-    ax.legend(loc="lower right", ncols=2)
-    return ax
-
-
 def heat_map(
     table: pd.DataFrame, ax: Axes, *, text: str = ".2f", low: float = 0.0, high: float = 1.0, unit: str = ""
 ) -> Axes:
@@ -250,23 +234,45 @@ def gallery(images: Sequence[Any], captions: Sequence[str], axes: Any) -> Any:
     return axes
 
 
-def strip(images: Sequence[Any], captions: Sequence[str], ax: Axes) -> Axes:
-    """Pictures in a row across one Axes, in line with the columns of a heat map of as many columns below it."""
-    ax.set_axis_off()
-    width = 1 / len(images)
-    for place, (image, caption) in enumerate(zip(images, captions, strict=True)):
-        gallery([image], [caption], [ax.inset_axes((place * width, 0, 0.94 * width, 1))])
-    return ax
+def transfer(frame: pd.DataFrame, axes: Any, *, least: float = 1e-7) -> Any:
+    """What thresholds chosen for a wanted false-positive rate gave elsewhere, a column of two Axes for each set.
+
+    frame: columns hasher, intended, set, fpr and tpr with fpr_low and fpr_high (nan: not known), as notebook 05's
+    held_out. Above the rate that came out, with its interval and the line of what was wanted; below the share found.
+    Rates under `least` lie on the lower edge.
+    """
+    for turn, (name, part) in enumerate(frame.groupby("set", sort=False)):
+        above, below = np.asarray(axes)[:, turn]
+        shown = part.assign(**{column: part[column].clip(lower=least) for column in ("fpr", "fpr_low", "fpr_high")})
+        side_by_side(shown, above, x="intended", y="fpr", low="fpr_low", high="fpr_high", spread=1.25)
+        lines(part, below, x="intended", y="tpr", group="hasher", log="x")
+        wanted = sorted(frame["intended"].unique())
+        above.plot(wanted, wanted, ":", color=NEUTRAL, zorder=0)
+        above.set(yscale="log", ylim=(least / 1.5, 0.1), title=str(name))
+        below.set(xlabel="wanted rate (log scale)", ylim=(min(0.9, 0.95 * float(frame["tpr"].min())), 1.005))
+        above.tick_params(labelbottom=False)
+        for ax in (above, below):
+            ax.set_xlim(wanted[0] / 2, wanted[-1] * 2)
+            ax.get_legend().remove()
+            if turn:
+                ax.tick_params(labelleft=False)
+    first = np.asarray(axes)[:, 0]
+    first[0].set_ylabel("false-positive rate that\ncame out (log scale)")
+    first[1].set_ylabel("share of family\npairs found")
+    return axes
 
 
-def explorer(draw: Callable[..., Figure], **controls: Any) -> Any:
+def explorer(
+    draw: Callable[..., Figure], actions: Mapping[str, Callable[..., str]] | None = None, **controls: Any
+) -> Any:
     """ipywidgets `controls` over the figure that `draw` makes of their values, redrawn whenever one of them moves.
 
-    The figure is an image widget: an output widget would want answers from the front end, and papermill has none.
+    actions: what a button of that name does with the controls' values; the text that it returns is shown. The figure is
+    an image widget: an output widget would want answers from the front end, and papermill has none.
     """
-    from ipywidgets import HBox, Image, VBox
+    from ipywidgets import HTML, Button, HBox, Image, VBox
 
-    shown = Image(format="png")
+    shown, said = Image(format="png"), HTML()
 
     def redraw(_change: Any = None) -> None:
         picture = BytesIO()
@@ -279,7 +285,17 @@ def explorer(draw: Callable[..., Figure], **controls: Any) -> Any:
         plt.close(fig)
         shown.value = picture.getvalue()
 
+    def act(button: Any) -> None:
+        try:
+            text = (actions or {})[button.description](**{name: control.value for name, control in controls.items()})
+        except OSError as error:
+            text = str(error)
+        said.value = escape(text)
+
+    buttons = [Button(description=name, layout={"width": "auto"}) for name in actions or {}]
+    for button in buttons:
+        button.on_click(act)
     for control in controls.values():
         control.observe(redraw, "value")
     redraw()
-    return VBox([HBox(list(controls.values())), shown])
+    return VBox([HBox([*controls.values(), *buttons]), shown, said])

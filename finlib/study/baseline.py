@@ -14,7 +14,6 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from PIL import Image
-from scipy.optimize import nnls
 
 from finlib import reference
 from finlib.images import open_rgb
@@ -259,6 +258,8 @@ def hash_all(paths: Sequence[str | Path]) -> int:
 
 def cost_model(pixels: Any, reads: Any, seconds: Any) -> tuple[float, float, NDArray[np.float64]]:
     """Seconds as a x pixels + b x reads, fitted to the least relative error: (a, b, the fitted seconds)."""
+    from scipy.optimize import nnls  # slow to import, and fresh processes import this module
+
     work = np.column_stack([np.asarray(pixels, dtype=float), np.asarray(reads, dtype=float)])
     measured = np.asarray(seconds, dtype=float)
     (per_pixel, per_read), _ = nnls(work / measured[:, None], np.ones(len(measured)))

@@ -4,12 +4,20 @@ PRICES and ASSUMPTIONS are there to be edited, or read from a table of one's own
 figures of the kind that public clouds list for machines on demand, without discounts; nobody's offer.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from time import perf_counter
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
+
+from finlib import matching
+from finlib.strangers import Strangers
+from finlib.study import workers
+from finlib.study.strangers import reads_off
 
 HOUR = 3600.0
 MONTH = 730.0  # hours
@@ -32,13 +40,14 @@ ASSUMPTIONS: dict[str, float] = {
 
 @dataclass(frozen=True)
 class Rates:
-    """What a run measured, for one core."""
+    """What a run measured, for one core but where it says otherwise."""
 
     hash_seconds: float  # for an image, from its file to its hash
     join_pairs: float  # unordered pairs a second in a self-join
     search_pairs: float  # pairs a second of new hashes and stored ones
     match_rate: float  # share of all pairs within the radius
     bytes_per_hash: float = 32
+    memory_pairs: float = float("inf")  # pairs a second of all cores together, reading hashes from memory
 
 
 def from_csv(path: str | Path, given: Mapping[str, float]) -> dict[str, float]:
@@ -111,21 +120,65 @@ def table(
 
 
 def query_seconds(rates: Rates, images: float, cores: float = 1) -> float:
-    """How long one new image waits for its matches among so many, on so many cores, once it is hashed."""
-    return images / rates.search_pairs / cores
+    """How long one new image waits for its matches among so many, on so many cores of a machine, once it is hashed.
+
+    Cores add up until they read hashes as fast as memory brings them (`Rates.memory_pairs`).
+    """
+    return images / min(rates.search_pairs * cores, rates.memory_pairs)
 
 
-def reach(rates: Rates, seconds: float, cores: float = 1) -> float:
-    """How many images an exact self-join can take in so many seconds on so many cores."""
-    return float(np.sqrt(2 * seconds * cores * rates.join_pairs))
+def memory_pairs(n: int, cores: int, *, seed: int = 2026) -> float:
+    """Pairs a second of one query a core, each reading all of n random hashes of 256 bits; best of three.
+
+    What memory lets all these cores do together, where 32 * n bytes are more than the caches hold.
+    """
+    rng = np.random.default_rng(seed)
+    held, queries = (
+        matching.stored(rng.integers(0, 256, (n, 32), np.uint8)),
+        rng.integers(0, 256, (cores, 1, 32), np.uint8),
+    )
+    seconds = []
+    with ThreadPoolExecutor(cores) as pool:
+        for _ in range(4):  # the first one warms up
+            start = perf_counter()
+            list(pool.map(lambda query: matching.neighbours(query, held, k=10, radius=86, workers=1), queries))
+            seconds.append(perf_counter() - start)
+    return n * cores / min(seconds[1:])
 
 
-def ways(rates: Rates, images: Iterable[float], buckets: Callable[[float], float]) -> pd.DataFrame:
-    """Core hours of hashing, of comparing every pair, and of `buckets`, a function of n: a row a size."""
-    sizes = np.asarray(list(images), dtype=np.float64)
-    hours = {
-        "hashing": sizes * rates.hash_seconds / HOUR,
-        "every pair": sizes**2 / 2 / rates.join_pairs / HOUR,
-        "buckets": [buckets(n) for n in sizes],
-    }
-    return pd.DataFrame(hours, index=sizes)
+def ways(
+    rates: Rates,
+    law: Strangers,
+    same: npt.NDArray[np.int64],
+    bucket_seconds: float,
+    images: Iterable[float],
+    *,
+    precision: float = 0.9,
+    recall: float = 0.95,
+    relatives: float = 10,
+) -> pd.DataFrame:
+    """What pairs of that precision take by comparing all, and by buckets that find `recall` of them: a row a size.
+
+    law: of unrelated images' distances; same: int[bits + 1], how many pairs of a family are so far apart;
+    bucket_seconds: a pass's time for one hash; relatives: true matches of an image. Columns images, threshold (the
+    largest that keeps the precision), false_pairs (to expect) and found (the share of true ones within it), all nan
+    where none keeps it, as are buckets then; core hours of hashing, every pair and buckets; memory_gb (of buckets).
+    """
+    sizes, bits = np.asarray(list(images), dtype=np.float64), np.arange(len(same))
+    told = {"strangers": law.within(bits), "found": np.cumsum(same) / max(1, same.sum())}
+    evidence = pd.DataFrame({"hasher": "", "distance": bits, **told})
+    table = reads_off(evidence, sizes.tolist(), [precision], relatives=relatives).drop(columns=["hasher", "precision"])
+    plans = [
+        workers.bucket_join(n, int(radius), bucket_seconds, 1, recall=recall, bits=len(same) - 1)
+        if radius > 0
+        else None
+        for n, radius in zip(sizes, table["threshold"], strict=True)
+    ]
+    return table.assign(
+        **{
+            "hashing": sizes * rates.hash_seconds / HOUR,
+            "every pair": sizes**2 / 2 / rates.join_pairs / HOUR,
+            "buckets": [plan.core_hours if plan else np.nan for plan in plans],
+            "memory_gb": [plan.bytes_a_machine / 1e9 if plan else np.nan for plan in plans],
+        }
+    )

@@ -71,6 +71,26 @@ def thresholds(sets: Sequence[pd.DataFrame]) -> pd.DataFrame:
     return pd.concat(rows, ignore_index=True)
 
 
+def transferred(chosen: pd.DataFrame, shares: pd.DataFrame, name: str) -> pd.DataFrame:
+    """What thresholds chosen on one set give on another, of whose hashers these are the `shares`.
+
+    chosen: columns hasher, intended and threshold, as from `uncertainty.held_out_summary`. Returns its columns, fpr and
+    tpr of the other set, intervals nan, and a column set. Left out where the other set cannot tell a share so small.
+    """
+    rows = []
+    for row in chosen.to_dict("records"):
+        part = shares[(shares["hasher"] == row["hasher"]) & (shares["distance"] <= row["threshold"])]
+        if len(part):
+            last = part.loc[part["distance"].idxmax()]
+            rows.append(row | {"fpr": last["strangers"], "tpr": last["found"], "fpr_low": np.nan, "fpr_high": np.nan})
+    return pd.DataFrame(rows, columns=list(chosen)).assign(set=name)
+
+
+def at_worst(tried: pd.DataFrame) -> pd.Series:
+    """By hasher, the most that a rate in `tried` (columns hasher, intended, fpr) came out at, in times the intended."""
+    return (tried["fpr"] / tried["intended"]).groupby(tried["hasher"], sort=False).max()
+
+
 def reads_off(
     table: pd.DataFrame, images: Sequence[int], precisions: Sequence[float], *, relatives: float = 1.0
 ) -> pd.DataFrame:

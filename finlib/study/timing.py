@@ -218,11 +218,15 @@ def worker_memory(function: Callable[..., Any], *args: Any) -> float:
 
 
 def many_names(paths: Sequence[str], count: int) -> list[str]:
-    """`count` different paths of the given files: after the first round each is spelt with one "./" more."""
+    """`count` different paths of the given files: after the first round each has "./" and "/" before its name.
+
+    These spell the round's number in binary, so that ten thousand names of a single file stay short enough to open.
+    """
     if not paths:
         raise ValueError("no paths to name again")
     rounds = -(-count // len(paths))
-    folders = [("." + os.sep) * turn for turn in range(rounds)]
+    steps = {"0": os.sep, "1": "." + os.sep}
+    folders = ["".join(steps[bit] for bit in f"{turn:b}") if turn else "" for turn in range(rounds)]
     split = [os.path.split(path) for path in paths]
     return [os.path.join(folder, extra + name) for extra in folders for folder, name in split][:count]
 

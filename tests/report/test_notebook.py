@@ -191,6 +191,10 @@ def test_a_table_for_readers_has_words_few_digits_and_no_zero_that_was_measured(
     for text in ("milliseconds", "1,235", "below resolution", "12,345", "1.2e-05", "–", "b|&lt;"):
         assert text in shown, text
     assert "0.00<" not in shown
+    frame = pd.DataFrame({"name": ["find+dhash256", "pdq, phash64", "total += 1, find_hash"]})
+    shown = notebook.table(frame, {"name": "method"}).data
+    for text in ("FINd + dHash 256", "PDQ, pHash 64", "total += 1, find_hash"):
+        assert text in shown
 
 
 def test_source_is_folded_where_a_reader_need_not_see_it():

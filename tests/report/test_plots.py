@@ -90,12 +90,6 @@ def test_steps(ax):
     assert ax.get_yscale() == "log"
 
 
-def test_roc_is_clipped_at_its_floor(ax):
-    frame = pd.DataFrame({"hasher": "find", "fpr": [0.0, 1e-7, 1e-3, 1.0], "tpr": [0.1, 0.2, 0.8, 1.0]})
-    plots.roc(frame, ax, floor=1e-6)
-    np.testing.assert_array_equal(ax.lines[0].get_xdata(), [1e-3, 1.0])
-
-
 def test_heat_map_prints_every_value(ax):
     table = pd.DataFrame([[0.5, 1.0], [np.nan, 0.25]], index=["JPEG", "crop"], columns=["find", "phash256"])
     plots.heat_map(table, ax, unit="true-positive rate")
@@ -119,11 +113,29 @@ def test_side_by_side_sets_groups_apart(ax):
     assert second / first == pytest.approx(1.12)
 
 
-def test_strip_puts_pictures_in_a_row(ax):
-    plots.strip([np.zeros((4, 4, 3), np.uint8)] * 3, ["a", "b", "c"], ax)
-    assert [inset.get_title(loc="center") for inset in ax.child_axes] == ["a", "b", "c"]
+def test_a_headline_wraps(ax):
     style.headline(ax.figure, "a long finding " * 20)
     assert "\n" in ax.figure.get_suptitle()
+
+
+def test_transfer_draws_a_column_a_set_and_bears_rates_of_zero_and_unknown_intervals():
+    rows = [
+        (name, rate, where, 0.0 if where == "half" else rate * 3, 0.9, 0.0 if where == "half" else np.nan, np.nan)
+        for name in ("find", "dhash256")
+        for rate in (1e-6, 1e-3)
+        for where in ("half", "memes")
+    ]
+    columns = ["hasher", "intended", "set", "fpr", "tpr", "fpr_low", "fpr_high"]
+    figure, axes = plt.subplots(2, 2)
+    assert plots.transfer(pd.DataFrame(rows, columns=columns), axes) is axes
+    assert [ax.get_title(loc="left") or ax.get_title() for ax in axes[0]] == ["half", "memes"]
+    drawn = [container.lines[0].get_ydata().tolist() for container in axes[0, 1].containers]
+    assert drawn == [[pytest.approx(3e-6), pytest.approx(3e-3)]] * 2
+    assert axes[0, 0].containers[0].lines[0].get_ydata().min() == 1e-7
+    assert axes[0, 0].get_yscale() == "log"
+    assert not axes[0, 0].patches
+    figure.canvas.draw()
+    plt.close(figure)
 
 
 def test_gallery_fills_and_refuses(ax):
@@ -155,3 +167,18 @@ def test_explorer_redraws_when_a_control_moves():
     assert drawn == [3, 5]
     assert bytes(box.children[1].value).startswith(b"\x89PNG")
     assert not plt.get_fignums()
+
+
+def test_an_explorers_button_says_what_it_did():
+    widgets = pytest.importorskip("ipywidgets")
+
+    def fail(level):
+        raise PermissionError("no room for it")
+
+    actions = {"keep": lambda level: f"kept <{level}>", "fail": fail}
+    box = plots.explorer(lambda level: plt.figure(figsize=(1, 1)), actions, level=widgets.IntSlider(3, 0, 9))
+    keep, failing = box.children[0].children[1:]
+    keep.click()
+    assert box.children[2].value == "kept &lt;3&gt;"
+    failing.click()
+    assert "no room" in box.children[2].value

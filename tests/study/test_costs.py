@@ -1,8 +1,12 @@
 """The cost model by hand arithmetic."""
 
+from dataclasses import replace
+
+import numpy as np
 import pytest
 
-from finlib.study import costs
+from finlib.strangers import Strangers
+from finlib.study import costs, workers
 
 RATES = costs.Rates(hash_seconds=0.36, join_pairs=5e8, search_pairs=1e9, match_rate=1e-6)
 PRICES = {"core_hour": 0.1, "gb_memory_hour": 0.01, "gb_stored_month": 0.02, "gb_sent": 0.5, "million_reads": 3.0}
@@ -48,9 +52,16 @@ def test_pairs_grow_with_the_square_and_the_rest_in_line():
     assert growth["online", "hash"] == pytest.approx(1)
 
 
-def test_queries_and_reach_by_hand():
+def test_queries_by_hand_and_not_faster_than_memory():
     assert costs.query_seconds(RATES, 1e8, cores=4) == pytest.approx(0.025)
-    assert costs.reach(RATES, 100, cores=4) == pytest.approx(632455.532)
+    bounded = replace(RATES, memory_pairs=2e9)
+    assert costs.query_seconds(bounded, 1e8, cores=1) == pytest.approx(0.1)
+    assert costs.query_seconds(bounded, 1e8, cores=4) == costs.query_seconds(bounded, 1e8, cores=64)
+    assert costs.query_seconds(bounded, 1e8, cores=64) == pytest.approx(0.05)
+
+
+def test_the_rate_of_a_scan_from_memory_is_measured():
+    assert 1e6 < costs.memory_pairs(20_000, 2) < 1e12
 
 
 def test_prices_from_a_table(tmp_path):
@@ -64,8 +75,26 @@ def test_prices_from_a_table(tmp_path):
         costs.from_csv(tmp_path / "columns.csv", PRICES)
 
 
-def test_core_hours_of_three_ways_by_hand():
-    table = costs.ways(RATES, [3600, 7200], lambda n: n / 1000)
-    assert table["hashing"].tolist() == pytest.approx([0.36, 0.72])
-    assert table["every pair"].tolist() == pytest.approx([3600**2 / 2 / 5e8 / 3600, 7200**2 / 2 / 5e8 / 3600])
-    assert table["buckets"].tolist() == pytest.approx([3.6, 7.2])
+def test_ways_by_hand():
+    # Half of a family's pairs are 2 bits apart, half 200. Strangers: one in two within 128 bits, deviation 8.
+    same = np.zeros(257, np.int64)
+    same[[2, 200]] = 50
+    few, many = costs.ways(RATES, Strangers(128.5, 8.0), same, 1e-6, [3600, 1e9], precision=0.9).itertuples()
+    assert (few.images, few.found) == (3600, 0.5)
+    # 3,600 * 10 / 2 * 0.5 true pairs bear 1,000 false ones of 6.5e6: 1.5e-4 of them, 3.6 deviations below the mean.
+    assert few.threshold == 99
+    assert few.false_pairs <= 1000 < 3600 * 3599 / 2 * Strangers(128.5, 8.0).within(100)
+    assert few.hashing == pytest.approx(0.36)
+    table = costs.ways(RATES, Strangers(128.5, 8.0), same, 1e-6, [3600], recall=0.8).iloc[0]
+    assert table["every pair"] == pytest.approx(3600**2 / 2 / 5e8 / 3600)
+    plan = workers.bucket_join(3600, 99, 1e-6, 1, recall=0.8)
+    assert (table["buckets"], table["memory_gb"]) == (plan.core_hours, plan.bytes_a_machine / 1e9)
+    assert many.threshold < few.threshold
+
+
+def test_no_threshold_keeps_a_precision_that_strangers_do_not_allow():
+    same = np.zeros(257, np.int64)
+    same[200] = 1
+    table = costs.ways(RATES, Strangers(128.5, 8.0), same, 1e-6, [1e6], precision=0.99)
+    assert table[["threshold", "false_pairs", "found", "buckets", "memory_gb"]].isna().all(axis=None)
+    assert table["every pair"].notna().all()

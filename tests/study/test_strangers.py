@@ -42,3 +42,17 @@ def test_reads_off_by_hand():
     # At 2 bits: 25.25 true, 5.05 false; at 4: 50.5 true, 505 false.
     assert frame.loc[0, ["threshold", "false_pairs", "found"]].tolist() == pytest.approx([2, 5.05, 0.5])
     assert frame.loc[1, ["threshold", "false_pairs", "found"]].isna().all()
+
+
+def test_thresholds_on_another_set_by_hand():
+    shares = pd.DataFrame({"hasher": "h", "distance": [4, 6], "strangers": [1e-4, 1e-2], "found": [0.5, 0.8]})
+    limits = {"hasher": "h", "intended": [1e-5, 1e-4, 1e-3, 1e-2], "threshold": [3.0, 4.0, 5.5, 7.0]}
+    chosen = pd.DataFrame(limits).assign(fpr=0.0, tpr=1.0, fpr_low=0.0, fpr_high=0.0)
+    there = strangers.transferred(chosen, shares, "memes")
+    assert there["intended"].tolist() == [1e-4, 1e-3, 1e-2]  # so few as within 3 bits are not told
+    assert there["fpr"].tolist() == [1e-4, 1e-4, 1e-2]
+    assert there["tpr"].tolist() == [0.5, 0.5, 0.8]
+    assert there[["fpr_low", "fpr_high"]].isna().all(axis=None)
+    assert set(there["set"]) == {"memes"}
+    assert strangers.at_worst(there).to_dict() == {"h": pytest.approx(1.0)}
+    assert strangers.transferred(chosen, shares.assign(hasher="other"), "memes").empty

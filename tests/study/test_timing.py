@@ -125,6 +125,8 @@ def test_many_names_are_different_and_lead_to_the_same_files(tmp_path) -> None:
     names = timing.many_names(paths, 5)
     assert len(set(names)) == 5
     assert [os.path.samefile(name, paths[i % 2]) for i, name in enumerate(names)] == [True] * 5
+    assert len(set(many := timing.many_names(paths[:1], 10_000))) == 10_000
+    assert os.path.samefile(many[-1], paths[0])
     with pytest.raises(ValueError, match="no paths"):
         timing.many_names([], 3)
 

@@ -1,0 +1,152 @@
+"""What stands behind notebook 06's controls: groups of pictures to look through, and what many images take."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import matplotlib.pyplot as plt
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from matplotlib.figure import Figure
+
+from finlib import matching
+from finlib.images import open_rgb
+from finlib.report import plots, style
+
+MOST = 16  # pictures of a contact sheet
+SIDE = 240  # pixels; longer side of a picture there
+
+
+@dataclass(frozen=True)
+class Browser:
+    """Pictures in clusters, numbered from 1 by size, and in families where these are known: else "" each."""
+
+    paths: Sequence[str]
+    packed: npt.NDArray[np.uint8]
+    labels: npt.NDArray[np.int64]
+    families: Sequence[str]
+
+    @cached_property
+    def pictures(self) -> pd.DataFrame:
+        """A row a picture: columns path, family, cluster."""
+        size = np.bincount(self.labels)
+        number = np.empty(len(size), np.int64)
+        number[np.argsort(-size, kind="stable")] = np.arange(1, len(size) + 1)
+        return pd.DataFrame({"path": self.paths, "family": self.families, "cluster": number[self.labels]})
+
+    @cached_property
+    def views(self) -> dict[str, list[npt.NDArray[np.int64]]]:
+        """Groups of rows by what one may want to look at: clusters, the largest first; mixed ones; split families.
+
+        Mixed are clusters of several families, split the families in several clusters; those with the most pictures
+        outside their commonest family, or largest cluster, come first. Without families there are clusters alone.
+        """
+        found = {"clusters": self._groups("cluster")}
+        if any(self.families):
+            found["mixed clusters"] = self._groups("cluster", "family")
+            found["split families"] = self._groups("family", "cluster")
+        return found
+
+    def _groups(self, by: str, other: str = "") -> list[npt.NDArray[np.int64]]:
+        """Rows of each value of a column; with `other` of those with several of its values, the most mixed first."""
+        whole = self.pictures.groupby(by)
+        rows = np.split(np.argsort(whole.ngroup().to_numpy(), kind="stable"), np.cumsum(whole.size())[:-1])
+        if not other:
+            return rows
+        commonest = self.pictures.groupby([by, other]).size().groupby(level=0).max()
+        outside = (whole.size() - commonest).to_numpy()
+        return [rows[place] for place in np.argsort(-outside, kind="stable") if outside[place]]
+
+    def sheet(self, view: str = "clusters", number: int = 1) -> Figure:
+        """The contact sheet of the view's group of that number, or its last; pictures of the rarest kind come first."""
+        groups = self.views[view]
+        if not groups:
+            return style.headline(plt.figure(figsize=(style.WIDTH, 0.4)), f"There are no {view} here")
+        number = min(number, len(groups))
+        alone = view == "clusters" and len(groups[0]) == 1
+        part = self.pictures.iloc[self._nearest() if alone and number == 1 else groups[number - 1]]
+        kind = "cluster" if view == "split families" else "family"
+        first = part.iloc[np.argsort(part[kind].map(part[kind].value_counts()), kind="stable")[:MOST]]
+        named = [
+            f"{kind} {value}" if value else Path(path).name[:14]
+            for value, path in zip(first[kind], first["path"], strict=True)
+        ]
+        shown = []
+        for path in first["path"]:
+            shown.append(open_rgb(path))
+            shown[-1].thumbnail((SIDE, SIDE))
+        fig, axes = plt.subplots(-(-len(shown) // 8), 8, figsize=(style.WIDTH, 0.4 + 1.05 * -(-len(shown) // 8)))
+        plots.gallery(shown, named, axes)
+        return style.headline(fig, self._title(view, number, part))
+
+    def _title(self, view: str, number: int, part: pd.DataFrame) -> str:
+        count, images = len(self.views[view]), f"{len(part):,} images" if len(part) > 1 else "1 image"
+        if view == "split families":
+            family, clusters = part["family"].iloc[0], part["cluster"].nunique()
+            return f"Split family {number} of {count:,}: {images} of family {family} are in {clusters} clusters"
+        across = np.flatnonzero(matching.distance_histogram(self.packed[part.index])).max(initial=0)
+        if part["cluster"].nunique() > 1:
+            return f"No two of these {len(self.pictures):,} images make a cluster: the nearest are {across} bits apart"
+        kinds = part["family"].nunique()
+        of = f" of {kinds} {'family' if kinds == 1 else 'families'}" if any(self.families) else ""
+        return f"{view[:-1].capitalize()} {number} of {count:,}: {images}{of}, at most {across} bits apart"
+
+    def _nearest(self) -> npt.NDArray[np.int64]:
+        """The two pictures that are the least apart, or the only one."""
+        found = matching.neighbours(self.packed, k=1)
+        if not len(found.distance):
+            return np.arange(len(self.packed))
+        place = int(found.distance.argmin())
+        return np.array([np.searchsorted(found.indptr, place, side="right") - 1, found.indices[place]])
+
+    def listed(self, view: str) -> pd.DataFrame:
+        """The files of a view's groups, in its order: columns number, cluster, family and path."""
+        rows = [self.pictures.iloc[rows].assign(number=number) for number, rows in enumerate(self.views[view], 1)]
+        whole = pd.concat([self.pictures.iloc[:0].assign(number=0), *rows])
+        return whole[["number", "cluster", "family", "path"]]
+
+    def export(self, folder: str | Path, view: str = "clusters", number: int = 1) -> str:
+        """Write what `listed` gives to a CSV in `folder`, and say where. `number` only tells which sheet is seen."""
+        path = Path(folder, f"06_listed_{view.replace(' ', '_')}.csv")
+        listed = self.listed(view)
+        listed.to_csv(path, index=False)
+        return f"{len(listed):,} files of {len(self.views[view]):,} {view}: {path}"
+
+
+def calculator(
+    ways: Callable[..., pd.DataFrame],
+    *,
+    images: float = 1e8,
+    cores: int = 640,
+    dollars: float = 0.05,
+    precision: str = "0.9",
+    recall: str = "0.95",
+) -> Figure:
+    """Core hours of each way (`costs.ways` but for sizes) by number of images; in words, what the chosen number takes.
+
+    dollars: for a core hour. precision: wanted, of the pairs found; recall: of the pairs within the threshold.
+    """
+    wanted: dict[str, Any] = {"precision": float(precision), "recall": float(recall)}
+    curves, chosen = ways(images=np.geomspace(1e5, 1e10, 40), **wanted), ways(images=[images], **wanted).iloc[0]
+    fig, ax = plt.subplots(figsize=(style.WIDTH, 3.2))
+    for name, line in (("hashing", "--"), ("every pair", ":"), ("buckets", "-")):
+        hours = chosen[name]
+        label = f"{name}: {_short(hours)} core hours, {_short(hours / cores)} h, USD {_short(hours * dollars)}"
+        ax.loglog(curves["images"], curves[name], line, color="black", label=label)
+    ax.axvline(images, color=style.NEUTRAL, linewidth=0.8)
+    ax.legend(fontsize=7.5)
+    ax.set(xlabel="images (log scale)", ylabel="core hours (log scale)")
+    told = f"no threshold keeps a precision of {precision}"
+    if np.isfinite(chosen["threshold"]):
+        told = f"at a precision of {precision} the threshold is {chosen['threshold']:.0f} bits, which finds "
+        told += f"{chosen['found']:.0%} with {_short(chosen['false_pairs'])} false pairs; "
+        told += f"buckets hold {_short(chosen['memory_gb'])} GB"
+    return style.headline(fig, f"{images:,.0f} images on {cores:,} cores: {told}")
+
+
+def _short(number: float) -> str:
+    """Three significant digits, without an exponent."""
+    return f"{float(f'{number:.3g}'):,.10g}"
