@@ -96,8 +96,7 @@ def estimate_pairs(packed: Packed, radius: int, others: Packed | None = None, *,
 
     Where the sample takes in all rows the number is exact.
     """
-    n = len(checked(packed))
-    held = packed if others is None else others
+    n, held = len(checked(packed)), packed if others is None else others
     some = packed if n <= sample else packed[np.random.default_rng(2026).choice(n, sample, replace=False)]
     found = sum(len(part.i) for part in iter_pairs_between(some, held, radius))
     return (found if others is not None else (found - len(some)) / 2) * n / max(1, len(some))
@@ -132,16 +131,14 @@ def _iter_pairs(rows: Words, others: Words | None, radius: int, workers: int | N
 
     def compare(low: int, high: int, start: int, stop: int) -> Pairs | None:
         """Matches of rows low..high among the blocks start..stop; None where they are over CAPACITY."""
-        at_row, at_column, distance = np.empty(CAPACITY, "u2"), np.empty(CAPACITY, "i4"), np.empty(CAPACITY, "i4")
-        base = start * hamming.BLOCK
-        some, n, itself = blocks[start:stop], min(len(held), stop * hamming.BLOCK) - base, others is None
-        found = hamming.scan(
-            rows[low:high], low - base, itself, some, n, radius, width, part, at_row, at_column, distance
-        )
+        base, some = start * hamming.BLOCK, blocks[start:stop]
+        n, out = min(len(held) - base, len(some) * hamming.BLOCK), [np.empty(CAPACITY, t) for t in ("u2", "i4", "i4")]
+        found = hamming.scan(rows[low:high], low - base, others is None, some, n, radius, width, part, *out)
         if found < 0:
             return None
-        order = np.argsort(at_row[:found], kind="stable")
-        return Pairs(at_row[order].astype(np.int64) + low, at_column[order].astype(np.int64) + base, distance[order])
+        order = np.argsort(out[0][:found], kind="stable")
+        at_row, at_column, distance = (column[order] for column in out)
+        return Pairs(at_row.astype(np.int64) + low, at_column.astype(np.int64) + base, distance)
 
     def parts(job: tuple[int, int, int, int], done: Pairs | None) -> Iterator[Pairs]:
         if done is not None:
