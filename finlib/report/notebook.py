@@ -183,7 +183,7 @@ def table(frame: pd.DataFrame, headings: Mapping[str, str], digits: int = 3) -> 
             return f"{number:.{digits - 2}e}"
         return f"{number:,.{max(0, digits - 1 - math.floor(math.log10(abs(number))))}f}"
 
-    kept = frame[list(headings)].map(shown).rename(columns=dict(headings))
+    kept = frame[list(headings)].map(shown).rename(columns=dict(headings)).rename_axis(columns=None)
     return HTML(kept.to_html(index=False, border=0))
 
 

@@ -198,7 +198,7 @@ def intervals(
         ax.plot([start, end], [row, row], color=colour(key), linestyle=linestyle(key))
         ax.plot([middle], [row], color=colour(key), marker=marker(key))
     ax.set_yticks(range(len(names)), [label(item) for item in names])
-    ax.invert_yaxis()
+    ax.set_ylim(len(names) - 0.5, -0.5)  # not by turning it over: Axes that share it would turn it back
     ax.grid(visible=False, axis="y")
     if zero is not None:
         ax.axvline(zero, color=NEUTRAL, linewidth=0.9)

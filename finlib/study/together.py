@@ -64,8 +64,11 @@ def _best(accepted: np.ndarray, table: np.ndarray, rate: float) -> tuple[int, in
     return int(a), int(b)
 
 
-def _rates(accepted: np.ndarray, table: np.ndarray, at: tuple[int, int]) -> tuple[float, float]:
-    true, false = accepted[:, at[0], at[1]] / table.sum(axis=(1, 2))
+def _rates(accepted: np.ndarray, table: np.ndarray) -> tuple[float, float]:
+    """The shares of both kinds of pairs that are accepted, nan where there are none."""
+    true, false = (
+        part / total if total else np.nan for part, total in zip(accepted, table.sum(axis=(1, 2)), strict=True)
+    )
     return float(true), float(false)
 
 
@@ -77,6 +80,7 @@ def rules(
     Columns: rule, tpr, fpr (realised), low and high of tpr over the halves; means over 2 x `splits` halves. The first
     two rows are the hashes alone. A sum's TPR is at the rate exactly; that of AND, OR and the cascade at thresholds
     chosen on the other half. The cascade accepts what the first hash does at a tenth of the rate, and what both do.
+    Rates are nan where halves have no such pairs.
     """
     labels = np.asarray(labels)
     names = np.unique(labels)
@@ -100,15 +104,14 @@ def _judged(fit: np.ndarray, judge: np.ndarray, rate: float) -> list[tuple[str, 
     best = max(WEIGHTS, key=lambda weight: tpr_at_realised(weighted(fit, weight), rate))
     rows.append(("weighted sum", tpr_at_realised(weighted(judge, best), rate), rate))
     corner = judge.cumsum(axis=1).cumsum(axis=2)
-    rows.append(("both (AND)", *_rates(corner, judge, both(fit, rate))))
-    rows.append(("either (OR)", *_rates(_within_either(judge), judge, either(fit, rate))))
-    false = fit[1].sum(axis=1).cumsum() / fit[1].sum()
+    rows.append(("both (AND)", *_rates(corner[:, *both(fit, rate)], judge)))
+    rows.append(("either (OR)", *_rates(_within_either(judge)[:, *either(fit, rate)], judge)))
+    false = fit[1].sum(axis=1).cumsum() / max(fit[1].sum(), 1)
     sure = max(int(np.searchsorted(false, rate / 10, side="right")) - 1, 0)
     rest_fit, rest = (np.concatenate([0 * t[:, : sure + 1], t[:, sure + 1 :]], axis=1) for t in (fit, judge))
     at = _best(rest_fit.cumsum(axis=1).cumsum(axis=2), fit, rate * 0.9)
     accepted = rest.cumsum(axis=1).cumsum(axis=2)[:, at[0], at[1]] + judge[:, : sure + 1].sum(axis=(1, 2))
-    true, found = accepted / judge.sum(axis=(1, 2))
-    return [*rows, ("cascade", float(true), float(found))]
+    return [*rows, ("cascade", *_rates(accepted, judge))]
 
 
 def correlation(table: np.ndarray) -> tuple[float, float]:

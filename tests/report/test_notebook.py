@@ -191,6 +191,8 @@ def test_a_table_for_readers_has_words_few_digits_and_no_zero_that_was_measured(
     for text in ("milliseconds", "1,235", "below resolution", "12,345", "1.2e-05", "–", "b|&lt;"):
         assert text in shown, text
     assert "0.00<" not in shown
+    frame = pd.DataFrame([(1, "a", 2.0)], columns=["row", "kind", "x"]).pivot(index="row", columns="kind", values="x")
+    assert "kind" not in notebook.table(frame, {"a": "a"}).data
     frame = pd.DataFrame({"name": ["find+dhash256", "pdq, phash64", "total += 1, find_hash"]})
     shown = notebook.table(frame, {"name": "method"}).data
     for text in ("FINd + dHash 256", "PDQ, pHash 64", "total += 1, find_hash"):

@@ -105,6 +105,16 @@ def test_intervals(ax):
     assert len(ax.lines) == 5
 
 
+def test_the_first_row_is_on_top_in_every_panel_that_shares_an_axis():
+    frame = pd.DataFrame({"hasher": ["find", "pdq"], "tpr": [0.9, 0.8], "low": [0.8, 0.7], "high": [1.0, 0.9]})
+    for panels in (1, 2, 3):
+        figure, axes = plt.subplots(1, panels, sharey=True, squeeze=False)
+        for ax in axes[0]:
+            plots.intervals(frame, ax, name="hasher", value="tpr", low="low", high="high")
+        assert axes[0, 0].yaxis_inverted()
+        plt.close(figure)
+
+
 def test_side_by_side_sets_groups_apart(ax):
     frame = pd.DataFrame({"hasher": ["find", "pdq"], "x": 1.0, "y": 2.0, "low": 1.0, "high": 3.0})
     plots.side_by_side(frame, ax, x="x", y="y", low="low", high="high")

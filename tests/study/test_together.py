@@ -1,5 +1,7 @@
 """Joint histograms and rules for two hashes, by hand and against all pairs."""
 
+import warnings
+
 import numpy as np
 import pytest
 
@@ -39,6 +41,15 @@ def test_rules_find_more_together(hashes):
     assert frame.loc["sum", "tpr"] > max(frame.loc[["first alone", "second alone"], "tpr"])
     assert (frame["low"] <= frame["tpr"]).all()
     assert set(frame.index) >= {"both (AND)", "either (OR)", "cascade", "weighted sum"}
+
+
+def test_halves_of_one_family_have_no_false_pairs_and_no_rate_of_them():
+    packed = np.random.default_rng(1).integers(0, 256, (9, 4), dtype=np.uint8)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        found = together.rules(packed, packed[::-1], np.repeat(["a", "b"], [5, 4]), 1e-2).set_index("rule")
+    assert 0 < found.loc["both (AND)", "tpr"] <= 1  # on the other half, where all true pairs of this one were taken
+    assert np.isnan(found.loc[["both (AND)", "either (OR)", "cascade"], "fpr"]).all()
 
 
 def test_correlation_by_hand():
