@@ -62,7 +62,7 @@ class Clusters:
 
     @classmethod
     def load(cls, path: str | Path, labels: Any) -> tuple["Clusters", dict[str, str]]:
-        """What `save` wrote, with the images' labels, which are not in it; and `more`. ValueError for another file."""
+        """What `save` wrote, with the images' labels, which are not in it; and `more`. ValueError for other ones."""
         table = pq.read_table(path)
         if b"finlib.clusters" not in (table.schema.metadata or {}):
             raise ValueError(f"{path} holds no clusters to go on with")
@@ -70,8 +70,10 @@ class Clusters:
         law = Strangers(more.pop("mean"), more.pop("deviation"))
         centres = np.frombuffer(b"".join(table["hash"].to_pylist()), np.uint8).reshape(len(table), -1)
         labels = np.asarray(labels, np.int64)
-        size = np.bincount(labels).astype(np.int64)
-        return cls(labels, centres, table["cluster"].to_numpy(), size, law, more.pop("link"), more.pop("reach")), more
+        size, whose = np.bincount(labels).astype(np.int64), table["cluster"].to_numpy()
+        if whose.max(initial=-1) >= len(size) or not np.array_equal(size[whose], table["size"].to_numpy()):
+            raise ValueError(f"{path} is of other clusters than the table beside it: cluster once more")
+        return cls(labels, centres, whose, size, law, more.pop("link"), more.pop("reach")), more
 
 
 @njit(nogil=True, cache=True)
@@ -270,16 +272,16 @@ def extend(
     big = clusters.size[clusters.cluster] >= FEW
     run = _Run(new, law, chance, seed, means)
 
-    def join(rows: Labels, held: npt.NDArray[np.bool_]) -> Labels:
+    def join(rows: Labels, held: npt.NDArray[np.bool_], name: str) -> Labels:
         if not len(rows) or not held.any():
             return np.full(len(rows), -1)
         radius = run.radius(rows, clusters.centres[held], chance * len(new), 0.0)
-        found = near.nearest(new[rows], clusters.centres[held], radius, seed=seed, means=means)
+        found = near.nearest(new[rows], clusters.centres[held], radius, seed=seed, means=means, name=name)
         return np.where(found >= 0, clusters.cluster[held][found], -1)
 
-    ours = join(np.arange(len(new)), big)
+    ours = join(np.arange(len(new)), big, "to old centres")
     rest = np.flatnonzero(ours < 0)
-    beside = join(rest, ~big)
+    beside = join(rest, ~big, "to old images")
     group = numbered(_Run(new[rest], law, chance, seed, means).rounds())
     number = np.full(group.max(initial=-1) + 1, np.iinfo(np.int64).max)
     np.minimum.at(number, group[beside >= 0], beside[beside >= 0])

@@ -24,7 +24,7 @@ from tqdm import tqdm
 from finlib import needs_extra
 from finlib.hashers import hasher as hasher_named
 from finlib.images import family_of
-from finlib.pools import in_order, processors
+from finlib.pools import in_order, processors, stopping
 from finlib.tables import COLUMNS, Rows, as_text, frame_of, read_hashes, readable, write_table
 
 ExecutorName = Literal["auto", "serial", "threads", "processes", "dask"]
@@ -168,7 +168,7 @@ def _next_part(parts: Path | None) -> int:
 
 def _in_threads(hasher: str, chunks: Chunks, workers: int) -> Found:
     stop = threading.Event()
-    with _stopping(ThreadPoolExecutor(workers), stop.set) as pool:
+    with stopping(ThreadPoolExecutor(workers), stop.set) as pool:
         yield from in_order(pool, _hash_chunk, ((hasher, chunk, stop.is_set) for chunk in chunks), 2 * workers)
 
 
@@ -208,21 +208,9 @@ def _processes(workers: int) -> Iterator[Executor]:
     # Spawned, because a forked child inherits the locks of threads that it does not have.
     context = get_context("spawn")
     halt = context.Event()
-    with _stopping(ProcessPoolExecutor(workers, context, _start_worker, (halt,)), halt.set) as pool:
+    with stopping(ProcessPoolExecutor(workers, context, _start_worker, (halt,)), halt.set) as pool:
         _start_workers(pool, workers)
         yield pool
-
-
-@contextmanager
-def _stopping(pool: Executor, stop: Callable[[], None]) -> Iterator[Executor]:
-    """The pool; on an exception (Ctrl-C is one) chunks in hand stop at their next file and the others never start."""
-    try:
-        yield pool
-    except BaseException:
-        stop()
-        pool.shutdown(cancel_futures=True)
-        raise
-    pool.shutdown()
 
 
 def _start_workers(pool: Executor, workers: int) -> None:

@@ -5,6 +5,7 @@ What `sampling` does pass by pass is run here, shown, kept against a kill and pu
 
 import os
 import threading
+import warnings
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -27,7 +28,8 @@ EXACT = 400  # hashes for each pass, under which looking at every pair takes no 
 class Means:
     """What a search runs on: threads of this machine (None: one a core) or a Dask client's workers, and what it shows.
 
-    checkpoint: a folder where searches leave what they have found, so that a killed run goes on from there.
+    checkpoint: a folder where searches leave what they have found, so that a killed run goes on from there. What a
+    search of other hashes, another radius, seed or version has left there is warned of and not used.
     """
 
     workers: int | None = None
@@ -38,10 +40,15 @@ class Means:
     def run(self, search: Search, passes: int, make: Callable[[], Any], name: str = "search") -> Any:
         """What all passes find. `make` gives an empty Forest, Nearest or Codes."""
         found, done, stored = make(), 0, self.checkpoint and self.checkpoint / f"{name}.npz"
+        key = search.key(passes) if stored else ""
         if stored and stored.exists():
-            with np.load(stored) as kept:
-                found.__dict__.update({key: kept[key] for key in kept if key != "done"})
-                done = int(kept["done"])
+            with np.load(stored) as file:
+                kept = dict(file)
+            if str(kept.pop("key")) == key:
+                done = int(kept.pop("done"))
+                vars(found).update(kept)
+            else:
+                warnings.warn(f"{stored.parent} is of other hashes or settings: the search starts anew", stacklevel=2)
         step = max(1, passes // 10) if stored else passes
         with tqdm(total=passes, initial=done, unit="pass", desc=name, disable=None if self.progress else True) as bar:
             for low in range(done, passes, step):
@@ -49,8 +56,9 @@ class Means:
                 for part in (self._on_threads if self.client is None else self._on_dask)(search, numbers, make, bar):
                     found.merge(part)
                 if stored:
+                    stored.parent.mkdir(parents=True, exist_ok=True)
                     arrays: Any = {key: value for key, value in vars(found).items() if isinstance(value, np.ndarray)}
-                    np.savez(partly := stored.with_suffix(".part.npz"), done=numbers.stop, **arrays)
+                    np.savez(partly := stored.with_suffix(".part.npz"), key=key, done=numbers.stop, **arrays)
                     os.replace(partly, stored)
         return found
 

@@ -3,6 +3,7 @@
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 Result = TypeVar("Result")
@@ -17,6 +18,18 @@ def processors(workers: int | None = None) -> int:
     if workers < 1:
         raise ValueError(f"workers must be at least 1; got {workers}")
     return workers
+
+
+@contextmanager
+def stopping(pool: Executor, stop: Callable[[], None] = lambda: None) -> Iterator[Executor]:
+    """The pool; on an exception (Ctrl-C is one) jobs in hand are told to stop and the others never start."""
+    try:
+        yield pool
+    except BaseException:
+        stop()
+        pool.shutdown(cancel_futures=True)
+        raise
+    pool.shutdown()
 
 
 def in_order(
@@ -40,5 +53,5 @@ def in_threads(
     if workers == 1:
         yield from (function(*job) for job in jobs)
         return
-    with ThreadPoolExecutor(workers) as pool:
+    with stopping(ThreadPoolExecutor(workers)) as pool:
         yield from in_order(pool, function, jobs, 2 * workers)

@@ -10,6 +10,7 @@ Bits are taken until at most MOST hashes agree, so that bits which are skewed, o
 cluster, and what they find is put together in a way that does not depend on the order in which they end.
 """
 
+import hashlib
 import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -21,7 +22,7 @@ import numpy.typing as npt
 from numba import njit
 from scipy.special import gammaln, xlog1py
 
-from finlib import hamming, matching
+from finlib import __version__, hamming, matching
 from finlib.matching import Words
 
 MOST = 512  # hashes compared with each other in a pass: about as long as sorting them takes
@@ -250,6 +251,13 @@ class Search:
                 job, some = _compare(self.words, self.held, order, jobs, job, self.radius, self.most, width, part, out)
                 found.take(*out[:, :some])
         return found
+
+    def key(self, passes: int) -> str:
+        """Tells this search from any other, of any version."""
+        settings = (__version__, self.held, self.bits, self.radius, self.seed, self.most, passes)
+        digest = hashlib.blake2b(repr(settings).encode())
+        digest.update(self.words.data)
+        return digest.hexdigest()
 
     def recall(self, distance: Any, passes: int = 1, *, typical: bool = False) -> npt.NDArray[np.float64]:
         """The share of pairs at these distances that so many passes find, foretold from the depths of one's buckets.

@@ -44,6 +44,7 @@ CLUSTERS = ("path", "cluster", "size", "distance")
 Rows = list[tuple[Any, ...]]
 ROWS = 1 << 17  # in a row group
 FORMULA = (b"=", b"+", b"-", b"@", b"\t", b"\r", b"\n")
+unfinished: set[Path] = set()  # files that runs of this process hold: who ends it at once removes them
 
 
 def frame_of(rows: Rows) -> pd.DataFrame:
@@ -258,8 +259,10 @@ def locked(file: Path, path: Path) -> Iterator[None]:
         if taken:
             raise RuntimeError(f"{path} is being written by another run: wait for it to end, or give another name")
         try:
+            unfinished.add(file)
             yield
         finally:
+            unfinished.discard(file)
             file.unlink(missing_ok=True)
 
 

@@ -108,6 +108,17 @@ def test_the_same_forest_on_a_cluster_and_after_a_worker_was_killed():
         assert np.array_equal(total.roots(), expected)
 
 
+def test_a_search_is_known_by_its_hashes_its_settings_and_the_version(monkeypatch):
+    words = matching.words_of(hashes(100))
+
+    def key(words=words, radius=50, seed=1, passes=25):
+        return sampling.Search(words, len(words), 256, radius, seed).key(passes)
+
+    keys = {key(), key(words ^ np.uint64(1)), key(words[1:]), key(radius=51), key(seed=2), key(passes=26)}
+    monkeypatch.setattr(sampling, "__version__", "0")
+    assert len(keys | {key()}) == 7
+
+
 def test_what_is_wrong_is_named():
     with pytest.raises(ValueError, match="radius must be from 0 to 256"):
         near.near_pairs(hashes(100), 300)

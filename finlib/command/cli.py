@@ -4,7 +4,11 @@ Exit status 0: done; 1: the run failed or was interrupted; 2: wrong use. An erro
 """
 
 import json
+import os
+import signal
 import sys
+import threading
+import warnings
 from pathlib import Path
 from typing import Annotated
 
@@ -141,8 +145,9 @@ def cluster(
         raise ValueError("--scheduler has its own workers: leave out --workers")
     daily.claim(output, tables.CLUSTERS, overwrite, hashes, onto, together, apart)
     new = daily.load(hashes, hasher, min_quality, workers)
-    rows = daily.clustered(new, output, onto, together, apart, workers, scheduler)
-    tables.write_table(rows, output)
+    with daily.parts_of(output) as parts:
+        rows = daily.clustered(new, output, onto, together, apart, workers, scheduler, parts)
+        tables.write_table(rows, output)
     daily.say(f"{rows['cluster'].nunique()} clusters of {len(rows)} files: {output}")
 
 
@@ -249,10 +254,32 @@ def report(
 
 def main() -> None:
     """Run the command line; exits with the status that the module's docstring gives."""
-    sys.exit(_status())
+    warnings.showwarning = lambda message, *_: _say(message)
+    signals, wakeup = os.pipe()
+    os.set_blocking(wakeup, False)
+    signal.set_wakeup_fd(wakeup)
+    ended = threading.Event()
+    threading.Thread(target=_end_soon, args=(signals, ended), daemon=True).start()
+    status = run()
+    ended.set()
+    sys.exit(status)
 
 
-def _status() -> int:
+def _end_soon(signals: int, ended: threading.Event) -> None:
+    """End the run at most two seconds after Ctrl-C: Python itself would wait for kernels to return."""
+    while os.read(signals, 1)[0] != signal.SIGINT:
+        pass
+    if not ended.wait(2):
+        from finlib import tables
+
+        for file in list(tables.unfinished):
+            file.unlink(missing_ok=True)
+        _interrupted()
+    os._exit(1)
+
+
+def run() -> int:
+    """Run the command line in this process; returns the exit status."""
     try:
         if not (status := app(standalone_mode=False) or 0) or status == 2:
             return status
@@ -264,17 +291,23 @@ def _status() -> int:
         return _fail(error, 1)
     except (KeyboardInterrupt, typer.Abort):
         pass
-    # Typer turns Ctrl-C into a status of its own, 130.
-    resumable = sys.argv[1:2] in (["hash"], ["duplicates"])
-    later = "the same command goes on with what was hashed" if resumable else "nothing was written"
-    return _fail(f"interrupted; {later}", 1)
+    return _interrupted()  # Typer turns Ctrl-C into a status of its own, 130
+
+
+def _interrupted() -> int:
+    resumable = sys.argv[1:2] in (["hash"], ["duplicates"], ["cluster"])
+    return _fail(f"interrupted; {'the same command goes on from here' if resumable else 'nothing was written'}", 1)
 
 
 def _fail(error: object, status: int) -> int:
+    _say(error)
+    return status
+
+
+def _say(problem: object) -> None:
     from finlib.command import daily
 
-    daily.say(f"finlib: {error}")
-    return status
+    daily.say(f"finlib: {problem}")
 
 
 if __name__ == "__main__":

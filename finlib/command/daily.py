@@ -5,8 +5,8 @@ import os
 import shutil
 import sys
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from contextlib import nullcontext
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -48,6 +48,15 @@ def files_of(source: str) -> Sequence[str | Path]:
     return found
 
 
+@contextmanager
+def parts_of(output: Path) -> Iterator[Path]:
+    """A folder beside `output` for what a killed run leaves to the next; held by one run, gone when all is well."""
+    parts = output.with_name(output.name + ".parts")
+    with tables.locked(output.with_name(f".{output.name}.lock"), output):
+        yield parts
+        shutil.rmtree(parts, ignore_errors=True)
+
+
 def hash_into(
     output: Path,
     sources: Iterable[str],
@@ -59,24 +68,18 @@ def hash_into(
 ) -> pd.DataFrame:
     """Hash what is new or changed in the sources into the table `output`; returns the rows of the files named now."""
     tables.is_csv(output)
-    parts = output.with_name(output.name + ".parts")
-    options: dict[str, Any] = {"workers": workers, "scheduler": scheduler or None, "checkpoint": parts}
-    try:
-        with tables.locked(parts / "lock", output):
-            known = tables.read_hashes(output) if output.exists() and not replace else None
-            files = list(dict.fromkeys(file for source in sources for file in files_of(source)))
-            if known is not None:
-                known = _with_hashes_of(known, hasher, output, options)
-            table = execution.hash_files(files, hasher, known=known, progress=True, **options)
-            failed = table[table["error"] != ""]
-            if len(failed) == len(table) and known is not None:
-                raise RuntimeError(f"no file could be hashed, {output} is as it was: {failed['error'].iloc[0]}")
-            whole = table if known is None or prune else tables.merged(known, table)
-            tables.write_table(whole, output)
-            shutil.rmtree(parts, ignore_errors=True)
-    finally:
-        if parts.is_dir() and not any(parts.iterdir()):
-            parts.rmdir()
+    with parts_of(output) as parts:
+        options: dict[str, Any] = {"workers": workers, "scheduler": scheduler or None, "checkpoint": parts}
+        known = tables.read_hashes(output) if output.exists() and not replace else None
+        files = list(dict.fromkeys(file for source in sources for file in files_of(source)))
+        if known is not None:
+            known = _with_hashes_of(known, hasher, output, options)
+        table = execution.hash_files(files, hasher, known=known, progress=True, **options)
+        failed = table[table["error"] != ""]
+        if len(failed) == len(table) and known is not None:
+            raise RuntimeError(f"no file could be hashed, {output} is as it was: {failed['error'].iloc[0]}")
+        whole = table if known is None or prune else tables.merged(known, table)
+        tables.write_table(whole, output)
     for error in failed["error"].head(5):
         say(f"not hashed: {error}")
     new = table.attrs["hashed"] - len(failed)
@@ -178,11 +181,12 @@ def clustered(
     apart: Path | None = None,
     workers: int | None = None,
     scheduler: str = "",
+    parts: Path | None = None,
 ) -> pd.DataFrame:
     """A row a file: its cluster's number and size, and its distance in bits from the cluster's centre.
 
     With `onto`, the table of an earlier clustering, its files come first and keep their clusters. What a later run
-    needs to go on is written beside `output`.
+    needs to go on is written beside `output`, and while this one runs, what it has found into the folder `parts`.
     """
     old = tables.read_columns(onto, CLUSTERS) if onto else new.rows.head(0)
     known = new.rows["path"].isin(old["path"])
@@ -190,7 +194,7 @@ def clustered(
     paths = pd.Index([*old["path"], *rows["path"]])
     right, wrong = _corrections(together, "right", paths), _corrections(apart, "wrong", paths)
     with execution.dask_client(scheduler) if scheduler else nullcontext() as client:
-        means = near.Means(workers, client, progress=True)
+        means = near.Means(workers, client, parts, progress=True)
         if onto:
             before, held = clustering.Clusters.load(_centres(onto), old["cluster"])
             if len(rows) and held["hasher"] != new.hasher:

@@ -1,0 +1,107 @@
+"""Ctrl-C in the middle of long work: the run ends, nothing half-written stays, and what was finished is used again."""
+
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from finlib import near, tables
+from finlib.command import cli
+
+# What is patched says so and then holds on as a kernel does: without the interpreter, and for hours.
+HELD = """
+import sys
+from importlib import import_module
+import numba
+from finlib.command import cli
+
+@numba.njit(nogil=True)
+def spin(x):
+    for _ in range(1 << 50):
+        x = x * 1.0000001 + 1e-9
+    return x
+
+def held(*_, **__):
+    print("held", flush=True)
+    return spin(1.0)
+
+spin.compile("float64(float64)")
+module, name = sys.argv.pop(1).rsplit(":", 1)
+setattr(import_module(module), name, held)
+cli.main()
+"""
+
+
+def table_of(path: Path, n: int = 3000, seed: int = 1) -> Path:
+    packed = np.random.default_rng(seed).integers(0, 256, (n // 3, 32), np.uint8).repeat(3, 0)
+    rows = [(f"{i}.png", "", 9, 9, "find", row.tobytes().hex(), 50.0, "", i, i) for i, row in enumerate(packed)]
+    tables.write_table(tables.frame_of(rows), path)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("kernel", "arguments"),
+    [
+        ("finlib.hamming:scan", "match h.parquet --radius 9 -o out.csv"),
+        ("finlib.hamming:search", "match h.parquet --nearest 2 -o out.parquet --workers 1"),
+        ("finlib.clustering:_majority", "cluster h.parquet --workers 1 -o out.csv"),
+        ("finlib.command.page:thumbnail", "show p.csv -o out.html"),
+        ("finlib.execution:hash_row", "hash album -o out.parquet"),
+    ],
+)
+def test_ctrl_c_ends_what_holds_on_and_leaves_nothing_behind(
+    kernel: str, arguments: str, album: Path, tmp_path: Path
+) -> None:
+    table_of(tmp_path / "h.parquet")
+    pd.DataFrame([("a", "b", 1)], columns=list(tables.PAIRS)).to_csv(tmp_path / "p.csv", index=False)
+    before = sorted(path.name for path in tmp_path.iterdir())
+    command = [sys.executable, "-c", HELD, kernel, *arguments.split()]
+    run = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert run.stdout is not None
+    assert run.stdout.readline() == "held\n"
+    run.send_signal(signal.SIGINT)
+    _, said = run.communicate(timeout=60)  # it would hold on for hours
+    assert run.returncode == 1
+    assert said.splitlines()[-1].startswith("finlib: interrupted; ")
+    assert "Traceback" not in said
+    kept = ["out.csv.parts"] if "cluster" in arguments else []  # the near pairs that were found
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted([*before, *kept])
+
+
+@pytest.mark.parametrize("again", ["same", "other"])
+def test_a_clustering_goes_on_with_what_was_found_but_not_of_other_hashes(
+    again: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, recwarn: pytest.WarningsRecorder
+) -> None:
+    ran: list[range] = []
+    on_threads = near.Means._on_threads
+
+    def counted(self: near.Means, search: Any, numbers: range, *rest: Any) -> Any:
+        ran.append(numbers)
+        if len(ran) == interrupted:
+            raise KeyboardInterrupt
+        return on_threads(self, search, numbers, *rest)
+
+    def clustered(seed: int, output: str) -> int:
+        ran.clear()
+        table = table_of(tmp_path / f"{seed}.parquet", seed=seed)
+        monkeypatch.setattr(sys, "argv", ["finlib", "cluster", str(table), "-o", str(tmp_path / output)])
+        return cli.run()
+
+    monkeypatch.setattr(near, "EXACT", 0)  # the passes, small as the set is
+    monkeypatch.setattr(near.Means, "_on_threads", counted)
+    interrupted, seed = -1, 1 if again == "same" else 2
+    assert clustered(seed, "whole.csv") == 0
+    steps, interrupted = len(ran), len(ran) - 1
+    assert clustered(1, "out.csv") == 1
+    assert list(tmp_path.glob("out.csv.parts/*.npz"))
+    interrupted = -1
+    assert clustered(seed, "out.csv") == 0
+    assert len(ran) == (2 if again == "same" else steps)
+    assert [str(warning.message)[-18:] for warning in recwarn] == ["search starts anew"] * (again == "other")
+    pd.testing.assert_frame_equal(pd.read_csv(tmp_path / "out.csv"), pd.read_csv(tmp_path / "whole.csv"))
+    assert not list(tmp_path.glob("out.csv.parts"))
