@@ -1,26 +1,29 @@
 """What to expect of a threshold: false pairs, and the share of true ones found, from the workbook's evidence.
 
 `thresholds.csv` holds, for each method and distance, the chance that two unrelated images are at most that far apart
-(of the workbook's sets, the one with the most false pairs) and the share of the pairs of a family that are. Beyond what
-pairs showed, the chance follows a law that was checked (notebook 05); distances that it cannot tell are not in the
-file. One's own images may differ: `finlib evaluate` tells.
+(of the workbook's sets, the one with the most false pairs) and the share of the pairs of a family that are, down to the
+rate that its pairs can tell. A million images ask for rates a million times smaller: both shares are continued as those
+of normal laws through the last two decades measured, and such a radius is an estimate. One's own images may differ:
+`finlib evaluate` tells.
 """
 
 import csv
 from functools import cache
 from importlib.resources import files
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import ndtr, ndtri
 
 
 class Evidence(NamedTuple):
-    """What is known of one method, by ascending distance in bits; `found` is nan where it is not known."""
+    """What is known of one method, by ascending distance in bits, which are measured from `least` on."""
 
     distance: NDArray[np.int64]
     strangers: NDArray[np.float64]
     found: NDArray[np.float64]
+    least: int
 
 
 @cache
@@ -28,10 +31,19 @@ def _table() -> dict[str, Evidence]:
     rows: dict[str, list[tuple[float, float, float]]] = {}
     text = files("finlib").joinpath("thresholds.csv").read_text(encoding="utf-8")
     for row in csv.DictReader(text.splitlines()):
-        known = float(row["distance"]), float(row["strangers"]), float(row["found"] or "nan")
-        rows.setdefault(row["hasher"], []).append(known)
-    columns = {name: np.array(known).T for name, known in rows.items()}
-    return {name: Evidence(part[0].astype(np.int64), part[1], part[2]) for name, part in columns.items()}
+        rows.setdefault(row["hasher"], []).append(
+            (float(row["distance"]), float(row["strangers"]), float(row["found"]))
+        )
+    return {name: _continued(*np.array(known).T) for name, known in rows.items()}
+
+
+def _continued(distance: NDArray[Any], strangers: NDArray[Any], found: NDArray[Any]) -> Evidence:
+    last, below = strangers <= 100 * strangers[0], np.arange(distance[0])
+    columns = []
+    for share in (strangers, np.minimum(found, 1 - 1e-9)):
+        law = np.polyfit(distance[last], ndtri(share[last]), 1)
+        columns.append(np.concatenate([np.minimum(ndtr(np.polyval(law, below)), share[0]), share]))
+    return Evidence(np.concatenate([below, distance]).astype(np.int64), columns[0], columns[1], int(distance[0]))
 
 
 def evidence(hasher: str) -> Evidence:
@@ -61,30 +73,29 @@ def found(hasher: str, radius: float) -> float:
 def radius_for(hasher: str, pairs: float, *, false_pairs: float) -> int:
     """The largest radius at which at most `false_pairs` of `pairs` pairs of unrelated images are expected.
 
-    ValueError where so few cannot be promised: the evidence reaches down to some rate, and no further.
+    Under `evidence(hasher).least` it is an estimate. ValueError where no radius lets in so few.
     """
     known = evidence(hasher)
-    return _largest(hasher, known, known.strangers * pairs <= false_pairs, false_pairs / pairs if pairs else 1.0)
+    return _largest(hasher, known, known.strangers * pairs <= false_pairs)
 
 
 def radius_for_precision(hasher: str, images: int, precision: float, *, relatives: float = 1.0) -> int:
     """The largest radius at which the pairs found among `images` images are expected to hold `precision` true ones.
 
-    `relatives` is how many true matches an image is assumed to have among the others. ValueError as `radius_for`, and
-    for a precision outside 0 to 1.
+    `relatives` is how many true matches an image is assumed to have among the others. An estimate and ValueError as
+    from `radius_for`; ValueError for a precision outside 0 to 1, too.
     """
     if not 0 < precision < 1:
         raise ValueError(f"a precision lies between 0 and 1; got {precision}")
     known = evidence(hasher)
     true, false = images * relatives / 2 * known.found, images * (images - 1) / 2 * known.strangers
-    needed = relatives * (1 - precision) / precision / max(images - 1, 1)
-    return _largest(hasher, known, true >= precision * (true + false), needed)
+    return _largest(hasher, known, true >= precision * (true + false))
 
 
-def _largest(hasher: str, known: Evidence, holds: NDArray[np.bool_], rate: float) -> int:
+def _largest(hasher: str, known: Evidence, holds: NDArray[np.bool_]) -> int:
     if not holds.any():
         raise ValueError(
-            f"{hasher} cannot promise this: it takes a false-positive rate of about {rate:.1e}, and the evidence "
-            f"reaches down to {known.strangers[0]:.1e} (at {known.distance[0]} bits)"
+            f"{hasher} cannot promise this at any radius: of unrelated images {known.strangers[0]:.1e} of the pairs "
+            "have one hash. Take a longer hash, such as find+dhash256, or choose a radius"
         )
     return int(known.distance[np.flatnonzero(holds)[-1]])

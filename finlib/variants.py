@@ -1,15 +1,20 @@
-"""A picture's eight turns and mirror images, hashed from one transform."""
+"""A picture's eight turns and mirror images, hashed from one decoding, by FINd from one transform."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL.Image import Transpose
 
 from finlib.compiled import find_pixels, reference_coefficients
+from finlib.decoding import Picture
+from finlib.hashers import Hasher
 from finlib.reference import HALF
 
 VARIANTS = ("as it is", "mirrored", "upside down", "half turn", "transposed", "quarter", "three quarters", "transverse")
 """The eight turns and mirror images, in the order of `find_variants`; quarter turns go anticlockwise as in Pillow."""
+_TURNS = [Transpose(k) for k in (0, 1, 3, 5, 2, 4, 6)]
 
 
 def find_variants(rgb: Any) -> NDArray[np.uint8]:
@@ -29,3 +34,14 @@ def find_variants(rgb: Any) -> NDArray[np.uint8]:
         median = np.partition(turned, HALF - 1, axis=None)[HALF - 1]
         hashes.append(np.packbits(turned[::-1, ::-1] > median))
     return np.stack(hashes)
+
+
+def hash_variants(picture: Picture, hasher: Hasher, numbers: Sequence[int]) -> NDArray[np.uint8]:
+    """Hashes uint8[len(numbers), bits // 8] of a picture in those of its VARIANTS, the first of which is itself.
+
+    FINd's are from one transform; for any other hasher the pixels are turned.
+    """
+    if hasher.name == "find":
+        return find_variants(picture.rgb)[list(numbers)]
+    turned = [Picture(picture.image.transpose(_TURNS[number - 1])) if number else picture for number in numbers]
+    return np.stack([hasher.compute(each)[0] for each in turned])

@@ -24,7 +24,6 @@ def test_false_pairs_and_found_step_with_the_radius():
     assert thresholds.false_pairs("find", radius, 1e6) == pytest.approx(1e6 * known.strangers[3])
     assert thresholds.false_pairs("find", radius + 0.5, 1e6) == thresholds.false_pairs("find", radius, 1e6)
     assert thresholds.found("find", radius) == known.found[3]
-    assert np.isnan(thresholds.found("find", 3))
     assert np.isnan(thresholds.false_pairs("find", 250, 10))
 
 
@@ -40,10 +39,27 @@ def test_a_radius_keeps_its_promise():
 def test_what_the_evidence_cannot_tell_is_refused():
     with pytest.raises(ValueError, match=r"no evidence on thresholds of 'nohash': there is for find"):
         thresholds.radius_for("nohash", 10, false_pairs=1)
-    with pytest.raises(ValueError, match=r"find cannot promise this: .* rate of about 1.0e-15, .* reaches down to"):
-        thresholds.radius_for("find", 1e15, false_pairs=1)
+    with pytest.raises(ValueError, match=r"whash256 cannot promise this at any radius: .* 1.7e-05 of the pairs"):
+        thresholds.radius_for("whash256", 1e15, false_pairs=1)
     with pytest.raises(ValueError, match="between 0 and 1; got 2"):
         thresholds.radius_for_precision("find", 10, 2)
+
+
+@pytest.mark.parametrize("hasher", ["find", "phash256", "dhash256", "find+dhash256"])
+def test_below_the_evidence_both_shares_go_on_and_promise_no_more_than_the_evidence_would(hasher):
+    known = thresholds.evidence(hasher)
+    radii = [thresholds.radius_for(hasher, n * n / 2, false_pairs=1) for n in (1e2, 1e4, 1e5, 1e6)]
+    assert radii == sorted(radii, reverse=True)
+    assert radii[0] > known.least > radii[1]
+    assert (np.diff(known.strangers) >= 0).all()
+    assert (np.diff(known.found) >= 0).all()
+    # Hold back the last decade and a half: the continuation of the rest must not be far from what was measured there.
+    measured = known.distance >= known.least
+    distance, strangers, found = (column[measured] for column in known[:3])
+    kept = strangers >= 30 * strangers[0]
+    again = thresholds._continued(distance[kept], strangers[kept], found[kept])
+    radius = again.distance[np.flatnonzero(again.strangers <= 2 * strangers[0])[-1]]
+    assert abs(radius - known.distance[np.flatnonzero(known.strangers <= 2 * strangers[0])[-1]]) <= 4
 
 
 def test_the_evidence_is_what_notebook_05_published():

@@ -16,11 +16,13 @@ import pandas as pd
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from finlib import clustering, decoding, execution, near, tables
+from finlib import clustering, execution, near, tables
+from finlib.decoding import open_picture
+from finlib.hashers import hasher as hasher_named
 from finlib.images import find_images
 from finlib.pools import in_threads
 from finlib.tables import CLUSTERS
-from finlib.variants import find_variants
+from finlib.variants import hash_variants
 
 DUPLICATES = ("keep", "others", "size")
 
@@ -121,16 +123,19 @@ class Hashes:
     packed: NDArray[np.uint8]
     hasher: str
 
-    def turned(self, variants: Sequence[int], workers: int | None) -> NDArray[np.uint8]:
-        """Hashes uint8[n * variants, 32] of the files' pictures turned and mirrored so, read again; FINd alone."""
-        if self.hasher != "find":
-            raise ValueError(f"--mirrored and --turned need hashes by find, not {self.hasher}")
+    def turned(self, variants: Sequence[int], workers: int | None) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+        """Hashes of the files' pictures, read again, in each of these variants; and the rows that they are of."""
 
         def one(path: str) -> NDArray[np.uint8]:
-            return find_variants(decoding.decode(tables.path_of(path))[0])[list(variants)]
+            try:
+                return hash_variants(open_picture(tables.path_of(path)), hasher_named(self.hasher), variants)
+            except (OSError, ValueError) as error:
+                say(f"left out: {error}")
+                return self.packed[:0]
 
         found = in_threads(one, ((path,) for path in self.rows["path"]), workers)
-        return np.concatenate([self.packed[:0], *tqdm(found, total=len(self.rows), unit="file", disable=None)])
+        hashes = [self.packed[:0], *tqdm(found, total=len(self.rows), unit="file", disable=None)]
+        return np.concatenate(hashes), np.repeat(np.arange(len(hashes) - 1), [len(each) for each in hashes[1:]])
 
     def folded(self) -> "Hashes":
         """The first file of each hash alone."""

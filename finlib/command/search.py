@@ -1,9 +1,9 @@
 """Pairs of files, found and written as they come: what `finlib match` does."""
 
+import math
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from math import isnan
 from pathlib import Path
 from typing import Any
 
@@ -45,19 +45,29 @@ class Search:
         self.max_pairs, self.workers, self.scheduler = max_pairs, workers, scheduler
         n, self.variants = len(new.rows), variants
         self.pairs = (n * len(old.rows) if old else n * (n - 1) // 2) * len(variants)
-        self.left = new.packed if len(variants) == 1 else new.turned(variants, workers)
+        whole = new.packed, np.arange(n)
+        self.left, self.row = whole if len(variants) == 1 else new.turned(variants, workers)
 
     def radius(self, radius: int | None, false_pairs: float | None, precision: float | None) -> int | None:
         """The radius given, or the one that the evidence in the package gives; None where neither is asked for."""
         if sum(each is not None for each in (radius, false_pairs, precision)) > 1:
             raise ValueError("--radius, --false-pairs and --precision contradict each other: give one")
+        hasher = self.new.hasher
         if false_pairs is not None:
-            radius = thresholds.radius_for(self.new.hasher, self.pairs, false_pairs=false_pairs)
+            radius = thresholds.radius_for(hasher, self.pairs, false_pairs=false_pairs)
+            rate = false_pairs / max(1, self.pairs)
         elif precision is not None:
-            radius = thresholds.radius_for_precision(self.new.hasher, len(self.held.rows), precision)
+            images = len(self.held.rows) * len(self.variants)
+            radius = thresholds.radius_for_precision(hasher, images, precision)
+            rate = thresholds.false_pairs(hasher, radius, 1)
         else:
             return radius
-        say(f"radius {radius} bits: by the evidence on {self.new.hasher}, for {self.pairs:,} pairs of files")
+        found = f"which find about {thresholds.found(hasher, radius):.0%} of the pairs of a family"
+        say(f"radius {radius} bits, {found}: by the evidence on {hasher}, for {self.pairs:,} pairs of files")
+        if radius < (least := thresholds.evidence(hasher).least):
+            share = rate / thresholds.false_pairs(hasher, least, 1)
+            enough = len(self.held.rows) * (share if false_pairs is None else math.sqrt(share))
+            say(f"an estimate: measured is down to {least} bits, which would do for about {enough:,.0f} images")
         return radius
 
     def write(self, output: Path, radius: int | None, nearest: int | None) -> None:
@@ -65,16 +75,17 @@ class Search:
         if radius is not None and nearest is None and self.pairs > self.max_pairs:
             old = self.old.packed if self.old else None
             self._check_room(matching.estimate_pairs(self.new.packed, radius, old) * len(self.variants), output)
-        names, others, written = self.new.rows["path"].to_numpy(), self.held.rows["path"].to_numpy(), 0
+        names, others, written = self.new.rows["path"].array, self.held.rows["path"].array, 0
         turns, kinds = len(self.variants), np.array(VARIANTS)[list(self.variants)]
         columns = {"path_a": pa.string(), "path_b": pa.string(), "distance": pa.int32()}
         with tables.table_writer(output, pa.schema(columns | ({"variant": pa.string()} if turns > 1 else {}))) as write:
             for i, j, distance in self._found(radius, nearest):
-                i, turn = np.divmod(i, turns)
+                i, turn = self.row[i], i % turns
                 frame = pd.DataFrame({"path_a": names[i], "path_b": others[j], "distance": distance})
                 if turns > 1:
                     frame["variant"] = kinds[turn]
-                frame = frame[names[i] != others[j] if self.old else i < j if turns > 1 and not nearest else i != j]
+                apart = frame["path_a"] != frame["path_b"]
+                frame = frame[apart if self.old else i < j if turns > 1 and not nearest else i != j]
                 written += len(frame)
                 if written > self.max_pairs:
                     self._check_room(written, output)
@@ -82,10 +93,10 @@ class Search:
         say(f"{written} pairs of {self.pairs:,} compared{'' if radius is None else f' within {radius} bits'}: {output}")
         if radius is not None:
             with suppress(ValueError):
-                known = max(radius, int(thresholds.evidence(self.new.hasher).distance[0]))
-                expected = thresholds.false_pairs(self.new.hasher, known, self.pairs)
-                much = "an unknown number" if isnan(expected) else f"{'fewer than ' * (known > radius)}{expected:,.3g}"
-                say(f"of which {much} may be false (an estimate, from unrelated images of the workbook)")
+                expected = thresholds.false_pairs(self.new.hasher, radius, self.pairs)
+                much = "an unknown number" if math.isnan(expected) else f"about {expected:,.2g}"
+                more = f"; {turns} variants make {turns} times as many" if turns > 1 else ""
+                say(f"of which {much} may be false (an estimate, from unrelated images of the workbook{more})")
 
     def _check_room(self, pairs: float, output: Path) -> None:
         advice = "take a smaller --radius, --nearest K, --fold or --min-quality (copies, flat images)"

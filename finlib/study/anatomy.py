@@ -1,7 +1,6 @@
 """What a hash is made of: FINd's stages on a picture, kept to be looked at; a picture changed; bits that flip."""
 
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from io import BytesIO
 from typing import Any, NamedTuple
 
@@ -123,11 +122,9 @@ def pair_shares(apart: pd.DataFrame, width: int = 8) -> pd.DataFrame:
 
 def radii(pairs: Sequence[int] = (100_000, 1_000)) -> dict[str, float]:
     """FINd's thresholds by what they cost: "one false pair in 1,000" -> bits, without what the evidence cannot tell."""
-    found: dict[str, float] = {}
-    for count in pairs:
-        with suppress(ValueError):
-            found[f"one false pair in {count:,}"] = thresholds.radius_for("find", count, false_pairs=1)
-    return found
+    known = thresholds.evidence("find")
+    told = [count for count in pairs if count * known.strangers[known.distance == known.least] <= 1]
+    return {f"one false pair in {count:,}": thresholds.radius_for("find", count, false_pairs=1) for count in told}
 
 
 def flips(image: Image.Image, strengths: dict[str, Sequence[float]], seed: int = 2026) -> list[dict[str, Any]]:
