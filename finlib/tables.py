@@ -10,7 +10,7 @@ that databases compare and that is not read back.
 import fcntl
 import os
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -41,6 +41,8 @@ SCHEMA = pa.schema(
 COLUMNS = SCHEMA.names
 PAIRS = ("path_a", "path_b", "distance")
 CLUSTERS = ("path", "cluster", "size", "distance")
+OTHERS = {"path_a": pa.string(), "path_b": pa.string(), "verdict": pa.string(), "distance": pa.int32()}
+TYPES = {field.name: field.type for field in SCHEMA} | OTHERS | {"cluster": pa.int64(), "size": pa.int64()}  # in CSV
 Rows = list[tuple[Any, ...]]
 ROWS = 1 << 17  # in a row group
 FORMULA = (b"=", b"+", b"-", b"@", b"\t", b"\r", b"\n")
@@ -63,16 +65,17 @@ def packed_of(table: pd.DataFrame) -> NDArray[np.uint8]:
     names = sorted(set(good["hasher"]))
     if len(names) > 1:
         raise ValueError(f"the table mixes hashes of {', '.join(names)}: distances need one hasher throughout")
-    width = hasher_named(names[0]).bits // 8 if names else 32
+    width, texts = hasher_named(names[0]).bits // 8 if names else 32, good["hash"]
+    if len(wrong := np.flatnonzero(texts.str.len() != 2 * width)):
+        path, bits = good["path"].iloc[wrong[0]], 4 * len(texts.iloc[wrong[0]])
+        raise ValueError(f"the hash of {path} has {bits} bits, not {8 * width}: the table is damaged. Hash it again.")
+    packed = bytearray()
     try:
-        rows = [bytes.fromhex(text) for text in good["hash"]]
+        for low in range(0, len(good), ROWS):
+            packed += bytes.fromhex("".join(texts.iloc[low : low + ROWS]))
+        return np.frombuffer(packed, np.uint8).reshape(len(good), width)
     except (ValueError, TypeError) as error:
         raise ValueError(f"the table holds a damaged hash: {error}. Hash its files again.") from None
-    wrong = next((i for i, row in enumerate(rows) if len(row) != width), None)
-    if wrong is not None:
-        path, bits = good["path"].iloc[wrong], 8 * len(rows[wrong])
-        raise ValueError(f"the hash of {path} has {bits} bits, not {8 * width}: the table is damaged. Hash it again.")
-    return np.frombuffer(bytearray().join(rows), np.uint8).reshape(-1, width)
 
 
 def cut(table: pd.DataFrame, name: str) -> pd.DataFrame:
@@ -115,61 +118,66 @@ def add(table: pd.DataFrame, other: pd.DataFrame) -> pd.DataFrame:
     ).assign(quality=lambda both: both["quality"].where(good))
 
 
+@contextmanager
+def _sound(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except (pa.ArrowException, OSError, ValueError) as error:
+        raise ValueError(f"{path} is not a sound table: {str(error).splitlines()[0]}") from None
+
+
+def read_parts(path: Path, *kinds: Sequence[str]) -> Iterator[pa.Table]:
+    """A Parquet or CSV table (by suffix) in parts of about ROWS rows, the first of none; without `packed`.
+
+    FileNotFoundError, or ValueError where it is damaged or has not all columns of one of the kinds, if any are given.
+    """
+    csv = is_csv(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: no such table")
+    with _sound(path):
+        if csv:
+            convert = pyarrow.csv.ConvertOptions(column_types=TYPES, null_values=[""])
+            parse = pyarrow.csv.ParseOptions(newlines_in_values=True)
+            parts = pyarrow.csv.open_csv(path, parse_options=parse, convert_options=convert)
+            schema = parts.schema
+        else:
+            file = pq.ParquetFile(path)
+            schema = pa.schema([field for field in file.schema_arrow if field.name != "packed"])
+            parts = file.iter_batches(ROWS, columns=schema.names)
+        if twice := {name for name in schema.names if schema.names.count(name) > 1}:
+            raise ValueError(f"it has {', '.join(sorted(twice))} twice")
+        lacking = [[name for name in kind if name not in schema.names] for kind in kinds]
+        if all(lacking) and lacking:
+            raise ValueError(f"it lacks {' or '.join(', '.join(names) for names in lacking)}")
+        yield schema.empty_table()
+        for part in parts:
+            yield pa.Table.from_batches([part])
+
+
+def read_columns(path: Path, *kinds: Sequence[str]) -> pd.DataFrame:
+    """The whole of `read_parts`."""
+    return pa.concat_tables(read_parts(path, *kinds)).to_pandas()
+
+
 def read_hashes(path: str | Path) -> pd.DataFrame:
     """A table of hashes from Parquet or CSV (by suffix); ValueError where it is not one, FileNotFoundError.
 
     A missing error, family or hash (null, as databases write it) is the empty text; a row has a hash or an error.
     """
     path = Path(path)
-    csv = is_csv(path)
     if not path.is_file():
         raise FileNotFoundError(f"no table of hashes at {path}; make one with: finlib hash FOLDER -o {path.name}")
-    types = dict(zip(COLUMNS, SCHEMA.types, strict=True))
-    try:
-        if csv:
-            convert = pyarrow.csv.ConvertOptions(column_types=types, null_values=[""])
-            parse = pyarrow.csv.ParseOptions(newlines_in_values=True)
-            table = pyarrow.csv.read_csv(path, parse_options=parse, convert_options=convert)
-        else:
-            table = pq.read_table(path, partitioning=None)
-        if missing := [name for name in COLUMNS if name not in table.column_names]:
-            raise ValueError(f"it lacks {', '.join(missing)}")
-        if twice := [name for name in COLUMNS if table.column_names.count(name) > 1]:
-            raise ValueError(f"it has {', '.join(twice)} twice")
-        frame = table.select(COLUMNS).cast(SCHEMA).to_pandas()
-        texts = [name for name in COLUMNS if types[name] == pa.string()]
+    table = pa.concat_tables(read_parts(path, COLUMNS)).select(COLUMNS)
+    with _sound(path):
+        frame = table.cast(SCHEMA).to_pandas()
+        texts = [field.name for field in SCHEMA if field.type == pa.string()]
         frame[texts] = frame[texts].fillna("")
         sound = (frame["path"] != "") & (frame["hasher"] != "") & ((frame["hash"] == "") != (frame["error"] == ""))
         if not sound.all():
             raise ValueError(
                 f"row {int(sound.argmin()) + 1} lacks a path or hasher, or has not either a hash or an error"
             )
-    except (pa.ArrowException, OSError, ValueError) as error:
-        raise ValueError(f"{path} is not a sound table of hashes: {str(error).splitlines()[0]}") from None
     return frame
-
-
-def columns_of(path: Path) -> list[str]:
-    """Names of the columns of a Parquet or CSV file; none where there is no such file, or it is none of these."""
-    try:
-        if is_csv(path):
-            return list(pd.read_csv(path, nrows=0))
-        return list(pq.read_schema(path).names)
-    except (pa.ArrowException, pd.errors.ParserError, pd.errors.EmptyDataError, OSError, UnicodeDecodeError):
-        return []
-
-
-def read_columns(path: Path, *kinds: tuple[str, ...]) -> pd.DataFrame:
-    """A table with all columns of one of the kinds; FileNotFoundError, or ValueError where it has not."""
-    if not path.is_file():
-        raise FileNotFoundError(f"{path}: no such table")
-    if not any(set(kind) <= set(columns_of(path)) for kind in kinds):
-        expected = " or ".join(", ".join(kind) for kind in kinds)
-        raise ValueError(f"{path} is not a table with the columns {expected}")
-    if not is_csv(path):
-        return pq.read_table(path, partitioning=None).to_pandas()
-    texts = dict.fromkeys(("path", "path_a", "path_b", "family", "verdict"), str)
-    return pd.read_csv(path, dtype=texts, keep_default_na=False)
 
 
 def good_rows(table: pd.DataFrame) -> pd.DataFrame:

@@ -168,9 +168,9 @@ def show(
     if by not in ("size", "doubt"):
         raise ValueError(f"--by is size or doubt, not {by}")
     daily.claim(output, None, overwrite, table)
-    groups = page.groups_of(table, by)
+    groups, total = page.groups_of(table, by, max(1, most // 2))
     count = page.write_page(groups, output, table.name, most, workers)
-    daily.say(f"{count} of {len(groups)} pairs or clusters: {output}")
+    daily.say(f"{count} of {total} pairs or clusters: {output}")
 
 
 @app.command(epilog="Example: finlib duplicates photos -o groups.csv")

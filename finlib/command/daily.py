@@ -167,13 +167,17 @@ def claim(output: Path, columns: Sequence[str] | None, overwrite: bool, *inputs:
     """Refuse to write over an input, over what is not a table of these columns (None: a page), or over one unasked."""
     if columns is None and output.suffix != ".html":
         raise ValueError(f"{output}: a page ends in .html")
-    kind = columns is None or set(columns) <= set(tables.columns_of(output))  # ValueError for another suffix
+    if columns is not None:
+        tables.is_csv(output)
     if not output.exists():
         return
     if any(path and path.exists() and output.samefile(path) for path in inputs):
         raise ValueError(f"{output} is what this command reads: give --output another name")
-    if not kind:
-        raise ValueError(f"{output} exists and is another kind of file: give another name, or move it away")
+    try:
+        if columns is not None:
+            next(tables.read_parts(output, columns))
+    except (ValueError, FileNotFoundError):
+        raise ValueError(f"{output} exists and is another kind of file: give another name, or move it away") from None
     if not overwrite:
         raise ValueError(f"{output} exists: give another name, or --overwrite")
 

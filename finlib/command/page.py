@@ -11,15 +11,16 @@ from importlib.resources import files
 from io import BytesIO
 from pathlib import Path
 
-import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
 from tqdm import tqdm
 
 from finlib.images import open_image
 from finlib.pools import in_threads
-from finlib.tables import CLUSTERS, PAIRS, path_of, read_columns, renamed_when_whole
+from finlib.tables import CLUSTERS, PAIRS, path_of, read_parts, renamed_when_whole
 
 SIDE = 160  # pixels, of a thumbnail
-MOST_PAIRS = 100_000
 MOST_OF_A_GROUP = 40  # images: a page of large clusters would show few of them
 Group = tuple[str, list[str]]  # what is said of it, and its files
 
@@ -36,24 +37,30 @@ def thumbnail(path: str) -> str:
     return "data:image/jpeg;base64," + b64encode(file.getvalue()).decode()
 
 
-def groups_of(table: Path, by: str) -> list[Group]:
-    """The pairs of a table of pairs, the farthest first, or its clusters, the largest first or, by doubt, those first
-    that hold a file far from the centre.
+def groups_of(table: Path, by: str, most: int) -> tuple[list[Group], int]:
+    """The first `most` pairs of a table of pairs, the farthest first, or of its clusters of two files or more, the
+    largest first or, by doubt, those first that hold a file far from the centre; and how many there are in all.
+
+    The table is read in parts, that of clusters twice, and no more of it is held than the numbers of clusters.
     """
-    frame = read_columns(table, PAIRS, CLUSTERS)
-    if "path_a" in frame:
-        frame = frame.sort_values("distance", ascending=False, kind="stable").head(MOST_PAIRS)
-        return [(f"{row.distance} bits apart", [row.path_a, row.path_b]) for row in frame.itertuples()]
-    doubt = frame.groupby("cluster")["distance"].transform("max")
-    order = np.lexsort((frame["cluster"], -frame["size"] if by == "size" else -doubt))
-    ranked = frame.iloc[order][frame["size"].to_numpy()[order] > 1]
+    parts = read_parts(table, PAIRS, CLUSTERS)
+    kept, total = next(parts).to_pandas(), 0
+    if "path_a" in kept:
+        for part in parts:
+            total += len(part)
+            kept = pd.concat([kept, part.to_pandas()]).nlargest(most, "distance")
+        return [(f"{row.distance} bits apart", [row.path_a, row.path_b]) for row in kept.itertuples()], total
+    numbers = pa.concat_tables(part.select(["cluster", "distance"]) for part in read_parts(table)).to_pandas()
+    clusters = numbers.groupby("cluster")["distance"].agg(["size", "max"]).query("size > 1")
+    shown = clusters.sort_values(["size" if by == "size" else "max", "cluster"], ascending=[False, True]).head(most)
+    for part in parts:
+        some = part.filter(pc.is_in(part["cluster"], pa.array(shown.index))).to_pandas()
+        kept = pd.concat([kept, some]).groupby("cluster").head(MOST_OF_A_GROUP)
+    files_of = kept.groupby("cluster")["path"].agg(list)
     return [
-        (
-            f"cluster {number}: {len(rows)} files, up to {rows['distance'].max()} bits from its centre",
-            list(rows["path"]),
-        )
-        for number, rows in ranked.groupby("cluster", sort=False)
-    ]
+        (f"cluster {number}: {size} files, up to {far} bits from its centre", files_of[number])
+        for number, size, far in shown.itertuples(name=None)
+    ], len(clusters)
 
 
 def write_page(groups: Iterable[Group], output: Path, title: str, most: int, workers: int | None = None) -> int:

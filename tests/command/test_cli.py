@@ -375,11 +375,14 @@ def test_a_list_of_files_on_standard_input(separator: bytes, album: Path, tmp_pa
         (["match", "HASHES", "-o", "p.csv", "--radius", "1", "--scheduler", "x", "--workers", "1"], "--scheduler"),
         (
             ["show", "HASHES", "-o", "p.html"],
-            "is not a table with the columns path_a, path_b, distance or path, cluster",
+            "is not a sound table: it lacks path_a, path_b, distance or cluster, size, distance",
         ),
         (["show", "HASHES", "-o", "p.csv"], "a page ends in .html"),
-        (["cluster", "HASHES", "-o", "c.csv", "--onto", "HASHES"], "is not a table with the columns path, cluster"),
-        (["cluster", "HASHES", "-o", "c.csv", "--apart", "HASHES"], "is not a table with the columns path_a, path_b"),
+        (
+            ["cluster", "HASHES", "-o", "c.csv", "--onto", "HASHES"],
+            "is not a sound table: it lacks cluster, size, distance",
+        ),
+        (["cluster", "HASHES", "-o", "c.csv", "--apart", "HASHES"], "is not a sound table: it lacks path_a, path_b"),
         (["cluster", "HASHES", "-o", "c"], "tables are .parquet or .csv"),
         (["evaluate", "ALBUM/below", "-o", "s.csv", "--hasher", "sha"], "no hasher is named 'sha'"),
         (["sort"], "No such command 'sort'"),

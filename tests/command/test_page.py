@@ -30,7 +30,7 @@ def pairs(tmp_path: Path) -> tuple[Path, list[str]]:
 
 def made(table: Path, by: str = "size", most: int = 1000) -> tuple[Path, dict]:
     output = table.with_suffix(".html")
-    page.write_page(page.groups_of(table, by), output, "a title", most, workers=2)
+    page.write_page(page.groups_of(table, by, most)[0], output, "a title", most, workers=2)
     (data,) = re.findall(r'<script id="data" type="application/json">(.*)</script>', output.read_text())
     return output, json.loads(data)
 
@@ -54,8 +54,28 @@ def test_no_more_images_than_asked_for(pairs: tuple[Path, list[str]]) -> None:
 def test_clusters_by_size_and_by_doubt(tmp_path: Path) -> None:
     rows = [("a", 0, 2, 3), ("b", 0, 2, 40), ("c", 1, 3, 1), ("d", 1, 3, 2), ("e", 1, 3, 2), ("f", 2, 1, 0)]
     tables.write_table(pd.DataFrame(rows, columns=list(tables.CLUSTERS)), tmp_path / "c.parquet")
-    assert [paths for _, paths in page.groups_of(tmp_path / "c.parquet", "size")] == [["c", "d", "e"], ["a", "b"]]
-    assert [paths for _, paths in page.groups_of(tmp_path / "c.parquet", "doubt")] == [["a", "b"], ["c", "d", "e"]]
+    for by, expected in (("size", [["c", "d", "e"], ["a", "b"]]), ("doubt", [["a", "b"], ["c", "d", "e"]])):
+        groups, total = page.groups_of(tmp_path / "c.parquet", by, 9)
+        assert [paths for _, paths in groups] == expected
+        assert page.groups_of(tmp_path / "c.parquet", by, 1) == (groups[:1], total) == (groups[:1], 2)
+
+
+def test_tables_of_many_parts_give_the_same_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(5)
+    pairs = pd.DataFrame({"path_a": map(str, range(500)), "path_b": "b", "distance": rng.integers(0, 90, 500)})
+    cluster = rng.integers(0, 60, 500)
+    size = np.bincount(cluster)[cluster]
+    clusters = pd.DataFrame({"path": map(str, range(500)), "cluster": cluster, "size": size, "distance": cluster % 7})
+    found = []
+    for rows in (1 << 17, 7):
+        monkeypatch.setattr(tables, "ROWS", rows)
+        for name, table in (("pairs", pairs), ("clusters", clusters)):
+            tables.write_table(table, tmp_path / f"{name}.parquet")
+            found.append(page.groups_of(tmp_path / f"{name}.parquet", "doubt", 20))
+    assert found[:2] == found[2:]
+    expected = pairs.sort_values("distance", ascending=False, kind="stable").head(20)
+    assert [paths[0] for _, paths in found[0][0]] == expected["path_a"].tolist()
+    assert (found[0][1], found[1][1]) == (500, (np.bincount(cluster) > 1).sum())
 
 
 @pytest.fixture(scope="module")
