@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.csv
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
@@ -61,13 +62,13 @@ def packed_of(table: pd.DataFrame) -> NDArray[np.uint8]:
 
     ValueError where the table mixes hashers, or a hash is not as long as its hasher's or not hexadecimal.
     """
-    good = table[table["error"] == ""]
-    names = sorted(set(good["hasher"]))
+    good = table.loc[table["error"] == "", ["hasher", "hash"]]
+    names = sorted(good["hasher"].unique())
     if len(names) > 1:
         raise ValueError(f"the table mixes hashes of {', '.join(names)}: distances need one hasher throughout")
     width, texts = hasher_named(names[0]).bits // 8 if names else 32, good["hash"]
     if len(wrong := np.flatnonzero(texts.str.len() != 2 * width)):
-        path, bits = good["path"].iloc[wrong[0]], 4 * len(texts.iloc[wrong[0]])
+        path, bits = table["path"][texts.index[wrong[0]]], 4 * len(texts.iloc[wrong[0]])
         raise ValueError(f"the hash of {path} has {bits} bits, not {8 * width}: the table is damaged. Hash it again.")
     packed = bytearray()
     try:
@@ -169,9 +170,11 @@ def read_hashes(path: str | Path) -> pd.DataFrame:
         raise FileNotFoundError(f"no table of hashes at {path}; make one with: finlib hash FOLDER -o {path.name}")
     table = pa.concat_tables(read_parts(path, COLUMNS)).select(COLUMNS)
     with _sound(path):
-        frame = table.cast(SCHEMA).to_pandas()
-        texts = [field.name for field in SCHEMA if field.type == pa.string()]
-        frame[texts] = frame[texts].fillna("")
+        table = table.cast(SCHEMA)
+        for at, column in enumerate(table.columns):
+            if column.type == pa.string() and column.null_count:
+                table = table.set_column(at, COLUMNS[at], pc.fill_null(column, ""))
+        frame = table.to_pandas()
         sound = (frame["path"] != "") & (frame["hasher"] != "") & ((frame["hash"] == "") != (frame["error"] == ""))
         if not sound.all():
             raise ValueError(

@@ -150,17 +150,18 @@ def load(source: Path, hasher: str, min_quality: float, workers: int | None) -> 
         table = tables.read_hashes(source)
     else:
         table = execution.hash_files(files_of(str(source)), hasher, workers=workers, progress=True)
-    good = tables.good_rows(table)
-    rows = good.drop_duplicates("path", keep="last")
-    if min_quality and rows["quality"].isna().any():
+    bad = table["error"] != ""
+    twice = ~bad & table["path"].mask(bad).duplicated(keep="last")
+    low = ~(bad | twice) & (table["quality"] < min_quality)
+    if min_quality and table["quality"][~bad].isna().any():
         raise ValueError(f"--min-quality: the hashes of {source} have no quality; those of find and pdq have one")
-    enough = rows[~(rows["quality"] < min_quality)].reset_index(drop=True)
-    counts = {"with an error": len(table) - len(good), "given twice": len(good) - len(rows)}
-    counts[f"of quality under {min_quality:g}"] = len(rows) - len(enough)
-    if any(counts.values()):
-        said = ", ".join(f"{count} {why}" for why, count in counts.items() if count)
-        say(f"{source}: of {len(table)} rows left out: {said}")
-    return Hashes(enough, tables.packed_of(enough), str(enough["hasher"].iloc[0]) if len(enough) else hasher)
+    counts = {"with an error": bad, "given twice": twice, f"of quality under {min_quality:g}": low}
+    said = [f"{rows.sum()} {why}" for why, rows in counts.items() if rows.any()]
+    if said:
+        say(f"{source}: of {len(table)} rows left out: {', '.join(said)}")
+        table = table[~(bad | twice | low)].reset_index(drop=True)
+    hasher = table["hasher"].iloc[0] if len(table) else hasher
+    return Hashes(table.drop(columns=["hash", "hasher", "error"]), tables.packed_of(table), hasher)
 
 
 def claim(output: Path, columns: Sequence[str] | None, overwrite: bool, *inputs: Path | None) -> None:
