@@ -5,6 +5,7 @@ Exit status 0: done; 1: the run failed or was interrupted; 2: wrong use. An erro
 
 import json
 import os
+import resource
 import signal
 import sys
 import threading
@@ -15,6 +16,8 @@ from typing import Annotated
 import typer
 
 from finlib import __version__, needs_extra
+
+ROOM, ROOM_A_PROCESSOR = 1200 << 20, 100 << 20  # bytes of address space: libraries; a thread's stack and heap
 
 app = typer.Typer(
     help="Perceptual image hashes: hash files, match and cluster the hashes, look at what was found, score hashers.",
@@ -254,6 +257,11 @@ def report(
 
 def main() -> None:
     """Run the command line; exits with the status that the module's docstring gives."""
+    room, _ = resource.getrlimit(resource.RLIMIT_AS)
+    if 0 <= room < (needed := ROOM + ROOM_A_PROCESSOR * (os.cpu_count() or 1)):
+        have = f"{room >> 20:,} MB of address space, {needed >> 20:,} MB are needed: raise the limit (ulimit -v)"
+        sys.exit(f"finlib: this shell allows {have}")
+    os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")  # others take a GiB of it before they are used
     warnings.showwarning = lambda message, *_: _say(message)
     signals, wakeup = os.pipe()
     os.set_blocking(wakeup, False)
@@ -287,7 +295,9 @@ def run() -> int:
         return _fail(error.format_message() + " (--help shows the use)", 2)
     except (ValueError, TypeError, FileNotFoundError, NotADirectoryError) as error:
         return _fail(error, 2)
-    except (OSError, RuntimeError, MemoryError) as error:
+    except MemoryError as error:
+        return _fail(f"not enough memory. {error}", 1)
+    except (OSError, RuntimeError) as error:
         return _fail(error, 1)
     except (KeyboardInterrupt, typer.Abort):
         pass

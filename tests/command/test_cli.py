@@ -410,6 +410,26 @@ def test_a_failed_run_is_one_line_and_status_1(album: Path, tmp_path: Path, monk
     assert "file" in capsys.readouterr().err.splitlines()[-1]
 
 
+@pytest.mark.parametrize("megabytes", [500, 700, 1000])
+def test_too_little_address_space_is_one_line_and_status_1(megabytes: int, hashes: Path, tmp_path: Path) -> None:
+    limited = f'ulimit -v {1024 * megabytes}; exec "$0" -m finlib.command.cli cluster "$1" -o "$2"'
+    command = ["bash", "-c", limited, sys.executable, hashes, tmp_path / "c.csv"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"finlib: this shell allows {megabytes:,} MB of address space, ")
+    assert done.stderr.count("\n") == 1
+    assert not (tmp_path / "c.csv").exists()
+
+
+def test_too_little_memory_is_said(hashes: Path, tmp_path: Path, monkeypatch, capsys) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr("finlib.clustering.cluster", full)
+    assert status(monkeypatch, "cluster", hashes, "-o", tmp_path / "c.csv") == 1
+    assert capsys.readouterr().err.splitlines()[-1].startswith("finlib: not enough memory")
+
+
 @pytest.mark.parametrize("name", ["hash", "match", "cluster", "show", "duplicates", "evaluate", "report"])
 def test_help_has_an_example(name: str) -> None:
     done = finlib(name, "--help")
