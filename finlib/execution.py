@@ -77,13 +77,14 @@ def hash_files(
         raise ValueError(f"chunk must be at least 1, not {chunk}")
     most, paths = processors(workers), list(paths)
     parts = Path(checkpoint) if checkpoint is not None else None
+    held = sorted(parts.glob("part-*.parquet")) if parts is not None else []
     files = {as_text(path): os.fspath(path) for path in paths}
-    made = [_unchanged(files, hasher, [*_read_parts(parts), *([] if known is None else [known])])]
+    made = [_unchanged(files, hasher, [*_read_parts(held), *([] if known is None else [known])])]
     done = set(made[0]["path"])
     todo = [file for text, file in files.items() if text not in done]
     size = min(chunk, -(-len(todo) // (4 * most)) or 1)
     chunks = [todo[at : at + size] for at in range(0, len(todo), size)]
-    number = _next_part(parts)
+    number = int(held[-1].stem[5:]) + 1 if held else 0
     bar = tqdm(total=len(files), initial=len(done), unit="file", disable=None if progress else True)
     with bar, closing(_rows_of(chunks, hasher, executor, most, scheduler)) as found:
         for rows in found:
@@ -154,16 +155,11 @@ def _unchanged(files: dict[str, str], hasher: str, known: list[pd.DataFrame]) ->
     return rows[np.array([same(*row) for row in identity], bool)]
 
 
-def _read_parts(parts: Path | None) -> Iterator[pd.DataFrame]:
-    for path in sorted(parts.glob("part-*.parquet")) if parts is not None else []:
+def _read_parts(parts: Iterable[Path]) -> Iterator[pd.DataFrame]:
+    for path in parts:
         # A part that a failing disk damaged is as good as missing: its files are hashed again.
         with suppress(ValueError):
             yield read_hashes(path)
-
-
-def _next_part(parts: Path | None) -> int:
-    numbers = [int(path.stem[5:]) for path in parts.glob("part-*.parquet")] if parts is not None else []
-    return max(numbers, default=-1) + 1
 
 
 def _in_threads(hasher: str, chunks: Chunks, workers: int) -> Found:

@@ -103,20 +103,16 @@ def add(table: pd.DataFrame, other: pd.DataFrame) -> pd.DataFrame:
     for column in ("path", "bytes", "modified_ns"):
         if table[column].tolist() != other[column].tolist():
             raise ValueError(f"the tables differ in their files ({column}): both must list the same ones in one order")
-    first, second = (sorted(set(each["hasher"])) for each in (table, other))
-    if len(first) != 1 or len(second) != 1:
-        raise ValueError(f"a table of one hasher is expected on either side, not {first} and {second}")
-    name = hasher_named(f"{first[0]}+{second[0]}").name
+    name = hasher_named("+".join([*table["hasher"].unique(), *other["hasher"].unique()])).name
     good = (table["error"] == "") & (other["error"] == "")
-    rated = table if hasher_named(first[0]).has_quality else other
     return table.assign(
         hasher=name,
         hash=(table["hash"] + other["hash"]).where(good, ""),
         width=table["width"].where(good, 0),
         height=table["height"].where(good, 0),
-        quality=rated["quality"].to_numpy(),
+        quality=table["quality"].fillna(other["quality"]).where(good),
         error=table["error"].where(table["error"] != "", other["error"]),
-    ).assign(quality=lambda both: both["quality"].where(good))
+    )
 
 
 @contextmanager

@@ -28,6 +28,7 @@ app = typer.Typer(
 HasherName = Annotated[
     str, typer.Option("--hasher", help="find, pdq, or a, p, d, whash with 64 or 256: phash256; sums: find+dhash256.")
 ]
+Part = Annotated[str | None, typer.Option("--hasher", help="As for `hash`, or a part of a table's sum.")]
 Workers = Annotated[int | None, typer.Option(min=1, help="Processors to use.", show_default="all at hand")]
 Scheduler = Annotated[
     str, typer.Option(metavar="ADDRESS", help="A Dask scheduler to use, such as tcp://10.0.0.1:8786.")
@@ -93,7 +94,7 @@ def match(
     mirrored: Annotated[bool, typer.Option("--mirrored", help="Compare HASHES' mirror images too.")] = False,
     turned: Annotated[bool, typer.Option("--turned", help="Compare HASHES' quarter turns too.")] = False,
     min_quality: MinQuality = 0,
-    hasher: HasherName = "find",
+    hasher: Part = None,
     fold: Annotated[bool, typer.Option("--fold", help="Of files with one hash compare the first alone.")] = False,
     max_pairs: Annotated[int, typer.Option(min=1, help="Refuse to write more.")] = 100_000_000,
     workers: Workers = None,
@@ -102,8 +103,8 @@ def match(
 ) -> None:
     """Find pairs of files whose hashes differ in few bits, among HASHES or against others; written as they are found.
 
-    Give --radius, or --false-pairs or --precision for one from the evidence, or --nearest. --hasher is for folders and
-    images; those compared with a table take the table's.
+    Give --radius, or --false-pairs or --precision for one from the evidence, or --nearest. Folders and images take the
+    hasher of the table that they are compared with.
     """
     from finlib import tables
     from finlib.command import daily, search
@@ -114,7 +115,7 @@ def match(
     if scheduler and (against or nearest or workers or mirrored or turned):
         raise ValueError("--scheduler has its own workers and compares one table with itself: leave out the rest")
     old = daily.load(against, hasher, min_quality, workers) if against else None
-    new = daily.load(hashes, old.hasher if old else hasher, min_quality, workers)
+    new = daily.load(hashes, hasher or (old.hasher if old else None), min_quality, workers)
     new = new.folded() if fold else new
     found = search.Search(new, old, max_pairs, workers, scheduler, search.variants(mirrored, turned))
     found.write(output, found.radius(radius, false_pairs, precision), nearest)
@@ -131,7 +132,7 @@ def cluster(
     together: Corrections = None,
     apart: Corrections = None,
     min_quality: MinQuality = 0,
-    hasher: HasherName = "find",
+    hasher: Part = None,
     workers: Workers = None,
     scheduler: Scheduler = "",
     overwrite: Overwrite = False,
@@ -262,7 +263,7 @@ def main() -> None:
         have = f"{room >> 20:,} MB of address space, {needed >> 20:,} MB are needed: raise the limit (ulimit -v)"
         sys.exit(f"finlib: this shell allows {have}")
     os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")  # others take a GiB of it before they are used
-    warnings.showwarning = lambda message, *_: _say(message)
+    warnings.showwarning = lambda message, *_: print(f"finlib: {message}", file=sys.stderr)
     signals, wakeup = os.pipe()
     os.set_blocking(wakeup, False)
     signal.set_wakeup_fd(wakeup)
@@ -295,10 +296,8 @@ def run() -> int:
         return _fail(error.format_message() + " (--help shows the use)", 2)
     except (ValueError, TypeError, FileNotFoundError, NotADirectoryError) as error:
         return _fail(error, 2)
-    except MemoryError as error:
-        return _fail(f"not enough memory. {error}", 1)
-    except (OSError, RuntimeError) as error:
-        return _fail(error, 1)
+    except (OSError, RuntimeError, MemoryError) as error:
+        return _fail(str(error) or "not enough memory")
     except (KeyboardInterrupt, typer.Abort):
         pass
     return _interrupted()  # Typer turns Ctrl-C into a status of its own, 130
@@ -306,18 +305,14 @@ def run() -> int:
 
 def _interrupted() -> int:
     resumable = sys.argv[1:2] in (["hash"], ["duplicates"], ["cluster"])
-    return _fail(f"interrupted; {'the same command goes on from here' if resumable else 'nothing was written'}", 1)
+    return _fail(f"interrupted; {'the same command goes on from here' if resumable else 'nothing was written'}")
 
 
-def _fail(error: object, status: int) -> int:
-    _say(error)
-    return status
-
-
-def _say(problem: object) -> None:
+def _fail(error: object, status: int = 1) -> int:
     from finlib.command import daily
 
-    daily.say(f"finlib: {problem}")
+    daily.say(f"finlib: {error}")
+    return status
 
 
 if __name__ == "__main__":

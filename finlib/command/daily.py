@@ -95,12 +95,13 @@ def hash_into(
 
 def _with_hashes_of(known: pd.DataFrame, hasher: str, output: Path, options: dict[str, Any]) -> pd.DataFrame:
     """The table with hashes by that hasher, if need be made up by the parts that it lacks."""
-    held = " and ".join(sorted(set(known["hasher"])))
+    good = tables.good_rows(known)
+    held = " and ".join(sorted(set(good["hasher"])))
     if held in ("", hasher):
         return known
     if not hasher.startswith(f"{held}+"):
         raise ValueError(f"{output} holds hashes by {held}, not {hasher}: give another name, or --replace")
-    good, missing = tables.good_rows(known), hasher[len(held) + 1 :]
+    missing = hasher[len(held) + 1 :]
     say(f"adding {missing} to the hashes by {held} in {output}")
     files = [tables.path_of(path) for path in good["path"]]
     more = execution.hash_files(files, missing, progress=True, **options)
@@ -144,12 +145,16 @@ class Hashes:
         return Hashes(self.rows.iloc[first].reset_index(drop=True), self.packed[first], self.hasher)
 
 
-def load(source: Path, hasher: str, min_quality: float, workers: int | None) -> Hashes:
-    """The hashes of a table, or made by `hasher` of a folder or an image; says what is left out and why."""
+def load(source: Path, hasher: str | None, min_quality: float, workers: int | None) -> Hashes:
+    """Hashes by `hasher`: of a table, by default whatever it has; or made of a folder or an image, by default FINd.
+
+    Says what is left out and why.
+    """
     if source.suffix in (".parquet", ".csv"):
         table = tables.read_hashes(source)
+        table = tables.cut(table, hasher) if hasher and set(table["hasher"]) - {hasher} else table
     else:
-        table = execution.hash_files(files_of(str(source)), hasher, workers=workers, progress=True)
+        table = execution.hash_files(files_of(str(source)), hasher or "find", workers=workers, progress=True)
     bad = table["error"] != ""
     twice = ~bad & table["path"].mask(bad).duplicated(keep="last")
     low = ~(bad | twice) & (table["quality"] < min_quality)
@@ -160,8 +165,8 @@ def load(source: Path, hasher: str, min_quality: float, workers: int | None) -> 
     if said:
         say(f"{source}: of {len(table)} rows left out: {', '.join(said)}")
         table = table[~(bad | twice | low)].reset_index(drop=True)
-    hasher = table["hasher"].iloc[0] if len(table) else hasher
-    return Hashes(table.drop(columns=["hash", "hasher", "error"]), tables.packed_of(table), hasher)
+    made_by = table["hasher"].iloc[0] if len(table) else hasher or "find"
+    return Hashes(table.drop(columns=["hash", "hasher", "error"]), tables.packed_of(table), made_by)
 
 
 def claim(output: Path, columns: Sequence[str] | None, overwrite: bool, *inputs: Path | None) -> None:

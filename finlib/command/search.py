@@ -16,15 +16,12 @@ from finlib import execution, joining, matching, tables, thresholds
 from finlib.command.daily import Hashes, say
 from finlib.variants import VARIANTS
 
-TURNS = ("half turn", "quarter", "three quarters")
 BYTES_A_PAIR = 24  # on disk, where paths repeat
 
 
 def variants(mirrored: bool, turned: bool) -> Sequence[int]:
     """Numbers in VARIANTS of what is compared: the picture itself, and its mirror image, its turns or both."""
-    if mirrored and turned:
-        return range(len(VARIANTS))
-    return (0, *([VARIANTS.index("mirrored")] * mirrored), *(VARIANTS.index(name) for name in TURNS if turned))
+    return sorted([0] + mirrored * [1] + turned * [3, 5, 6] + (mirrored and turned) * [2, 4, 7])
 
 
 class Search:
