@@ -4,12 +4,14 @@ import math
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+from numpy.typing import NDArray
 from tqdm import tqdm
 
 from finlib import execution, joining, matching, tables, thresholds
@@ -17,6 +19,7 @@ from finlib.command.daily import Hashes, say
 from finlib.variants import VARIANTS
 
 BYTES_A_PAIR = 24  # on disk, where paths repeat
+STEP = 1 << 14  # hashes whose nearest are held at a time
 
 
 def variants(mirrored: bool, turned: bool) -> Sequence[int]:
@@ -24,26 +27,22 @@ def variants(mirrored: bool, turned: bool) -> Sequence[int]:
     return sorted([0] + mirrored * [1] + turned * [3, 5, 6] + (mirrored and turned) * [2, 4, 7])
 
 
+@dataclass
 class Search:
     """Pairs of files of `new`, or of `new` and `old`, within a radius or nearest, written as they are found."""
 
-    def __init__(
-        self,
-        new: Hashes,
-        old: Hashes | None,
-        max_pairs: int,
-        workers: int | None = None,
-        scheduler: str = "",
-        variants: Sequence[int] = (0,),
-    ) -> None:
-        if old and len(new.rows) and old.hasher != new.hasher:
-            raise ValueError(f"distances need one hasher: there are hashes by {new.hasher} and by {old.hasher}")
-        self.new, self.old, self.held = new, old, old or new
-        self.max_pairs, self.workers, self.scheduler = max_pairs, workers, scheduler
-        n, self.variants = len(new.rows), variants
-        self.pairs = (n * len(old.rows) if old else n * (n - 1) // 2) * len(variants)
-        whole = new.packed, np.arange(n)
-        self.left, self.row = whole if len(variants) == 1 else new.turned(variants, workers)
+    new: Hashes
+    old: Hashes | None
+    max_pairs: int
+    workers: int | None = None
+    scheduler: str = ""
+    variants: Sequence[int] = (0,)
+
+    def __post_init__(self) -> None:
+        n, self.held = len(self.new.rows), self.old or self.new
+        if n and self.held.hasher != self.new.hasher:
+            raise ValueError(f"distances need one hasher: there are {self.new.hasher} and {self.held.hasher}")
+        self.pairs = (n * len(self.old.rows) if self.old else n * (n - 1) // 2) * len(self.variants)
 
     def radius(self, radius: int | None, false_pairs: float | None, precision: float | None) -> int | None:
         """The radius given, or the one that the evidence in the package gives; None where neither is asked for."""
@@ -74,15 +73,19 @@ class Search:
             self._check_room(matching.estimate_pairs(self.new.packed, radius, old) * len(self.variants), output)
         names, others, written = self.new.rows["path"].array, self.held.rows["path"].array, 0
         turns, kinds = len(self.variants), np.array(VARIANTS)[list(self.variants)]
+        whole = self.new.packed, np.arange(len(names))
+        hashes, row = whole if turns == 1 else self.new.turned(self.variants, self.workers)
         columns = {"path_a": pa.string(), "path_b": pa.string(), "distance": pa.int32()}
         with tables.table_writer(output, pa.schema(columns | ({"variant": pa.string()} if turns > 1 else {}))) as write:
-            for i, j, distance in self._found(radius, nearest):
-                i, turn = self.row[i], i % turns
-                frame = pd.DataFrame({"path_a": names[i], "path_b": others[j], "distance": distance})
+            for i, j, distance in self._found(hashes, radius, nearest):
+                a, turn = row[i], i % turns
+                frame = pd.DataFrame({"path_a": names[a], "path_b": others[j], "distance": distance})
                 if turns > 1:
                     frame["variant"] = kinds[turn]
-                apart = frame["path_a"] != frame["path_b"]
-                frame = frame[apart if self.old else i < j if turns > 1 and not nearest else i != j]
+                once = self.old or nearest or turns == 1
+                frame = frame[frame["path_a"] != frame["path_b"] if once else a < j]
+                if nearest:
+                    frame = frame.groupby(["path_a", *frame.columns[3:]], sort=False).head(nearest)
                 written += len(frame)
                 if written > self.max_pairs:
                     self._check_room(written, output)
@@ -106,14 +109,14 @@ class Search:
             )
         say(f"about {pairs:,.0f} pairs are expected")
 
-    def _found(self, radius: int | None, nearest: int | None) -> Iterator[Any]:
-        turned, workers = len(self.variants) > 1, self.workers
-        new, old = self.left, self.held.packed if self.old or turned else None
+    def _found(self, new: NDArray[np.uint8], radius: int | None, nearest: int | None) -> Iterator[Any]:
+        old = None if self.held is self.new and len(self.variants) == 1 else self.held.packed
         if nearest:
-            step, held = (4096, matching.stored(old)) if old is not None else (max(1, len(new)), None)
-            for low in tqdm(range(0, len(new), step), unit=f" {step} hashes", disable=None):
-                found = matching.neighbours(new[low : low + step], held, k=nearest, radius=radius, workers=workers)
-                i = low + np.repeat(np.arange(len(found.indptr) - 1), np.diff(found.indptr))
+            held = matching.stored(self.held.packed)
+            for low in tqdm(range(0, len(new), STEP), unit=f" {STEP} hashes", disable=None):
+                some = new[low : low + STEP]  # one more than asked for, which may be the file itself
+                found = matching.neighbours(some, held, k=nearest + 1, radius=radius, workers=self.workers)
+                i = low + np.repeat(np.arange(len(some)), np.diff(found.indptr))
                 yield i, found.indices, found.distance
             return
         assert radius is not None
@@ -121,6 +124,6 @@ class Search:
             with execution.dask_client(self.scheduler) as client:
                 yield from joining.iter_self_join(new, radius, client)
         elif old is None:
-            yield from matching.iter_pairs_within(new, radius, workers=workers, progress=True)
+            yield from matching.iter_pairs_within(new, radius, workers=self.workers, progress=True)
         else:
-            yield from matching.iter_pairs_between(new, old, radius, workers=workers, progress=True)
+            yield from matching.iter_pairs_between(new, old, radius, workers=self.workers, progress=True)

@@ -187,7 +187,8 @@ def test_new_images_against_stored_ones(album: Path, hashes: Path, tmp_path: Pat
         status(monkeypatch, "match", album, "--against", hashes, "--nearest", 2, "-o", tmp_path / "near.parquet") == 0
     )
     near = pd.read_parquet(tmp_path / "near.parquet")
-    assert near["path_a"].value_counts().tolist() == [1] * 9  # the other of the two is the file itself
+    assert near["path_a"].value_counts().tolist() == [2] * 9
+    assert (near["path_a"] != near["path_b"]).all()
     assert status(monkeypatch, "match", hashes, "--nearest", 3, "--radius", 70, "-o", tmp_path / "self.csv") == 0
     assert pd.read_csv(tmp_path / "self.csv")["path_a"].value_counts().max() <= 3
 
@@ -269,6 +270,8 @@ def test_too_many_pairs_are_refused_with_advice_before_they_are_written(tmp_path
     assert "19999 files have the hash of an earlier one" in capsys.readouterr().err
     few = _table_of(np.zeros((20, 32), np.uint8), tmp_path / "few.parquet")
     assert status(monkeypatch, "match", few, "--radius", 0, "-o", tmp_path / "p.csv", "--max-pairs", 100) == 2
+    assert status(monkeypatch, "match", few, "--nearest", 3, "-o", tmp_path / "near.csv") == 0
+    assert pd.read_csv(tmp_path / "near.csv")["path_a"].value_counts().tolist() == [3] * 20
     assert not (tmp_path / "p.csv").exists()
     monkeypatch.setattr("shutil.disk_usage", lambda path: SimpleNamespace(free=100))
     assert status(monkeypatch, "match", few, "--radius", 0, "-o", tmp_path / "p.csv", "--max-pairs", 189) == 2
