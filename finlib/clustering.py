@@ -55,8 +55,9 @@ class Clusters:
     def save(self, path: str | Path, **more: str) -> None:
         """Write what `extend` needs as Parquet, a row for each centre; `more`, such as hasher="find", goes with it."""
         scalars = {**vars(self.strangers), "link": self.link, "reach": self.reach, **more}
-        columns = {"hash": [row.tobytes() for row in self.centres], "cluster": self.cluster}
-        table = pa.table({**columns, "size": self.size[self.cluster]})
+        kind, buffer = pa.binary(self.centres.shape[1]), pa.py_buffer(np.ascontiguousarray(self.centres))
+        hashes = pa.FixedSizeBinaryArray.from_buffers(kind, len(self.centres), [None, buffer])
+        table = pa.table({"hash": hashes, "cluster": self.cluster, "size": self.size[self.cluster]})
         with renamed_when_whole(Path(path)) as partly:
             pq.write_table(table.replace_schema_metadata({"finlib.clusters": json.dumps(scalars)}), partly)
 
@@ -68,7 +69,9 @@ class Clusters:
             raise ValueError(f"{path} holds no clusters to go on with")
         more = json.loads(table.schema.metadata[b"finlib.clusters"])
         law = Strangers(more.pop("mean"), more.pop("deviation"))
-        centres = np.frombuffer(b"".join(table["hash"].to_pylist()), np.uint8).reshape(len(table), -1)
+        width = table.schema.field("hash").type.byte_width
+        buffer = table["hash"].combine_chunks().buffers()[1] or b""
+        centres = np.frombuffer(buffer, np.uint8)[: len(table) * width].reshape(-1, width).copy()
         labels = np.asarray(labels, np.int64)
         size, whose = np.bincount(labels).astype(np.int64), table["cluster"].to_numpy()
         if whose.max(initial=-1) >= len(size) or not np.array_equal(size[whose], table["size"].to_numpy()):

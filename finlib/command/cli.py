@@ -152,7 +152,9 @@ def cluster(
     with daily.parts_of(output) as parts:
         rows = daily.clustered(new, output, onto, together, apart, workers, scheduler, parts)
         tables.write_table(rows, output)
-    daily.say(f"{rows['cluster'].nunique()} clusters of {len(rows)} files: {output}")
+    alone = int((rows["size"] == 1).sum())
+    several = len(rows) - alone
+    daily.say(f"{rows['cluster'].nunique() - alone} clusters of {several} files, and {alone} files alone: {output}")
 
 
 @app.command(
@@ -233,8 +235,7 @@ def evaluate(
         daily.say(f"{each.label}: hashing {len(files)} files")
         table = execution.hash_files(files, each.name, workers=workers, progress=True)
         good = tables.good_rows(table)
-        for error in table["error"][table["error"] != ""]:
-            daily.say(f"left out: {error}")
+        daily.say_errors(table)
         scores.append(metrics.evaluate(tables.packed_of(good), good["family"].to_numpy(), each.name, each.bits))
     tables.write_table(pd.DataFrame(scores), output)
     daily.say(f"scores of {len(scores)} hashers: {output}")

@@ -32,6 +32,12 @@ def say(text: object) -> None:
     print(tables.readable(text), file=sys.stderr)
 
 
+def say_errors(table: pd.DataFrame) -> None:
+    """The first errors of a table of hashes."""
+    for error in table["error"][table["error"] != ""].head(5):
+        say(f"not hashed: {error}")
+
+
 def files_of(source: str) -> Sequence[str | Path]:
     """The files that a SOURCE of `finlib hash` stands for; ValueError or FileNotFoundError where it is none."""
     if source == "-":
@@ -82,8 +88,7 @@ def hash_into(
             raise RuntimeError(f"no file could be hashed, {output} is as it was: {failed['error'].iloc[0]}")
         whole = table if known is None or prune else tables.merged(known, table)
         tables.write_table(whole, output)
-    for error in failed["error"].head(5):
-        say(f"not hashed: {error}")
+    say_errors(table)
     new = table.attrs["hashed"] - len(failed)
     kept = len(table) - len(failed) - new
     counts = f"{new} hashed, {kept} known already, {len(failed)} not hashed (column 'error' says why)"
@@ -155,7 +160,10 @@ def load(source: Path, hasher: str | None, min_quality: float, workers: int | No
         table = tables.cut(table, hasher) if hasher and set(table["hasher"]) - {hasher} else table
     else:
         table = execution.hash_files(files_of(str(source)), hasher or "find", workers=workers, progress=True)
+        say_errors(table)
     bad = table["error"] != ""
+    if bad.all():
+        raise RuntimeError(f"{source} gives no hash to work with")
     twice = ~bad & table["path"].mask(bad).duplicated(keep="last")
     low = ~(bad | twice) & (table["quality"] < min_quality)
     if min_quality and table["quality"][~bad].isna().any():
@@ -206,12 +214,16 @@ def clustered(
     old = tables.read_columns(onto, CLUSTERS) if onto else new.rows.head(0)
     known = new.rows["path"].isin(old["path"])
     rows, packed = new.rows[~known][["path", "family"]], new.packed[~known.to_numpy()]
-    paths = pd.Index([*old["path"], *rows["path"]])
+    paths = pd.concat([old["path"], rows["path"]])
     right, wrong = _corrections(together, "right", paths), _corrections(apart, "wrong", paths)
     with execution.dask_client(scheduler) if scheduler else nullcontext() as client:
         means = near.Means(workers, client, parts, progress=True)
         if onto:
-            before, held = clustering.Clusters.load(_centres(onto), old["cluster"])
+            if not (beside := _centres(onto)).is_file():
+                raise FileNotFoundError(
+                    f"{beside} is not there: `cluster` writes it beside {onto.name}, it is needed, too"
+                )
+            before, held = clustering.Clusters.load(beside, old["cluster"])
             if len(rows) and held["hasher"] != new.hasher:
                 raise ValueError(f"{onto} holds clusters of hashes by {held['hasher']}, not {new.hasher}")
             found = clustering.extend(before, packed, together=right, apart=wrong, means=means)
@@ -235,14 +247,15 @@ def _centres(clusters: Path) -> Path:
     return clusters.with_suffix(".centres.parquet")
 
 
-def _corrections(file: Path | None, verdict: str, paths: pd.Index) -> NDArray[np.int64]:
+def _corrections(file: Path | None, verdict: str, paths: pd.Series) -> NDArray[np.int64]:
     """int64[pairs, 2]: rows of the pairs of files that a person judged so, or of all where there is no verdict."""
     if file is None:
         return np.empty((0, 2), np.int64)
     marked = tables.read_columns(file, ("path_a", "path_b"))
     if "verdict" in marked:
         marked = marked[marked["verdict"] == verdict]
-    rows = np.stack([paths.get_indexer(marked[side]) for side in ("path_a", "path_b")], axis=1)
+    row_of = pd.Index(paths)
+    rows = np.stack([row_of.get_indexer(marked[side]) for side in ("path_a", "path_b")], axis=1)
     if unknown := int((rows < 0).any(axis=1).sum()):
         say(f"{file}: {unknown} of {len(rows)} pairs name a file that has no hash here, and are left out")
     return rows[(rows >= 0).all(axis=1)]

@@ -91,7 +91,7 @@ class Search:
                     self._check_room(written, output)
                 write(frame)
         say(f"{written} pairs of {self.pairs:,} compared{'' if radius is None else f' within {radius} bits'}: {output}")
-        if radius is not None:
+        if radius is not None and written:
             with suppress(ValueError):
                 expected = thresholds.false_pairs(self.new.hasher, radius, self.pairs)
                 much = "an unknown number" if math.isnan(expected) else f"about {expected:,.2g}"
