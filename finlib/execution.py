@@ -11,7 +11,7 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import closing, contextmanager, nullcontext, suppress
-from itertools import islice
+from itertools import islice, takewhile
 from math import nan
 from multiprocessing import get_context, parent_process
 from pathlib import Path
@@ -131,12 +131,7 @@ def hash_row(file: str, hasher: str) -> tuple[Any, ...]:
 
 
 def _hash_chunk(hasher: str, files: Sequence[str], stopped: Callable[[], bool] = lambda: False) -> Rows:
-    rows = []
-    for file in files:
-        if stopped():
-            break
-        rows.append(hash_row(file, hasher))
-    return rows
+    return [hash_row(file, hasher) for file in takewhile(lambda _: not stopped(), files)]
 
 
 def _unchanged(files: dict[str, str], hasher: str, known: list[pd.DataFrame]) -> pd.DataFrame:

@@ -70,13 +70,9 @@ class Means:
                 yield number
                 bar.update()
 
-        pool = ThreadPoolExecutor(workers)
-        try:
+        with pools.stopping(ThreadPoolExecutor(workers), stop.set) as pool:
             futures = [pool.submit(search.run, mine(), make(), stop.is_set) for _ in range(min(workers, len(numbers)))]
             yield from (future.result() for future in futures)
-        finally:
-            stop.set()
-            pool.shutdown()
 
     def _on_dask(self, search: Search, numbers: range, make: Callable[[], Any], bar: Any) -> Iterator[Any]:
         from dask.distributed import as_completed

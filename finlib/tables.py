@@ -95,26 +95,6 @@ def cut(table: pd.DataFrame, name: str) -> pd.DataFrame:
     return table.assign(hasher=name, hash=texts, quality=table["quality"] if rated == name else np.nan)
 
 
-def add(table: pd.DataFrame, other: pd.DataFrame) -> pd.DataFrame:
-    """The table of the sum of two tables' hashers, of the same files in the same order, without hashing again.
-
-    ValueError where files differ by path, size or time, or the sum is none. A file that failed in one has that error.
-    """
-    for column in ("path", "bytes", "modified_ns"):
-        if table[column].tolist() != other[column].tolist():
-            raise ValueError(f"the tables differ in their files ({column}): both must list the same ones in one order")
-    name = hasher_named("+".join([*table["hasher"].unique(), *other["hasher"].unique()])).name
-    good = (table["error"] == "") & (other["error"] == "")
-    return table.assign(
-        hasher=name,
-        hash=(table["hash"] + other["hash"]).where(good, ""),
-        width=table["width"].where(good, 0),
-        height=table["height"].where(good, 0),
-        quality=table["quality"].fillna(other["quality"]).where(good),
-        error=table["error"].where(table["error"] != "", other["error"]),
-    )
-
-
 @contextmanager
 def _sound(path: Path) -> Iterator[None]:
     try:
@@ -173,27 +153,14 @@ def read_hashes(path: str | Path) -> pd.DataFrame:
         frame = table.to_pandas()
         sound = (frame["path"] != "") & (frame["hasher"] != "") & ((frame["hash"] == "") != (frame["error"] == ""))
         if not sound.all():
-            raise ValueError(
-                f"row {int(sound.argmin()) + 1} lacks a path or hasher, or has not either a hash or an error"
-            )
+            row = int(sound.argmin()) + 1
+            raise ValueError(f"row {row} lacks a path or hasher, or has not either a hash or an error")
     return frame
 
 
 def good_rows(table: pd.DataFrame) -> pd.DataFrame:
     """The rows that have a hash, renumbered: row k is the row k of `packed_of(table)`."""
     return table[table["error"] == ""].reset_index(drop=True)
-
-
-def merged(known: pd.DataFrame, new: pd.DataFrame) -> pd.DataFrame:
-    """The known rows with the new ones in the place of those of the same path, others at the end.
-
-    Nothing is lost: rows of other paths stay, and a row with a hash stays beside a new one with an error.
-    """
-    both = pd.concat([known, new], ignore_index=True)
-    again, good = both["path"].isin(new["path"]), both["path"].isin(new["path"][new["error"] == ""])
-    kept = (both.index >= len(known)) | ~(good | (again & (both["error"] != "")))
-    order = np.argsort(pd.factorize(both["path"])[0], kind="stable")
-    return both.iloc[order[kept.to_numpy()[order]]].reset_index(drop=True)
 
 
 def write_table(table: pd.DataFrame, path: str | Path) -> None:

@@ -2,17 +2,16 @@
 
 `thresholds.csv` holds, for each method and distance, the chance that two unrelated images are at most that far apart
 (of the workbook's sets, the one with the most false pairs) and the share of the pairs of a family that are, down to the
-rate that its pairs can tell. A million images ask for rates a million times smaller: both shares are continued as those
-of normal laws through the last two decades measured, and such a radius is an estimate. One's own images may differ:
-`finlib evaluate` tells.
+rate that its pairs can tell. Many images ask for smaller ones: there both go on as normal laws through the last two
+decades measured, and a radius is an estimate. One's own images may differ: `finlib evaluate` tells.
 """
 
-import csv
 from functools import cache
 from importlib.resources import files
 from typing import Any, NamedTuple
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 from scipy.special import ndtr, ndtri
 
@@ -28,13 +27,9 @@ class Evidence(NamedTuple):
 
 @cache
 def _table() -> dict[str, Evidence]:
-    rows: dict[str, list[tuple[float, float, float]]] = {}
-    text = files("finlib").joinpath("thresholds.csv").read_text(encoding="utf-8")
-    for row in csv.DictReader(text.splitlines()):
-        rows.setdefault(row["hasher"], []).append(
-            (float(row["distance"]), float(row["strangers"]), float(row["found"]))
-        )
-    return {name: _continued(*np.array(known).T) for name, known in rows.items()}
+    with files("finlib").joinpath("thresholds.csv").open(encoding="utf-8") as file:
+        rows = pd.read_csv(file, index_col="hasher")
+    return {name: _continued(*rows.loc[name].to_numpy().T) for name in rows.index.unique()}
 
 
 def _continued(distance: NDArray[Any], strangers: NDArray[Any], found: NDArray[Any]) -> Evidence:
@@ -94,8 +89,5 @@ def radius_for_precision(hasher: str, images: int, precision: float, *, relative
 
 def _largest(hasher: str, known: Evidence, holds: NDArray[np.bool_]) -> int:
     if not holds.any():
-        raise ValueError(
-            f"{hasher} cannot promise this at any radius: of unrelated images {known.strangers[0]:.1e} of the pairs "
-            "have one hash. Take a longer hash, such as find+dhash256, or choose a radius"
-        )
+        raise ValueError(f"{hasher} cannot promise this at any radius: take a longer hash (find+dhash256), or a radius")
     return int(known.distance[np.flatnonzero(holds)[-1]])

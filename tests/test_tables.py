@@ -110,25 +110,6 @@ def test_parquet_has_the_hash_as_bytes_too(table: pd.DataFrame, tmp_path: Path) 
     assert [None if row is None else row.hex() for row in packed] == [row or None for row in table["hash"]]
 
 
-def test_merged_rows_stay_in_place_and_nothing_good_is_lost() -> None:
-    def rows(*named: tuple[str, str, str]) -> pd.DataFrame:
-        return tables.frame_of([(path, "", 1, 1, "find", text, NAN, error, 1, 1) for path, text, error in named])
-
-    known = rows(("a", "00", ""), ("b", "", "lost"), ("c", "01", ""), ("d", "02", ""))
-    new = rows(("c", "03", ""), ("b", "04", ""), ("d", "", "gone"), ("e", "", "bad"))
-    found = tables.merged(known, new)[["path", "hash", "error"]].to_numpy().tolist()
-    assert found == [
-        ["a", "00", ""],
-        ["b", "04", ""],
-        ["c", "03", ""],
-        ["d", "02", ""],
-        ["d", "", "gone"],
-        ["e", "", "bad"],
-    ]
-    again = tables.merged(tables.merged(known, new), rows(("d", "", "worse")))
-    assert again[again["path"] == "d"]["error"].tolist() == ["", "worse"]
-
-
 @pytest.mark.parametrize("suffix", ["parquet", "csv"])
 def test_a_table_appears_only_when_it_is_whole(suffix: str, table: pd.DataFrame, tmp_path: Path) -> None:
     path = tmp_path / f"hashes.{suffix}"
@@ -179,38 +160,15 @@ def test_many_rows_keep_their_order(tmp_path: Path) -> None:
     assert tables.read_hashes(tmp_path / "hashes.parquet")["path"].tolist() == [row[0] for row in rows]
 
 
-def test_a_sum_is_cut_to_its_parts_and_made_of_them(album: Path) -> None:
+def test_a_sum_is_cut_to_its_parts(album: Path) -> None:
     files = find_images(album)
     whole = hash_files(files, "dhash64+find+ahash256")
-    parts = [hash_files(files, name) for name in ("dhash64", "find", "ahash256")]
-    for part in parts:
-        pd.testing.assert_frame_equal(tables.cut(whole, part["hasher"][0]), part)
-        pd.testing.assert_frame_equal(tables.cut(part, part["hasher"][0]), part)
-    pd.testing.assert_frame_equal(tables.add(tables.add(parts[0], parts[1]), parts[2]), whole)
+    for name in ("dhash64", "find", "ahash256"):
+        part = hash_files(files, name)
+        pd.testing.assert_frame_equal(tables.cut(whole, name), part)
+        pd.testing.assert_frame_equal(tables.cut(part, name), part)
     assert (whole["error"] != "").sum() == 1
     assert tables.packed_of(whole).shape == (9, 72)
     assert tables.cut(whole.head(0), "find").empty
-
-
-def test_tables_that_do_not_add_up_are_refused(album: Path) -> None:
-    files = find_images(album)
-    one, other = hash_files(files, "find"), hash_files(files, "dhash64")
-    with pytest.raises(ValueError, match=r"differ in their files \(path\)"):
-        tables.add(one, other.iloc[::-1])
-    with pytest.raises(ValueError, match=r"\(modified_ns\)"):
-        tables.add(one, other.assign(modified_ns=1))
-    with pytest.raises(ValueError, match="two or three different"):
-        tables.add(one, one)
-    with pytest.raises(ValueError, match="two or three different"):
-        tables.add(pd.concat([one, other]), pd.concat([one, other]))
     with pytest.raises(ValueError, match="has no part 'phash64'"):
-        tables.cut(one, "phash64")
-
-
-def test_a_file_that_failed_in_one_table_fails_in_the_sum(album: Path) -> None:
-    files = find_images(album)
-    one, other = hash_files(files, "find"), hash_files(files, "dhash64")
-    other.loc[0, ["hash", "error", "width", "height"]] = ["", "OSError: gone", 0, 0]
-    both = tables.add(one, other)
-    assert both.loc[0, ["hash", "error", "width"]].tolist() == ["", "OSError: gone", 0]
-    assert np.isnan(both.loc[0, "quality"])
+        tables.cut(whole, "phash64")

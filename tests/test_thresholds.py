@@ -39,7 +39,7 @@ def test_a_radius_keeps_its_promise():
 def test_what_the_evidence_cannot_tell_is_refused():
     with pytest.raises(ValueError, match=r"no evidence on thresholds of 'nohash': there is for find"):
         thresholds.radius_for("nohash", 10, false_pairs=1)
-    with pytest.raises(ValueError, match=r"whash256 cannot promise this at any radius: .* 1.7e-05 of the pairs"):
+    with pytest.raises(ValueError, match="whash256 cannot promise this at any radius: take a longer hash"):
         thresholds.radius_for("whash256", 1e15, false_pairs=1)
     with pytest.raises(ValueError, match="between 0 and 1; got 2"):
         thresholds.radius_for_precision("find", 10, 2)

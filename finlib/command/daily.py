@@ -76,6 +76,7 @@ def hash_into(
 ) -> pd.DataFrame:
     """Hash what is new or changed in the sources into the table `output`; returns the rows of the files named now."""
     tables.is_csv(output)
+    hasher_named(hasher)
     with parts_of(output) as parts:
         options: dict[str, Any] = {"workers": workers, "scheduler": scheduler or None, "checkpoint": parts}
         known = tables.read_hashes(output) if output.exists() and not replace else None
@@ -86,7 +87,7 @@ def hash_into(
         failed = table[table["error"] != ""]
         if len(failed) == len(table) and known is not None:
             raise RuntimeError(f"no file could be hashed, {output} is as it was: {failed['error'].iloc[0]}")
-        whole = table if known is None or prune else tables.merged(known, table)
+        whole = table if known is None or prune else merged(known, table)
         tables.write_table(whole, output)
     say_errors(table)
     new = table.attrs["hashed"] - len(failed)
@@ -96,6 +97,18 @@ def hash_into(
     if len(failed) == len(table):
         raise RuntimeError("no file could be hashed")
     return table
+
+
+def merged(known: pd.DataFrame, new: pd.DataFrame) -> pd.DataFrame:
+    """The known rows with the new ones in the place of those of the same path, others at the end.
+
+    Nothing is lost: rows of other paths stay, and a row with a hash stays beside a new one with an error.
+    """
+    both = pd.concat([known, new], ignore_index=True)
+    again, good = both["path"].isin(new["path"]), both["path"].isin(new["path"][new["error"] == ""])
+    kept = (both.index >= len(known)) | ~(good | (again & (both["error"] != "")))
+    order = np.argsort(pd.factorize(both["path"])[0], kind="stable")
+    return both.iloc[order[kept.to_numpy()[order]]].reset_index(drop=True)
 
 
 def _with_hashes_of(known: pd.DataFrame, hasher: str, output: Path, options: dict[str, Any]) -> pd.DataFrame:
@@ -117,8 +130,8 @@ def _with_hashes_of(known: pd.DataFrame, hasher: str, output: Path, options: dic
             f"{missing} cannot be added: {gone} of {len(same)} files are changed, gone or unreadable, {first} is one. "
             f"{output} is as it was; bring them back, or give another name"
         )
-    failed = known[known["error"] != ""].assign(hasher=hasher)
-    return pd.concat([tables.add(good, more), failed], ignore_index=True)
+    both = good.assign(hash=good["hash"] + more["hash"], quality=good["quality"].fillna(more["quality"]))
+    return pd.concat([both, known[known["error"] != ""]], ignore_index=True).assign(hasher=hasher)
 
 
 @dataclass(frozen=True)

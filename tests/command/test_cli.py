@@ -402,6 +402,7 @@ def test_a_list_of_files_on_standard_input(separator: bytes, album: Path, tmp_pa
         ),
         (["hash", "ALBUM/0000_0.jpg/none", "-o", "h.csv"], "no such folder"),
         (["hash", "ALBUM", "-o", "HASHES", "--hasher", "phash64"], "holds hashes by find, not phash64"),
+        (["hash", "ALBUM", "-o", "HASHES", "--hasher", "find+find"], "two or three different hashers"),
         (["hash", "-", "-o", "h.csv"], "standard input lists no file"),
         (["match", "HASHES", "-o", "p.csv"], "Missing option '--radius'"),
         (["match", "HASHES", "-o", "p.csv", "--radius", "-1"], "--radius"),
