@@ -5,6 +5,7 @@ What `sampling` does pass by pass is run here, shown, kept against a kill and pu
 
 import os
 import threading
+import time
 import warnings
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -21,6 +22,7 @@ from finlib import matching, pools
 from finlib.matching import MAX_PAIRS, Packed, Pairs, words_of
 from finlib.sampling import Codes, Forest, Nearest, Search
 
+KEPT_EVERY = 60  # seconds of work at most that a kill costs, about
 EXACT = 400  # hashes for each pass, under which looking at every pair takes no longer
 
 
@@ -42,23 +44,24 @@ class Means:
         found, done, stored = make(), 0, self.checkpoint and self.checkpoint / f"{name}.npz"
         key = search.key(passes) if stored else ""
         if stored and stored.exists():
-            with np.load(stored) as file:
-                kept = dict(file)
+            kept = dict(np.load(stored))
             if str(kept.pop("key")) == key:
                 done = int(kept.pop("done"))
                 vars(found).update(kept)
             else:
                 warnings.warn(f"{stored.parent} is of other hashes or settings: the search starts anew", stacklevel=2)
         step = max(1, passes // 10) if stored else passes
+        held = search if self.client is None else self.client.scatter(search, broadcast=True, hash=False)
         with tqdm(total=passes, initial=done, unit="pass", desc=name, disable=None if self.progress else True) as bar:
-            for low in range(done, passes, step):
-                numbers = range(low, min(passes, low + step))
-                for part in (self._on_threads if self.client is None else self._on_dask)(search, numbers, make, bar):
+            while done < passes:
+                numbers, start = range(done, min(passes, done + step)), time.monotonic()
+                for part in (self._on_threads if self.client is None else self._on_dask)(held, numbers, make, bar):
                     found.merge(part)
+                done, step = numbers.stop, max(1, int(step * KEPT_EVERY / (time.monotonic() - start)))
                 if stored:
                     stored.parent.mkdir(parents=True, exist_ok=True)
-                    arrays: Any = {key: value for key, value in vars(found).items() if isinstance(value, np.ndarray)}
-                    np.savez(partly := stored.with_suffix(".part.npz"), key=key, done=numbers.stop, **arrays)
+                    arrays: Any = {n: a for n, a in vars(found).items() if isinstance(a, np.ndarray)}
+                    np.savez(partly := stored.with_suffix(".part.npz"), key=key, done=done, **arrays)
                     os.replace(partly, stored)
         return found
 
@@ -74,15 +77,12 @@ class Means:
             futures = [pool.submit(search.run, mine(), make(), stop.is_set) for _ in range(min(workers, len(numbers)))]
             yield from (future.result() for future in futures)
 
-    def _on_dask(self, search: Search, numbers: range, make: Callable[[], Any], bar: Any) -> Iterator[Any]:
+    def _on_dask(self, held: Any, numbers: range, make: Callable[[], Any], bar: Any) -> Iterator[Any]:
         from dask.distributed import as_completed
 
         size = max(1, len(numbers) // (4 * sum(self.client.nthreads().values()) or 1))
-        held = self.client.scatter(search, broadcast=True, hash=False)
-        run = partial(_fresh, make)
-        tasks = [
-            self.client.submit(run, held, numbers[low : low + size], pure=False) for low in range(0, len(numbers), size)
-        ]
+        parts, run = (numbers[low : low + size] for low in range(0, len(numbers), size)), partial(_fresh, make)
+        tasks = [self.client.submit(run, held, part, pure=False) for part in parts]
         for future in as_completed(tasks, self.client.loop):
             yield future.result()
             bar.update(min(size, len(numbers) - bar.n))

@@ -254,7 +254,7 @@ class Search:
 
     def key(self, passes: int) -> str:
         """Tells this search from any other, of any version."""
-        settings = (__version__, self.held, self.bits, self.radius, self.seed, self.most, passes)
+        settings = __version__, self.held, self.bits, self.radius, self.seed, self.most, passes
         digest = hashlib.blake2b(repr(settings).encode())
         digest.update(self.words.data)
         return digest.hexdigest()

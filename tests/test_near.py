@@ -103,7 +103,8 @@ def test_the_same_forest_on_a_cluster_and_after_a_worker_was_killed():
 
         search = sampling.Search(matching.words_of(packed), len(packed), 256, 50)
         make, total = partial(sampling.Forest, len(packed)), Killer(len(packed))
-        for part in near.Means(client=client)._on_dask(search, range(25), make, near.tqdm(disable=True)):
+        held = client.scatter(search, broadcast=True, hash=False)
+        for part in near.Means(client=client)._on_dask(held, range(25), make, near.tqdm(disable=True)):
             total.merge(part)
         assert np.array_equal(total.roots(), expected)
 

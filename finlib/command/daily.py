@@ -242,7 +242,7 @@ def clustered(
             found = clustering.extend(before, packed, together=right, apart=wrong, means=means)
         else:
             found = clustering.cluster(packed, together=right, apart=wrong, means=means)
-    say(f"united within {found.link} bits, gathered within {found.reach} bits of a centre")
+    say(f"united within {found.link} bits{f', gathered within {found.reach} of a centre' * (found.reach > 0)}")
     centre = found.centres[np.searchsorted(found.cluster, found.labels[len(old) :])]
     distance = np.bitwise_count(packed ^ centre).sum(axis=1, dtype=np.int32)
     whole = (
