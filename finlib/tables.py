@@ -115,7 +115,7 @@ def read_parts(path: Path, *kinds: Sequence[str]) -> Iterator[pa.Table]:
         if csv:
             convert = pyarrow.csv.ConvertOptions(column_types=TYPES, null_values=[""])
             parse = pyarrow.csv.ParseOptions(newlines_in_values=True)
-            parts = pyarrow.csv.open_csv(path, parse_options=parse, convert_options=convert)
+            parts = pyarrow.csv.open_csv(path, pyarrow.csv.ReadOptions(block_size=1 << 26), parse, convert)
             schema = parts.schema
         else:
             file = pq.ParquetFile(path)

@@ -172,3 +172,17 @@ def test_a_sum_is_cut_to_its_parts(album: Path) -> None:
     assert tables.cut(whole.head(0), "find").empty
     with pytest.raises(ValueError, match="has no part 'phash64'"):
         tables.cut(whole, "phash64")
+
+
+def test_a_table_is_read_in_parts_and_one_long_cell_is_no_obstacle(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr(tables, "ROWS", 3)
+    rows = pd.DataFrame(
+        {"path": ["x" * 3_000_000, *map(str, range(9))], "cluster": range(10), "size": 1, "distance": 0}
+    )
+    for suffix in ("csv", "parquet"):
+        path = tmp_path / f"t.{suffix}"
+        tables.write_table(rows, path)
+        first, *parts = tables.read_parts(path, tables.PAIRS, tables.CLUSTERS)
+        assert len(first) == 0
+        assert len(parts) == (1 if suffix == "csv" else 4)
+        pd.testing.assert_frame_equal(tables.read_columns(path), rows, check_dtype=False)
