@@ -192,10 +192,10 @@ def load(source: Path, hasher: str | None, min_quality: float, workers: int | No
 
 def claim(output: Path, columns: Sequence[str] | None, overwrite: bool, *inputs: Path | None) -> None:
     """Refuse to write over an input, over what is not a table of these columns (None: a page), or over one unasked."""
-    if columns is None and output.suffix != ".html":
-        raise ValueError(f"{output}: a page ends in .html")
     if columns is not None:
         tables.is_csv(output)
+    elif output.suffix != ".html":
+        raise ValueError(f"{output}: a page ends in .html")
     if not output.exists():
         return
     if any(path and path.exists() and output.samefile(path) for path in inputs):
@@ -233,9 +233,7 @@ def clustered(
         means = near.Means(workers, client, parts, progress=True)
         if onto:
             if not (beside := _centres(onto)).is_file():
-                raise FileNotFoundError(
-                    f"{beside} is not there: `cluster` writes it beside {onto.name}, it is needed, too"
-                )
+                raise FileNotFoundError(f"{beside} is not there: `cluster` wrote it beside {onto.name}, bring it along")
             before, held = clustering.Clusters.load(beside, old["cluster"])
             if len(rows) and held["hasher"] != new.hasher:
                 raise ValueError(f"{onto} holds clusters of hashes by {held['hasher']}, not {new.hasher}")
@@ -245,11 +243,8 @@ def clustered(
     say(f"united within {found.link} bits{f', gathered within {found.reach} of a centre' * (found.reach > 0)}")
     centre = found.centres[np.searchsorted(found.cluster, found.labels[len(old) :])]
     distance = np.bitwise_count(packed ^ centre).sum(axis=1, dtype=np.int32)
-    whole = (
-        pd.concat([old[["path", "family", "distance"]], rows.assign(distance=distance)])
-        if onto
-        else rows.assign(distance=distance)
-    )
+    whole = rows.assign(distance=distance)
+    whole = pd.concat([old.reindex(columns=list(whole)), whole]) if onto else whole
     if output:
         found.save(_centres(output), hasher=new.hasher)
     return whole.assign(cluster=found.labels, size=found.size[found.labels])[["path", "family", *CLUSTERS[1:]]]
