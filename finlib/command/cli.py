@@ -9,7 +9,9 @@ import resource
 import signal
 import sys
 import threading
+import time
 import warnings
+from multiprocessing import active_children
 from pathlib import Path
 from typing import Annotated
 
@@ -25,14 +27,10 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
-HasherName = Annotated[
-    str, typer.Option("--hasher", help="find, pdq, or a, p, d, whash with 64 or 256: phash256; sums: find+dhash256.")
-]
+HasherName = Annotated[str, typer.Option("--hasher", help="find, pdq, ahash64, phash256 …; sums: find+dhash256.")]
 Part = Annotated[str | None, typer.Option("--hasher", help="As for `hash`, or a part of a table's sum.")]
 Workers = Annotated[int | None, typer.Option(min=1, help="Processors to use.", show_default="all at hand")]
-Scheduler = Annotated[
-    str, typer.Option(metavar="ADDRESS", help="A Dask scheduler to use, such as tcp://10.0.0.1:8786.")
-]
+Scheduler = Annotated[str, typer.Option(metavar="ADDRESS", help="A Dask scheduler to use: tcp://10.0.0.1:8786.")]
 Output = Annotated[Path, typer.Option("--output", "-o", help="The table to write, .parquet or .csv.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace an older table of the same kind.")]
 Source = Annotated[Path, typer.Argument(metavar="HASHES", help="A table of `finlib hash`, a folder, or one image.")]
@@ -40,7 +38,6 @@ MinQuality = Annotated[float, typer.Option(min=0, max=100, help="Leave out image
 Radius = Annotated[int | None, typer.Option(min=0, help="The largest distance of a match, in bits.")]
 FalsePairs = Annotated[float | None, typer.Option(min=0, help="The radius that lets in so many false pairs.")]
 Precision = Annotated[float | None, typer.Option(help="The radius at which this share of pairs is right.")]
-
 Corrections = Annotated[
     Path | None, typer.Option(help="Pairs of files, as the page of `finlib show` saves them.", show_default=False)
 ]
@@ -259,10 +256,9 @@ def report(
 
 def main() -> None:
     """Run the command line; exits with the status that the module's docstring gives."""
-    room, _ = resource.getrlimit(resource.RLIMIT_AS)
-    if 0 <= room < (needed := ROOM + ROOM_A_PROCESSOR * (os.cpu_count() or 1)):
-        have = f"{room >> 20:,} MB of address space, {needed >> 20:,} MB are needed: raise the limit (ulimit -v)"
-        sys.exit(f"finlib: this shell allows {have}")
+    room, needed = resource.getrlimit(resource.RLIMIT_AS)[0], ROOM + ROOM_A_PROCESSOR * (os.cpu_count() or 1)
+    if 0 <= room < needed:
+        sys.exit(f"finlib: {room >> 20:,} MB of address space are too few: raise it (ulimit -v) to {needed >> 20:,} MB")
     os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")  # others take a GiB of it before they are used
     warnings.showwarning = lambda message, *_: print(f"finlib: {message}", file=sys.stderr)
     signals, wakeup = os.pipe()
@@ -276,15 +272,19 @@ def main() -> None:
 
 
 def _end_soon(signals: int, ended: threading.Event) -> None:
-    """End the run at most two seconds after Ctrl-C: Python itself would wait for kernels to return."""
+    """End the run two seconds after Ctrl-C, where Python would wait for kernels and for workers that just start."""
     while os.read(signals, 1)[0] != signal.SIGINT:
         pass
-    if not ended.wait(2):
+    ended.wait(1)
+    for worker in active_children():
+        worker.kill()
+    if not ended.wait(1):
         from finlib import tables
 
         for file in list(tables.unfinished):
             file.unlink(missing_ok=True)
         _interrupted()
+    time.sleep(1)  # for what is done at exit
     os._exit(1)
 
 

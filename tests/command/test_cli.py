@@ -453,7 +453,7 @@ def test_too_little_address_space_is_one_line_and_status_1(megabytes: int, hashe
     command = ["bash", "-c", limited, sys.executable, hashes, tmp_path / "c.csv"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120)
     assert done.returncode == 1
-    assert done.stderr.startswith(f"finlib: this shell allows {megabytes:,} MB of address space, ")
+    assert done.stderr.startswith(f"finlib: {megabytes:,} MB of address space are too few: ")
     assert done.stderr.count("\n") == 1
     assert not (tmp_path / "c.csv").exists()
 
