@@ -1,8 +1,9 @@
 """FINd as numba kernels over pixels as they are decoded.
 
 Luma is the integer 299 R + 587 G + 114 B and window sums are exact integers: a window is summed channel by channel in
-16-bit lanes, and weighted once. The DCT is in float64 in a fixed order, without fastmath. Kernels release the GIL, are
-compiled on first use and cached on disk (beside the module, or in the user's cache where that is read-only).
+16-bit lanes, and weighted once. The DCT is two products of BLAS in float64, in whatever order it adds. Kernels release
+the GIL, are compiled on first use and cached on disk (beside the module, or in the user's cache where that is
+read-only).
 
 The hash is the reference's by `certificate`. Under its bound a kernel recomputes in the reference's
 own order of floating-point operations, which LLVM neither reorders nor fuses without fastmath.
@@ -23,7 +24,6 @@ from finlib.reference import HALF, KEPT, SIDE
 ROUNDINGS = 4 + 2 * SIDE  # two reciprocals and two products scale a window's sum, then come the two sums of products
 MAX_WINDOW = 257  # pixels whose sum is sure to fit 16 bits: 257 * 255 = 65,535; sides up to 512 need 100
 REACH = 2.0 * ROW_SUM * ROW_SUM * 255  # twice what a coefficient can be
-BASIS_T = np.ascontiguousarray(BASIS.T)
 
 
 class Found(NamedTuple):
@@ -111,19 +111,9 @@ def _means(pixels, plan, factors, half, means):  # type: ignore[no-untyped-def]
 
 
 @njit(nogil=True, cache=True)
-def _product(left, right, out):  # type: ignore[no-untyped-def]
-    """out = left @ right, float64[2 k, 4 m] @ [4 m, n], in a fixed order; two rows by four columns share loads."""
-    size = right.shape[1]
-    for i in range(0, left.shape[0], 2):
-        one, two = out[i], out[i + 1]
-        one[:], two[:] = 0, 0
-        for k in range(0, left.shape[1], 4):
-            a, b, c, d = right[k], right[k + 1], right[k + 2], right[k + 3]
-            p, q, r, s = left[i, k], left[i, k + 1], left[i, k + 2], left[i, k + 3]
-            t, u, v, w = left[i + 1, k], left[i + 1, k + 1], left[i + 1, k + 2], left[i + 1, k + 3]
-            for j in range(size):
-                one[j] += (p * a[j] + q * b[j]) + (r * c[j] + s * d[j])
-                two[j] += (t * a[j] + u * b[j]) + (v * c[j] + w * d[j])
+def _coefficients(means, basis, values):  # type: ignore[no-untyped-def]
+    """values = basis @ means @ basis.T, float64[k, k] of [n, n] (step 5), by the BLAS of SciPy."""
+    np.dot(np.dot(basis, means), basis.T, values)
 
 
 @njit(nogil=True, cache=True)
@@ -180,16 +170,14 @@ def _reference_order(pixels, plan, basis, means, values):  # type: ignore[no-unt
 
 
 @njit(nogil=True, cache=True)
-def _find(pixels, plan, factors, half, tolerance, basis, basis_t, means, packed):  # type: ignore[no-untyped-def]
+def _find(pixels, plan, factors, half, tolerance, basis, means, packed):  # type: ignore[no-untyped-def]
     """Fill `means`, float64[64, 64], and `packed`, uint8[32] (steps 2 to 7); True where the certificate held."""
     values = np.empty((KEPT, KEPT))
     flat = values.ravel()
     median, certain = 0.0, False
     if tolerance < np.inf:
-        half_way = np.empty((KEPT, SIDE))
         _means(pixels, plan, factors, half, means)
-        _product(basis, means, half_way)
-        _product(half_way, basis_t, values)
+        _coefficients(means, basis, values)
         median, certain = _lower_median(flat, tolerance)
     if not certain:
         _reference_order(pixels, plan, basis, means, values)
@@ -206,12 +194,12 @@ def _find(pixels, plan, factors, half, tolerance, basis, basis_t, means, packed)
 def _quality(means):  # type: ignore[no-untyped-def]
     """PDQ's image quality of float64[64, 64]: steps between neighbours, in whole hundredths of white, added up."""
     total = 0
-    for i in range(SIDE):
+    for i in range(SIDE - 1):
         for j in range(SIDE):
-            if i + 1 < SIDE:
-                total += abs(int((means[i, j] - means[i + 1, j]) * 100 / 255))
-            if j + 1 < SIDE:
-                total += abs(int((means[i, j] - means[i, j + 1]) * 100 / 255))
+            total += np.int32(abs((means[i, j] - means[i + 1, j]) * 100 / 255))
+    for i in range(SIDE):
+        for j in range(SIDE - 1):
+            total += np.int32(abs((means[i, j] - means[i, j + 1]) * 100 / 255))
     return min(total // 90, 100)
 
 
@@ -220,7 +208,7 @@ def _run(rgb: Any) -> tuple[NDArray[np.uint8], NDArray[np.float64], bool]:
     rows, cols, _ = pixels.shape
     plan, factors, tolerance = _plan(rows, cols)
     means, packed = np.empty((SIDE, SIDE)), np.empty(HALF // 4, np.uint8)
-    certain = _find(pixels, plan, factors, half_window(cols), tolerance, BASIS, BASIS_T, means, packed)
+    certain = _find(pixels, plan, factors, half_window(cols), tolerance, BASIS, means, packed)
     return packed, means, certain
 
 

@@ -143,8 +143,17 @@ def shrink(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 @njit(nogil=True, cache=True)
 def _luma(flat, grey):  # type: ignore[no-untyped-def]
-    """Pillow's luma of interleaved RGB."""
-    for k in range(grey.size):
+    """Pillow's luma of interleaved RGB, four pixels at once: three little-endian words are split faster than bytes."""
+    n = grey.size // 4
+    words, four = flat[: 12 * n].view(np.uint32), grey[: 4 * n].view(np.uint32)
+    for k in range(n):
+        a, b, c = words[3 * k], words[3 * k + 1], words[3 * k + 2]
+        p = 19595 * (a & 255) + 38470 * (a >> 8 & 255) + 7471 * (a >> 16 & 255) + 32768
+        q = 19595 * (a >> 24) + 38470 * (b & 255) + 7471 * (b >> 8 & 255) + 32768
+        r = 19595 * (b >> 16 & 255) + 38470 * (b >> 24) + 7471 * (c & 255) + 32768
+        s = 19595 * (c >> 8 & 255) + 38470 * (c >> 16 & 255) + 7471 * (c >> 24) + 32768
+        four[k] = p >> 16 | q >> 8 & 0xFF00 | r & 0xFF0000 | (s & 0xFF0000) << 8
+    for k in range(4 * n, grey.size):
         grey[k] = (19595 * flat[3 * k] + 38470 * flat[3 * k + 1] + 7471 * flat[3 * k + 2] + 32768) >> 16
 
 
