@@ -9,7 +9,6 @@ gives up in its own way, decodes the file instead.
 
 import io
 import os
-import stat
 import threading
 from functools import cached_property
 from pathlib import Path
@@ -48,19 +47,21 @@ def jpeg_frame(data: bytes) -> Frame | None:
     size, plain, at, last = None, True, 2, len(data) - 4
     while at <= last and data[at] == 0xFF:
         marker, end = data[at + 1], at + 2 + (data[at + 2] << 8) + data[at + 3]
-        if marker == SCAN:
+        if marker in TABLES:
+            pass
+        elif marker == SCAN:
             return None if size is None else Frame(*size, plain)
-        if marker in (BASELINE, PROGRESSIVE):
+        elif marker in (BASELINE, PROGRESSIVE):
             size = None if size else _size(data[at + 4 : end])
             if size is None:
                 return None
-        elif marker not in TABLES:
-            if marker not in APPLICATION:
-                return None
+        elif marker in APPLICATION:
             body = data[at + 4 : end]
             if marker == ADOBE and not (body.startswith(b"Adobe") and len(body) >= 12 and body[11] == 1):
                 return None  # another colour transform than YCbCr
             plain = plain and _stored_unread(marker, body)
+        else:
+            return None
         at = end
     return None
 
@@ -102,14 +103,12 @@ def _read(path: str | Path) -> tuple[bytes, Frame] | None:
     except OSError:
         return None
     try:
-        status = os.fstat(file)
-        if not stat.S_ISREG(status.st_mode):
-            return None
-        data = os.read(file, min(status.st_size, HEADER_SIZE))
+        size = os.lseek(file, 0, os.SEEK_END)  # an error for a pipe
+        data = os.pread(file, min(size, HEADER_SIZE), 0)
         if not data.startswith(b"\xff\xd8\xff"):
             return None
-        if len(data) < status.st_size:
-            data += os.read(file, status.st_size - len(data))
+        if len(data) < size:
+            data += os.pread(file, size - len(data), len(data))
     except OSError:
         return None
     finally:
