@@ -25,7 +25,7 @@ from finlib import classic, compiled
 from finlib.decoding import Picture, open_picture
 
 Packed = NDArray[np.uint8]
-Kernel = Callable[[NDArray[np.uint8], int], NDArray[np.bool_]]
+Kernel = Callable[[Packed, int], Packed]
 
 
 class Hashed(NamedTuple):
@@ -138,7 +138,7 @@ def _pdq(picture: Picture) -> tuple[Packed, float]:
 
 
 def _by_kernel(kernel: Kernel, side: int, picture: Picture) -> tuple[Packed, float]:
-    return np.packbits(kernel(picture.grey, side)), nan
+    return kernel(picture.grey, side), nan
 
 
 def _whash(side: int, picture: Picture) -> tuple[Packed, float]:
