@@ -170,8 +170,22 @@ def _reference_order(pixels, plan, basis, means, values):  # type: ignore[no-unt
 
 
 @njit(nogil=True, cache=True)
-def _find(pixels, plan, factors, half, tolerance, basis, means, packed):  # type: ignore[no-untyped-def]
-    """Fill `means`, float64[64, 64], and `packed`, uint8[32] (steps 2 to 7); True where the certificate held."""
+def _quality(means):  # type: ignore[no-untyped-def]
+    """PDQ's image quality of float64[64, 64]: steps between neighbours, in whole hundredths of white, added up."""
+    total = 0
+    for i in range(SIDE - 1):
+        for j in range(SIDE):
+            total += np.int32(abs((means[i, j] - means[i + 1, j]) * 100 / 255))
+    for i in range(SIDE):
+        for j in range(SIDE - 1):
+            total += np.int32(abs((means[i, j] - means[i, j + 1]) * 100 / 255))
+    return min(total // 90, 100)
+
+
+@njit(nogil=True, cache=True)
+def _find(pixels, plan, factors, half, tolerance, basis, means, packed, rated):  # type: ignore[no-untyped-def]
+    """Fill `means`, float64[64, 64], and `packed`, uint8[32] (steps 2 to 7); whether the certificate held, and the
+    quality where that is wanted."""
     values = np.empty((KEPT, KEPT))
     flat = values.ravel()
     median, certain = 0.0, False
@@ -187,29 +201,16 @@ def _find(pixels, plan, factors, half, tolerance, basis, means, packed):  # type
         for k in range(8):
             bits = 2 * bits + (flat[2 * HALF - 1 - 8 * byte - k] > median)
         packed[byte] = bits
-    return certain
+    return certain, _quality(means) if rated else 0
 
 
-@njit(nogil=True, cache=True)
-def _quality(means):  # type: ignore[no-untyped-def]
-    """PDQ's image quality of float64[64, 64]: steps between neighbours, in whole hundredths of white, added up."""
-    total = 0
-    for i in range(SIDE - 1):
-        for j in range(SIDE):
-            total += np.int32(abs((means[i, j] - means[i + 1, j]) * 100 / 255))
-    for i in range(SIDE):
-        for j in range(SIDE - 1):
-            total += np.int32(abs((means[i, j] - means[i, j + 1]) * 100 / 255))
-    return min(total // 90, 100)
-
-
-def _run(rgb: Any) -> tuple[NDArray[np.uint8], NDArray[np.float64], bool]:
+def _run(rgb: Any, rated: bool = False) -> tuple[NDArray[np.uint8], NDArray[np.float64], bool, int]:
     pixels = check_pixels(rgb)
     rows, cols, _ = pixels.shape
     plan, factors, tolerance = _plan(rows, cols)
     means, packed = np.empty((SIDE, SIDE)), np.empty(HALF // 4, np.uint8)
-    certain = _find(pixels, plan, factors, half_window(cols), tolerance, BASIS, means, packed)
-    return packed, means, certain
+    certain, quality = _find(pixels, plan, factors, half_window(cols), tolerance, BASIS, means, packed, rated)
+    return packed, means, certain, quality
 
 
 def find_pixels(rgb: Any) -> NDArray[np.uint8]:
@@ -223,8 +224,8 @@ def find_pixels(rgb: Any) -> NDArray[np.uint8]:
 
 def find_with_quality(rgb: Any) -> Found:
     """`find_pixels`, and PDQ's image quality taken on FINd's own 64 x 64 means."""
-    packed, means, _ = _run(rgb)
-    return Found(packed, float(_quality(means)))
+    packed, _, _, quality = _run(rgb, rated=True)
+    return Found(packed, float(quality))
 
 
 def certificate(rgb: Any) -> tuple[float, float, bool]:
