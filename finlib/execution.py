@@ -144,7 +144,7 @@ def _unchanged(files: dict[str, str], hasher: str, known: list[pd.DataFrame]) ->
     """The known rows of this hasher that have no error and whose file still has the same size and time."""
     if not known:
         return SCHEMA.empty_table().to_pandas()
-    rows = pd.concat(known, ignore_index=True)
+    rows = pd.concat(known, ignore_index=True)[SCHEMA.names]
     rows = rows[(rows["hasher"] == hasher) & (rows["error"] == "")].drop_duplicates("path", keep="last")
 
     def same(text: str, size: int, modified: int) -> bool:
