@@ -176,7 +176,7 @@ class Picture:
         """Step 1 of FINd: uint8[H, W, 3], no side over 512."""
         if isinstance(self.decoded, Image.Image):
             return load_rgb(self.decoded)
-        return self.decoded if max(self.size) <= MAX_SIDE else shrink(self.decoded)
+        return self.decoded if max(self.decoded.shape) <= MAX_SIDE else shrink(self.decoded)
 
     @cached_property
     def grey(self) -> NDArray[np.uint8]:
