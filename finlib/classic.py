@@ -18,7 +18,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from finlib.compiled import _coefficients, _lower_median
+from finlib.compiled import _coefficients, _lower_median, _pack
 
 STRIP = 256  # rows of the picture that pass together, side by side in vectors
 LANES = 16  # lines are filled up to a multiple of this
@@ -118,18 +118,6 @@ def _shrink(grey, across, down):  # type: ignore[no-untyped-def]
     if rows > height and rows - height > 2 * (cols - width):  # since version 13, Pillow then begins with the columns
         return _resize(np.ascontiguousarray(grey.T), down, across)[:, :height].T.copy()
     return _resize(grey, across, down)[:, :width].copy()
-
-
-@njit(nogil=True, cache=True)
-def _pack(bits):  # type: ignore[no-untyped-def]
-    """uint8[n // 8] of bool[...], as `numpy.packbits` packs them."""
-    flat, packed = bits.ravel(), np.empty(bits.size // 8, np.uint8)
-    for byte in range(packed.size):
-        value = 0
-        for k in range(8):
-            value = 2 * value + flat[8 * byte + k]
-        packed[byte] = value
-    return packed
 
 
 @njit(nogil=True, cache=True)

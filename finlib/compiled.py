@@ -183,10 +183,18 @@ def _quality(means):  # type: ignore[no-untyped-def]
 
 
 @njit(nogil=True, cache=True)
-def _find(pixels, plan, factors, half, tolerance, basis, means, packed, rated):  # type: ignore[no-untyped-def]
-    """Fill `means`, float64[64, 64], and `packed`, uint8[32] (steps 2 to 7); whether the certificate held, and the
-    quality where that is wanted."""
-    values = np.empty((KEPT, KEPT))
+def _pack(bits):  # type: ignore[no-untyped-def]
+    """uint8[n // 8] of bool[...], as `numpy.packbits` packs them."""
+    flat, packed = bits.ravel(), np.zeros(bits.size // 8, np.uint8)
+    for k in range(8 * packed.size):
+        packed[k // 8] = 2 * packed[k // 8] + flat[k]
+    return packed
+
+
+@njit(nogil=True, cache=True)
+def _find(pixels, plan, factors, tolerance, half, basis, rated):  # type: ignore[no-untyped-def]
+    """Packed bits (steps 2 to 7), means, whether the certificate held, and the quality where that is wanted."""
+    means, values = np.empty((SIDE, SIDE)), np.empty((KEPT, KEPT))
     flat = values.ravel()
     median, certain = 0.0, False
     if tolerance < np.inf:
@@ -196,21 +204,13 @@ def _find(pixels, plan, factors, half, tolerance, basis, means, packed, rated): 
     if not certain:
         _reference_order(pixels, plan, basis, means, values)
         median = np.sort(flat)[HALF - 1]
-    for byte in range(packed.size):
-        bits = 0
-        for k in range(8):
-            bits = 2 * bits + (flat[2 * HALF - 1 - 8 * byte - k] > median)
-        packed[byte] = bits
-    return certain, _quality(means) if rated else 0
+    return _pack(flat[::-1] > median), means, certain, _quality(means) if rated else 0
 
 
 def _run(rgb: Any, rated: bool = False) -> tuple[NDArray[np.uint8], NDArray[np.float64], bool, int]:
     pixels = check_pixels(rgb)
     rows, cols, _ = pixels.shape
-    plan, factors, tolerance = _plan(rows, cols)
-    means, packed = np.empty((SIDE, SIDE)), np.empty(HALF // 4, np.uint8)
-    certain, quality = _find(pixels, plan, factors, half_window(cols), tolerance, BASIS, means, packed, rated)
-    return packed, means, certain, quality
+    return _find(pixels, *_plan(rows, cols), half_window(cols), BASIS, rated)
 
 
 def find_pixels(rgb: Any) -> NDArray[np.uint8]:
