@@ -146,8 +146,7 @@ def _plans(grey: NDArray[np.uint8], width: int, height: int) -> tuple[Any, Any]:
 
 
 def average_hash(grey: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
-    """Packed bits, uint8[side * side // 8], of uint8[H, W], as of the two functions after this one: brighter than the
-    mean of the picture shrunk to side x side."""
+    """Packed bits, uint8[side * side // 8], of uint8[H, W]: over the mean of the picture shrunk to side x side."""
     return _average(grey, *_plans(grey, side, side))
 
 

@@ -1,9 +1,8 @@
 """FINd as numba kernels over pixels as they are decoded.
 
 Luma is the integer 299 R + 587 G + 114 B and window sums are exact integers: a window is summed channel by channel in
-16-bit lanes, and weighted once. The DCT is two products of BLAS in float64, in whatever order it adds. Kernels release
-the GIL, are compiled on first use and cached on disk (beside the module, or in the user's cache where that is
-read-only).
+16-bit lanes, and weighted once. The DCT is two products of BLAS in float64. Kernels release the GIL, are compiled on
+first use and cached on disk (beside the module, or in the user's cache where that is read-only).
 
 The hash is the reference's by `certificate`. Under its bound a kernel recomputes in the reference's
 own order of floating-point operations, which LLVM neither reorders nor fuses without fastmath.

@@ -1,8 +1,8 @@
 """One hasher over many files: serial, threads, processes or Dask; ordered, resumable, errors kept as rows.
 
 The table is that of `finlib.tables`. The GIL is released while a file is decoded and while it is hashed by a compiled
-method, so threads serve these: on two cores they were ahead of processes at 100, 1,000, 10,000 and 50,000 files. wHash
-and PDQ hold it and want processes, once there is enough to do for each.
+method, so threads serve these (on two cores ahead of processes at 100 to 50,000 files); wHash and PDQ hold it and want
+processes, once there is enough to do for each.
 """
 
 import os
