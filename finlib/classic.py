@@ -12,12 +12,13 @@ same bits; where it is not (flat and symmetric pictures), SciPy decides as it do
 
 import math
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from finlib.compiled import _lower_median, _product
+from finlib.compiled import _coefficients, _lower_median, _pack
 
 STRIP = 256  # rows of the picture that pass together, side by side in vectors
 LANES = 16  # lines are filled up to a multiple of this
@@ -77,22 +78,30 @@ def _filter(lines, first, weights, sums, out):  # type: ignore[no-untyped-def]
 
 @njit(nogil=True, cache=True)
 def _turn(lines, out):  # type: ignore[no-untyped-def]
-    """uint8[m, n] into the corner of out, rows becoming columns."""
-    for j in range(lines.shape[1]):
-        line = out[j]
-        for i in range(lines.shape[0]):
-            line[i] = lines[i, j]
+    """uint8[m, n] into the corner of out, uint8[.., 8 k], rows becoming columns: eight at once, as one uint64 a column.
+    The last row stands for those that the last eight lack."""
+    last, eight = len(lines) - 1, np.empty((lines.shape[1], 8), np.uint8)
+    column, words = eight.view(np.uint64)[:, 0], out.view(np.uint64)
+    for i in range(0, len(lines), 8):
+        a, b, c, d = lines[i], lines[min(i + 1, last)], lines[min(i + 2, last)], lines[min(i + 3, last)]
+        e, f = lines[min(i + 4, last)], lines[min(i + 5, last)]
+        g, h = lines[min(i + 6, last)], lines[min(i + 7, last)]
+        for j in range(len(eight)):
+            eight[j, 0], eight[j, 1], eight[j, 2], eight[j, 3] = a[j], b[j], c[j], d[j]
+            eight[j, 4], eight[j, 5], eight[j, 6], eight[j, 7] = e[j], f[j], g[j], h[j]
+        for j in range(len(eight)):
+            words[j, i // 8] = column[j]
 
 
 @njit(nogil=True, cache=True)
 def _resize(grey, across, down):  # type: ignore[no-untyped-def]
-    """`resize`, its columns filled up to LANES. Both passes add up whole lines: the picture is turned before each."""
+    """`_shrink`, its columns filled up to LANES. Both passes add up whole lines: the picture is turned before each."""
     rows, cols = grey.shape
     wide, padded = len(across[0]), (len(across[0]) + LANES - 1) // LANES * LANES
     strip = min((rows + LANES - 1) // LANES * LANES, STRIP)
-    lines = np.zeros((cols + across[1].shape[1], strip), np.uint8)
+    lines = np.empty((cols + across[1].shape[1], strip), np.uint8)  # what is never filled has no weight
     narrow, sums = np.empty((wide, strip), np.uint8), np.empty(max(strip, padded), np.int32)
-    middle, out = np.zeros((rows + down[1].shape[1], padded), np.uint8), np.empty((len(down[0]), padded), np.uint8)
+    middle, out = np.empty((rows + down[1].shape[1], padded), np.uint8), np.empty((len(down[0]), padded), np.uint8)
     for top in range(0, rows, strip):
         count = min(strip, rows - top)
         _turn(grey[top : top + count], lines)
@@ -102,53 +111,62 @@ def _resize(grey, across, down):  # type: ignore[no-untyped-def]
     return out
 
 
-def resize(grey: NDArray[np.uint8], width: int, height: int) -> NDArray[np.uint8]:
-    """uint8[height, width] of uint8[H, W], as Pillow's `resize` with LANCZOS gives it."""
-    rows, cols = grey.shape
+@njit(nogil=True, cache=True)
+def _shrink(grey, across, down):  # type: ignore[no-untyped-def]
+    """uint8[height, width] of uint8[H, W], as Pillow's `resize` with LANCZOS gives it, by the plans of both sides."""
+    (rows, cols), width, height = grey.shape, len(across[0]), len(down[0])
     if rows > height and rows - height > 2 * (cols - width):  # since version 13, Pillow then begins with the columns
-        turned = _resize(np.ascontiguousarray(grey.T), plan(rows, height), plan(cols, width))
-        return np.ascontiguousarray(turned[:, :height].T)
-    return np.ascontiguousarray(_resize(grey, plan(cols, width), plan(rows, height))[:, :width])
-
-
-def average_hash(grey: NDArray[np.uint8], side: int) -> NDArray[np.bool_]:
-    """bool[side, side] of uint8[H, W]: brighter than the mean of the picture shrunk to side x side."""
-    small = resize(grey, side, side)
-    return small > small.mean()
-
-
-def difference_hash(grey: NDArray[np.uint8], side: int) -> NDArray[np.bool_]:
-    """bool[side, side] of uint8[H, W]: brighter than its left neighbour in the picture shrunk to side + 1 columns."""
-    small = resize(grey, side + 1, side)
-    return small[:, 1:] > small[:, :-1]
-
-
-@lru_cache
-def _cosines(side: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """SciPy's unscaled DCT of 4 side values, its first `side` frequencies: float64[side, 4 side], and transposed."""
-    odd = 2 * np.arange(4 * side) + 1
-    basis = 2 * np.cos(np.pi / (8 * side) * np.outer(np.arange(side), odd))
-    return basis, np.ascontiguousarray(basis.T)
+        return _resize(np.ascontiguousarray(grey.T), down, across)[:, :height].T.copy()
+    return _resize(grey, across, down)[:, :width].copy()
 
 
 @njit(nogil=True, cache=True)
-def _upper_half(small, basis, basis_t, bits):  # type: ignore[no-untyped-def]
-    """Fill bool[side, side] with the upper half of the DCT's coefficients; True where the certificate held."""
-    half_way, values = np.empty((len(basis), basis.shape[1])), np.empty(bits.shape)
-    _product(basis, small, half_way)
-    _product(half_way, basis_t, values)
+def _average(grey, across, down):  # type: ignore[no-untyped-def]
+    small = _shrink(grey, across, down)
+    return _pack(small.size * small > small.sum())
+
+
+@njit(nogil=True, cache=True)
+def _difference(grey, across, down):  # type: ignore[no-untyped-def]
+    small = _shrink(grey, across, down)
+    return _pack(small[:, 1:] > small[:, :-1])
+
+
+@njit(nogil=True, cache=True)
+def _upper_half(grey, across, down, basis):  # type: ignore[no-untyped-def]
+    """The packed upper half of the DCT's coefficients, the small picture, and whether the certificate held."""
+    small, values = _shrink(grey, across, down), np.empty((len(basis), len(basis)))
+    _coefficients(small.astype(np.float64), basis, values)
     median, certain = _lower_median(values.ravel(), TOLERANCE, REACH)
-    bits[:] = values > median
-    return certain
+    return _pack(values > median), small, certain
 
 
-def dct_hash(grey: NDArray[np.uint8], side: int) -> NDArray[np.bool_]:
-    """pHash, bool[side, side] of uint8[H, W]: low frequencies of the picture shrunk to 4 side, over their median."""
-    small = resize(grey, 4 * side, 4 * side)
-    bits = np.empty((side, side), np.bool_)
-    if not _upper_half(small.astype(np.float64), *_cosines(side), bits):
-        from scipy.fftpack import dct  # slow to import, and seldom needed
+def _plans(grey: NDArray[np.uint8], width: int, height: int) -> tuple[Any, Any]:
+    return plan(grey.shape[1], width), plan(grey.shape[0], height)
 
-        values = dct(dct(small, axis=0), axis=1)[:side, :side]
-        return values > np.median(values)
-    return bits
+
+def average_hash(grey: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
+    """Packed bits, uint8[side * side // 8], of uint8[H, W]: over the mean of the picture shrunk to side x side."""
+    return _average(grey, *_plans(grey, side, side))
+
+
+def difference_hash(grey: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
+    """Brighter than its left neighbour in the picture shrunk to side + 1 columns of side."""
+    return _difference(grey, *_plans(grey, side + 1, side))
+
+
+@lru_cache
+def _cosines(side: int) -> NDArray[np.float64]:
+    """SciPy's unscaled DCT of 4 side values, its first `side` frequencies: float64[side, 4 side]."""
+    return 2 * np.cos(np.pi / (8 * side) * np.outer(np.arange(side), 2 * np.arange(4 * side) + 1))
+
+
+def dct_hash(grey: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
+    """pHash: low frequencies of the picture shrunk to 4 side x 4 side, over their median."""
+    packed, small, certain = _upper_half(grey, *_plans(grey, 4 * side, 4 * side), _cosines(side))
+    if certain:
+        return packed
+    from scipy.fftpack import dct  # slow to import, and seldom needed
+
+    values = dct(dct(small, axis=0), axis=1)[:side, :side]
+    return np.packbits(values > np.median(values))

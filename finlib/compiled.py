@@ -1,8 +1,8 @@
 """FINd as numba kernels over pixels as they are decoded.
 
 Luma is the integer 299 R + 587 G + 114 B and window sums are exact integers: a window is summed channel by channel in
-16-bit lanes, and weighted once. The DCT is in float64 in a fixed order, without fastmath. Kernels release the GIL, are
-compiled on first use and cached on disk (beside the module, or in the user's cache where that is read-only).
+16-bit lanes, and weighted once. The DCT is two products of BLAS in float64. Kernels release the GIL, are compiled on
+first use and cached on disk (beside the module, or in the user's cache where that is read-only).
 
 The hash is the reference's by `certificate`. Under its bound a kernel recomputes in the reference's
 own order of floating-point operations, which LLVM neither reorders nor fuses without fastmath.
@@ -23,7 +23,6 @@ from finlib.reference import HALF, KEPT, SIDE
 ROUNDINGS = 4 + 2 * SIDE  # two reciprocals and two products scale a window's sum, then come the two sums of products
 MAX_WINDOW = 257  # pixels whose sum is sure to fit 16 bits: 257 * 255 = 65,535; sides up to 512 need 100
 REACH = 2.0 * ROW_SUM * ROW_SUM * 255  # twice what a coefficient can be
-BASIS_T = np.ascontiguousarray(BASIS.T)
 
 
 class Found(NamedTuple):
@@ -111,19 +110,9 @@ def _means(pixels, plan, factors, half, means):  # type: ignore[no-untyped-def]
 
 
 @njit(nogil=True, cache=True)
-def _product(left, right, out):  # type: ignore[no-untyped-def]
-    """out = left @ right, float64[2 k, 4 m] @ [4 m, n], in a fixed order; two rows by four columns share loads."""
-    size = right.shape[1]
-    for i in range(0, left.shape[0], 2):
-        one, two = out[i], out[i + 1]
-        one[:], two[:] = 0, 0
-        for k in range(0, left.shape[1], 4):
-            a, b, c, d = right[k], right[k + 1], right[k + 2], right[k + 3]
-            p, q, r, s = left[i, k], left[i, k + 1], left[i, k + 2], left[i, k + 3]
-            t, u, v, w = left[i + 1, k], left[i + 1, k + 1], left[i + 1, k + 2], left[i + 1, k + 3]
-            for j in range(size):
-                one[j] += (p * a[j] + q * b[j]) + (r * c[j] + s * d[j])
-                two[j] += (t * a[j] + u * b[j]) + (v * c[j] + w * d[j])
+def _coefficients(means, basis, values):  # type: ignore[no-untyped-def]
+    """values = basis @ means @ basis.T, float64[k, k] of [n, n] (step 5), by the BLAS of SciPy."""
+    np.dot(np.dot(basis, means), basis.T, values)
 
 
 @njit(nogil=True, cache=True)
@@ -180,48 +169,47 @@ def _reference_order(pixels, plan, basis, means, values):  # type: ignore[no-unt
 
 
 @njit(nogil=True, cache=True)
-def _find(pixels, plan, factors, half, tolerance, basis, basis_t, means, packed):  # type: ignore[no-untyped-def]
-    """Fill `means`, float64[64, 64], and `packed`, uint8[32] (steps 2 to 7); True where the certificate held."""
-    values = np.empty((KEPT, KEPT))
+def _quality(means):  # type: ignore[no-untyped-def]
+    """PDQ's image quality of float64[64, 64]: steps between neighbours, in whole hundredths of white, added up."""
+    total = 0
+    for i in range(SIDE - 1):
+        for j in range(SIDE):
+            total += np.int32(abs((means[i, j] - means[i + 1, j]) * 100 / 255))
+    for i in range(SIDE):
+        for j in range(SIDE - 1):
+            total += np.int32(abs((means[i, j] - means[i, j + 1]) * 100 / 255))
+    return min(total // 90, 100)
+
+
+@njit(nogil=True, cache=True)
+def _pack(bits):  # type: ignore[no-untyped-def]
+    """uint8[n // 8] of bool[...], as `numpy.packbits` packs them."""
+    flat, packed = bits.ravel(), np.zeros(bits.size // 8, np.uint8)
+    for k in range(8 * packed.size):
+        packed[k // 8] = 2 * packed[k // 8] + flat[k]
+    return packed
+
+
+@njit(nogil=True, cache=True)
+def _find(pixels, plan, factors, tolerance, half, basis, rated):  # type: ignore[no-untyped-def]
+    """Packed bits (steps 2 to 7), means, whether the certificate held, and the quality where that is wanted."""
+    means, values = np.empty((SIDE, SIDE)), np.empty((KEPT, KEPT))
     flat = values.ravel()
     median, certain = 0.0, False
     if tolerance < np.inf:
-        half_way = np.empty((KEPT, SIDE))
         _means(pixels, plan, factors, half, means)
-        _product(basis, means, half_way)
-        _product(half_way, basis_t, values)
+        _coefficients(means, basis, values)
         median, certain = _lower_median(flat, tolerance)
     if not certain:
         _reference_order(pixels, plan, basis, means, values)
         median = np.sort(flat)[HALF - 1]
-    for byte in range(packed.size):
-        bits = 0
-        for k in range(8):
-            bits = 2 * bits + (flat[2 * HALF - 1 - 8 * byte - k] > median)
-        packed[byte] = bits
-    return certain
+    return _pack(flat[::-1] > median), means, certain, _quality(means) if rated else 0
 
 
-@njit(nogil=True, cache=True)
-def _quality(means):  # type: ignore[no-untyped-def]
-    """PDQ's image quality of float64[64, 64]: steps between neighbours, in whole hundredths of white, added up."""
-    total = 0
-    for i in range(SIDE):
-        for j in range(SIDE):
-            if i + 1 < SIDE:
-                total += abs(int((means[i, j] - means[i + 1, j]) * 100 / 255))
-            if j + 1 < SIDE:
-                total += abs(int((means[i, j] - means[i, j + 1]) * 100 / 255))
-    return min(total // 90, 100)
-
-
-def _run(rgb: Any) -> tuple[NDArray[np.uint8], NDArray[np.float64], bool]:
+def _run(rgb: Any, rated: bool = False) -> tuple[NDArray[np.uint8], NDArray[np.float64], bool, int]:
     pixels = check_pixels(rgb)
     rows, cols, _ = pixels.shape
-    plan, factors, tolerance = _plan(rows, cols)
-    means, packed = np.empty((SIDE, SIDE)), np.empty(HALF // 4, np.uint8)
-    certain = _find(pixels, plan, factors, half_window(cols), tolerance, BASIS, BASIS_T, means, packed)
-    return packed, means, certain
+    return _find(pixels, *_plan(rows, cols), half_window(cols), BASIS, rated)
 
 
 def find_pixels(rgb: Any) -> NDArray[np.uint8]:
@@ -235,8 +223,8 @@ def find_pixels(rgb: Any) -> NDArray[np.uint8]:
 
 def find_with_quality(rgb: Any) -> Found:
     """`find_pixels`, and PDQ's image quality taken on FINd's own 64 x 64 means."""
-    packed, means, _ = _run(rgb)
-    return Found(packed, float(_quality(means)))
+    packed, _, _, quality = _run(rgb, rated=True)
+    return Found(packed, float(quality))
 
 
 def certificate(rgb: Any) -> tuple[float, float, bool]:

@@ -9,7 +9,6 @@ gives up in its own way, decodes the file instead.
 
 import io
 import os
-import stat
 import threading
 from functools import cached_property
 from pathlib import Path
@@ -48,19 +47,21 @@ def jpeg_frame(data: bytes) -> Frame | None:
     size, plain, at, last = None, True, 2, len(data) - 4
     while at <= last and data[at] == 0xFF:
         marker, end = data[at + 1], at + 2 + (data[at + 2] << 8) + data[at + 3]
-        if marker == SCAN:
+        if marker in TABLES:
+            pass
+        elif marker == SCAN:
             return None if size is None else Frame(*size, plain)
-        if marker in (BASELINE, PROGRESSIVE):
+        elif marker in (BASELINE, PROGRESSIVE):
             size = None if size else _size(data[at + 4 : end])
             if size is None:
                 return None
-        elif marker not in TABLES:
-            if marker not in APPLICATION:
-                return None
+        elif marker in APPLICATION:
             body = data[at + 4 : end]
             if marker == ADOBE and not (body.startswith(b"Adobe") and len(body) >= 12 and body[11] == 1):
                 return None  # another colour transform than YCbCr
             plain = plain and _stored_unread(marker, body)
+        else:
+            return None
         at = end
     return None
 
@@ -102,14 +103,12 @@ def _read(path: str | Path) -> tuple[bytes, Frame] | None:
     except OSError:
         return None
     try:
-        status = os.fstat(file)
-        if not stat.S_ISREG(status.st_mode):
-            return None
-        data = os.read(file, min(status.st_size, HEADER_SIZE))
+        size = os.lseek(file, 0, os.SEEK_END)  # an error for a pipe
+        data = os.pread(file, min(size, HEADER_SIZE), 0)
         if not data.startswith(b"\xff\xd8\xff"):
             return None
-        if len(data) < status.st_size:
-            data += os.read(file, status.st_size - len(data))
+        if len(data) < size:
+            data += os.pread(file, size - len(data), len(data))
     except OSError:
         return None
     finally:
@@ -143,8 +142,17 @@ def shrink(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 @njit(nogil=True, cache=True)
 def _luma(flat, grey):  # type: ignore[no-untyped-def]
-    """Pillow's luma of interleaved RGB."""
-    for k in range(grey.size):
+    """Pillow's luma of interleaved RGB, four pixels at once: three little-endian words are split faster than bytes."""
+    n = grey.size // 4
+    words, four = flat[: 12 * n].view(np.uint32), grey[: 4 * n].view(np.uint32)
+    for k in range(n):
+        a, b, c = words[3 * k], words[3 * k + 1], words[3 * k + 2]
+        p = 19595 * (a & 255) + 38470 * (a >> 8 & 255) + 7471 * (a >> 16 & 255) + 32768
+        q = 19595 * (a >> 24) + 38470 * (b & 255) + 7471 * (b >> 8 & 255) + 32768
+        r = 19595 * (b >> 16 & 255) + 38470 * (b >> 24) + 7471 * (c & 255) + 32768
+        s = 19595 * (c >> 8 & 255) + 38470 * (c >> 16 & 255) + 7471 * (c >> 24) + 32768
+        four[k] = p >> 16 | q >> 8 & 0xFF00 | r & 0xFF0000 | (s & 0xFF0000) << 8
+    for k in range(4 * n, grey.size):
         grey[k] = (19595 * flat[3 * k] + 38470 * flat[3 * k + 1] + 7471 * flat[3 * k + 2] + 32768) >> 16
 
 
@@ -168,7 +176,7 @@ class Picture:
         """Step 1 of FINd: uint8[H, W, 3], no side over 512."""
         if isinstance(self.decoded, Image.Image):
             return load_rgb(self.decoded)
-        return self.decoded if max(self.size) <= MAX_SIDE else shrink(self.decoded)
+        return self.decoded if max(self.decoded.shape) <= MAX_SIDE else shrink(self.decoded)
 
     @cached_property
     def grey(self) -> NDArray[np.uint8]:

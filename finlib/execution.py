@@ -1,7 +1,8 @@
 """One hasher over many files: serial, threads, processes or Dask; ordered, resumable, errors kept as rows.
 
 The table is that of `finlib.tables`. The GIL is released while a file is decoded and while it is hashed by a compiled
-method, so threads serve these; wHash and PDQ hold it and want processes, once there is enough to do for each.
+method, so threads serve these (on two cores ahead of processes at 100 to 50,000 files); wHash and PDQ hold it and want
+processes, once there is enough to do for each.
 """
 
 import os
@@ -19,13 +20,14 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 from tqdm import tqdm
 
 from finlib import needs_extra
 from finlib.hashers import hasher as hasher_named
 from finlib.images import family_of
 from finlib.pools import in_order, processors, stopping
-from finlib.tables import COLUMNS, Rows, as_text, frame_of, read_hashes, readable, write_table
+from finlib.tables import SCHEMA, Rows, as_text, read_hashes, readable, table_of, write_table
 
 ExecutorName = Literal["auto", "serial", "threads", "processes", "dask"]
 Chunks = Sequence[Sequence[str]]
@@ -78,24 +80,25 @@ def hash_files(
     most, paths = processors(workers), list(paths)
     parts = Path(checkpoint) if checkpoint is not None else None
     held = sorted(parts.glob("part-*.parquet")) if parts is not None else []
-    files = {as_text(path): os.fspath(path) for path in paths}
-    made = [_unchanged(files, hasher, [*_read_parts(held), *([] if known is None else [known])])]
-    done = set(made[0]["path"])
+    texts = [as_text(path) for path in paths]
+    files = {text: os.fspath(path) for text, path in zip(texts, paths, strict=True)}
+    kept = _unchanged(files, hasher, [*_read_parts(held), *([] if known is None else [known])])
+    done = set(kept["path"])
     todo = [file for text, file in files.items() if text not in done]
     size = min(chunk, -(-len(todo) // (4 * most)) or 1)
     chunks = [todo[at : at + size] for at in range(0, len(todo), size)]
     number = int(held[-1].stem[5:]) + 1 if held else 0
     bar = tqdm(total=len(files), initial=len(done), unit="file", disable=None if progress else True)
     with bar, closing(_rows_of(chunks, hasher, executor, most, scheduler)) as found:
+        made = [SCHEMA.empty_table()]  # not frames: each costs as much as the hashes of a few files
         for rows in found:
-            frame = frame_of(rows)
+            made.append(table_of(rows))
             if parts is not None:
-                write_table(frame, parts / f"part-{number:08d}.parquet")
+                write_table(made[-1].to_pandas(), parts / f"part-{number:08d}.parquet")
                 number += 1
-            made.append(frame)
-            bar.update(len(frame))
-    table = pd.concat(made, ignore_index=True).set_index("path")
-    table = table.loc[[as_text(path) for path in paths]].reset_index()[COLUMNS]
+            bar.update(len(rows))
+    table = pd.concat([kept, pa.concat_tables(made).to_pandas()], ignore_index=True)
+    table = table.iloc[pd.Index(table["path"]).get_indexer(texts)].reset_index(drop=True)
     table.attrs["hashed"] = len(todo)
     return table
 
@@ -136,7 +139,9 @@ def _hash_chunk(hasher: str, files: Sequence[str], stopped: Callable[[], bool] =
 
 def _unchanged(files: dict[str, str], hasher: str, known: list[pd.DataFrame]) -> pd.DataFrame:
     """The known rows of this hasher that have no error and whose file still has the same size and time."""
-    rows = pd.concat([frame_of([]), *known], ignore_index=True)
+    if not known:
+        return SCHEMA.empty_table().to_pandas()
+    rows = pd.concat(known, ignore_index=True)[SCHEMA.names]
     rows = rows[(rows["hasher"] == hasher) & (rows["error"] == "")].drop_duplicates("path", keep="last")
 
     def same(text: str, size: int, modified: int) -> bool:

@@ -25,7 +25,7 @@ from finlib import classic, compiled
 from finlib.decoding import Picture, open_picture
 
 Packed = NDArray[np.uint8]
-Kernel = Callable[[NDArray[np.uint8], int], NDArray[np.bool_]]
+Kernel = Callable[[Packed, int], Packed]
 
 
 class Hashed(NamedTuple):
@@ -116,11 +116,11 @@ def _sum(name: str) -> Hasher:
     parts = [HASHERS[part] for part in name.split("+")]
     if len(parts) > 3 or len({part.name for part in parts}) < len(parts):
         raise ValueError(f"{name}: two or three different hashers can be added up, as in find+dhash256")
+    rated = next((k for k, part in enumerate(parts) if part.has_quality), 0)
 
     def compute(picture: Picture) -> tuple[Packed, float]:
-        packed, qualities = zip(*(part.compute(picture) for part in parts), strict=True)
-        rated = (quality for part, quality in zip(parts, qualities, strict=True) if part.has_quality)
-        return np.concatenate(packed), next(rated, nan)
+        found = [part.compute(picture) for part in parts]
+        return np.concatenate([packed for packed, _ in found]), found[rated][1]
 
     label, bits = " + ".join(part.label for part in parts), sum(part.bits for part in parts)
     return Hasher(name, label, bits, any(part.has_quality for part in parts), compute)
@@ -138,7 +138,7 @@ def _pdq(picture: Picture) -> tuple[Packed, float]:
 
 
 def _by_kernel(kernel: Kernel, side: int, picture: Picture) -> tuple[Packed, float]:
-    return np.packbits(kernel(picture.grey, side)), nan
+    return kernel(picture.grey, side), nan
 
 
 def _whash(side: int, picture: Picture) -> tuple[Packed, float]:

@@ -11,7 +11,7 @@ import fcntl
 import os
 import re
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -50,11 +50,11 @@ FORMULA = (b"=", b"+", b"-", b"@", b"\t", b"\r", b"\n")
 unfinished: set[Path] = set()  # files that runs of this process hold: who ends it at once removes them
 
 
-def frame_of(rows: Rows) -> pd.DataFrame:
-    """The table with those rows, each a tuple in the order of COLUMNS."""
+def table_of(rows: Rows) -> pa.Table:
+    """Arrow's table with those rows, each a tuple in the order of COLUMNS."""
     columns = list(zip(*rows, strict=True)) if rows else [()] * len(COLUMNS)
     arrays = [pa.array(column, kind) for column, kind in zip(columns, SCHEMA.types, strict=True)]
-    return pa.Table.from_arrays(arrays, schema=SCHEMA).to_pandas()
+    return pa.Table.from_arrays(arrays, schema=SCHEMA)
 
 
 def packed_of(table: pd.DataFrame) -> NDArray[np.uint8]:
@@ -249,10 +249,8 @@ def as_text(path: str | Path) -> str:
     raw = os.fsencode(path)
     if raw[:1] in FORMULA:
         raw = b"./" + raw
-    with suppress(UnicodeDecodeError):
-        if b"\\x" not in raw:
-            return raw.decode()
-    return raw.replace(b"\\", b"\\x5c").decode("utf-8", "backslashreplace")
+    text = raw.decode("utf-8", "backslashreplace")
+    return text if "\\x" not in text else raw.replace(b"\\", b"\\x5c").decode("utf-8", "backslashreplace")
 
 
 def path_of(text: str) -> str:

@@ -23,7 +23,7 @@ ROWS = [
 
 @pytest.fixture
 def table() -> pd.DataFrame:
-    return tables.frame_of(ROWS)
+    return tables.table_of(ROWS).to_pandas()
 
 
 @pytest.mark.parametrize("suffix", ["parquet", "csv"])
@@ -41,7 +41,7 @@ def test_packed_rows_are_those_without_an_error(table: pd.DataFrame) -> None:
 
 
 def test_an_empty_table_has_no_hashes() -> None:
-    assert tables.packed_of(tables.frame_of([])).shape == (0, 32)
+    assert tables.packed_of(tables.table_of([]).to_pandas()).shape == (0, 32)
 
 
 @pytest.mark.parametrize(
@@ -72,7 +72,7 @@ def test_files_that_are_no_table_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="lacks path, family"):
         tables.read_hashes(tmp_path / "other.csv")
     with pytest.raises(ValueError, match=r"\.parquet or \.csv"):
-        tables.write_table(tables.frame_of([]), tmp_path / "hashes.txt")
+        tables.write_table(tables.table_of([]).to_pandas(), tmp_path / "hashes.txt")
 
 
 def test_nulls_are_the_empty_text_and_other_damage_is_named(table: pd.DataFrame, tmp_path: Path) -> None:
@@ -156,7 +156,7 @@ def test_no_cell_of_a_csv_is_a_formula(start: str, tmp_path: Path, monkeypatch) 
 def test_many_rows_keep_their_order(tmp_path: Path) -> None:
     rng = np.random.default_rng(1)
     rows = [(f"{i}.png", "", 1, 1, "find", rng.bytes(32).hex(), NAN, "", i, i) for i in rng.permutation(500)]
-    tables.write_table(tables.frame_of(rows), tmp_path / "hashes.parquet")
+    tables.write_table(tables.table_of(rows).to_pandas(), tmp_path / "hashes.parquet")
     assert tables.read_hashes(tmp_path / "hashes.parquet")["path"].tolist() == [row[0] for row in rows]
 
 

@@ -64,15 +64,13 @@ def kernel_stages(rgb: Pixels) -> dict[str, Callable[[], Any]]:
     """The kernels of `compiled.find_pixels`, likewise, and the one in the reference's order that is seldom needed."""
     plan, factors, tolerance = compiled._plan(*rgb.shape[:2])
     half = certificate.half_window(rgb.shape[1])
-    means, half_way, values = np.empty((SIDE, SIDE)), np.empty((KEPT, SIDE)), np.empty((KEPT, KEPT))
+    means, values = np.empty((SIDE, SIDE)), np.empty((KEPT, KEPT))
     compiled._means(rgb, plan, factors, half, means)
-    compiled._product(compiled.BASIS, means, half_way)
-    compiled._product(half_way, compiled.BASIS_T, values)
+    compiled._coefficients(means, compiled.BASIS, values)
     flat, spare = values.ravel(), np.empty((KEPT, KEPT))
     return {
         "luma, box mean, decimate": partial(compiled._means, rgb, plan, factors, half, means),
-        "DCT, first product": partial(compiled._product, compiled.BASIS, means, half_way),
-        "DCT, second product": partial(compiled._product, half_way, compiled.BASIS_T, values),
+        "DCT": partial(compiled._coefficients, means, compiled.BASIS, values),
         "median and certificate": partial(compiled._lower_median, flat, tolerance),
         "all, from Python": partial(compiled.find_pixels, rgb),
         "reference's order (fall-back)": partial(

@@ -255,7 +255,7 @@ def test_mirror_images_and_turns_are_found_and_named(
 
 def _table_of(packed: np.ndarray, path: Path, quality: float = 50.0) -> Path:
     rows = [(f"{i}.png", "", 9, 9, "find", row.tobytes().hex(), quality, "", i, i) for i, row in enumerate(packed)]
-    tables.write_table(tables.frame_of(rows), path)
+    tables.write_table(tables.table_of(rows).to_pandas(), path)
     return path
 
 
@@ -282,7 +282,7 @@ def test_too_many_pairs_are_refused_with_advice_before_they_are_written(tmp_path
 def test_images_of_little_quality_are_left_out(tmp_path: Path, monkeypatch, capsys) -> None:
     packed = np.zeros((4, 32), np.uint8)
     rows = [(f"{i}.png", "", 9, 9, "find", packed[i].tobytes().hex(), 10.0 * i, "", i, i) for i in range(4)]
-    tables.write_table(tables.frame_of(rows), tmp_path / "h.csv")
+    tables.write_table(tables.table_of(rows).to_pandas(), tmp_path / "h.csv")
     options = ["--radius", 0, "-o", tmp_path / "p.csv", "--min-quality"]
     assert status(monkeypatch, "match", tmp_path / "h.csv", *options, 20) == 0
     assert pd.read_csv(tmp_path / "p.csv")[["path_a", "path_b"]].to_numpy().tolist() == [["2.png", "3.png"]]

@@ -8,9 +8,9 @@ from finlib.command import daily
 
 def test_merged_rows_stay_in_place_and_nothing_good_is_lost() -> None:
     def rows(*named: tuple[str, str, str]) -> pd.DataFrame:
-        return tables.frame_of(
+        return tables.table_of(
             [(path, "", 1, 1, "find", text, float("nan"), error, 1, 1) for path, text, error in named]
-        )
+        ).to_pandas()
 
     known = rows(("a", "00", ""), ("b", "", "lost"), ("c", "01", ""), ("d", "02", ""))
     new = rows(("c", "03", ""), ("b", "04", ""), ("d", "", "gone"), ("e", "", "bad"))

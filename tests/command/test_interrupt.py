@@ -40,7 +40,7 @@ cli.main()
 def table_of(path: Path, n: int = 3000, seed: int = 1) -> Path:
     packed = np.random.default_rng(seed).integers(0, 256, (n // 3, 32), np.uint8).repeat(3, 0)
     rows = [(f"{i}.png", "", 9, 9, "find", row.tobytes().hex(), 50.0, "", i, i) for i, row in enumerate(packed)]
-    tables.write_table(tables.frame_of(rows), path)
+    tables.write_table(tables.table_of(rows).to_pandas(), path)
     return path
 
 

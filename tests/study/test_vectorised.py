@@ -63,6 +63,14 @@ def test_batches_are_the_single_images(xp):
     assert (np.asarray(vectorised.find_batch(xp.asarray(images), xp=xp)) == expected).all()
 
 
+def test_batches_of_torch_tensors():
+    torch, xp = pytest.importorskip("torch"), pytest.importorskip("array_api_compat.torch")
+    images = np.stack([pixels(kind, 30, 44, seed=5) for kind in KINDS])
+    found = vectorised.find_batch(torch.asarray(images), xp=xp)
+    assert (found.dtype, found.device.type) == (torch.uint8, "cpu")
+    assert (found.numpy() == np.stack([reference.find_pixels(rgb) for rgb in images])).all()
+
+
 def test_empty_batch():
     assert vectorised.find_batch(np.zeros((0, 8, 8, 3), np.uint8)).shape == (0, 32)
 
