@@ -323,7 +323,7 @@ def _runs(pid: str) -> bool:
 
 def test_ctrl_c_stops_soon_and_leaves_work_to_go_on_with(tmp_path: Path) -> None:
     output = tmp_path / "hashes.parquet"
-    run = _start(_many(tmp_path / "many", 6000), output)
+    run = _start(_many(tmp_path / "many", 20_000), output)
     _wait_for_part(run, output, 0)
     os.killpg(run.pid, signal.SIGINT)
     assert run.wait(timeout=120) == 1  # far beyond what a busy machine takes
