@@ -50,12 +50,3 @@ def iter_self_join(packed: Packed, radius: int, client: Any, *, blocks: int = 8)
     for future in running:
         yield future.result()
         running.update([submit(*tile) for tile in islice(tiles, 1)])
-
-
-def self_join(packed: Packed, radius: int, client: Any, *, blocks: int = 8) -> Pairs:
-    """`matching.pairs_within` on a Dask cluster: the same arrays in the same order."""
-    i, j, distance = (
-        np.concatenate(c) for c in zip(*iter_self_join(packed, radius, client, blocks=blocks), strict=True)
-    )
-    order = np.lexsort((j, i))
-    return Pairs(i[order], j[order], distance[order])

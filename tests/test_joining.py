@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from exactness import assert_same_pairs, hashes
 
-from finlib import joining, matching
+from finlib import matching
+from finlib.study import workers
 
 
 @pytest.fixture(scope="module")
@@ -21,14 +22,14 @@ def client():
 @pytest.mark.parametrize("blocks", [1, 3, 7])
 def test_the_self_join_on_a_cluster_is_the_one_here(client, blocks):
     packed = hashes(1500)
-    assert_same_pairs(joining.self_join(packed, 60, client, blocks=blocks), matching.pairs_within(packed, 60))
+    assert_same_pairs(workers.self_join(packed, 60, client, blocks=blocks), matching.pairs_within(packed, 60))
 
 
 def test_small_and_wrong_sets_on_a_cluster(client):
     for n in (0, 1, 2):
         packed = np.zeros((n, 8), np.uint8)
-        assert_same_pairs(joining.self_join(packed, 0, client), matching.pairs_within(packed, 0))
+        assert_same_pairs(workers.self_join(packed, 0, client), matching.pairs_within(packed, 0))
     with pytest.raises(TypeError, match="must be a uint8 array"):
-        joining.self_join(np.zeros((3, 8)), 0, client)
+        workers.self_join(np.zeros((3, 8)), 0, client)
     with pytest.raises(ValueError, match="blocks must be at least 1"):
-        joining.self_join(np.zeros((3, 8), np.uint8), 0, client, blocks=0)
+        workers.self_join(np.zeros((3, 8), np.uint8), 0, client, blocks=0)

@@ -1,6 +1,6 @@
-"""What stands behind notebook 06's controls: groups of pictures to look through, and what many images take."""
+"""What stands behind the controls of notebooks 05 and 06: pairs at a threshold, groups of pictures, what many take."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -15,9 +15,56 @@ from matplotlib.figure import Figure
 from finlib import matching
 from finlib.images import open_rgb
 from finlib.report import plots, style
+from finlib.study import hard_cases
 
 MOST = 16  # pictures of a contact sheet
 SIDE = 240  # pixels; longer side of a picture there
+
+
+@dataclass(frozen=True)
+class Threshold:
+    """Labelled pictures and their packed hashes by method: which pairs a threshold gets right, and which wrong."""
+
+    paths: Sequence[str]
+    labels: npt.NDArray[Any]
+    packed: Mapping[str, npt.NDArray[np.uint8]]
+
+    @cached_property
+    def pairs(self) -> dict[str, tuple[pd.DataFrame, pd.DataFrame]]:
+        """By method the pairs of one family, and the closest pair of each two families: columns i, j, distance."""
+        rows = [np.flatnonzero(self.labels == family) for family in np.unique(self.labels)]
+        i, j = np.concatenate([part[np.array(np.triu_indices(len(part), 1))] for part in rows], axis=1)
+        return {name: (self._apart(name, i, j), self._closest(name)) for name in self.packed}
+
+    def _apart(self, name: str, i: Any, j: Any) -> pd.DataFrame:
+        distance = np.bitwise_count(self.packed[name][i] ^ self.packed[name][j]).sum(axis=1, dtype=np.int64)
+        return pd.DataFrame({"i": i, "j": j, "distance": distance}).sort_values("distance", kind="stable")
+
+    def _closest(self, name: str) -> pd.DataFrame:
+        return hard_cases.closest_strangers(self.packed[name], self.labels, 7 * self.packed[name].shape[1] // 2)
+
+    def draw(self, method: str, threshold: int) -> Figure:
+        """Four pairs of one family around the threshold and the four closest of strangers, right or wrong at it."""
+        relatives, strangers = self.pairs[method]
+        at = int(np.searchsorted(relatives["distance"], threshold, side="right"))
+        shown = [relatives.iloc[max(0, min(at, len(relatives) - 2) - 2) :].head(4), strangers.head(4)]
+        fig, axes = plt.subplots(2, 8, figsize=(style.WIDTH, 3))
+        for row, part, family in zip(axes, shown, (True, False), strict=True):
+            plots.gallery(
+                [open_rgb(self.paths[k]) for k in part[["i", "j"]].to_numpy().ravel()], [""] * 2 * len(part), row
+            )
+            for ax, pair in zip(row[::2], part.itertuples(), strict=False):
+                matched = pair.distance <= threshold
+                right, said = matched == family, "matched" if matched else "not matched"
+                box = {"fc": "white", "ec": "black", "lw": 1 + right, "ls": "-" if right else ":"}
+                text = f"{pair.distance} bits, {said}: {'right' if right else 'WRONG'}"
+                ax.set_title(text, x=1.1, y=-0.38, fontsize=7, fontweight="normal", loc="center", bbox=box)
+            row[0].text(-0.2, 0.5, "one family" if family else "strangers", rotation=90, va="center", fontsize=8,
+                        transform=row[0].transAxes)  # fmt: skip
+        found = at / max(1, len(relatives))
+        false = int((strangers["distance"] <= threshold).sum())
+        title = f"{style.label(method)} at {threshold} bits finds {found:.1%} of family pairs"
+        return style.headline(fig, f"{title} and confuses {false:,} pairs of families")
 
 
 @dataclass(frozen=True)

@@ -2,8 +2,12 @@
 
 import heapq
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+
+from finlib import joining
+from finlib.matching import Packed, Pairs
 
 
 @dataclass(frozen=True)
@@ -90,3 +94,12 @@ def bucket_join(
         -(-passes // workers) * n * seconds_a_hash + (n * bits / 8 + cores_a_machine * n * 4) / bytes_per_second
     ) / 3600
     return Plan(passes, core_seconds / 3600, hours, sent, n * bits / 8 + 12 * n * min(workers, cores_a_machine))
+
+
+def self_join(packed: Packed, radius: int, client: Any, *, blocks: int = 8) -> Pairs:
+    """`matching.pairs_within` on a Dask cluster: the same arrays in the same order."""
+    i, j, distance = (
+        np.concatenate(c) for c in zip(*joining.iter_self_join(packed, radius, client, blocks=blocks), strict=True)
+    )
+    order = np.lexsort((j, i))
+    return Pairs(i[order], j[order], distance[order])

@@ -111,3 +111,22 @@ def test_the_calculator_says_threshold_hours_memory_and_dollars():
     assert f"at a precision of 0.9 the threshold is {threshold:.0f} bits, which finds 50%" in titled(figure)
     ways = partial(ways, relatives=0)
     assert "no threshold keeps a precision of 0.9" in titled(explorers.calculator(ways, images=1e9))
+
+
+def test_a_threshold_says_which_pairs_it_gets_right(tmp_path):
+    paths = browser(tmp_path, FAMILIES).paths
+    packed = np.zeros((8, 32), np.uint8)
+    packed[:, 0] = [0b0, 0b1, 0b11111, 0b11111, 0b0, 0b111, 0b1111111, 0b1111111]  # families a a b b c c b b
+    seen = explorers.Threshold(paths, np.array(FAMILIES), {"find": packed})
+    relatives, strangers = seen.pairs["find"]
+    assert relatives["distance"].tolist() == [0, 0, 1, 2, 2, 2, 2, 3]
+    assert strangers["distance"].tolist() == [0, 2, 4]
+    for threshold, title, wrong in (
+        (1, "37.5% of family pairs and confuses 1 pair", 3),
+        (256, "100.0% of family pairs and confuses 3", 3),
+    ):
+        fig = seen.draw("find", threshold)
+        text = [ax.get_title() for ax in fig.axes]
+        assert sum("WRONG" in t for t in text) == wrong
+        assert title in " ".join(t.get_text() for t in fig.texts) + str(fig._suptitle)
+        plt.close(fig)
