@@ -38,9 +38,7 @@ MinQuality = Annotated[float, typer.Option(min=0, max=100, help="Leave out image
 Radius = Annotated[int | None, typer.Option(min=0, help="The largest distance of a match, in bits.")]
 FalsePairs = Annotated[float | None, typer.Option(min=0, help="The radius that lets in so many false pairs.")]
 Precision = Annotated[float | None, typer.Option(help="The radius at which this share of pairs is right.")]
-Corrections = Annotated[
-    Path | None, typer.Option(help="Pairs of files, as the page of `finlib show` saves them.", show_default=False)
-]
+Corrections = Annotated[Path | None, typer.Option(help="Pairs of files, as `finlib show`'s page saves them.")]
 
 
 @app.callback(invoke_without_command=True)
@@ -261,6 +259,8 @@ def main() -> None:
         sys.exit(f"finlib: {room >> 20:,} MB of address space are too few: raise it (ulimit -v) to {needed >> 20:,} MB")
     os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")  # others take a GiB of it before they are used
     warnings.showwarning = lambda message, *_: print(f"finlib: {message}", file=sys.stderr)
+    sys.warnoptions.append("ignore:resource_tracker")  # what a run that was ended left to clean up is cleaned up
+    sys.unraisablehook = lambda found: None if found.exc_type is KeyboardInterrupt else sys.__unraisablehook__(found)
     signals, wakeup = os.pipe()
     os.set_blocking(wakeup, False)
     signal.set_wakeup_fd(wakeup)
