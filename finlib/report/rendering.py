@@ -70,7 +70,7 @@ PREAMBLE = """
 #show table: set text(size: 9pt)
 #show table: set par(justify: false)
 #show table.cell.where(y: 0): set text(weight: "bold")
-#set figure(numbering: none, gap: 0.7em)
+#set figure(numbering: none, gap: 0.7em, placement: auto)
 #show figure: set block(breakable: false, above: 1.5em, below: 1.5em)
 #show figure.where(kind: table): set figure.caption(position: top)
 #show figure.caption: it => block(width: 100%, align(left, text(size: 9pt, it.body)))
