@@ -6,18 +6,15 @@ Exit status 0: done; 1: the run failed or was interrupted; 2: wrong use. An erro
 import json
 import os
 import resource
-import signal
 import sys
-import threading
-import time
 import warnings
-from multiprocessing import active_children
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from finlib import __version__, needs_extra
+from finlib.command import interruption
 
 ROOM, ROOM_A_PROCESSOR = 1200 << 20, 100 << 20  # bytes of address space: libraries; a thread's stack and heap
 
@@ -260,32 +257,10 @@ def main() -> None:
     os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")  # others take a GiB of it before they are used
     warnings.showwarning = lambda message, *_: print(f"finlib: {message}", file=sys.stderr)
     sys.warnoptions.append("ignore:resource_tracker")  # what a run that was ended left to clean up is cleaned up
-    sys.unraisablehook = lambda found: None if found.exc_type is KeyboardInterrupt else sys.__unraisablehook__(found)
-    signals, wakeup = os.pipe()
-    os.set_blocking(wakeup, False)
-    signal.set_wakeup_fd(wakeup)
-    ended = threading.Event()
-    threading.Thread(target=_end_soon, args=(signals, ended), daemon=True).start()
+    ended = interruption.watched(_interrupted)
     status = run()
     ended.set()
     sys.exit(status)
-
-
-def _end_soon(signals: int, ended: threading.Event) -> None:
-    """End the run two seconds after Ctrl-C, where Python would wait for kernels and for workers that just start."""
-    while os.read(signals, 1)[0] != signal.SIGINT:
-        pass
-    ended.wait(1)
-    for worker in active_children():
-        worker.kill()
-    if not ended.wait(1):
-        from finlib import tables
-
-        for file in list(tables.unfinished):
-            file.unlink(missing_ok=True)
-        _interrupted()
-    time.sleep(1)  # for what is done at exit
-    os._exit(1)
 
 
 def run() -> int:

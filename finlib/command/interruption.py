@@ -1,0 +1,43 @@
+"""Ctrl-C ends a run in about two seconds: Python alone waits for kernels, and for workers that just start."""
+
+import os
+import signal
+import sys
+import threading
+import time
+from _thread import interrupt_main
+from collections.abc import Callable
+from multiprocessing import active_children
+from typing import Any
+
+
+def watched(say: Callable[[], object]) -> threading.Event:
+    """Watch for Ctrl-C until the event that is returned is set; `say` tells the person where the run has to be cut."""
+    signals, wakeup = os.pipe()
+    os.set_blocking(wakeup, False)
+    signal.set_wakeup_fd(wakeup)
+    sys.unraisablehook = _unraisable
+    ended = threading.Event()
+    threading.Thread(target=_end_soon, args=(signals, ended, say), daemon=True).start()
+    return ended
+
+
+def _unraisable(found: Any) -> None:
+    """Ctrl-C that met a finaliser, where Python would pass over it, comes once more."""
+    interrupt_main() if found.exc_type is KeyboardInterrupt else sys.__unraisablehook__(found)
+
+
+def _end_soon(signals: int, ended: threading.Event, say: Callable[[], object]) -> None:
+    while os.read(signals, 1)[0] != signal.SIGINT:
+        pass
+    ended.wait(1)
+    for worker in active_children():
+        worker.kill()
+    if not ended.wait(1):
+        from finlib import tables
+
+        for file in list(tables.unfinished):
+            file.unlink(missing_ok=True)
+        say()
+    time.sleep(1)  # for what is done at exit
+    os._exit(1)
