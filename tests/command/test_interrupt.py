@@ -65,7 +65,10 @@ def test_ctrl_c_ends_what_holds_on_and_leaves_nothing_behind(
     assert run.stdout is not None
     assert run.stdout.readline() == "held\n"
     run.send_signal(signal.SIGINT)
-    _, said = run.communicate(timeout=60)  # it would hold on for hours
+    try:
+        _, said = run.communicate(timeout=60)  # it would hold on for hours
+    finally:
+        run.kill()
     assert run.returncode == 1
     assert said.splitlines()[-1].startswith("finlib: interrupted; ")
     assert "Traceback" not in said
