@@ -39,18 +39,22 @@ def run_notebook(source: Path, target: Path, parameters: Mapping[str, Any], *, f
     target.parent.mkdir(parents=True, exist_ok=True)
     partial = target.with_name(f".{target.name}")  # beside the target, so that the last step is a rename
     logging.getLogger("papermill").setLevel(logging.ERROR)
+    options: dict[str, Any] = {
+        "cwd": str(source.parent),
+        "execution_timeout": CELL_TIMEOUT,
+        "record_timing": False,
+        "progress_bar": False,
+        "kernel_name": "python3",
+        "extra_arguments": ["--log-level=CRITICAL"],  # a kernel that works has nothing to say on the terminal
+    }
     try:
-        papermill.execute_notebook(
-            str(source),
-            str(partial),
-            dict(parameters),
-            cwd=str(source.parent),
-            execution_timeout=CELL_TIMEOUT,
-            record_timing=False,
-            progress_bar=False,
-            kernel_name="python3",
-            extra_arguments=["--log-level=CRITICAL"],  # a kernel that works has nothing to say on the terminal
-        )
+        try:
+            papermill.execute_notebook(str(source), str(partial), dict(parameters), **options)
+        except RuntimeError as error:
+            if "didn't respond" not in str(error):
+                raise
+            # Two kernels that start at once may take one port, of which one never answers.
+            papermill.execute_notebook(str(source), str(partial), dict(parameters), **options)
     except (papermill.PapermillExecutionError, CellTimeoutError, DeadKernelError) as error:
         message, details = _failure(source, error)
         if failed is not None and partial.exists():
