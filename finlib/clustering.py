@@ -266,8 +266,7 @@ def extend(
     one of two, within the link; what is left is clustered, and numbered from len(clusters.size) on. A cluster that only
     now has FEW images gets its centre; those of larger ones stay as they are. Rows in `together` and `apart`, which old
     and new images may be named in, count old images first. Work grows with the new images and, less, with the centres
-    that they are compared with. ValueError where
-    hashes differ in length.
+    that they are compared with. ValueError where hashes differ in length.
     """
     if matching.checked(new, "new").shape[1] != clusters.centres.shape[1]:
         raise ValueError(f"new hashes have {8 * new.shape[1]} bits, the clusters' have {8 * clusters.centres.shape[1]}")

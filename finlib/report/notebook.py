@@ -170,10 +170,10 @@ def table(frame: pd.DataFrame, headings: Mapping[str, str], digits: int = 3) -> 
     def shown(value: Any) -> str:
         if isinstance(value, bool | np.bool_):
             return "yes" if value else "no"
+        if isinstance(value, int | np.integer):
+            return f"{value:,}"
         if not isinstance(value, float | np.floating):
-            return (
-                f"{value:,}" if isinstance(value, int | np.integer) else ", ".join(map(named, str(value).split(", ")))
-            )
+            return ", ".join(map(named, str(value).split(", ")))
         number = float(value)
         if not math.isfinite(number):
             return "–"

@@ -133,10 +133,8 @@ def memory_pairs(n: int, cores: int, *, seed: int = 2026) -> float:
     What memory lets all these cores do together, where 32 * n bytes are more than the caches hold.
     """
     rng = np.random.default_rng(seed)
-    held, queries = (
-        matching.stored(rng.integers(0, 256, (n, 32), np.uint8)),
-        rng.integers(0, 256, (cores, 1, 32), np.uint8),
-    )
+    held = matching.stored(rng.integers(0, 256, (n, 32), np.uint8))
+    queries = rng.integers(0, 256, (cores, 1, 32), np.uint8)
     seconds = []
     with ThreadPoolExecutor(cores) as pool:
         for _ in range(4):  # the first one warms up
