@@ -19,9 +19,9 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
-from numba import njit
 
 from finlib import matching, near
+from finlib.centres import groups, majority, parted
 from finlib.matching import Packed
 from finlib.strangers import CHANCE, Strangers, corrected, strangers
 from finlib.tables import renamed_when_whole
@@ -77,30 +77,6 @@ class Clusters:
         if whose.max(initial=-1) >= len(size) or not np.array_equal(size[whose], table["size"].to_numpy()):
             raise ValueError(f"{path} is of other clusters than the table beside it: cluster once more")
         return cls(labels, centres, whose, size, law, more.pop("link"), more.pop("reach")), more
-
-
-@njit(nogil=True, cache=True)
-def _majority(words: Any, order: Any, start: Any, bits: int) -> Any:
-    """Of each group order[start[g]:start[g + 1]] the bits that more than half have; where it is half, the first's."""
-    out = np.zeros((len(start) - 1, words.shape[1]), np.uint64)
-    for g in range(len(out)):
-        votes = np.zeros(bits, np.int64)
-        for p in range(start[g], start[g + 1]):
-            for b in range(bits):
-                votes[b] += np.int64((words[order[p], b >> 6] >> np.uint64(b & 63)) & np.uint64(1))
-        for b in range(bits):
-            first = np.int64((words[order[start[g]], b >> 6] >> np.uint64(b & 63)) & np.uint64(1))
-            if 2 * votes[b] + first > start[g + 1] - start[g]:
-                out[g, b >> 6] |= np.uint64(1) << np.uint64(b & 63)
-    return out
-
-
-def majority(packed: Packed, labels: Labels) -> Packed:
-    """Each cluster's consensus: uint8[clusters, bits // 8] with the bits that more than half of its hashes have."""
-    order = np.argsort(labels, kind="stable")
-    start = np.append(np.flatnonzero(np.diff(labels[order], prepend=-1)), len(labels))
-    centres = _majority(matching.words_of(packed), order, start, 8 * packed.shape[1])
-    return centres.view(np.uint8)[:, : packed.shape[1]]
 
 
 def numbered(labels: Any) -> Labels:
@@ -167,29 +143,25 @@ class _Run:
         self.label[rows] = rows[forest.roots()]
 
     def gather(self, strict: float, name: str) -> None:
-        """Give clusters of FEW or more a centre, let go who is far from it, and unite clusters with near centres."""
-        n = len(self.packed)
-        size = np.bincount(self.label)
-        order = np.argsort(self.label, kind="stable")
-        order = order[size[self.label[order]] >= FEW]
-        self.large, count = np.unique(self.label[order], return_counts=True)
-        words = matching.words_of(self.packed)
-        start = np.concatenate([[0], np.cumsum(count)])
-        centre = _majority(words, order, start, 8 * self.packed.shape[1])
-        self.centre = np.ascontiguousarray(centre.view(np.uint8)[:, : self.packed.shape[1]])
-        self.free = np.flatnonzero(size[self.label] < FEW)
-        if not len(order):
-            return
-        group = np.repeat(np.arange(len(count)), count)
-        far = np.bitwise_count(words[order] ^ centre[group]).sum(axis=1) > max(
-            self.reach, self.law.radius(self.chance / len(count))
-        )
-        radius = self.law.radius(strict * self.chance / n)
+        """Give clusters of FEW or more a centre: cut those of two, let go who is far, unite those with near centres."""
+        order, start = groups(self.label)
+        size = np.diff(start)
+        free, order = order[np.repeat(size < FEW, size)], order[np.repeat(size >= FEW, size)]
+        whole = np.append(0, np.cumsum(size[size >= FEW]))
+        radius = self.law.radius(strict * self.chance / len(self.packed))
+        start = parted(self.packed, order, whole, radius)
+        self.large, self.centre = self.label[order[start[:-1]]], majority(self.packed, order, start)
+        cut = ~np.isin(start[:-1], whole)
+        self.large[cut] = self.label.max() + 1 + np.arange(cut.sum())
+        group = np.repeat(np.arange(len(self.large)), np.diff(start))
+        words, centre = matching.words_of(self.packed), matching.words_of(self.centre)
+        far = np.bitwise_count(words[order] ^ centre[group]).sum(axis=1)
+        gone = order[far > max(self.reach, self.law.radius(self.chance / max(1, len(self.large))))]
         forest = near.united(self.centre, radius, seed=self.seed, means=self.means, name=name)
-        self.label[order] = self.large[forest.roots()[group]]
-        self.label[order[far]] = self.label.max() + 1 + np.arange(far.sum())
-        self.free = np.sort(np.concatenate([self.free, order[far]]))
         self.large = self.large[forest.roots()]
+        self.label[order] = self.large[group]
+        self.label[gone] = self.label.max() + 1 + np.arange(len(gone))
+        self.free = np.sort(np.concatenate([free, gone]))
 
     def bring(self, strict: float, recall: float, name: str) -> int:
         """Bring free images, and who is united with them, to the nearest centre; how many images that are."""
@@ -243,9 +215,10 @@ def _kept(labels: Labels, rows: Labels, packed: Packed, centres: Packed, whose: 
     """
     size, mine = np.bincount(labels).astype(np.int64), labels[rows]
     waiting = ~np.isin(mine, whose)
-    small, large = waiting & (size[mine] < FEW), waiting & (size[mine] >= FEW)
-    whose = np.concatenate([whose, mine[small], np.unique(mine[large])])
-    centres = np.concatenate([centres, packed[small], majority(packed[large], mine[large])])
+    small, large = waiting & (size[mine] < FEW), np.flatnonzero(waiting & (size[mine] >= FEW))
+    order, start = groups(mine[large])
+    whose = np.concatenate([whose, mine[small], mine[large[order[start[:-1]]]]])
+    centres = np.concatenate([centres, packed[small], majority(packed, large[order], start)])
     order = np.argsort(whose, kind="stable")
     return replace(settings, labels=labels, centres=centres[order], cluster=whose[order], size=size)
 

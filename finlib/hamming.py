@@ -23,7 +23,7 @@ TILE = 8192  # columns whose distances are held at once for a histogram: they st
 
 
 @intrinsic
-def _popcount(typing_context: Any, word: Any) -> Any:
+def popcount(typing_context: Any, word: Any) -> Any:
     """Bits set in a uint64, as int64."""
 
     def emit(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
@@ -53,7 +53,7 @@ def _within(typing_context: Any, rows: Any, r: Any, blocks: Any, b: Any, radius:
             first = builder.insert_element(undefined, value, ir.Constant(i32, 0))
             return builder.shuffle_vector(first, undefined, ir.Constant(ir.VectorType(i32, LANES), [0] * LANES))
 
-        popcount = cgutils.get_or_insert_function(builder.module, ir.FunctionType(vector, [vector]), "llvm.ctpop.v8i64")
+        ctpop = cgutils.get_or_insert_function(builder.module, ir.FunctionType(vector, [vector]), "llvm.ctpop.v8i64")
         row, block, limit = start(0, words), start(2, words * BLOCK), spread(arguments[4])
         row_words = [spread(builder.load(builder.gep(row, [ir.Constant(i64, w)]))) for w in range(part.count)]
         found = ir.Constant(i64, 0)
@@ -63,7 +63,7 @@ def _within(typing_context: Any, rows: Any, r: Any, blocks: Any, b: Any, radius:
                 place = builder.gep(block, [ir.Constant(i64, w * BLOCK + k)])
                 eight = builder.load(builder.bitcast(place, vector.as_pointer()))
                 eight.align = 8
-                distance = builder.add(distance, builder.call(popcount, [builder.xor(eight, word)]))
+                distance = builder.add(distance, builder.call(ctpop, [builder.xor(eight, word)]))
             near = builder.bitcast(builder.icmp_signed("<=", distance, limit), i8)
             found = builder.or_(found, builder.shl(builder.zext(near, i64), ir.Constant(i64, k)))
         return found
@@ -76,7 +76,7 @@ def _distance(rows: Any, r: int, blocks: Any, b: int, k: int, width: Any) -> int
     """Bits that differ between rows[r] and hash k of blocks[b]. No slices are taken: each costs an atomic count."""
     total = 0
     for w in range(len(width)):
-        total += _popcount(rows[r, w] ^ blocks[b, w, k])
+        total += popcount(rows[r, w] ^ blocks[b, w, k])
     return total
 
 
@@ -103,7 +103,7 @@ def scan(
         for r in range(len(rows)):
             near = _within(rows, r, blocks, b, radius, width, part)
             while near:
-                k = _popcount((near - ONE) & ~near)
+                k = popcount((near - ONE) & ~near)
                 near &= near - ONE
                 apart = _distance(rows, r, blocks, b, k, width)
                 if apart <= radius and b * BLOCK + k < n and (not itself or first + r < b * BLOCK + k):
@@ -158,7 +158,7 @@ def search(
             if near:
                 count = kept[r]
                 while near:
-                    c = _popcount((near - ONE) & ~near)
+                    c = popcount((near - ONE) & ~near)
                     near &= near - ONE
                     if b * BLOCK + c < n and (first < 0 or b * BLOCK + c != first + r):
                         index[r, count] = b * BLOCK + c

@@ -57,13 +57,6 @@ def test_a_stray_image_between_two_families_does_not_make_them_one():
     assert by_first(labels[:-1]) == by_first(family)
 
 
-def test_majority_by_hand():
-    packed = np.array([[0b11110000], [0b11000000], [0b10000001], [0b00001111], [0b01000000]], np.uint8)
-    found = clustering.majority(packed, np.array([0, 0, 0, 1, 1]))
-    # Three votes decide by two; a tie of two goes with the first image of the cluster.
-    assert found.tolist() == [[0b11000000], [0b00001111]]
-
-
 def test_the_radius_falls_as_the_set_grows_and_strangers_are_measured():
     packed, _ = families([1] * 3000, 0.0)
     law = clustering.strangers(packed)

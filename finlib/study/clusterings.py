@@ -16,7 +16,8 @@ from sklearn.metrics import adjusted_rand_score
 from sklearn.metrics.cluster import contingency_matrix
 
 from finlib import matching
-from finlib.clustering import majority, numbered
+from finlib.centres import groups, majority
+from finlib.clustering import numbered
 from finlib.matching import Packed
 
 Labels = npt.NDArray[np.int64]
@@ -148,7 +149,7 @@ def consensus(packed: Packed, threshold: int, workers: int | None = None) -> Lab
         large, small = np.flatnonzero(size >= FEW), np.flatnonzero(size < FEW)
         if not len(large):
             return labels
-        middle, joined = majority(packed, labels), np.arange(len(size))
+        middle, joined = majority(packed, *groups(labels)), np.arange(len(size))
         group = average(middle[large], 3 * threshold // 4, workers)
         joined[large] = large[np.unique(group, return_index=True)[1]][group]
         found = matching.neighbours(middle[small], middle[large], k=1, radius=threshold, workers=workers)
