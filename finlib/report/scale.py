@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import pandas as pd
 
 from finlib.report.record import Recorder
-from finlib.study import growth, scale, timing, web_like
+from finlib.study import clusterings, growth, scale, timing, web_like
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -33,7 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "web-like, skewed bits": web_like.draw(10_000, skewed=True),
         "web-like, 512 bits": web_like.draw(10_000, bits=512),
     }
-    write("rivals", scale.rivals(sets), ["set", "method"])
+    write("rivals", clusterings.compare(sets), ["set", "method"])
     recalls = [scale.recall(n) for n in (100_000, 1_000_000) if n <= most]
     write("recall", pd.concat(recalls, ignore_index=True), ["n", "distance"])
     write("daily", scale.daily(min(most, 1_000_000)), ["way", "images"])

@@ -20,7 +20,7 @@ web_like       hashes as a crawl of the web brings them
 clusterings    clusterings that the one in use is compared with
 workers        what many workers do with many hashes, played through
 growth         growth laws, distances as products for a GPU
-scale          clustering of millions: time, memory, quality, rivals, daily portions
+scale          clustering of millions: time, memory, quality, daily portions
 faiss_indexes  FAISS's indexes beside the exact scan
 costs          what a number of images costs, at prices that FIN can edit
 """

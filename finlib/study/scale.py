@@ -1,4 +1,4 @@
-"""Clustering of millions, measured: time, memory, quality, rivals, daily portions, recall, ways to join.
+"""Clustering of millions, measured: time, memory, quality, daily portions, recall, ways to join.
 
 Too long for a notebook's run: `python -m finlib.report.scale` writes what is measured here. Times are of processes in
 which kernels are compiled; memory is their peak over what they held with the hashes drawn.
@@ -36,16 +36,6 @@ def measured(n: int, seed: int = 2026) -> dict[str, Any]:
         "reach": found.reach,
     }
     return {**row, **asdict(found.strangers), **clusterings.felt(family, found.labels)}
-
-
-def rivals(sets: dict[str, tuple[Any, Any]]) -> pd.DataFrame:
-    """Scores of the clustering in use and of those it is compared with, each at its default, on labelled sets."""
-    rows = []
-    for name, (packed, family) in sets.items():
-        for method in ("finlib", *clusterings.CLUSTERERS):
-            labels = clustering.cluster(packed).labels if method == "finlib" else clusterings.cluster(packed, method)
-            rows.append({"set": name, "n": len(packed), "method": method, **clusterings.felt(family, labels)})
-    return pd.DataFrame(rows)
 
 
 def otherwise(n: int) -> pd.DataFrame:

@@ -1,5 +1,7 @@
 """Clusterings to compare with: average linkage against SciPy's, all methods on sets with a known answer."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from scipy.cluster.hierarchy import fcluster, linkage
@@ -136,3 +138,13 @@ def test_wrong_arguments_are_named():
         clusterings.cluster(packed, "average", 300)
     with pytest.raises(TypeError, match="must be a uint8 array"):
         clusterings.cluster(packed.astype(int), "average")
+
+
+def test_compared_are_the_one_in_use_and_all_others_and_what_cutting_is_worth():
+    look_alike = np.load(Path(__file__).parents[1] / "golden" / "look_alike_hashes.npy")
+    family = np.arange(len(look_alike)) // 20
+    scores = clusterings.compare({"these": (look_alike, family)}).set_index("method")
+    assert list(scores.index) == ["finlib", "finlib, uncut", *clusterings.CLUSTERERS]
+    assert scores.loc["finlib", "ari"] > scores.loc["finlib, uncut", "ari"]
+    assert (scores["n"] == len(family)).all()
+    assert scores.loc["components", "ari"] == clusterings.felt(family, clusterings.components(look_alike, 192))["ari"]
