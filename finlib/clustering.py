@@ -23,7 +23,7 @@ import pyarrow.parquet as pq
 from finlib import matching, near
 from finlib.centres import groups, majority, parted
 from finlib.matching import Packed
-from finlib.strangers import CHANCE, Strangers, corrected, strangers
+from finlib.strangers import CHANCE, Strangers, contradiction, corrected, strangers
 from finlib.tables import renamed_when_whole
 
 Labels = npt.NDArray[np.int64]
@@ -98,7 +98,9 @@ class _Run:
     reach: int = 0
 
     def __post_init__(self) -> None:
-        self.label = self.free = np.arange(len(self.packed))
+        if not 0 < self.chance < 1:
+            raise ValueError(f"chance must be between 0 and 1; got {self.chance}")
+        self.label, self.free = np.arange(len(self.packed)), np.arange(len(self.packed))
         self.large, self.centre = self.label[:0], self.packed[:0]
 
     def rounds(self) -> Labels:
@@ -128,7 +130,7 @@ class _Run:
         alone = ((nearest > middle).sum() + 1) / len(some) / max(1 - chance[min(middle, len(bits) - 1)], 1e-9)
         brought = np.searchsorted(np.sort(nearest), bits, side="right") / len(some)
         good = np.flatnonzero(min(1.0, alone) * chance <= np.maximum(allowed / len(rows), wrong * brought))
-        return int(good.max(initial=0))
+        return min(int(good.max(initial=0)), middle)
 
     def unite(self, strict: float, recall: float, name: str) -> None:
         """Unite free images with near ones of them."""
@@ -199,23 +201,29 @@ def cluster(
     >>> cluster(np.array([[0] * 32, [255] * 32, [1] + [0] * 31], np.uint8)).labels.tolist()
     [0, 1, 0]
     """
-    law = strangers(matching.checked(packed), seed)
-    run = _Run(packed, law, chance, seed, means or near.Means())
-    labels = numbered(corrected(packed, run.rounds(), together, apart))
+    means = means or near.Means()
+    _check(len(matching.checked(packed)), together, apart)
+    law = strangers(packed, seed, means.workers)
+    run = _Run(packed, law, chance, seed, means)
+    labels = numbered(corrected(packed, run.rounds(), together, apart, means.workers))
     none = packed[:0], labels[:0]
     return _kept(
-        labels, np.arange(len(packed)), packed, *none, Clusters(labels, *none, labels, law, run.link, run.reach)
+        labels, np.arange(len(packed)), packed, *none, Clusters(labels, *none, labels, law, max(0, run.link), run.reach)
     )
+
+
+def _check(n: int, together: Any, apart: Any) -> None:
+    if found := contradiction(n, together, apart):
+        raise ValueError(f"rows {found[0]} and {found[1]} are to be apart, and together by other pairs")
 
 
 def _kept(labels: Labels, rows: Labels, packed: Packed, centres: Packed, whose: Labels, settings: Clusters) -> Clusters:
     """Clusters with these labels: the given centres and whose they are, and those of the clusters that have none yet.
 
-    packed are the hashes of the rows that are at hand, all those of clusters without a centre among them.
+    packed are the hashes of the rows, which are those of all clusters without a centre.
     """
     size, mine = np.bincount(labels).astype(np.int64), labels[rows]
-    waiting = ~np.isin(mine, whose)
-    small, large = waiting & (size[mine] < FEW), np.flatnonzero(waiting & (size[mine] >= FEW))
+    small, large = size[mine] < FEW, np.flatnonzero(size[mine] >= FEW)
     order, start = groups(mine[large])
     whose = np.concatenate([whose, mine[small], mine[large[order[start[:-1]]]]])
     centres = np.concatenate([centres, packed[small], majority(packed, large[order], start)])
@@ -235,15 +243,16 @@ def extend(
 ) -> Clusters:
     """The clusters with new hashes taken in: labels of the old images, which stay as they are, then of the new.
 
-    A new image goes to the nearest centre in reach, else to that of the nearest old image that is alone or
-    one of two, within the link; what is left is clustered, and numbered from len(clusters.size) on. A cluster that only
+    A new image goes to the nearest centre that is nearer than chance allows, else to the nearest old image that is
+    alone or one of two; what is left is clustered, and numbered from len(clusters.size) on. A cluster that only
     now has FEW images gets its centre; those of larger ones stay as they are. Rows in `together` and `apart`, which old
     and new images may be named in, count old images first. Work grows with the new images and, less, with the centres
     that they are compared with. ValueError where hashes differ in length.
     """
     if matching.checked(new, "new").shape[1] != clusters.centres.shape[1]:
         raise ValueError(f"new hashes have {8 * new.shape[1]} bits, the clusters' have {8 * clusters.centres.shape[1]}")
-    means, old, law = means or near.Means(), len(clusters.labels), clusters.strangers
+    _check(len(clusters.labels) + len(new), together, apart)
+    means, law = means or near.Means(), clusters.strangers
     big = clusters.size[clusters.cluster] >= FEW
     run = _Run(new, law, chance, seed, means)
 
@@ -270,7 +279,10 @@ def extend(
     alone = alone[np.argsort(clusters.labels[alone], kind="stable")]
     everything = np.concatenate([clusters.centres[first], new])
     everything[alone] = clusters.centres[~big]
-    labels = corrected(everything, labels, together, apart)
-    at_hand = np.concatenate([alone, np.arange(old, len(labels))])
-    whose = labels[np.unique(clusters.labels, return_index=True)[1]][clusters.cluster[big]]
-    return _kept(labels, at_hand, everything[at_hand], clusters.centres[big], whose, clusters)
+    labels = corrected(everything, labels, together, apart, means.workers)
+    number, at = np.unique(clusters.labels, return_index=True)
+    whose = labels[at[np.searchsorted(number, clusters.cluster[big])]]
+    large = np.bincount(labels)[whose] >= FEW  # what was parted by hand may be small now
+    whose, centres = whose[large], clusters.centres[big][large]
+    rows = np.flatnonzero(~np.isin(labels, whose))
+    return _kept(labels, rows, everything[rows], centres, whose, clusters)

@@ -81,19 +81,7 @@ def _distance(rows: Any, r: int, blocks: Any, b: int, k: int, width: Any) -> int
 
 
 @njit(nogil=True, cache=True)
-def scan(
-    rows: Any,
-    first: int,
-    itself: bool,
-    blocks: Any,
-    n: int,
-    radius: int,
-    width: Any,
-    part: Any,
-    at_row: Any,
-    at_column: Any,
-    distance: Any,
-) -> int:
+def scan(rows, first, itself, blocks, n, radius, width, part, at_row, at_column, distance):  # type: ignore[no-untyped-def]
     """Write the matches of rows uint64[r, words] among n hashes, by block, and count them; -1 where they do not fit.
 
     Where the set is searched for `itself`, rows[r] is its hash `first` + r and is compared with the later ones alone.
@@ -142,9 +130,7 @@ def _keep(k: int, count: int, index: Any, distance: Any, tally: Any, order: bool
 
 
 @njit(nogil=True, cache=True)
-def search(
-    rows: Any, first: int, blocks: Any, n: int, k: int, radius: int, width: Any, index: Any, distance: Any, kept: Any
-) -> None:
+def search(rows, first, blocks, n, k, radius, width, index, distance, kept):  # type: ignore[no-untyped-def]
     """The k nearest within the radius of each row, in index and distance [r, capacity]; their number in kept[r].
 
     rows[r] leaves out hash `first` + r, itself; none where first < 0. Once a row has k candidates, only closer ones
@@ -174,17 +160,7 @@ def search(
 
 
 @njit(nogil=True, cache=True)
-def tally(
-    words: Any,
-    low: int,
-    high: int,
-    blocks: Any,
-    family_end: Any,
-    group_start: Any,
-    width: Any,
-    same: Any,
-    different: Any,
-) -> None:
+def tally(words, low, high, blocks, family_end, group_start, width, same, different):  # type: ignore[no-untyped-def]
     """Count distances from hashes low..high of one group to all later ones: same[bits + 1], different[group, bits + 1].
 
     Hashes are sorted by group, then by family: family_end[i] is one past the last of hash i's family.

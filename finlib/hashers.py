@@ -25,7 +25,6 @@ from finlib import classic, compiled
 from finlib.decoding import Picture, open_picture
 
 Packed = NDArray[np.uint8]
-Kernel = Callable[[Packed, int], Packed]
 
 
 class Hashed(NamedTuple):
@@ -137,25 +136,21 @@ def _pdq(picture: Picture) -> tuple[Packed, float]:
     return np.packbits(vector.astype(bool)), float(quality)
 
 
-def _by_kernel(kernel: Kernel, side: int, picture: Picture) -> tuple[Packed, float]:
-    return kernel(picture.grey, side), nan
+def _of_grey(function: Callable[[Packed, int], Packed], side: int, picture: Picture) -> tuple[Packed, float]:
+    return function(picture.grey, side), nan
 
 
-def _whash(side: int, picture: Picture) -> tuple[Packed, float]:
-    return np.packbits(imagehash.whash(picture.image, hash_size=side).hash), nan
-
-
-def _square(letter: str, function: Callable[[int, Picture], tuple[Packed, float]], bits: int) -> Hasher:
-    return Hasher(f"{letter}hash{bits}", f"{letter}Hash {bits}", bits, False, partial(function, round(bits**0.5)))
+def _whash(grey: Packed, side: int) -> Packed:
+    return np.packbits(imagehash.whash(Image.fromarray(grey), hash_size=side).hash)
 
 
 def _table() -> _Hashers:
     rows = [Hasher("find", "FINd", 256, True, _find)]
-    kernels: dict[str, Kernel] = {"a": classic.average_hash, "p": classic.dct_hash, "d": classic.difference_hash}
-    rows += [
-        _square(letter, partial(_by_kernel, kernel), bits) for letter, kernel in kernels.items() for bits in (64, 256)
-    ]
-    rows += [_square("w", _whash, bits) for bits in (64, 256)]
+    functions = {"a": classic.average_hash, "p": classic.dct_hash, "d": classic.difference_hash, "w": _whash}
+    for letter, function in functions.items():
+        for bits in (64, 256):
+            compute = partial(_of_grey, function, round(bits**0.5))
+            rows.append(Hasher(f"{letter}hash{bits}", f"{letter}Hash {bits}", bits, False, compute))
     if find_spec("pdqhash"):
         rows.append(Hasher("pdq", "PDQ", 256, True, _pdq))
     return _Hashers({row.name: row for row in rows})

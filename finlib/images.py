@@ -4,7 +4,6 @@
 file, says what was expected and what to do.
 """
 
-import hashlib
 import os
 import re
 import stat
@@ -15,11 +14,8 @@ from pathlib import Path
 import numpy
 from PIL import Image, UnidentifiedImageError
 
-SUFFIXES: tuple[str, ...] = (
-    ".jpg", ".jpeg", ".jfif", ".png", ".gif", ".webp", ".avif", ".bmp", ".tif", ".tiff"
-)  # fmt: skip
+SUFFIXES = (".jpg", ".jpeg", ".jfif", ".png", ".gif", ".webp", ".avif", ".bmp", ".tif", ".tiff")
 MAX_SIDE = 512
-CLASS_SET_MD5 = "fcb1ff3c62f3ca39c39985a4bba0d873"
 _NAME = re.compile(r"([0-9]{4})_.+\.[A-Za-z0-9]+", re.DOTALL)
 
 
@@ -135,14 +131,3 @@ def open_rgb(source: str | Path | Image.Image) -> Image.Image:
 def load_rgb(source: str | Path | Image.Image) -> numpy.ndarray:
     """`open_rgb` as an array, uint8[H, W, 3], writable and contiguous."""
     return numpy.array(open_rgb(source), dtype=numpy.uint8)
-
-
-def check_class_set(zip_path: str | Path) -> None:
-    """Raise ValueError unless the file is the class set as handed out, das_images.zip, by its md5."""
-    with open(zip_path, "rb") as file:
-        digest = hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
-    if digest != CLASS_SET_MD5:
-        raise ValueError(
-            f"{zip_path}: md5 {digest}, but the class set das_images.zip has {CLASS_SET_MD5}. "
-            "The download is incomplete or another file: fetch it again."
-        )

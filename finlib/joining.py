@@ -11,12 +11,9 @@ from itertools import islice, pairwise
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from finlib import matching
-from finlib.matching import Pairs
-
-Packed = npt.NDArray[np.uint8]
+from finlib.matching import Packed, Pairs
 
 
 def _tile(left: Packed, right: Packed, same: bool, radius: int, low: int, high: int) -> Pairs:

@@ -159,12 +159,7 @@ def _iter_pairs(rows: Words, others: Words | None, radius: int, workers: int | N
 
 
 def pairs_within(
-    packed: Packed,
-    radius: int,
-    *,
-    max_pairs: int = MAX_PAIRS,
-    workers: int | None = None,
-    progress: bool = False,
+    packed: Packed, radius: int, *, max_pairs: int = MAX_PAIRS, workers: int | None = None, progress: bool = False
 ) -> Pairs:
     """All pairs i < j of hashes at most `radius` bits apart, as (i int64[m], j int64[m], distance int32[m]).
 

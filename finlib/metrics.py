@@ -121,18 +121,19 @@ def query_counts(
     mine, theirs = everything[: len(queries)], everything[len(queries) :]
     size = packed.shape[1] * 8 + 1
     out = np.empty((len(queries), 2, size), np.int64)
-    words = [np.ascontiguousarray(rows).view(np.uint64) for rows in (queries, packed)]
-    for start in range(0, len(queries), 64):
-        block = words[0][start : start + 64]
+    words = [matching.words_of(rows) for rows in (queries, packed)]
+    step = max(1, min(64, (1 << 22) // max(1, len(packed))))
+    for start in range(0, len(queries), step):
+        block = words[0][start : start + step]
         distance = np.zeros((len(block), len(packed)), np.int64)
         for word in range(block.shape[1]):
             distance += np.bitwise_count(block[:, word, None] ^ words[1][None, :, word])
-        cell = (mine[start : start + 64, None] != theirs[None, :]) * size + distance
+        cell = (mine[start : start + step, None] != theirs[None, :]) * size + distance
         cell += np.arange(len(block))[:, None] * 2 * size
         if itself is not None:
-            cell[np.arange(len(block)), itself[start : start + 64]] = len(block) * 2 * size
+            cell[np.arange(len(block)), itself[start : start + step]] = len(block) * 2 * size
         tally = np.bincount(cell.ravel(), minlength=len(block) * 2 * size + 1)
-        out[start : start + 64] = tally[: len(block) * 2 * size].reshape(-1, 2, size)
+        out[start : start + step] = tally[: len(block) * 2 * size].reshape(-1, 2, size)
     return out
 
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 import numpy.typing as npt
@@ -44,12 +45,17 @@ class Means:
         found, done, stored = make(), 0, self.checkpoint and self.checkpoint / f"{name}.npz"
         key = search.key(passes) if stored else ""
         if stored and stored.exists():
-            kept = dict(np.load(stored))
-            if str(kept.pop("key")) == key:
+            try:
+                with np.load(stored) as file:
+                    kept = dict(file)
+            except (OSError, ValueError, EOFError, BadZipFile):
+                kept = {}
+            if str(kept.pop("key", "")) == key:
                 done = int(kept.pop("done"))
                 vars(found).update(kept)
             else:
-                warnings.warn(f"{stored.parent} is of other hashes or settings: the search starts anew", stacklevel=2)
+                why = "damaged, or of other hashes or settings"
+                warnings.warn(f"{stored.parent} is {why}: the search starts anew", stacklevel=2)
         step = max(1, passes // 10) if stored else passes
         held = search if self.client is None else self.client.scatter(search, broadcast=True, hash=False)
         with tqdm(total=passes, initial=done, unit="pass", desc=name, disable=None if self.progress else True) as bar:
@@ -85,7 +91,7 @@ class Means:
         tasks = [self.client.submit(run, held, part, pure=False) for part in parts]
         for future in as_completed(tasks, self.client.loop):
             yield future.result()
-            bar.update(min(size, len(numbers) - bar.n))
+            bar.update(min(size, numbers.stop - bar.n))
 
 
 def _fresh(make: Callable[[], Any], search: Search, numbers: range) -> Any:
@@ -125,7 +131,7 @@ def near_pairs(
     several = np.flatnonzero(copies > 1)
     a, b = np.concatenate([a, several]), np.concatenate([b, several])
     each = copies[a] * copies[b]
-    if each.sum() > 2 * max_pairs:
+    if (each - (a == b) * (each + copies[a]) // 2).sum() > max_pairs:
         raise ValueError(f"with {n - len(copies):,} copies more than {max_pairs:,} pairs are so near: take clusters")
     which = np.arange(each.sum()) - np.repeat(np.cumsum(each) - each, each)
     a, b = np.repeat(a, each), np.repeat(b, each)
@@ -145,7 +151,10 @@ def united(
     means: Means | None = None,
     name: str = "pairs",
 ) -> Forest:
-    """The hashes united by pairs within the radius: what `near_pairs` finds, without holding pairs."""
+    """The hashes united by pairs within the radius, of which the share `recall` of those at it is expected to be found.
+
+    Images count alike in that, where `near_pairs` counts pairs, most of which are of dense families.
+    """
     means, make = means or Means(), partial(Forest, len(packed))
     search = Search(words_of(packed), len(packed), 8 * packed.shape[1], radius, seed)
     passes = search.passes(recall, radius, typical=True)
@@ -167,7 +176,7 @@ def nearest(
     means: Means | None = None,
     name: str = "nearest",
 ) -> npt.NDArray[np.int32]:
-    """The nearest of the held hashes within the radius for each query, the first among equals; -1 for none."""
+    """The nearest of the held hashes found within the radius for each query, the first among equals; -1 for none."""
     means = means or Means()
     search = Search(words_of(np.concatenate([held, queries])), len(held), 8 * held.shape[1], radius, seed)
     passes = search.passes(recall, radius, typical=True)

@@ -96,9 +96,7 @@ def _bucketed(words: Any, held: int, bit: Any, depth: int, most: int) -> Any:
 
 
 @njit(nogil=True, cache=True)
-def _compare(
-    words: Any, held: int, order: Any, jobs: Any, job: int, radius: int, most: int, width: Any, part: Any, out: Any
-) -> Any:
+def _compare(words, held, order, jobs, job, radius, most, width, part, out):  # type: ignore[no-untyped-def]
     """Do jobs of `_bucketed` from number `job` on, and write pairs of rows and their distance into out int32[3, room].
 
     Returns the job to go on with, some hundred million comparisons later or when out may be full, and the pairs found.
@@ -246,7 +244,7 @@ class Search:
         width = (0,) * self.words.shape[1]
         part = width[: matching._telling_words(self.words[: self.held], self.radius)]
         for number in numbers:
-            (order, jobs, _), job, out = self._buckets(number), 0, np.empty((3, ROOM), np.int32)
+            (order, jobs, _), job, out = self._buckets(number), 0, np.empty((3, max(ROOM, self.most**2)), np.int32)
             while job < len(jobs) and not stop():
                 job, some = _compare(self.words, self.held, order, jobs, job, self.radius, self.most, width, part, out)
                 found.take(*out[:, :some])
@@ -279,7 +277,7 @@ class Search:
         """How many passes find that share of the pairs `at` bits apart; at most as many as all pairs cost."""
         if not 0 < recall < 1:
             raise ValueError(f"recall must be between 0 and 1; got {recall}")
-        enough, most = 1, max(1, self.held // PAIRWISE) + 1
+        enough, most = 1, self.held // PAIRWISE + 1
         while enough < most and self.recall(at, enough, typical=typical)[0] < recall:
             enough = min(most, max(enough + 1, enough * 5 // 4))
         return enough

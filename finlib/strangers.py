@@ -12,6 +12,7 @@ from finlib.matching import Packed
 from finlib.sampling import Forest
 
 Labels = npt.NDArray[np.int64]
+SAMPLE = 16384  # hashes whose distances are looked at
 CHANCE = 2e-4  # share of the images that may be brought together with strangers in a step
 
 
@@ -31,7 +32,7 @@ class Strangers:
         return max(0, int(np.floor(self.mean - 0.5 + self.deviation * ndtri(min(share, 0.5)))))
 
 
-def strangers(packed: Packed, seed: int = 2026, sample: int = 16384) -> Strangers:
+def strangers(packed: Packed, seed: int = 2026, workers: int | None = None) -> Strangers:
     """How far apart strangers are, from the hashes themselves.
 
     Pairs farther apart than most are all strangers, which gives mean and deviation. The near side, where families are,
@@ -40,15 +41,15 @@ def strangers(packed: Packed, seed: int = 2026, sample: int = 16384) -> Stranger
     if len(packed) < 2:
         return Strangers(4.0 * packed.shape[1], np.sqrt(2.0 * packed.shape[1]))
     rng = np.random.default_rng(seed)
-    some = packed[np.sort(rng.choice(len(packed), min(len(packed), sample), replace=False))]
+    some = packed[np.sort(rng.choice(len(packed), min(len(packed), SAMPLE), replace=False))]
     bits, ones = 8 * packed.shape[1], np.bitwise_count(some).sum(axis=1, dtype=np.int64)
     expected = float((2 * ones * (bits - ones) / bits).mean())  # of hashes with so many bits set, anywhere
     far, _ = _scatter(some, 0.0)
     if far.mean < 0.8 * expected:  # most pairs are of one family
         far = Strangers(expected, 1.15 * np.sqrt(bits) / 2)
-    pairs = matching.pairs_within(some, far.radius(CHANCE / max(1, len(some))))[:2]
     forest = Forest(len(some))
-    forest.take(*pairs, None)
+    for pairs in matching.iter_pairs_within(some, far.radius(CHANCE / len(some)), workers=workers):
+        forest.take(*pairs)
     single = some[np.unique(forest.roots())]
     if len(single) < 32:
         return far
@@ -69,22 +70,33 @@ def _scatter(packed: Packed, share: float) -> tuple[Strangers, float]:
     return Strangers(median, max(0.5, float(deviation))), float(near_side)
 
 
-def corrected(packed: Packed, labels: Labels, together: Any, apart: Any) -> Labels:
+def _blocks(n: int, together: Any, apart: Any) -> tuple[Any, Any, Any]:
+    """The first row of the block that each row is in by pairs together; and both kinds of pairs, int64[pairs, 2]."""
+    right, wrong = (np.asarray(list(given), np.int64).reshape(-1, 2) for given in (together, apart))
+    if any(len(given) and (given.min() < 0 or given.max() >= n) for given in (right, wrong)):
+        raise ValueError(f"pairs to correct must name rows from 0 to {n - 1}")
+    block = Forest(n)
+    block.take(right[:, 0], right[:, 1], None)
+    return block.roots(), right, wrong
+
+
+def contradiction(n: int, together: Any, apart: Any) -> tuple[int, int] | None:
+    """Two of n rows that are to be apart, and together by other pairs; None where there are no such."""
+    blocks, _, wrong = _blocks(n, together, apart)
+    found = wrong[blocks[wrong[:, 0]] == blocks[wrong[:, 1]]]
+    return (int(found[0, 0]), int(found[0, 1])) if len(found) else None
+
+
+def corrected(packed: Packed, labels: Labels, together: Any, apart: Any, workers: int | None = None) -> Labels:
     """The labels with corrections honoured: clusters of a pair together are one, clusters of a pair apart are parted.
 
     A parted cluster's other images go with whichever side's named images are nearest.
     """
-    pairs = [np.asarray(list(given), np.int64).reshape(-1, 2) for given in (together, apart)]
-    if any(len(given) and (given.min() < 0 or given.max() >= len(packed)) for given in pairs):
-        raise ValueError(f"pairs to correct must name rows from 0 to {len(packed) - 1}")
-    block, whole = Forest(len(packed)), Forest(int(labels.max(initial=0)) + 1)
-    block.take(pairs[0][:, 0], pairs[0][:, 1], None)
-    whole.take(labels[pairs[0][:, 0]], labels[pairs[0][:, 1]], None)
-    blocks, labels = block.roots(), whole.roots()[labels].astype(np.int64)
-    sides = blocks[pairs[1]]
-    if len(wrong := pairs[1][sides[:, 0] == sides[:, 1]]):
-        raise ValueError(f"rows {wrong[0, 0]} and {wrong[0, 1]} are to be apart, and together by other pairs")
-    for number in np.unique(labels[pairs[1]][labels[pairs[1][:, 0]] == labels[pairs[1][:, 1]]]):
+    blocks, right, wrong = _blocks(len(packed), together, apart)
+    whole, sides = Forest(int(labels.max(initial=0)) + 1), blocks[wrong]
+    whole.take(labels[right[:, 0]], labels[right[:, 1]], None)
+    labels = whole.roots()[labels].astype(np.int64)
+    for number in np.unique(labels[wrong][labels[wrong[:, 0]] == labels[wrong[:, 1]]]):
         members = np.flatnonzero(labels == number)
         mine = sides[(labels[sides] == number).all(axis=1)]
         colour: dict[int, int] = {}
@@ -95,7 +107,7 @@ def corrected(packed: Packed, labels: Labels, together: Any, apart: Any) -> Labe
         side = np.array([colour.get(b, 0) for b in blocks[members].tolist()])
         seeds, rest = members[named], members[~named]
         first = np.unique(blocks[rest], return_index=True, return_inverse=True)[1:]
-        closest = matching.neighbours(packed[rest], packed[seeds], k=1).indices
+        closest = matching.neighbours(packed[rest], packed[seeds], k=1, workers=workers).indices
         side[~named] = side[named][closest][first[0]][first[1]]
         labels[members] = np.where(side == 0, number, labels.max() + side)
     return labels

@@ -11,14 +11,13 @@ import fcntl
 import os
 import re
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.csv
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
@@ -87,7 +86,9 @@ def cut(table: pd.DataFrame, name: str) -> pd.DataFrame:
     whole = hasher_named(str(table["hasher"].iloc[0]) if len(table) else name)
     names = [part.name for part in whole.parts]
     if set(table["hasher"]) - {whole.name} or name not in names:
-        raise ValueError(f"a table of {', '.join(sorted(set(table['hasher'])))} has no part {name!r} to cut out")
+        raise ValueError(
+            f"a table of {', '.join(sorted(set(table['hasher'])))} has no part {name!r}, but {' and '.join(names)}"
+        )
     at = names.index(name)
     start = sum(part.bits for part in whole.parts[:at]) // 4
     rated = next((part.name for part in whole.parts if part.has_quality), "")
@@ -146,11 +147,9 @@ def read_hashes(path: str | Path) -> pd.DataFrame:
         raise FileNotFoundError(f"no table of hashes at {path}; make one with: finlib hash FOLDER -o {path.name}")
     table = pa.concat_tables(read_parts(path, COLUMNS)).select(COLUMNS)
     with _sound(path):
-        table = table.cast(SCHEMA)
-        for at, column in enumerate(table.columns):
-            if column.type == pa.string() and column.null_count:
-                table = table.set_column(at, COLUMNS[at], pc.fill_null(column, ""))
-        frame = table.to_pandas()
+        frame = table.cast(SCHEMA).to_pandas()
+        texts = [field.name for field in SCHEMA if field.type == pa.string()]
+        frame[texts] = frame[texts].fillna("")
         sound = (frame["path"] != "") & (frame["hasher"] != "") & ((frame["hash"] == "") != (frame["error"] == ""))
         if not sound.all():
             row = int(sound.argmin()) + 1
@@ -237,7 +236,9 @@ def locked(file: Path, path: Path) -> Iterator[None]:
             yield
         finally:
             unfinished.discard(file)
-            file.unlink(missing_ok=True)
+            with suppress(FileNotFoundError):  # renamed; there may be another run's by now
+                if os.path.samestat(os.fstat(held.fileno()), os.stat(file)):
+                    file.unlink()
 
 
 def as_text(path: str | Path) -> str:

@@ -75,6 +75,9 @@ def test_labels_are_the_same_on_any_number_of_workers_and_with_a_checkpoint(tmp_
         kept = near.Means(2, checkpoint=tmp_path)
         assert clustering.cluster(packed, means=kept).labels.tolist() == expected.tolist()
         assert list(tmp_path.glob("*.npz"))
+    next(tmp_path.glob("*.npz")).write_bytes(b"PK")
+    with pytest.warns(UserWarning, match="damaged, or of other hashes or settings: the search starts anew"):
+        assert clustering.cluster(packed, means=kept).labels.tolist() == expected.tolist()
 
 
 def test_corrections_are_honoured_and_may_not_contradict_each_other():
@@ -114,6 +117,41 @@ def test_corrections_hold_in_later_runs():
     assert grown.labels[0] == grown.labels[239]
 
 
+def test_corrections_among_old_images_last_through_later_runs(tmp_path):
+    packed, family = families([1] * 12 + [2] * 6 + [3] * 6 + [12] * 20, 0.04, seed=8)
+    several = [np.flatnonzero(family[:150] == f) for f in range(44)]
+    of = {n: [rows for rows in several if len(rows) == n] for n in (1, 2, 3)}
+    of["many"] = [rows for rows in several if len(rows) > 4]
+    grown = clustering.cluster(packed[:150])
+    apart = [(rows[0], rows[-1]) for rows in (of["many"][0], of["many"][1], of[3][0], of[2][0])]
+    together = [(of["many"][2][0], of["many"][3][0]), (of[1][0][0], of[1][1][0]), (of[1][2][0], of["many"][4][0])]
+    for low in range(150, len(packed), 50):
+        grown = clustering.extend(grown, packed[low : low + 50], apart=apart, together=together)
+        assert set(grown.cluster.tolist()) == set(grown.labels.tolist())
+        held = np.bincount(grown.cluster, minlength=len(grown.size))
+        few = grown.size < clustering.FEW
+        assert (held[few] == grown.size[few]).all()
+        assert all(grown.labels[a] != grown.labels[b] for a, b in apart)
+        assert all(grown.labels[a] == grown.labels[b] for a, b in together)
+        parted = grown.labels[np.ravel(apart)]  # whose hashes are not at hand any more
+        for number in np.setdiff1d(grown.labels, parted):  # centres are of the cluster that they are said to be of
+            nearest = np.bitwise_count(grown.centres[grown.cluster == number][:, None] ^ packed[: low + 50]).sum(-1)
+            assert (grown.labels[nearest.argmin(axis=1)] == number).mean() >= 0.5
+        grown.save(tmp_path / "clusters.parquet")
+        grown, _ = clustering.Clusters.load(tmp_path / "clusters.parquet", grown.labels)
+
+
+def test_many_copies_are_a_cluster_without_holding_their_pairs():
+    assert not clustering.cluster(np.full((20_000, 32), 7, np.uint8)).labels.any()
+
+
+@pytest.mark.filterwarnings("error")
+def test_pictures_of_which_none_are_alike_stay_alone_without_a_warning():
+    found = clustering.cluster(families([1] * 50, 0)[0])
+    assert found.labels.tolist() == list(range(50))
+    assert clustering.cluster(np.zeros((1, 32), np.uint8)).link == 0
+
+
 def test_what_cannot_go_on_is_refused(tmp_path):
     packed, _ = families([3] * 5, 0.05)
     found = clustering.cluster(packed)
@@ -121,3 +159,5 @@ def test_what_cannot_go_on_is_refused(tmp_path):
         clustering.extend(found, packed[:, :8])
     with pytest.raises(TypeError, match="must be a uint8 array"):
         clustering.cluster(packed.astype(int))
+    with pytest.raises(ValueError, match="chance must be between 0 and 1; got 0"):
+        clustering.cluster(packed, chance=0)

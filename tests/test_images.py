@@ -2,18 +2,14 @@
 
 import os
 import threading
-import zipfile
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from finlib import images
 from finlib.images import (
-    CLASS_SET_MD5,
     ImageError,
-    check_class_set,
     family_of,
     find_images,
     load_rgb,
@@ -216,16 +212,3 @@ def test_many_threads_decode_as_one_does(tmp_path: Path) -> None:
         thread.join()
     assert all(np.array_equal(pixels, expected) for pixels in seen)
     assert len(seen) == 8
-
-
-def test_the_class_set_is_known_by_its_md5(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = tmp_path / "das_images.zip"
-    with zipfile.ZipFile(path, "w") as archive:
-        archive.writestr(zipfile.ZipInfo("0297_21195384.jpg"), b"other")
-    with pytest.raises(
-        ValueError, match=f"das_images.zip: md5 [0-9a-f]{{32}}, but the class set .* has {CLASS_SET_MD5}"
-    ):
-        check_class_set(path)
-    path.write_bytes(b"abc")
-    monkeypatch.setattr(images, "CLASS_SET_MD5", "900150983cd24fb0d6963f7d28e17f72")  # RFC 1321's md5 of "abc"
-    check_class_set(path)

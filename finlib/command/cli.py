@@ -24,7 +24,10 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
-HasherName = Annotated[str, typer.Option("--hasher", help="find, pdq, ahash64, phash256 …; sums: find+dhash256.")]
+HasherName = Annotated[
+    str | None,
+    typer.Option("--hasher", help="find, pdq, phash256 …; sums: find+dhash256.", show_default="the table's, or find"),
+]
 Part = Annotated[str | None, typer.Option("--hasher", help="As for `hash`, or a part of a table's sum.")]
 Workers = Annotated[int | None, typer.Option(min=1, help="Processors to use.", show_default="all at hand")]
 Scheduler = Annotated[str, typer.Option(metavar="ADDRESS", help="A Dask scheduler to use: tcp://10.0.0.1:8786.")]
@@ -55,10 +58,10 @@ def finlib(
 def hash_command(
     sources: Annotated[list[str], typer.Argument(metavar="SOURCE...", help="Folders, files, - for a list on stdin.")],
     output: Output,
-    hasher: HasherName = "find",
+    hasher: HasherName = None,
     workers: Workers = None,
     scheduler: Scheduler = "",
-    prune: Annotated[bool, typer.Option("--prune", help="Drop rows of files that are not named now.")] = False,
+    prune: Annotated[bool, typer.Option("--prune", help="Keep rows of the files named now alone.")] = False,
     replace: Annotated[bool, typer.Option("--replace", help="Start the table anew: drop all its rows.")] = False,
 ) -> None:
     """Hash images to a table with a row per file; errors are rows. Run again, it hashes only what is new or changed.
@@ -87,7 +90,7 @@ def match(
     turned: Annotated[bool, typer.Option("--turned", help="Compare HASHES' quarter turns too.")] = False,
     min_quality: MinQuality = 0,
     hasher: Part = None,
-    fold: Annotated[bool, typer.Option("--fold", help="Of files with one hash compare the first alone.")] = False,
+    fold: Annotated[bool, typer.Option("--fold", help="Of HASHES that are equal compare the first alone.")] = False,
     max_pairs: Annotated[int, typer.Option(min=1, help="Refuse to write more.")] = 100_000_000,
     workers: Workers = None,
     scheduler: Scheduler = "",
@@ -106,8 +109,7 @@ def match(
         raise ValueError("Missing option '--radius' (or --false-pairs, --precision, --nearest): what is a match?")
     if scheduler and (against or nearest or workers or mirrored or turned):
         raise ValueError("--scheduler has its own workers and compares one table with itself: leave out the rest")
-    old = daily.load(against, hasher, min_quality, workers) if against else None
-    new = daily.load(hashes, hasher or (old.hasher if old else None), min_quality, workers)
+    new, old = daily.load_both(hashes, against, hasher, min_quality, workers)
     new = new.folded() if fold else new
     found = search.Search(new, old, max_pairs, workers, scheduler, search.variants(mirrored, turned))
     found.write(output, found.radius(radius, false_pairs, precision), nearest)
@@ -175,7 +177,7 @@ def show(
 def duplicates(
     folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="A folder of images.")],
     output: Output,
-    hasher: HasherName = "find",
+    hasher: HasherName = None,
     min_quality: MinQuality = 0,
     workers: Workers = None,
     overwrite: Overwrite = False,
@@ -193,12 +195,12 @@ def duplicates(
     daily.claim(looked_at, None, overwrite)
     daily.hash_into(kept, [str(folder)], hasher, workers, prune=True)
     groups = daily.duplicates(daily.load(kept, hasher, min_quality, workers), workers)
-    tables.write_table(groups, output)
     shown = [(f"keep the first of {row.size}", [row.keep, *json.loads(row.others)]) for row in groups.itertuples()]
-    page.write_page(shown, looked_at, f"{folder}: duplicates", 4000, workers)
-    daily.say(
-        f"{len(groups)} groups, {(groups['size'] - 1).sum()} files beside the ones to keep: {output}, {looked_at}"
-    )
+    count = page.write_page(shown, looked_at, f"{folder}: duplicates", 4000, workers)
+    tables.write_table(groups, output)
+    more = f" (the first {count} groups)" if count < len(groups) else ""
+    beside = (groups["size"] - 1).sum()
+    daily.say(f"{len(groups)} groups, {beside} files beside the ones to keep: {output}, {looked_at}{more}")
 
 
 @app.command(epilog="Example: finlib evaluate my_families -o scores.csv")
@@ -280,8 +282,10 @@ def run() -> int:
 
 
 def _interrupted() -> int:
-    resumable = sys.argv[1:2] in (["hash"], ["duplicates"], ["cluster"])
-    return _fail(f"interrupted; {'the same command goes on from here' if resumable else 'nothing was written'}")
+    command = sys.argv[1] if len(sys.argv) > 1 else ""
+    goes_on = "the same command goes on from here"
+    said = dict.fromkeys(("hash", "duplicates", "cluster"), goes_on) | {"report": "notebooks that ended are written"}
+    return _fail(f"interrupted; {said.get(command, 'nothing was written')}")
 
 
 def _fail(error: object, status: int = 1) -> int:

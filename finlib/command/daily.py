@@ -68,24 +68,28 @@ def parts_of(output: Path) -> Iterator[Path]:
 def hash_into(
     output: Path,
     sources: Iterable[str],
-    hasher: str,
+    hasher: str | None,
     workers: int | None,
     scheduler: str = "",
     prune: bool = False,
     replace: bool = False,
-) -> pd.DataFrame:
-    """Hash what is new or changed in the sources into the table `output`; returns the rows of the files named now."""
+) -> None:
+    """Hash what is new or changed in the sources into the table `output`, by default by what it holds, or FINd."""
     tables.is_csv(output)
-    hasher_named(hasher)
+    hasher_named(hasher or "find")
+    if replace:
+        claim(output, tables.COLUMNS, overwrite=True)
     with parts_of(output) as parts:
         options: dict[str, Any] = {"workers": workers, "scheduler": scheduler or None, "checkpoint": parts}
         known = tables.read_hashes(output) if output.exists() and not replace else None
-        files = list(dict.fromkeys(file for source in sources for file in files_of(source)))
+        files = {tables.as_text(file): file for source in sources for file in files_of(source)}
         if known is not None:
-            known = _with_hashes_of(known, hasher, output, options)
-        table = execution.hash_files(files, hasher, known=known, progress=True, **options)
+            known = known[known["path"].isin(list(files))] if prune else known
+            hasher = hasher or next(iter(known["hasher"]), None)
+            known = _with_hashes_of(known, hasher or "find", output, options)
+        table = execution.hash_files(files.values(), hasher or "find", known=known, progress=True, **options)
         failed = table[table["error"] != ""]
-        if len(failed) == len(table) and known is not None:
+        if len(failed) == len(table) and output.exists():
             raise RuntimeError(f"no file could be hashed, {output} is as it was: {failed['error'].iloc[0]}")
         whole = table if known is None or prune else merged(known, table)
         tables.write_table(whole, output)
@@ -96,7 +100,6 @@ def hash_into(
     say(f"{counts}; {len(whole)} rows: {output}")
     if len(failed) == len(table):
         raise RuntimeError("no file could be hashed")
-    return table
 
 
 def merged(known: pd.DataFrame, new: pd.DataFrame) -> pd.DataFrame:
@@ -118,7 +121,7 @@ def _with_hashes_of(known: pd.DataFrame, hasher: str, output: Path, options: dic
     if held in ("", hasher):
         return known
     if not hasher.startswith(f"{held}+"):
-        raise ValueError(f"{output} holds hashes by {held}, not {hasher}: give another name, or --replace")
+        raise ValueError(f"{output} holds hashes by {held}, not {hasher}: give another name, or take it away")
     missing = hasher[len(held) + 1 :]
     say(f"adding {missing} to the hashes by {held} in {output}")
     files = [tables.path_of(path) for path in good["path"]]
@@ -168,26 +171,45 @@ def load(source: Path, hasher: str | None, min_quality: float, workers: int | No
 
     Says what is left out and why.
     """
-    if source.suffix in (".parquet", ".csv"):
-        table = tables.read_hashes(source)
-        table = tables.cut(table, hasher) if hasher and set(table["hasher"]) - {hasher} else table
+    if _is_table(source):
+        whole = tables.read_hashes(source)
+        table = tables.cut(whole, hasher) if hasher and set(whole["hasher"]) - {hasher} else whole
+        quality = whole["quality"]  # of the sum, where a part of one is taken
     else:
         table = execution.hash_files(files_of(str(source)), hasher or "find", workers=workers, progress=True)
+        quality = table["quality"]
         say_errors(table)
     bad = table["error"] != ""
     if bad.all():
         raise RuntimeError(f"{source} gives no hash to work with")
     twice = ~bad & table["path"].mask(bad).duplicated(keep="last")
-    low = ~(bad | twice) & (table["quality"] < min_quality)
-    if min_quality and table["quality"][~bad].isna().any():
+    low = ~(bad | twice) & (quality < min_quality)
+    if min_quality and quality[~bad].isna().any():
         raise ValueError(f"--min-quality: the hashes of {source} have no quality; those of find and pdq have one")
     counts = {"with an error": bad, "given twice": twice, f"of quality under {min_quality:g}": low}
     said = [f"{rows.sum()} {why}" for why, rows in counts.items() if rows.any()]
     if said:
         say(f"{source}: of {len(table)} rows left out: {', '.join(said)}")
-        table = table[~(bad | twice | low)].reset_index(drop=True)
-    made_by = table["hasher"].iloc[0] if len(table) else hasher or "find"
-    return Hashes(table.drop(columns=["hash", "hasher", "error"]), tables.packed_of(table), made_by)
+    kept, made_by = ~(bad | twice | low), table["hasher"][~bad].iloc[0]
+    packed = tables.packed_of(table)[kept[~bad].to_numpy()]
+    return Hashes(table[kept].drop(columns=["hash", "hasher", "error"]).reset_index(drop=True), packed, made_by)
+
+
+def load_both(
+    source: Path, against: Path | None, hasher: str | None, min_quality: float, workers: int | None
+) -> tuple[Hashes, Hashes | None]:
+    """Hashes to compare, and what with where `against` is given: what is no table takes the hasher of the other."""
+    if against is None:
+        return load(source, hasher, min_quality, workers), None
+    if _is_table(source) and not _is_table(against):
+        new = load(source, hasher, min_quality, workers)
+        return new, load(against, new.hasher, min_quality, workers)
+    old = load(against, hasher, min_quality, workers)
+    return load(source, hasher or old.hasher, min_quality, workers), old
+
+
+def _is_table(source: Path) -> bool:
+    return source.suffix in (".parquet", ".csv")
 
 
 def claim(output: Path, columns: Sequence[str] | None, overwrite: bool, *inputs: Path | None) -> None:
@@ -229,30 +251,34 @@ def clustered(
     rows, packed = new.rows[~known][["path", "family"]], new.packed[~known.to_numpy()]
     paths = pd.concat([old["path"], rows["path"]])
     right, wrong = _corrections(together, "right", paths), _corrections(apart, "wrong", paths)
+    if rows_apart := clustering.contradiction(len(paths), right, wrong):
+        one, other = paths.iloc[list(rows_apart)]
+        raise ValueError(f"{one} and {other} are to be apart, and together by other pairs: correct the corrections")
     with execution.dask_client(scheduler) if scheduler else nullcontext() as client:
         means = near.Means(workers, client, parts, progress=True)
         if onto:
             if not (beside := _centres(onto)).is_file():
                 raise FileNotFoundError(f"{beside} is not there: `cluster` wrote it beside {onto.name}, bring it along")
             before, held = clustering.Clusters.load(beside, old["cluster"])
-            if len(rows) and held["hasher"] != new.hasher:
-                raise ValueError(f"{onto} holds clusters of hashes by {held['hasher']}, not {new.hasher}")
+            if len(rows) and (made_by := held["hasher"]) != new.hasher:
+                raise ValueError(f"{onto} holds clusters by {made_by}, not {new.hasher}: give --hasher {made_by}")
             found = clustering.extend(before, packed, together=right, apart=wrong, means=means)
         else:
             found = clustering.cluster(packed, together=right, apart=wrong, means=means)
-    say(f"united within {found.link} bits{f', gathered within {found.reach} of a centre' * (found.reach > 0)}")
+    if not onto:
+        say(f"united within {found.link} bits{f', gathered within {found.reach} of a centre' * (found.reach > 0)}")
     centre = found.centres[np.searchsorted(found.cluster, found.labels[len(old) :])]
     distance = np.bitwise_count(packed ^ centre).sum(axis=1, dtype=np.int32)
     whole = rows.assign(distance=distance)
     whole = pd.concat([old.reindex(columns=list(whole)), whole]) if onto else whole
     if output:
-        found.save(_centres(output), hasher=new.hasher)
+        found.save(_centres(output), hasher=held["hasher"] if onto else new.hasher)
     return whole.assign(cluster=found.labels, size=found.size[found.labels])[["path", "family", *CLUSTERS[1:]]]
 
 
 def _centres(clusters: Path) -> Path:
     """Where what it takes to go on with a table of clusters is kept."""
-    return clusters.with_suffix(".centres.parquet")
+    return clusters.with_name(f"{clusters.name}.centres.parquet")
 
 
 def _corrections(file: Path | None, verdict: str, paths: pd.Series) -> NDArray[np.int64]:
@@ -270,13 +296,15 @@ def _corrections(file: Path | None, verdict: str, paths: pd.Series) -> NDArray[n
 
 
 def duplicates(hashes: Hashes, workers: int | None) -> pd.DataFrame:
-    """A row a group of alike files: the one to keep, the others as a JSON list, their number; larger groups first."""
+    """A row a group of alike files: the one to keep, the others as a JSON list, their number; larger groups first.
+
+    Kept is no link where there is a file, then the largest in pixels, then in bytes, then the oldest.
+    """
     clusters = clustered(hashes, None, workers=workers)
-    pixels = hashes.rows["width"].astype(np.int64) * hashes.rows["height"]
-    order = np.lexsort(
-        (hashes.rows["modified_ns"], -hashes.rows["bytes"], -pixels, clusters["cluster"], -clusters["size"])
-    )
+    rows, link = hashes.rows, [os.path.islink(tables.path_of(path)) for path in hashes.rows["path"]]
+    pixels = rows["width"].astype(np.int64) * rows["height"]
+    order = np.lexsort((rows["modified_ns"], -rows["bytes"], -pixels, link, clusters["cluster"], -clusters["size"]))
     ranked = clusters.iloc[order][clusters["size"].to_numpy()[order] > 1]
-    groups = [rows["path"].tolist() for _, rows in ranked.groupby("cluster", sort=False)]
+    groups = [group["path"].tolist() for _, group in ranked.groupby("cluster", sort=False)]
     columns = [(keep, json.dumps(others, ensure_ascii=False), 1 + len(others)) for keep, *others in groups]
     return pd.DataFrame(columns, columns=list(DUPLICATES))

@@ -18,7 +18,7 @@ from tqdm import tqdm
 
 from finlib.images import open_image
 from finlib.pools import in_threads
-from finlib.tables import CLUSTERS, PAIRS, path_of, read_parts, renamed_when_whole
+from finlib.tables import CLUSTERS, PAIRS, path_of, read_parts, readable, renamed_when_whole
 
 SIDE = 160  # pixels, of a thumbnail
 MOST_OF_A_GROUP = 40  # images: a page of large clusters would show few of them
@@ -55,7 +55,10 @@ def groups_of(table: Path, by: str, most: int) -> tuple[list[Group], int]:
     shown = clusters.sort_values(["size" if by == "size" else "max", "cluster"], ascending=[False, True]).head(most)
     for part in parts:
         some = part.filter(pc.is_in(part["cluster"], pa.array(shown.index))).to_pandas()
-        kept = pd.concat([kept, some]).groupby("cluster").head(MOST_OF_A_GROUP)
+        kept = pd.concat([kept, some])
+        if by == "doubt":  # the doubtful ones are shown
+            kept = kept.sort_values("distance", ascending=False, kind="stable")
+        kept = kept.groupby("cluster").head(MOST_OF_A_GROUP)
     files_of = kept.groupby("cluster")["path"].agg(list)
     return [
         (f"cluster {number}: {size} files, up to {far} bits from its centre", files_of[number])
@@ -78,7 +81,7 @@ def write_page(groups: Iterable[Group], output: Path, title: str, most: int, wor
     source = dict(zip(paths, tqdm(pictures, total=len(paths), unit="image", disable=None), strict=True))
     number = {path: k for k, path in enumerate(paths)}
     data = {
-        "title": title,
+        "title": readable(title),
         "images": [[path, source[path]] for path in paths],
         "groups": [[said, [number[path] for path in group]] for said, group in shown],
     }

@@ -102,7 +102,7 @@ class Search:
         advice = "take a smaller --radius, --nearest K, --fold or --min-quality (copies, flat images)"
         if pairs > self.max_pairs:
             raise ValueError(f"about {pairs:,.0f} pairs, over {self.max_pairs:,}: {advice}, or raise --max-pairs")
-        room = shutil.disk_usage(output.absolute().parent).free
+        room = shutil.disk_usage(next(folder for folder in output.absolute().parents if folder.exists())).free
         if pairs * BYTES_A_PAIR > room:
             raise RuntimeError(
                 f"about {pairs:,.0f} pairs need more than the {room / 1e9:.1f} GB that are free: {advice}"

@@ -19,12 +19,13 @@ import platformdirs
 from numpy.random import Generator, default_rng
 from PIL import Image, ImageOps
 
-from finlib.images import check_class_set, family_of, find_images, open_rgb
+from finlib.images import family_of, find_images, open_rgb
 from finlib.study.templates import SIDE, template
 from finlib.study.transforms import draw_caption, draw_mark
 
 RECIPE = 4  # part of the cache's folder names: one more whenever the pixels change
 FAMILIES, PER_FAMILY = 160, 30
+CLASS_SET_MD5 = "fcb1ff3c62f3ca39c39985a4bba0d873"
 PER_TEMPLATE = 50  # captions for each of one's own templates
 MOST_FAMILIES, MOST_PER_FAMILY = 10_000, 9_999
 
@@ -190,6 +191,17 @@ def dataset(
             f"{data_dir}: {left_out} of {len(found)} images are not named FFFF_ID.ext and are left out", stacklevel=2
         )
     return _sampled(named, families, per_family, seed)
+
+
+def check_class_set(zip_path: str | Path) -> None:
+    """Raise ValueError unless the file is the class set as handed out, das_images.zip, by its md5."""
+    with open(zip_path, "rb") as file:
+        digest = hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+    if digest != CLASS_SET_MD5:
+        raise ValueError(
+            f"{zip_path}: md5 {digest}, but the class set das_images.zip has {CLASS_SET_MD5}. "
+            "The download is incomplete or another file: fetch it again."
+        )
 
 
 def _sampled(paths: list[Path], families: int, per_family: int, seed: int) -> pandas.DataFrame:

@@ -76,16 +76,14 @@ def draw(
 WAYS = ("even noise", "any noise", "families differ", "two kinds of copies", "copies of copies", "ranked coefficients")
 
 
-def draw_otherwise(
-    n: int, way: str, *, bits: int = 256, seed: int = 2026
-) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]:
+def draw_otherwise(n: int, way: str, *, seed: int = 2026) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]:
     """As `draw`, with the same sizes of families, made in one of other WAYS: does clustering lean on how `draw` works?
 
     Noise is the same for all images, or anything from little to much, or the family's own, or little for four images
     in five and much for the fifth. Copies of copies: an image is made from any earlier one of its family. Ranked
     coefficients: half of the bits are set, of the larger coefficients, as FINd does.
     """
-    rng = np.random.default_rng(seed)
+    rng, bits = np.random.default_rng(seed), 256
     family, families = _families(rng, n, 0.6, 2.0, 5000, None)
     if way == "ranked coefficients":
         value = rng.standard_normal((families, bits), np.float32)[family]

@@ -126,7 +126,7 @@ def test_a_table_takes_the_hash_that_it_lacks(album: Path, hashes: Path, tmp_pat
     assert calls == ["dhash256"] * 9 + ["find+dhash256"]  # the damaged file is tried anew
     expected, found = (tables.read_hashes(path).sort_values("path", ignore_index=True) for path in (both, hashes))
     pd.testing.assert_frame_equal(found, expected)
-    assert status(monkeypatch, "hash", album, "-o", hashes) == 2
+    assert status(monkeypatch, "hash", album, "-o", hashes, "--hasher", "find") == 2
     assert "holds hashes by find+dhash256, not find" in capsys.readouterr().err
 
 
@@ -165,6 +165,18 @@ def test_nothing_is_written_over_that_is_wanted(
     assert status(monkeypatch, *command, hashes, "-o", output) == 2
     assert "exists: give another name, or --overwrite" in capsys.readouterr().err
     assert status(monkeypatch, *command, hashes, "-o", output, "--overwrite") == 0
+
+
+def test_replace_is_for_tables_of_hashes_and_keeps_them_where_nothing_can_be_hashed(
+    album: Path, hashes: Path, tmp_path: Path, monkeypatch, capsys
+) -> None:
+    pairs = tmp_path / "pairs.csv"
+    assert status(monkeypatch, "match", hashes, "--radius", 60, "-o", pairs) == 0
+    assert status(monkeypatch, "hash", album, "-o", pairs, "--replace") == 2
+    assert "is another kind of file" in capsys.readouterr().err
+    before = hashes.read_bytes()
+    assert status(monkeypatch, "hash", album / "0002_damaged.jpg", "-o", hashes, "--replace") == 1
+    assert hashes.read_bytes() == before
 
 
 def test_new_images_against_stored_ones(album: Path, hashes: Path, tmp_path: Path, monkeypatch, capsys) -> None:
@@ -331,9 +343,59 @@ def test_clusters_to_go_on_with_must_be_those_of_the_table(hashes: Path, tmp_pat
     pd.read_csv(first, dtype=str).tail(5).to_csv(first, index=False)
     assert status(monkeypatch, "cluster", hashes, "--onto", first, "-o", tmp_path / "later.csv") == 2
     assert "is of other clusters than the table beside it" in capsys.readouterr().err
-    (tmp_path / "first.centres.parquet").unlink()
+    (tmp_path / "first.csv.centres.parquet").unlink()
     assert status(monkeypatch, "cluster", hashes, "--onto", first, "-o", tmp_path / "later.csv") == 2
-    assert "first.centres.parquet is not there" in capsys.readouterr().err
+    assert "first.csv.centres.parquet is not there" in capsys.readouterr().err
+
+
+def test_corrections_among_old_files_last_through_later_runs(
+    album: Path, hashes: Path, tmp_path: Path, monkeypatch, capsys
+) -> None:
+    days = [tmp_path / f"day{number}.csv" for number in range(4)]
+    marked, new = tmp_path / "marked.csv", tmp_path / "new.png"
+    assert status(monkeypatch, "cluster", hashes, "-o", days[0]) == 0
+    paths = pd.read_csv(days[0])["path"].tolist()
+    pd.DataFrame([(paths[0], paths[2])], columns=["path_a", "path_b"]).to_csv(marked, index=False)
+    more: tuple[object, ...] = ("--apart", marked)
+    for before, after, seed in zip(days, days[1:], range(3), strict=False):
+        Image.fromarray(np.random.default_rng(seed).integers(0, 256, (80, 80), np.uint8)).save(new)
+        assert status(monkeypatch, "cluster", new, "--onto", before, *more, "-o", after) == 0
+        clusters = pd.read_csv(after)["cluster"]
+        assert clusters[0] != clusters[2]
+        assert len(clusters) == len(pd.read_csv(before)) + (seed == 0)
+        more = ()
+    wrong = ["--together", marked, "--apart", marked]
+    capsys.readouterr()
+    assert status(monkeypatch, "cluster", hashes, *wrong, "-o", tmp_path / "wrong.csv") == 2
+    assert f"{paths[0]} and {paths[2]} are to be apart, and together" in capsys.readouterr().err
+
+
+def test_clusters_of_one_name_and_two_kinds_do_not_meet(album: Path, hashes: Path, tmp_path: Path, monkeypatch) -> None:
+    first = tmp_path / "first.csv"
+    assert status(monkeypatch, "cluster", hashes, "-o", first) == 0
+    Image.effect_noise((80, 80), 90).save(album / "other.png")
+    for later in (first.with_suffix(".parquet"), tmp_path / "later.csv"):
+        assert status(monkeypatch, "cluster", album / "other.png", "--onto", first, "-o", later) == 0
+
+
+def test_what_is_no_table_takes_the_hasher_of_the_table(album: Path, tmp_path: Path, monkeypatch, capsys) -> None:
+    both, pairs = tmp_path / "both.parquet", tmp_path / "new" / "pairs.csv"
+    assert status(monkeypatch, "hash", album, "-o", both, "--hasher", "find+dhash64") == 0
+    assert status(monkeypatch, "hash", album, "-o", both) == 0  # by what the table has
+    assert set(tables.read_hashes(both)["hasher"]) == {"find+dhash64"}
+    for use in ((both, "--against", album), (album, "--against", both)):
+        more = ["--radius", 320, "--max-pairs", 81, "--overwrite"]
+        assert status(monkeypatch, "match", *use, *more, "-o", pairs) == 0
+        assert pd.read_csv(pairs)["distance"].max() > 160
+    none = ["--min-quality", 100, "--radius", 100, "-o", tmp_path / "none.csv"]
+    Image.new("L", (80, 80)).save(tmp_path / "flat.png")
+    assert status(monkeypatch, "match", tmp_path / "flat.png", "--against", both, *none) == 0
+
+
+def test_a_folder_and_a_file_in_it_give_one_row(album: Path, tmp_path: Path, monkeypatch) -> None:
+    output = tmp_path / "hashes.csv"
+    assert status(monkeypatch, "hash", album, album / "0001_0.jpg", album / "0002_damaged.jpg", "-o", output) == 0
+    assert len(tables.read_hashes(output)) == 10
 
 
 def test_a_picture_that_cannot_be_read_is_named(album: Path, hashes: Path, tmp_path: Path, monkeypatch, capsys) -> None:
@@ -377,6 +439,19 @@ def test_a_folder_is_cleaned_without_deleting(album: Path, tmp_path: Path, monke
         assert (tmp_path / "groups.html").read_text().count("data:image/jpeg") == 10
     assert "0 hashed, 10 known already" in capsys.readouterr().err
     assert sorted(album.rglob("*")) == files
+
+
+def test_a_link_is_never_the_file_to_keep_and_what_was_deleted_stands_in_no_way(
+    album: Path, tmp_path: Path, monkeypatch
+) -> None:
+    groups = tmp_path / "groups.csv"
+    (album / "0000_00.jpg").symlink_to(album / "0000_0.jpg")
+    assert status(monkeypatch, "duplicates", album, "-o", groups) == 0
+    assert not any(os.path.islink(path) for path in pd.read_csv(groups)["keep"])
+    (album / "0001_1.png").unlink()
+    again = ["--hasher", "find+dhash256", "--overwrite"]
+    assert status(monkeypatch, "duplicates", album, "-o", groups, *again) == 0
+    assert "0001_1.png" not in groups.read_text()
 
 
 @pytest.mark.parametrize("separator", [b"\n", b"\0"])

@@ -49,7 +49,7 @@ def table_of(path: Path, n: int = 3000, seed: int = 1) -> Path:
     [
         ("finlib.hamming:scan", "match h.parquet --radius 9 -o out.csv"),
         ("finlib.hamming:search", "match h.parquet --nearest 2 -o out.parquet --workers 1"),
-        ("finlib.clustering:_majority", "cluster h.parquet --workers 1 -o out.csv"),
+        ("finlib.centres:_majority", "cluster h.parquet --workers 1 -o out.csv"),
         ("finlib.command.page:thumbnail", "show p.csv -o out.html"),
         ("finlib.execution:hash_row", "hash album -o out.parquet"),
     ],

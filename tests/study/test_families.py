@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import time
+import zipfile
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -207,3 +208,16 @@ def test_captions_stay_within_the_picture_and_cover_part_of_it() -> None:
         assert 0.01 < inked.mean() < 0.75
         assert not inked[:, :1].any()
         assert not inked[:, -1:].any()
+
+
+def test_the_class_set_is_known_by_its_md5(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "das_images.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr(zipfile.ZipInfo("0297_21195384.jpg"), b"other")
+    with pytest.raises(
+        ValueError, match=f"das_images.zip: md5 [0-9a-f]{{32}}, but the class set .* has {families.CLASS_SET_MD5}"
+    ):
+        families.check_class_set(path)
+    path.write_bytes(b"abc")
+    monkeypatch.setattr(families, "CLASS_SET_MD5", "900150983cd24fb0d6963f7d28e17f72")  # RFC 1321's md5 of "abc"
+    families.check_class_set(path)
