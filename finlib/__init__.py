@@ -18,8 +18,9 @@ matching     packed hashes to distances, neighbours and pairs
 sampling     near pairs by bit sampling: the kernels and one pass
 near         near pairs without looking at every pair: recall foretold, precision exact
 joining      the exact self-join past one machine
-strangers    how far apart strangers are; clusters corrected by hand
+strangers    how far apart strangers are
 centres      the majority of a cluster's bits; clusters cut in two where two are far apart
+corrections  clusters corrected by hand
 clustering   packed hashes to clusters, any number of them, and new ones onto old
 thresholds   what to expect of a threshold: false pairs, true ones found
 metrics      scores of pairs and searches

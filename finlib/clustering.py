@@ -2,7 +2,8 @@
 
 1. Hashes so near that hardly any strangers among so many are, are united: `near` finds the pairs.
 2. Clusters of FEW images or more get a centre, the majority of their bits, in which the noise of single images averages
-   out. Images far from their cluster's centre, which a chance pair brought in, leave; near centres are one cluster.
+   out. Clusters of which two halves have centres far apart, which a chance pair united, are cut; images far from their
+   cluster's centre leave; near centres are one cluster.
 3. Images without a centre go to the nearest one, where it is nearer than chance allows; with what is left it starts
    anew, less strictly, until little moves.
 
@@ -22,8 +23,9 @@ import pyarrow.parquet as pq
 
 from finlib import matching, near
 from finlib.centres import groups, majority, parted
+from finlib.corrections import contradiction, corrected
 from finlib.matching import Packed
-from finlib.strangers import CHANCE, Strangers, contradiction, corrected, strangers
+from finlib.strangers import CHANCE, Strangers, strangers
 from finlib.tables import renamed_when_whole
 
 Labels = npt.NDArray[np.int64]

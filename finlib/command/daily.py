@@ -16,7 +16,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from finlib import clustering, execution, near, tables
+from finlib import clustering, corrections, execution, near, tables
 from finlib.decoding import open_picture
 from finlib.hashers import hasher as hasher_named
 from finlib.images import find_images
@@ -251,7 +251,7 @@ def clustered(
     rows, packed = new.rows[~known][["path", "family"]], new.packed[~known.to_numpy()]
     paths = pd.concat([old["path"], rows["path"]])
     right, wrong = _corrections(together, "right", paths), _corrections(apart, "wrong", paths)
-    if rows_apart := clustering.contradiction(len(paths), right, wrong):
+    if rows_apart := corrections.contradiction(len(paths), right, wrong):
         one, other = paths.iloc[list(rows_apart)]
         raise ValueError(f"{one} and {other} are to be apart, and together by other pairs: correct the corrections")
     with execution.dask_client(scheduler) if scheduler else nullcontext() as client:
