@@ -198,7 +198,8 @@ def cluster(
 
     together, apart: pairs of rows that a person has found to belong together, or not; both are honoured. chance: the
     share of images that a step may bring together with strangers. The same labels for the same seed, whatever `means`
-    it runs on. Raises ValueError where the pairs contradict each other or name rows that are not there.
+    it runs on. Plain pictures, whose hashes have few bits set or many, are near each other by chance: leave them out by
+    their quality. Raises ValueError where the pairs contradict each other or name rows that are not there.
 
     >>> cluster(np.array([[0] * 32, [255] * 32, [1] + [0] * 31], np.uint8)).labels.tolist()
     [0, 1, 0]
@@ -247,9 +248,10 @@ def extend(
 
     A new image goes to the nearest centre that is nearer than chance allows, else to the nearest old image that is
     alone or one of two; what is left is clustered, and numbered from len(clusters.size) on. A cluster that only
-    now has FEW images gets its centre; those of larger ones stay as they are. Rows in `together` and `apart`, which old
-    and new images may be named in, count old images first. Work grows with the new images and, less, with the centres
-    that they are compared with. ValueError where hashes differ in length.
+    now has FEW images gets its centre; those of larger ones stay as they are, and stand for old images that a person
+    has parted from them. A number whose cluster was joined to another stays without images. Rows in `together` and
+    `apart`, which old and new images may be named in, count old images first. Work grows with the new images and, less,
+    with the centres that they are compared with. ValueError where hashes differ in length.
     """
     if matching.checked(new, "new").shape[1] != clusters.centres.shape[1]:
         raise ValueError(f"new hashes have {8 * new.shape[1]} bits, the clusters' have {8 * clusters.centres.shape[1]}")

@@ -48,7 +48,7 @@ class Means:
             try:
                 with np.load(stored) as file:
                     kept = dict(file)
-            except (OSError, ValueError, EOFError, BadZipFile):
+            except (OSError, ValueError, TypeError, EOFError, BadZipFile):
                 kept = {}
             if str(kept.pop("key", "")) == key:
                 done = int(kept.pop("done"))

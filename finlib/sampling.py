@@ -28,6 +28,7 @@ from finlib.matching import Words
 MOST = 512  # hashes compared with each other in a pass: about as long as sorting them takes
 ROOM = 1 << 20  # pairs found before they are handed on
 SKEWED = 0.1  # a bit that fewer hashes than this share have set, or not set, parts few of them: it is drawn last
+DENSE = 3  # times the bits that part so many hashes: who shares more with others has near ones enough
 PAIRWISE = 100  # hashes for each pass: more passes than that cost more than looking at every pair
 
 
@@ -261,8 +262,8 @@ class Search:
         """The share of pairs at these distances that so many passes find, foretold from the depths of one's buckets.
 
         Deep buckets are those of dense families, where most pairs are, and count accordingly; `typical` counts images
-        alike, as for one whose family is small. Bits that differ are taken to be among those that part hashes well,
-        which is the worst case.
+        alike, as for one whose family is small, and those of DENSE buckets as found. Bits that differ are taken to be
+        among those that part hashes well, which is the worst case.
         """
         rows, apart = self.depths, np.atleast_1d(np.asarray(distance, float))[:, None]
         left, depth = np.maximum(float(self.telling.sum() or self.bits), apart), np.arange(len(rows))
@@ -270,6 +271,7 @@ class Search:
         with np.errstate(invalid="ignore"):
             chance = gammaln(kept + 1) - gammaln(kept - depth + 1) - gammaln(left + 1) + gammaln(left - depth + 1)
         one = np.where(depth <= kept, np.minimum(np.exp(chance), 1), 0.0)
+        one[:, depth > DENSE * first] = 1.0 if typical else one[:, depth > DENSE * first]
         weight = rows * (1.0 if typical else 2.0 ** np.clip(depth - first, 0, 60))
         return -np.expm1(xlog1py(passes, -one)) @ (weight / max(1, weight.sum()))
 

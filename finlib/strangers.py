@@ -13,6 +13,7 @@ from finlib.sampling import Forest
 
 Labels = npt.NDArray[np.int64]
 SAMPLE = 16384  # hashes whose distances are looked at
+ENOUGH = 32  # hashes to tell deviations from
 CHANCE = 2e-4  # share of the images that may be brought together with strangers in a step
 
 
@@ -44,17 +45,29 @@ def strangers(packed: Packed, seed: int = 2026, workers: int | None = None) -> S
     some = packed[np.sort(rng.choice(len(packed), min(len(packed), SAMPLE), replace=False))]
     bits, ones = 8 * packed.shape[1], np.bitwise_count(some).sum(axis=1, dtype=np.int64)
     expected = float((2 * ones * (bits - ones) / bits).mean())  # of hashes with so many bits set, anywhere
-    far, _ = _scatter(some, 0.0)
-    if far.mean < 0.8 * expected:  # most pairs are of one family
-        far = Strangers(expected, 1.15 * np.sqrt(bits) / 2)
+    far = _scatter(some, 0.0)[0]
+    if not (_varied(some[:: -(-len(some) // 4096)]) or (len(some) < ENOUGH and far.mean >= 0.8 * expected)):
+        far = Strangers(expected, 1.15 * np.sqrt(bits) / 2)  # most pairs are of a few families
     forest = Forest(len(some))
     for pairs in matching.iter_pairs_within(some, far.radius(CHANCE / len(some)), workers=workers):
         forest.take(*pairs)
     single = some[np.unique(forest.roots())]
-    if len(single) < 32:
-        return far
+    if len(single) < ENOUGH:
+        return Strangers(far.mean, max(far.deviation, np.sqrt(bits) / 2))
     far, near_side = _scatter(single, min(0.0228, max(1e-5, 10 / len(single))))
     return Strangers(far.mean, float(np.clip(near_side, far.deviation, 1.5 * far.deviation)))
+
+
+def _varied(packed: Packed) -> bool:
+    """Whether hashes differ in more ways than a few families would: bits that are set in many of them, but not in all,
+    go their own ways (the participation ratio of their covariances is over 8)."""
+    bits = np.unpackbits(packed, axis=1)
+    share = bits.mean(axis=0)
+    telling = bits[:, np.minimum(share, 1 - share) >= 0.3]
+    if telling.shape[1] < 8:
+        return False
+    covariance = np.cov(telling, rowvar=False, dtype=np.float32)
+    return bool(np.trace(covariance) ** 2 > 8 * (covariance**2).sum())
 
 
 def _scatter(packed: Packed, share: float) -> tuple[Strangers, float]:

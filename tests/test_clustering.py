@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import adjusted_rand_score
 
-from finlib import clustering, near
+from finlib import clustering, matching, near, sampling
 
 
 def families(sizes, noise, seed=1, bits=256):
@@ -139,6 +139,35 @@ def test_corrections_among_old_images_last_through_later_runs(tmp_path):
             assert (grown.labels[nearest.argmin(axis=1)] == number).mean() >= 0.5
         grown.save(tmp_path / "clusters.parquet")
         grown, _ = clustering.Clusters.load(tmp_path / "clusters.parquet", grown.labels)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_two_families_are_two_clusters(seed):
+    packed, family = families([900, 1100], 0.12, seed=seed)
+    assert adjusted_rand_score(family, clustering.cluster(packed).labels) > 0.99
+
+
+def test_bits_that_all_images_share_unite_nothing():
+    packed, family = families([1] * 2000 + [8] * 200, 0.1, seed=9)
+    packed[:, ::2] = 0xA5  # as a white margin gives
+    labels = clustering.cluster(packed).labels
+    assert adjusted_rand_score(family, labels) > 0.9
+    assert (np.bincount(labels)[labels[np.bincount(family)[family] == 1]] == 1).mean() > 0.99
+
+
+@pytest.mark.parametrize("n", [3, 4, 10])
+def test_a_few_strangers_stay_alone(n):
+    sets = [np.random.default_rng(seed).integers(0, 256, (n, 32), dtype=np.uint8) for seed in range(20)]
+    assert all(clustering.cluster(packed).labels.tolist() == list(range(n)) for packed in sets)
+
+
+def test_a_family_of_most_images_takes_no_longer_than_others():
+    rng = np.random.default_rng(10)
+    lone = rng.integers(0, 256, (10_000, 32), dtype=np.uint8)
+    flips = np.packbits(rng.random((40_000, 256)) < 0.02, axis=1)
+    for packed in (np.concatenate([lone, lone[:1].repeat(40_000, 0)]), np.concatenate([lone, lone[0] ^ flips])):
+        search = sampling.Search(matching.words_of(packed), len(packed), 256, 75)
+        assert search.passes(0.7, 75, typical=True) < 200
 
 
 def test_many_copies_are_a_cluster_without_holding_their_pairs():
