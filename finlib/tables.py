@@ -68,14 +68,14 @@ def packed_of(table: pd.DataFrame) -> NDArray[np.uint8]:
     width, texts = hasher_named(names[0]).bits // 8 if names else 32, good["hash"]
     if len(wrong := np.flatnonzero(texts.str.len() != 2 * width)):
         path, bits = table["path"][texts.index[wrong[0]]], 4 * len(texts.iloc[wrong[0]])
-        raise ValueError(f"the hash of {path} has {bits} bits, not {8 * width}: the table is damaged. Hash it again.")
+        raise ValueError(f"the hash of {path} has {bits} bits, not {8 * width}: the table is damaged. Make it anew.")
     packed = bytearray()
     try:
         for low in range(0, len(good), ROWS):
             packed += bytes.fromhex("".join(texts.iloc[low : low + ROWS]))
         return np.frombuffer(packed, np.uint8).reshape(len(good), width)
     except (ValueError, TypeError) as error:
-        raise ValueError(f"the table holds a damaged hash: {error}. Hash its files again.") from None
+        raise ValueError(f"the table holds a damaged hash: {error}. Make it anew.") from None
 
 
 def cut(table: pd.DataFrame, name: str) -> pd.DataFrame:
@@ -119,7 +119,7 @@ def read_parts(path: Path, *kinds: Sequence[str]) -> Iterator[pa.Table]:
             parts = pyarrow.csv.open_csv(path, pyarrow.csv.ReadOptions(block_size=1 << 26), parse, convert)
             schema = parts.schema
         else:
-            file = pq.ParquetFile(path)
+            file = pq.ParquetFile(path, page_checksum_verification=True)
             schema = pa.schema([field for field in file.schema_arrow if field.name != "packed"])
             parts = file.iter_batches(ROWS, columns=schema.names)
         if twice := {name for name in schema.names if schema.names.count(name) > 1}:
@@ -128,8 +128,12 @@ def read_parts(path: Path, *kinds: Sequence[str]) -> Iterator[pa.Table]:
         if all(lacking) and lacking:
             raise ValueError(f"it lacks {' or '.join(', '.join(names) for names in lacking)}")
         yield schema.empty_table()
+        rows = 0
         for part in parts:
+            rows += len(part)
             yield pa.Table.from_batches([part])
+        if not csv and rows != file.metadata.num_rows:
+            raise ValueError(f"{file.metadata.num_rows - rows} rows are lost")
 
 
 def read_columns(path: Path, *kinds: Sequence[str]) -> pd.DataFrame:
@@ -169,6 +173,10 @@ def write_table(table: pd.DataFrame, path: str | Path) -> None:
         write(table)
 
 
+def _parquet_writer(path: Path, schema: pa.Schema) -> pq.ParquetWriter:
+    return pq.ParquetWriter(path, schema, write_page_checksum=True)  # a flipped bit would be another hash
+
+
 @contextmanager
 def table_writer(path: str | Path, schema: pa.Schema) -> Iterator[Callable[[pd.DataFrame], None]]:
     """A function that appends frames to a Parquet or CSV file; the file appears when the block ends well."""
@@ -178,7 +186,7 @@ def table_writer(path: str | Path, schema: pa.Schema) -> Iterator[Callable[[pd.D
     stored = schema.append(pa.field("packed", pa.binary())) if binary else schema
     with (
         renamed_when_whole(path) as temporary,
-        (pyarrow.csv.CSVWriter if csv else pq.ParquetWriter)(temporary, stored) as writer,
+        (pyarrow.csv.CSVWriter if csv else _parquet_writer)(temporary, stored) as writer,
     ):
         waiting: list[pa.Table] = []
 

@@ -2,10 +2,12 @@
 
 import csv
 import os
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
@@ -186,3 +188,16 @@ def test_a_table_is_read_in_parts_and_one_long_cell_is_no_obstacle(tmp_path: Pat
         assert len(first) == 0
         assert len(parts) == (1 if suffix == "csv" else 4)
         pd.testing.assert_frame_equal(tables.read_columns(path), rows, check_dtype=False)
+
+
+def test_a_flipped_bit_in_the_hashes_is_refused(tmp_path):
+    path = tmp_path / "hashes.parquet"
+    rows = [(f"{k}.jpg", "", 1, 1, "find", f"{k:064x}", 1.0, "", 1, 1) for k in range(50)]
+    tables.write_table(tables.table_of(rows).to_pandas(), path)
+    whole, expected = path.read_bytes(), tables.read_hashes(path)
+    column = pq.ParquetFile(path).metadata.row_group(0).column(tables.COLUMNS.index("hash"))
+    start = column.dictionary_page_offset or column.data_page_offset
+    for place in range(start, start + column.total_compressed_size, 7):
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ 16]) + whole[place + 1 :])
+        with suppress(ValueError):
+            pd.testing.assert_frame_equal(tables.read_hashes(path), expected)

@@ -221,9 +221,12 @@ def evaluate(
 
     daily.claim(output, ("hasher", "auc"), overwrite)
     chosen = [hasher_named(name) for name in hasher or HASHERS]
-    files = [file for file in images.find_images(folder) if images.family_of(file)]
-    if not files:
-        raise ValueError(f"{folder} holds no image named FFFF_ID.ext, FFFF being four digits that name its family")
+    found = images.find_images(folder)
+    files = [file for file in found if images.family_of(file)]
+    if len({images.family_of(file) for file in files}) < 2:
+        raise ValueError(f"{folder} holds no two families of images named FFFF_ID.ext, FFFF naming the family")
+    if len(files) < len(found):
+        daily.say(f"{len(found) - len(files)} images are not named FFFF_ID.ext and are left out")
     scores = []
     for each in chosen:
         daily.say(f"{each.label}: hashing {len(files)} files")
@@ -289,9 +292,8 @@ def _interrupted() -> int:
 
 
 def _fail(error: object, status: int = 1) -> int:
-    from finlib.command import daily
-
-    daily.say(f"finlib: {error}")
+    text = " ".join(f"finlib: {error}".split())  # without an import: Ctrl-C may have cut one short
+    print(text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace"), file=sys.stderr)
     return status
 
 

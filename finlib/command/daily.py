@@ -81,11 +81,12 @@ def hash_into(
         claim(output, tables.COLUMNS, overwrite=True)
     with parts_of(output) as parts:
         options: dict[str, Any] = {"workers": workers, "scheduler": scheduler or None, "checkpoint": parts}
-        known = tables.read_hashes(output) if output.exists() and not replace else None
+        known = tables.read_hashes(output) if output.exists() and not (replace and hasher) else None
+        hasher = hasher or (None if known is None else next(iter(known["hasher"]), None))
+        known = None if replace else known
         files = {tables.as_text(file): file for source in sources for file in files_of(source)}
         if known is not None:
             known = known[known["path"].isin(list(files))] if prune else known
-            hasher = hasher or next(iter(known["hasher"]), None)
             known = _with_hashes_of(known, hasher or "find", output, options)
         table = execution.hash_files(files.values(), hasher or "find", known=known, progress=True, **options)
         failed = table[table["error"] != ""]
@@ -287,11 +288,16 @@ def _corrections(file: Path | None, verdict: str, paths: pd.Series) -> NDArray[n
         return np.empty((0, 2), np.int64)
     marked = tables.read_columns(file, ("path_a", "path_b"))
     if "verdict" in marked:
-        marked = marked[marked["verdict"] == verdict]
+        words = marked["verdict"].fillna("").astype(str).str.strip().str.lower()
+        if unknown := set(words) - {"right", "wrong", ""}:
+            raise ValueError(f"{file}: a verdict is right or wrong, not {min(unknown)}")
+        if not (words == verdict).any():
+            say(f"{file}: none of {len(words)} pairs is marked {verdict}")
+        marked = marked[words == verdict]
     row_of = pd.Index(paths)
     rows = np.stack([row_of.get_indexer(marked[side]) for side in ("path_a", "path_b")], axis=1)
-    if unknown := int((rows < 0).any(axis=1).sum()):
-        say(f"{file}: {unknown} of {len(rows)} pairs name a file that has no hash here, and are left out")
+    if missing := int((rows < 0).any(axis=1).sum()):
+        say(f"{file}: {missing} of {len(rows)} pairs name a file that has no hash here, and are left out")
     return rows[(rows >= 0).all(axis=1)]
 
 

@@ -174,6 +174,10 @@ def test_replace_is_for_tables_of_hashes_and_keeps_them_where_nothing_can_be_has
     assert status(monkeypatch, "match", hashes, "--radius", 60, "-o", pairs) == 0
     assert status(monkeypatch, "hash", album, "-o", pairs, "--replace") == 2
     assert "is another kind of file" in capsys.readouterr().err
+    other = tmp_path / "other.csv"
+    for more in (["--hasher", "dhash64"], ["--replace"]):
+        assert status(monkeypatch, "hash", album, "-o", other, *more) == 0
+        assert set(tables.read_hashes(other)["hasher"]) == {"dhash64"}
     before = hashes.read_bytes()
     assert status(monkeypatch, "hash", album / "0002_damaged.jpg", "-o", hashes, "--replace") == 1
     assert hashes.read_bytes() == before
@@ -368,6 +372,21 @@ def test_corrections_among_old_files_last_through_later_runs(
     capsys.readouterr()
     assert status(monkeypatch, "cluster", hashes, *wrong, "-o", tmp_path / "wrong.csv") == 2
     assert f"{paths[0]} and {paths[2]} are to be apart, and together" in capsys.readouterr().err
+
+
+def test_verdicts_are_right_or_wrong_in_any_case(hashes: Path, tmp_path: Path, monkeypatch, capsys) -> None:
+    first, marked = tmp_path / "first.csv", tmp_path / "marked.csv"
+    assert status(monkeypatch, "cluster", hashes, "-o", first) == 0
+    paths = pd.read_csv(first)["path"]
+    for verdict, expected in (("maybe", 2), ("Wrong ", 0)):
+        marked.write_text(f"path_a,path_b,verdict\n{paths[0]},{paths[1]},{verdict}\n")
+        more = ["--together", marked, "--apart", marked, "-o", tmp_path / "later.csv"]
+        assert status(monkeypatch, "cluster", hashes, *more) == expected
+    said = capsys.readouterr().err
+    assert "a verdict is right or wrong, not maybe" in said
+    assert "none of 1 pairs is marked right" in said
+    clusters = pd.read_csv(tmp_path / "later.csv")["cluster"]
+    assert clusters[0] != clusters[1]
 
 
 def test_clusters_of_one_name_and_two_kinds_do_not_meet(album: Path, hashes: Path, tmp_path: Path, monkeypatch) -> None:
