@@ -82,13 +82,13 @@ def hash_into(
     with parts_of(output) as parts:
         options: dict[str, Any] = {"workers": workers, "scheduler": scheduler or None, "checkpoint": parts}
         known = tables.read_hashes(output) if output.exists() and not (replace and hasher) else None
-        hasher = hasher or (None if known is None else next(iter(known["hasher"]), None))
+        hasher = hasher or ("find" if known is None else next(iter(known["hasher"]), "find"))
         known = None if replace else known
         files = {tables.as_text(file): file for source in sources for file in files_of(source)}
         if known is not None:
             known = known[known["path"].isin(list(files))] if prune else known
-            known = _with_hashes_of(known, hasher or "find", output, options)
-        table = execution.hash_files(files.values(), hasher or "find", known=known, progress=True, **options)
+            known = _with_hashes_of(known, hasher, output, options)
+        table = execution.hash_files(files.values(), hasher, known=known, progress=True, **options)
         failed = table[table["error"] != ""]
         if len(failed) == len(table) and output.exists():
             raise RuntimeError(f"no file could be hashed, {output} is as it was: {failed['error'].iloc[0]}")
