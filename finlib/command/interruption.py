@@ -5,7 +5,6 @@ import signal
 import sys
 import threading
 import time
-from _thread import interrupt_main
 from collections.abc import Callable
 from multiprocessing import active_children
 from typing import Any
@@ -23,8 +22,9 @@ def watched(say: Callable[[], object]) -> threading.Event:
 
 
 def _unraisable(found: Any) -> None:
-    """Ctrl-C that met a finaliser, where Python would pass over it, comes once more."""
-    interrupt_main() if found.exc_type is KeyboardInterrupt else sys.__unraisablehook__(found)
+    """Ctrl-C that met a finaliser, where Python passes over it, is left to `_end_soon`: raised in here it is passed over too."""
+    if found.exc_type is not KeyboardInterrupt:
+        sys.__unraisablehook__(found)
 
 
 def _end_soon(signals: int, ended: threading.Event, say: Callable[[], object]) -> None:

@@ -15,6 +15,7 @@ from finlib.command import cli
 
 # What is patched says so and then holds on as a kernel does: without the interpreter, and for hours.
 HELD = """
+import os
 import sys
 from importlib import import_module
 import numba
@@ -27,7 +28,7 @@ def spin(x):
     return x
 
 def held(*_, **__):
-    print("held", flush=True)
+    os.write(1, b"held\\n")  # at once: several threads may be held
     return spin(1.0)
 
 spin.compile("float64(float64)")
@@ -61,19 +62,38 @@ def test_ctrl_c_ends_what_holds_on_and_leaves_nothing_behind(
     pd.DataFrame([("a", "b", 1)], columns=list(tables.PAIRS)).to_csv(tmp_path / "p.csv", index=False)
     before = sorted(path.name for path in tmp_path.iterdir())
     command = [sys.executable, "-c", HELD, kernel, *arguments.split()]
-    run = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    assert run.stdout is not None
-    assert run.stdout.readline() == "held\n"
-    run.send_signal(signal.SIGINT)
-    try:
-        _, said = run.communicate(timeout=60)  # it would hold on for hours
-    finally:
-        run.kill()
+    with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as run:
+        try:
+            assert run.stdout is not None
+            assert run.stdout.readline() == "held\n"
+            run.send_signal(signal.SIGINT)
+            _, said = run.communicate(timeout=60)  # it would hold on for hours
+        finally:
+            run.kill()
     assert run.returncode == 1
     assert said.splitlines()[-1].startswith("finlib: interrupted; ")
     assert "Traceback" not in said
     kept = ["out.csv.parts"] if "cluster" in arguments else []  # the near pairs that were found
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted([*before, *kept])
+
+
+FINALISED = """
+import signal, time
+from finlib.command import interruption
+
+class Interrupted:
+    def __del__(self):
+        signal.raise_signal(signal.SIGINT)
+
+interruption.watched(lambda: print("said", flush=True))
+Interrupted()
+time.sleep(600)
+"""
+
+
+def test_ctrl_c_that_meets_a_finaliser_ends_the_run_without_a_word_of_python() -> None:
+    run = subprocess.run([sys.executable, "-c", FINALISED], capture_output=True, text=True, timeout=60)
+    assert (run.returncode, run.stdout, run.stderr) == (1, "said\n", "")
 
 
 @pytest.mark.parametrize("again", ["same", "other"])
