@@ -22,7 +22,7 @@ def watched(say: Callable[[], object]) -> threading.Event:
 
 
 def _unraisable(found: Any) -> None:
-    """Ctrl-C that met a finaliser, where Python passes over it, is left to `_end_soon`: raised in here it is passed over too."""
+    """Ctrl-C that met a finaliser, where Python passes over it, is left to `_end_soon`: raised in here, it is too."""
     if found.exc_type is not KeyboardInterrupt:
         sys.__unraisablehook__(found)
 
