@@ -244,24 +244,24 @@ def _hash_chunk_in_worker(hasher: str, files: Sequence[str]) -> Rows:
 
 def _by_dask(hasher: str, chunks: Chunks, workers: int, scheduler: str | None) -> Found:
     with dask_client(scheduler, workers) as client:
-        from dask.distributed import KilledWorker
-
-        slots = 2 * max(1, sum(client.nthreads().values()))
-        try:
-            jobs = ((hasher, chunk) for chunk in chunks)
-            yield from in_order(client.get_executor(pure=False), _hash_chunk, jobs, slots)
-        except KilledWorker as error:
-            raise RuntimeError(f"Dask gave up on some files: {error}") from None
+        slots, jobs = 2 * max(1, sum(client.nthreads().values())), ((hasher, chunk) for chunk in chunks)
+        yield from in_order(client.get_executor(pure=False), _hash_chunk, jobs, slots)
 
 
 @contextmanager
 def dask_client(scheduler: str | None, workers: int = 1) -> Iterator[Any]:
-    """A client of the scheduler at that address, or of a cluster on this machine's loopback made for the occasion."""
+    """A client of the scheduler at that address, or of a cluster on this machine's loopback made for the occasion.
+
+    RuntimeError where workers die of the same work again and again.
+    """
     try:
-        from dask.distributed import Client, LocalCluster
+        from dask.distributed import Client, KilledWorker, LocalCluster
     except ImportError:
         raise needs_extra("a Dask cluster", "dask") from None
     options: dict[str, Any] = {"host": "127.0.0.1", "dashboard_address": "127.0.0.1:0"}  # loopback alone
     local = nullcontext(scheduler) if scheduler else LocalCluster(n_workers=workers, threads_per_worker=1, **options)
     with local as cluster, Client(cluster, timeout="10s", set_as_default=False) as client:
-        yield client
+        try:
+            yield client
+        except KilledWorker as error:
+            raise RuntimeError(f"Dask gave up on some of the work: {error}") from None

@@ -7,13 +7,14 @@ does not hold yet, and the pairs found. Workers import nothing heavier than `mat
 
 from collections.abc import Iterator
 from functools import partial
-from itertools import islice, pairwise
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
 from finlib import matching
 from finlib.matching import Packed, Pairs
+from finlib.pools import in_order
 
 
 def _tile(left: Packed, right: Packed, same: bool, radius: int, low: int, high: int) -> Pairs:
@@ -23,27 +24,18 @@ def _tile(left: Packed, right: Packed, same: bool, radius: int, low: int, high: 
     return Pairs(i + low, j + high, distance)
 
 
-def iter_self_join(packed: Packed, radius: int, client: Any, *, blocks: int = 8) -> Iterator[Pairs]:
-    """The pairs of `matching.pairs_within`, tile by tile in the order in which a Dask client's workers finish them.
+def iter_self_join(packed: Packed, radius: int, client: Any, *, blocks: int = 8, start: int = 0) -> Iterator[Pairs]:
+    """The pairs of `matching.pairs_within`, tile by tile from number `start` on, in a fixed order.
 
     client: a `dask.distributed.Client` of any scheduler; its workers need finlib. Blocks travel once to each worker
     that needs them; four tiles a thread are in flight, so that results do not pile up. ValueError as `pairs_within`.
     """
-    from dask.distributed import as_completed
-
     radius = matching.checked_radius(radius, 8 * matching.checked(packed).shape[1])
     if blocks < 1:
         raise ValueError(f"blocks must be at least 1; got {blocks}")
     starts = np.linspace(0, len(packed), min(blocks, max(1, len(packed))) + 1).astype(int)
     held = client.scatter([packed[low:high] for low, high in pairwise(starts)], hash=False)
-    tiles = ((a, b) for a in range(len(held)) for b in range(a, len(held)))
-
-    def submit(a: int, b: int) -> Any:
-        low, high = int(starts[a]), int(starts[b])
-        return client.submit(_tile, held[a], held[b], a == b, radius, low, high, pure=False)
-
+    tiles = [(a, b) for a in range(len(held)) for b in range(a, len(held))][start:]
+    jobs = ((held[a], held[b], a == b, radius, int(starts[a]), int(starts[b])) for a, b in tiles)
     most = 4 * max(1, sum(client.nthreads().values()))
-    running = as_completed((submit(*tile) for tile in islice(tiles, most)), client.loop)
-    for future in running:
-        yield future.result()
-        running.update([submit(*tile) for tile in islice(tiles, 1)])
+    yield from in_order(client.get_executor(pure=False), _tile, jobs, most)

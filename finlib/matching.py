@@ -23,7 +23,7 @@ STRIP = 512  # rows compared with a block while it is in the cache
 CAPACITY = 1 << 22  # matches a strip may hold: what holds more is cut in two, down to parts of one row
 CHECK = 250  # what working out one distance alone costs, in words of the scan
 MAX_PAIRS = 100_000_000  # 2 GB of results
-ADVICE = "take a smaller radius, raise max_pairs (20 bytes a pair), or take blocks from iter_pairs_within"
+ADVICE = "take a smaller radius, raise max_pairs (20 bytes a pair), or take blocks from iter_pairs"
 
 
 class Pairs(NamedTuple):
@@ -98,34 +98,29 @@ def estimate_pairs(packed: Packed, radius: int, others: Packed | None = None, *,
     """
     n, held = len(checked(packed)), packed if others is None else others
     some = packed if n <= sample else packed[np.random.default_rng(2026).choice(n, sample, replace=False)]
-    found = sum(len(part.i) for part in iter_pairs_between(some, held, radius))
+    found = sum(len(part.i) for part in iter_pairs(some, radius, held))
     return (found if others is not None else (found - len(some)) / 2) * n / max(1, len(some))
 
 
-def iter_pairs_within(
-    packed: Packed, radius: int, *, workers: int | None = None, progress: bool = False
+def iter_pairs(
+    packed: Packed,
+    radius: int,
+    others: Packed | None = None,
+    *,
+    i: range | None = None,
+    workers: int | None = None,
+    progress: bool = False,
 ) -> Iterator[Pairs]:
-    """The pairs i < j at most `radius` bits apart, in blocks: blocks in order make up `pairs_within`.
+    """The pairs of `pairs_within`, or with `others` of `pairs_between`, in blocks that make them up in order.
 
-    Memory is bounded whatever the data: a block holds at most CAPACITY pairs, and a few blocks are at hand. `progress`
-    shows a bar, of rows, where the output is a terminal. TypeError or ValueError where packed or the radius is wrong.
+    `i` takes some rows' alone. Memory is bounded whatever the data: a block holds at most CAPACITY pairs, a few are at
+    hand. `progress` shows a bar, of rows, on a terminal. TypeError or ValueError where hashes or the radius are wrong.
     """
     radius = checked_radius(radius, 8 * checked(packed).shape[1])
-    yield from _iter_pairs(words_of(packed), None, radius, workers, progress)
-
-
-def iter_pairs_between(
-    left: Packed, right: Packed, radius: int, *, workers: int | None = None, progress: bool = False
-) -> Iterator[Pairs]:
-    """The pairs of one hash of `left` and one of `right`, as `iter_pairs_within` gives those of one set."""
-    radius = checked_radius(radius, 8 * checked(left, "left").shape[1])
-    if checked(right, "right").shape[1] != left.shape[1]:
-        raise ValueError(f"left has {8 * left.shape[1]} bits and right has {8 * right.shape[1]}")
-    yield from _iter_pairs(words_of(left), words_of(right), radius, workers, progress)
-
-
-def _iter_pairs(rows: Words, others: Words | None, radius: int, workers: int | None, progress: bool) -> Iterator[Pairs]:
-    held = rows if others is None else others
+    if others is not None and checked(others, "others").shape[1] != packed.shape[1]:
+        raise ValueError(f"packed has {8 * packed.shape[1]} bits and others has {8 * others.shape[1]}")
+    rows = words_of(packed)
+    held = rows if others is None else words_of(others)
     blocks, width = _blocks(held), (0,) * rows.shape[1]
     part = width[: _telling_words(held, radius)]
 
@@ -150,9 +145,11 @@ def _iter_pairs(rows: Words, others: Words | None, radius: int, workers: int | N
         for half in rows_cut if high - low > 1 else [(low, high, start, block), (low, high, block, stop)]:
             yield from parts(half, compare(*half))
 
-    size = min(STRIP, max(1, -(-len(rows) // 16)))
-    jobs = [(low, high, 0, len(blocks)) for low, high in _strips(len(rows), size)]
-    with tqdm(total=len(rows), unit="hash", disable=None if progress else True) as bar:
+    i = range(len(rows)) if i is None else i
+    size = min(STRIP, max(1, -(-len(i) // 16)))
+    jobs = [(i.start + low, i.start + high, 0, len(blocks)) for low, high in _strips(len(i), size)]
+    shown: dict[str, Any] = {"initial": i.start, "leave": i.stop == len(rows), "disable": None if progress else True}
+    with tqdm(total=len(rows), unit="hash", **shown) as bar:
         for job, done in zip(jobs, in_threads(compare, jobs, workers), strict=True):
             yield from parts(job, done)
             bar.update(job[1] - job[0])
@@ -175,7 +172,7 @@ def pairs_within(
         expected = estimate_pairs(packed, radius)
         if expected > 1.5 * max_pairs:
             raise ValueError(f"radius {radius} would give about {expected:,.0f} pairs, over {max_pairs:,}: {ADVICE}")
-    return _bounded(iter_pairs_within(packed, radius, workers=workers, progress=progress), radius, max_pairs)
+    return _bounded(iter_pairs(packed, radius, workers=workers, progress=progress), radius, max_pairs)
 
 
 def _bounded(parts: Iterable[Pairs], radius: int, max_pairs: int) -> Pairs:
@@ -192,7 +189,7 @@ def pairs_between(
     left: Packed, right: Packed, radius: int, *, max_pairs: int = MAX_PAIRS, workers: int | None = None
 ) -> Pairs:
     """All pairs of one hash of `left` and one of `right` at most `radius` bits apart; refused as by `pairs_within`."""
-    return _bounded(iter_pairs_between(left, right, radius, workers=workers), radius, max_pairs)
+    return _bounded(iter_pairs(left, radius, right, workers=workers), radius, max_pairs)
 
 
 # Neighbours

@@ -161,7 +161,7 @@ def united(
     if len(packed) > passes * EXACT:
         return means.run(search, passes, make, name)
     forest = make()
-    for pairs in matching.iter_pairs_within(packed, radius, workers=means.workers, progress=means.progress):
+    for pairs in matching.iter_pairs(packed, radius, workers=means.workers, progress=means.progress):
         forest.take(*pairs)
     return forest
 

@@ -49,7 +49,7 @@ def strangers(packed: Packed, seed: int = 2026, workers: int | None = None) -> S
     if not (_varied(some[:: -(-len(some) // 4096)]) or (len(some) < ENOUGH and far.mean >= 0.8 * expected)):
         far = Strangers(expected, 1.15 * np.sqrt(bits) / 2)  # most pairs are of a few families
     forest = Forest(len(some))
-    for pairs in matching.iter_pairs_within(some, far.radius(CHANCE / len(some)), workers=workers):
+    for pairs in matching.iter_pairs(some, far.radius(CHANCE / len(some)), workers=workers):
         forest.take(*pairs)
     single = some[np.unique(forest.roots())]
     if len(single) < ENOUGH:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from exactness import assert_same_pairs, hashes
 
-from finlib import matching
+from finlib import joining, matching
 from finlib.study import workers
 
 
@@ -23,6 +23,15 @@ def client():
 def test_the_self_join_on_a_cluster_is_the_one_here(client, blocks):
     packed = hashes(1500)
     assert_same_pairs(workers.self_join(packed, 60, client, blocks=blocks), matching.pairs_within(packed, 60))
+
+
+def test_the_self_join_goes_on_from_any_tile(client):
+    packed = hashes(900)
+    tiles = list(joining.iter_self_join(packed, 60, client, blocks=3))
+    rest = list(joining.iter_self_join(packed, 60, client, blocks=3, start=2))
+    assert len(tiles) == 6
+    for one, other in zip(tiles[2:], rest, strict=True):
+        assert_same_pairs(one, other)
 
 
 def test_small_and_wrong_sets_on_a_cluster(client):

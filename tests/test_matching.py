@@ -98,10 +98,22 @@ def test_fewer_words_are_compared_where_they_tell_and_the_pairs_stay_the_same(ra
 
 def test_blocks_of_pairs_concatenate_to_all_pairs():
     packed = random_set(2000, 64)
-    blocks = list(matching.iter_pairs_within(packed, 16))
+    blocks = list(matching.iter_pairs(packed, 16))
     assert len(blocks) > 3
     for column, wanted in zip(zip(*blocks, strict=True), matching.pairs_within(packed, 16), strict=True):
         np.testing.assert_array_equal(np.concatenate(column), wanted)
+
+
+@pytest.mark.parametrize("others", [None, random_set(300, 64, seed=9)])
+def test_pairs_of_some_rows_are_those_of_all_with_such_an_i(others):
+    packed = random_set(1000, 64)
+    whole = [np.concatenate(column) for column in zip(*matching.iter_pairs(packed, 20, others), strict=True)]
+    for rows in (range(0, 1000), range(37, 612), range(990, 1000), range(5, 5)):
+        blocks = [matching.Pairs(*(column[:0] for column in whole)), *matching.iter_pairs(packed, 20, others, i=rows)]
+        wanted = np.isin(whole[0], rows)
+        assert wanted.any() or len(rows) <= 10
+        for column, of_all in zip(zip(*blocks, strict=True), whole, strict=True):
+            np.testing.assert_array_equal(np.concatenate(column), of_all[wanted])
 
 
 def test_a_view_of_other_rows_or_columns_is_read_right():
@@ -113,7 +125,7 @@ def test_a_view_of_other_rows_or_columns_is_read_right():
 
 def test_too_many_pairs_are_refused_before_they_are_found(monkeypatch):
     packed = np.full((3000, 32), 7, np.uint8)
-    monkeypatch.setattr(matching, "iter_pairs_within", None)
+    monkeypatch.setattr(matching, "_bounded", None)
     with pytest.raises(ValueError, match=r"radius 0 would give about 4,498,500 pairs, over 1,000: take a smaller"):
         matching.pairs_within(packed, 0, max_pairs=1000)
 
@@ -138,7 +150,7 @@ def test_memory_is_bounded_where_everything_matches(n, bits, radius, monkeypatch
     monkeypatch.setattr(matching, "CAPACITY", 1 << 16)
     packed = np.zeros((n, 32), np.uint8)
     packed[:, 0] = np.random.default_rng(3).integers(0, 1 << bits, n)
-    blocks, found = matching.iter_pairs_within(packed, radius, workers=2), 0
+    blocks, found = matching.iter_pairs(packed, radius, workers=2), 0
     tracemalloc.start()
     for block in blocks:
         assert len(block.i) <= matching.CAPACITY
@@ -165,7 +177,7 @@ def test_pairs_between_two_sets_are_those_of_brute_force(packed):
         i, j = np.nonzero(distance <= radius)
         for column, wanted in zip(matching.pairs_between(left, packed, radius), (i, j, distance[i, j]), strict=True):
             np.testing.assert_array_equal(column, wanted)
-    with pytest.raises(ValueError, match="bits and right has"):
+    with pytest.raises(ValueError, match="bits and others has"):
         matching.pairs_between(left, np.zeros((2, packed.shape[1] + 1), np.uint8), 3)
 
 

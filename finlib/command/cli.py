@@ -287,7 +287,9 @@ def run() -> int:
 def _interrupted() -> int:
     command = sys.argv[1] if len(sys.argv) > 1 else ""
     goes_on = "the same command goes on from here"
-    said = dict.fromkeys(("hash", "duplicates", "cluster"), goes_on) | {"report": "notebooks that ended are written"}
+    said = dict.fromkeys(("hash", "match", "duplicates", "cluster"), goes_on) | {
+        "report": "notebooks that ended are written"
+    }
     return _fail(f"interrupted; {said.get(command, 'nothing was written')}")
 
 

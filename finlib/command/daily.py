@@ -6,7 +6,7 @@ import shutil
 import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -61,7 +61,11 @@ def parts_of(output: Path) -> Iterator[Path]:
     """A folder beside `output` for what a killed run leaves to the next; held by one run, gone when all is well."""
     parts = output.with_name(output.name + ".parts")
     with tables.locked(output.with_name(f".{output.name}.lock"), output):
-        yield parts
+        try:
+            yield parts
+        finally:
+            with suppress(OSError):  # it holds what the next run goes on from
+                parts.rmdir()
         shutil.rmtree(parts, ignore_errors=True)
 
 

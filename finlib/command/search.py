@@ -1,8 +1,10 @@
-"""Pairs of files, found and written as they come: what `finlib match` does."""
+"""Pairs of files, found and written step by step: what `finlib match` does; a killed run goes on from its last step."""
 
+import hashlib
 import math
 import shutil
-from collections.abc import Iterator, Sequence
+import warnings
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,15 +13,18 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.parquet as pq
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from finlib import execution, joining, matching, tables, thresholds
-from finlib.command.daily import Hashes, say
+from finlib import __version__, execution, joining, matching, tables, thresholds
+from finlib.command.daily import Hashes, parts_of, say
 from finlib.variants import VARIANTS
 
-BYTES_A_PAIR = 24  # on disk, where paths repeat
+BYTES_A_PAIR = 48  # on disk, where paths repeat, in the parts and in the table
 STEP = 1 << 14  # hashes whose nearest are held at a time
+COMPARED = 1 << 37  # pairs that a kill costs at most: half a minute of two cores
+PART = "pairs-{:0>8}.parquet"
 
 
 def variants(mirrored: bool, turned: bool) -> Sequence[int]:
@@ -71,25 +76,26 @@ class Search:
         if radius is not None and nearest is None and self.pairs > self.max_pairs:
             old = self.old.packed if self.old else None
             self._check_room(matching.estimate_pairs(self.new.packed, radius, old) * len(self.variants), output)
-        names, others, written = self.new.rows["path"].array, self.held.rows["path"].array, 0
-        turns, kinds = len(self.variants), np.array(VARIANTS)[list(self.variants)]
-        whole = self.new.packed, np.arange(len(names))
+        turns, whole = len(self.variants), (self.new.packed, np.arange(len(self.new.rows)))
         hashes, row = whole if turns == 1 else self.new.turned(self.variants, self.workers)
         columns = {"path_a": pa.string(), "path_b": pa.string(), "distance": pa.int32()}
-        with tables.table_writer(output, pa.schema(columns | ({"variant": pa.string()} if turns > 1 else {}))) as write:
-            for i, j, distance in self._found(hashes, radius, nearest):
-                a, turn = row[i], i % turns
-                frame = pd.DataFrame({"path_a": names[a], "path_b": others[j], "distance": distance})
-                if turns > 1:
-                    frame["variant"] = kinds[turn]
-                once = self.old or nearest or turns == 1
-                frame = frame[frame["path_a"] != frame["path_b"] if once else a < j]
-                if nearest:
-                    frame = frame.groupby(["path_a", *frame.columns[3:]], sort=False).head(nearest)
-                written += len(frame)
-                if written > self.max_pairs:
-                    self._check_room(written, output)
-                write(frame)
+        schema = pa.schema(columns | ({"variant": pa.string()} if turns > 1 else {}))
+        with parts_of(output) as parts:
+            search = {"search": self._key(hashes, radius, nearest)}
+            kept = _kept(parts, search["search"])
+            written = sum(pq.read_metadata(file).num_rows for file in kept)
+            for step in self._steps(hashes, radius, nearest, len(kept)):
+                kept.append(parts / PART.format(len(kept)))
+                with tables.table_writer(kept[-1], schema.with_metadata(search)) as write:
+                    for found in step:
+                        frame = self._frame(row, nearest, *found)
+                        written += len(frame)
+                        if written > self.max_pairs:
+                            self._check_room(written, output)
+                        write(frame)
+            with tables.table_writer(output, schema) as write:
+                for part in (part for file in kept for part in tables.read_parts(file)):
+                    write(part.to_pandas())
         say(f"{written} pairs of {self.pairs:,} compared{'' if radius is None else f' within {radius} bits'}: {output}")
         if radius is not None and written:
             with suppress(ValueError):
@@ -97,6 +103,17 @@ class Search:
                 much = "an unknown number" if math.isnan(expected) else f"about {expected:,.2g}"
                 more = f"; {turns} variants make {turns} times as many" if turns > 1 else ""
                 say(f"of which {much} may be false (an estimate, from unrelated images of the workbook{more})")
+
+    def _frame(self, row: Any, nearest: int | None, i: Any, j: Any, distance: Any) -> pd.DataFrame:
+        """Rows of the table: without files beside themselves, each pair of files once in a variant, the K nearest."""
+        a, turns = row[i], len(self.variants)
+        paths = (rows["path"].array[at] for rows, at in ((self.new.rows, a), (self.held.rows, j)))
+        frame = pd.DataFrame({**dict(zip(tables.PAIRS, paths, strict=False)), "distance": distance})
+        if turns > 1:
+            frame["variant"] = np.array(VARIANTS)[list(self.variants)][i % turns]
+        once = self.old or nearest or turns == 1
+        frame = frame[frame["path_a"] != frame["path_b"] if once else a < j]
+        return frame.groupby(["path_a", *frame.columns[3:]], sort=False).head(nearest) if nearest else frame
 
     def _check_room(self, pairs: float, output: Path) -> None:
         advice = "take a smaller --radius, --nearest K, --fold or --min-quality (copies, flat images)"
@@ -109,21 +126,50 @@ class Search:
             )
         say(f"about {pairs:,.0f} pairs are expected")
 
-    def _found(self, new: NDArray[np.uint8], radius: int | None, nearest: int | None) -> Iterator[Any]:
-        old = None if self.held is self.new and len(self.variants) == 1 else self.held.packed
+    def _key(self, new: NDArray[np.uint8], *settings: int | None) -> str:
+        """Tells this search from any other, of any version."""
+        digest = hashlib.blake2b(repr((__version__, *settings, self.variants, bool(self.scheduler))).encode())
+        for hashes in (self.new, self.held):
+            digest.update(pd.util.hash_pandas_object(hashes.rows["path"], index=False).to_numpy().data)
+            digest.update(hashes.packed.data)
+        digest.update(new.data)
+        return digest.hexdigest()
+
+    def _steps(
+        self, new: NDArray[np.uint8], radius: int | None, nearest: int | None, start: int
+    ) -> Iterator[Iterable[Any]]:
+        """The blocks of rows, rows of the other set and distances that each step finds, from step `start` on."""
+        n = len(new)
         if nearest:
             held = matching.stored(self.held.packed)
-            for low in tqdm(range(0, len(new), STEP), unit=f" {STEP} hashes", disable=None):
+            for low in tqdm(range(start * STEP, n, STEP), unit=f" {STEP} hashes", disable=None):
                 some = new[low : low + STEP]  # one more than asked for, which may be the file itself
                 found = matching.neighbours(some, held, k=nearest + 1, radius=radius, workers=self.workers)
                 i = low + np.repeat(np.arange(len(some)), np.diff(found.indptr))
-                yield i, found.indices, found.distance
+                yield [(i, found.indices, found.distance)]
             return
         assert radius is not None
         if self.scheduler:
             with execution.dask_client(self.scheduler) as client:
-                yield from joining.iter_self_join(new, radius, client)
-        elif old is None:
-            yield from matching.iter_pairs_within(new, radius, workers=self.workers, progress=True)
-        else:
-            yield from matching.iter_pairs_between(new, old, radius, workers=self.workers, progress=True)
+                yield from ([tile] for tile in joining.iter_self_join(new, radius, client, start=start))
+            return
+        others = None if self.held is self.new and len(self.variants) == 1 else self.held.packed
+        size = max(STEP, COMPARED // max(1, len(self.held.rows)))
+        for low in range(start * size, n, size):
+            i = range(low, min(n, low + size))
+            yield matching.iter_pairs(new, radius, others, i=i, workers=self.workers, progress=True)
+
+
+def _kept(parts: Path, search: str) -> list[Path]:
+    """The steps that a killed run of this search left; what another left is warned of and taken away."""
+    kept = sorted(parts.glob(PART.format("*")))
+    try:
+        same = [file.name for file in kept] == [PART.format(number) for number in range(len(kept))]
+        same = same and all((pq.read_schema(file).metadata or {})[b"search"] == search.encode() for file in kept)
+    except (pa.ArrowException, OSError, KeyError):
+        same = False
+    if not same:
+        warnings.warn(f"{parts} is damaged, or of other hashes or settings: the search starts anew", stacklevel=2)
+        for file in kept:
+            file.unlink()
+    return kept if same else []

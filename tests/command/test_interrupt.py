@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from finlib import near, tables
-from finlib.command import cli
+from finlib.command import cli, search
 
 # What is patched says so and then holds on as a kernel does: without the interpreter, and for hours.
 HELD = """
@@ -73,8 +73,9 @@ def test_ctrl_c_ends_what_holds_on_and_leaves_nothing_behind(
     assert run.returncode == 1
     assert said.splitlines()[-1].startswith("finlib: interrupted; ")
     assert "Traceback" not in said
-    kept = ["out.csv.parts"] if "cluster" in arguments else []  # the near pairs that were found
-    assert sorted(path.name for path in tmp_path.iterdir()) == sorted([*before, *kept])
+    after = sorted(path.name for path in tmp_path.iterdir() if path.suffix != ".parts")  # steps that had ended
+    assert after == before
+    assert not list(tmp_path.rglob("*.tmp"))
 
 
 FINALISED = """
@@ -127,4 +128,51 @@ def test_a_clustering_goes_on_with_what_was_found_but_not_of_other_hashes(
     assert len(ran) == (2 if again == "same" else steps)
     assert [str(warning.message)[-18:] for warning in recwarn] == ["search starts anew"] * (again == "other")
     pd.testing.assert_frame_equal(pd.read_csv(tmp_path / "out.csv"), pd.read_csv(tmp_path / "whole.csv"))
+    assert not list(tmp_path.glob("out.csv.parts"))
+
+
+@pytest.mark.parametrize("how", ["--radius 60", "--radius 60 --against old.parquet", "--nearest 2"])
+@pytest.mark.parametrize("again", ["same", "other", "damaged", "lost"])
+def test_a_match_goes_on_with_the_steps_that_ended_but_not_of_another_search(
+    how: str, again: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, recwarn: pytest.WarningsRecorder
+) -> None:
+    ran: list[int] = []
+    steps = search.Search._steps
+
+    def counted(self: search.Search, *arguments: Any) -> Any:
+        for step in steps(self, *arguments):
+            ran.append(len(ran))
+            if len(ran) == interrupted:
+                raise KeyboardInterrupt
+            yield step
+
+    def matched(n: int, output: str) -> int:
+        ran.clear()
+        command = ["finlib", "match", str(tables_of[n]), "-o", str(tmp_path / output), *how.split()]
+        monkeypatch.setattr(sys, "argv", command)
+        return cli.run()
+
+    tables_of = {n: table_of(tmp_path / f"{n}.parquet", n) for n in (300, 297)}
+    table_of(tmp_path / "old.parquet", 90)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(search, "STEP", 64)
+    monkeypatch.setattr(search, "COMPARED", 0)
+    monkeypatch.setattr(search.Search, "_steps", counted)
+    interrupted, n = -1, 297 if again == "other" else 300
+    assert matched(n, "whole.csv") == 0
+    assert len(ran) == 5
+    interrupted = 4
+    assert matched(300, "out.csv") == 1
+    assert not (tmp_path / "out.csv").exists()
+    first = tmp_path / "out.csv.parts" / search.PART.format(0)
+    if again == "damaged":
+        first.write_bytes(first.read_bytes()[:-9])
+    elif again == "lost":
+        first.unlink()
+    interrupted = -1
+    assert matched(n, "out.csv") == 0
+    assert len(ran) == (2 if again == "same" else 5)
+    assert [str(warning.message)[-18:] for warning in recwarn] == ["search starts anew"] * (again != "same")
+    pd.testing.assert_frame_equal(pd.read_csv(tmp_path / "out.csv"), pd.read_csv(tmp_path / "whole.csv"))
+    assert len(pd.read_csv(tmp_path / "out.csv")) >= 180
     assert not list(tmp_path.glob("out.csv.parts"))
