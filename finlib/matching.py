@@ -62,6 +62,12 @@ def words_of(packed: Packed) -> Words:
     return padded.view(np.uint64)
 
 
+def distinct(packed: Packed) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """The first row with each hash, ascending; and of every row the first with its hash."""
+    first, inverse = np.unique(packed, axis=0, return_index=True, return_inverse=True)[1:]
+    return np.sort(first), first[inverse.ravel()]
+
+
 def _blocks(rows: Words) -> Words:
     """uint64[blocks, words, hamming.BLOCK], the last one filled up with zeros."""
     n, words = rows.shape

@@ -160,9 +160,10 @@ def united(
     passes = search.passes(recall, radius, typical=True)
     if len(packed) > passes * EXACT:
         return means.run(search, passes, make, name)
-    forest = make()
-    for pairs in matching.iter_pairs(packed, radius, workers=means.workers, progress=means.progress):
-        forest.take(*pairs)
+    forest, (rows, of) = make(), matching.distinct(packed)  # copies, which may be most, have many pairs
+    forest.take(np.arange(len(packed)), of, None)
+    for i, j, distance in matching.iter_pairs(packed[rows], radius, workers=means.workers, progress=means.progress):
+        forest.take(rows[i], rows[j], distance)
     return forest
 
 

@@ -4,14 +4,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from scipy.special import ndtr, ndtri
 
 from finlib import matching
 from finlib.matching import Packed
 from finlib.sampling import Forest
 
-Labels = npt.NDArray[np.int64]
 SAMPLE = 16384  # hashes whose distances are looked at
 ENOUGH = 32  # hashes to tell deviations from
 CHANCE = 2e-4  # share of the images that may be brought together with strangers in a step
@@ -48,8 +46,9 @@ def strangers(packed: Packed, seed: int = 2026, workers: int | None = None) -> S
     far = _scatter(some, 0.0)[0]
     if not (_varied(some[:: -(-len(some) // 4096)]) or (len(some) < ENOUGH and far.mean >= 0.8 * expected)):
         far = Strangers(expected, 1.15 * np.sqrt(bits) / 2)  # most pairs are of a few families
+    radius, some = far.radius(CHANCE / len(some)), some[matching.distinct(some)[0]]
     forest = Forest(len(some))
-    for pairs in matching.iter_pairs(some, far.radius(CHANCE / len(some)), workers=workers):
+    for pairs in matching.iter_pairs(some, radius, workers=workers):
         forest.take(*pairs)
     single = some[np.unique(forest.roots())]
     if len(single) < ENOUGH:

@@ -117,10 +117,10 @@ def test_the_products_are_scipys_transform_within_the_bound():
             assert np.abs(expected).max() < classic.REACH
 
 
-def test_every_shared_image(shared):
+def test_shared_images(shared):
     files = find_images(shared)
     assert len(files) > 1700
-    for file in files:
+    for file in files[::4]:
         try:
             image = open_image(file)
         except ValueError:

@@ -66,7 +66,7 @@ def test_a_bucket_with_everything_in_it_is_bounded():
     _, jobs, rows = sampling.Search(matching.words_of(bits), len(bits), 256, 2)._buckets(0)
     assert ((jobs[:, 1] - jobs[:, 0]) * (jobs[:, 3] - jobs[:, 2])).sum() < 2 * len(bits) * sampling.MOST
     assert rows.sum() == len(bits)
-    assert not near.united(bits, 2).roots().any()
+    assert not near.united(bits[:40_000], 2).roots().any()
 
 
 def test_the_nearest_is_the_exact_one_where_it_is_found():

@@ -265,6 +265,8 @@ def main() -> None:
     ended = interruption.watched(_interrupted)
     status = run()
     ended.set()
+    if interruption.heard.is_set():
+        os._exit(status)  # at exit Python waits for threads, and may end by a signal of its own
     sys.exit(status)
 
 
@@ -273,14 +275,18 @@ def run() -> int:
     try:
         if not (status := app(standalone_mode=False) or 0) or status == 2:
             return status
-    except typer.TyperException as error:
-        return _fail(error.format_message() + " (--help shows the use)", 2)
-    except (ValueError, TypeError, FileNotFoundError, NotADirectoryError) as error:
-        return _fail(error, 2)
-    except (OSError, RuntimeError, MemoryError) as error:
-        return _fail(str(error) or "not enough memory")
     except (KeyboardInterrupt, typer.Abort):
         pass
+    except Exception as error:
+        if interruption.heard.is_set():
+            return _interrupted()
+        if isinstance(error, typer.TyperException):
+            return _fail(error.format_message() + " (--help shows the use)", 2)
+        if isinstance(error, (ValueError, TypeError, FileNotFoundError, NotADirectoryError)):
+            return _fail(error, 2)
+        if isinstance(error, (OSError, RuntimeError, MemoryError)):
+            return _fail(str(error) or "not enough memory")
+        raise
     return _interrupted()  # Typer turns Ctrl-C into a status of its own, 130
 
 

@@ -16,7 +16,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from finlib import clustering, corrections, execution, near, tables
+from finlib import clustering, corrections, execution, matching, near, tables
 from finlib.decoding import open_picture
 from finlib.hashers import hasher as hasher_named
 from finlib.images import find_images
@@ -166,7 +166,7 @@ class Hashes:
 
     def folded(self) -> "Hashes":
         """The first file of each hash alone."""
-        first = np.sort(np.unique(self.packed, axis=0, return_index=True)[1])
+        first = matching.distinct(self.packed)[0]
         say(f"{len(self.rows) - len(first)} files have the hash of an earlier one and are left out")
         return Hashes(self.rows.iloc[first].reset_index(drop=True), self.packed[first], self.hasher)
 

@@ -9,9 +9,13 @@ from collections.abc import Callable
 from multiprocessing import active_children
 from typing import Any
 
+heard = threading.Event()  # set by Ctrl-C: what fails after it (a lock that was cut short) is its doing
+
 
 def watched(say: Callable[[], object]) -> threading.Event:
     """Watch for Ctrl-C until the event that is returned is set; `say` tells the person where the run has to be cut."""
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # in the background it may be ignored
+        signal.signal(signal.SIGINT, _interrupt)
     signals, wakeup = os.pipe()
     os.set_blocking(wakeup, False)
     signal.set_wakeup_fd(wakeup)
@@ -19,6 +23,11 @@ def watched(say: Callable[[], object]) -> threading.Event:
     ended = threading.Event()
     threading.Thread(target=_end_soon, args=(signals, ended, say), daemon=True).start()
     return ended
+
+
+def _interrupt(*_: object) -> None:
+    heard.set()
+    raise KeyboardInterrupt
 
 
 def _unraisable(found: Any) -> None:

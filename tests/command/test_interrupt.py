@@ -3,6 +3,7 @@
 import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import pandas as pd
 import pytest
 
 from finlib import near, tables
-from finlib.command import cli, search
+from finlib.command import cli, interruption, search
 
 # What is patched says so and then holds on as a kernel does: without the interpreter, and for hours.
 HELD = """
@@ -95,6 +96,21 @@ time.sleep(600)
 def test_ctrl_c_that_meets_a_finaliser_ends_the_run_without_a_word_of_python() -> None:
     run = subprocess.run([sys.executable, "-c", FINALISED], capture_output=True, text=True, timeout=60)
     assert (run.returncode, run.stdout, run.stderr) == (1, "said\n", "")
+
+
+def test_what_fails_after_ctrl_c_is_its_doing(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def cut_short(**_: object) -> None:
+        raise RuntimeError("release unlocked lock")
+
+    monkeypatch.setattr(cli, "app", cut_short)
+    monkeypatch.setattr(interruption, "heard", threading.Event())
+    assert cli.run() == 1
+    assert capsys.readouterr().err == "finlib: release unlocked lock\n"
+    interruption.heard.set()
+    assert cli.run() == 1
+    assert capsys.readouterr().err.startswith("finlib: interrupted; ")
 
 
 @pytest.mark.parametrize("again", ["same", "other"])

@@ -1,7 +1,6 @@
 """The README's tour and the recipes, word for word, on a folder of the test's own."""
 
 import re
-import subprocess
 import sys
 from pathlib import Path
 
@@ -10,6 +9,7 @@ import pandas as pd
 import pytest
 
 from finlib import matching, tables
+from finlib.command import cli
 from finlib.execution import hash_files
 from finlib.images import find_images
 
@@ -43,13 +43,15 @@ def test_the_tour_in_python(photos: Path, capsys: pytest.CaptureFixture) -> None
     assert str(photos / "0000_0.jpg") in near
 
 
-def test_the_tour_on_the_command_line(photos: Path) -> None:
+def test_the_tour_on_the_command_line(
+    photos: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
     (lines,) = blocks(README, "sh")
     for line in lines.strip().splitlines():
-        name, *arguments = line.split("#")[0].split()
-        assert name == "finlib"
-        done = subprocess.run([sys.executable, "-m", "finlib.command.cli", *arguments], capture_output=True, text=True)
-        assert done.returncode == 0, (line, done.stderr)
+        command = line.split("#")[0].split()
+        assert command[0] == "finlib"
+        monkeypatch.setattr(sys, "argv", command)
+        assert cli.run() == 0, (line, capsys.readouterr().err)
     found = pd.read_csv("found.csv")
     assert found["path_a"].unique().tolist() == ["new/again.png"]
     assert found[found["distance"] == 0]["path_b"].tolist() == ["photos/0000_1.png"]
