@@ -33,12 +33,17 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from finlib.clustering import cluster
-    from finlib.compiled import find_pixels
-    from finlib.execution import hash_files
-    from finlib.hashers import HASHERS, Hasher, findhash, hasher
-    from finlib.matching import neighbours, pairs_between, pairs_within
-    from finlib.variants import find_variants
+    from finlib.clustering import cluster as cluster
+    from finlib.compiled import find_pixels as find_pixels
+    from finlib.execution import hash_files as hash_files
+    from finlib.hashers import HASHERS as HASHERS
+    from finlib.hashers import Hasher as Hasher
+    from finlib.hashers import findhash as findhash
+    from finlib.hashers import hasher as hasher
+    from finlib.matching import neighbours as neighbours
+    from finlib.matching import pairs_between as pairs_between
+    from finlib.matching import pairs_within as pairs_within
+    from finlib.variants import find_variants as find_variants
 
 _HOME = {
     "HASHERS": "hashers",
@@ -55,19 +60,7 @@ _HOME = {
 }
 
 __version__ = "1.0.0"
-__all__ = [
-    "HASHERS",
-    "Hasher",
-    "cluster",
-    "find_pixels",
-    "find_variants",
-    "findhash",
-    "hash_files",
-    "hasher",
-    "neighbours",
-    "pairs_between",
-    "pairs_within",
-]
+__all__ = list(_HOME)
 
 
 def needs_extra(what: str, extra: str) -> ValueError:

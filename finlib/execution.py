@@ -9,7 +9,7 @@ import os
 import signal
 import threading
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures import CancelledError, Executor, ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import closing, contextmanager, nullcontext, suppress
 from itertools import islice, takewhile
@@ -252,7 +252,7 @@ def _by_dask(hasher: str, chunks: Chunks, workers: int, scheduler: str | None) -
 def dask_client(scheduler: str | None, workers: int = 1) -> Iterator[Any]:
     """A client of the scheduler at that address, or of a cluster on this machine's loopback made for the occasion.
 
-    RuntimeError where workers die of the same work again and again.
+    RuntimeError where workers die of the same work again and again, or the scheduler is gone.
     """
     try:
         from dask.distributed import Client, KilledWorker, LocalCluster
@@ -263,5 +263,5 @@ def dask_client(scheduler: str | None, workers: int = 1) -> Iterator[Any]:
     with local as cluster, Client(cluster, timeout="10s", set_as_default=False) as client:
         try:
             yield client
-        except KilledWorker as error:
+        except (KilledWorker, CancelledError) as error:
             raise RuntimeError(f"Dask gave up on some of the work: {error}") from None

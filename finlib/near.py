@@ -57,7 +57,7 @@ class Means:
                 why = "damaged, or of other hashes or settings"
                 warnings.warn(f"{stored.parent} is {why}: the search starts anew", stacklevel=2)
         step = max(1, passes // 10) if stored else passes
-        held = search if self.client is None else self.client.scatter(search, broadcast=True, hash=False)
+        held = search if self.client is None else pools.on_workers(self.client, search)
         with tqdm(total=passes, initial=done, unit="pass", desc=name, disable=None if self.progress else True) as bar:
             while done < passes:
                 numbers, start = range(done, min(passes, done + step)), time.monotonic()

@@ -89,5 +89,6 @@ def radius_for_precision(hasher: str, images: int, precision: float, *, relative
 
 def _largest(hasher: str, known: Evidence, holds: NDArray[np.bool_]) -> int:
     if not holds.any():
-        raise ValueError(f"{hasher} cannot promise this at any radius: take a longer hash (find+dhash256), or a radius")
+        longer = "" if "+" in hasher else "take a longer hash (find+dhash256), or "
+        raise ValueError(f"{hasher} cannot promise this at any radius: {longer}give a radius")
     return int(known.distance[np.flatnonzero(holds)[-1]])

@@ -1,5 +1,8 @@
 """The self-join on a cluster against the engine here."""
 
+import os
+import signal
+
 import numpy as np
 import pytest
 from exactness import assert_same_pairs, hashes
@@ -32,6 +35,19 @@ def test_the_self_join_goes_on_from_any_tile(client):
     assert len(tiles) == 6
     for one, other in zip(tiles[2:], rest, strict=True):
         assert_same_pairs(one, other)
+
+
+def test_the_self_join_outlives_its_workers(client):
+    packed = hashes(900)
+    expected = [np.array(tile) for tile in joining.iter_self_join(packed, 60, client, blocks=3)]
+    found = []
+    for tile in joining.iter_self_join(packed, 60, client, blocks=3):
+        if not found:
+            for pid in client.run(os.getpid).values():
+                os.kill(pid, signal.SIGKILL)
+        found.append(np.array(tile))
+    assert len(found) == 6
+    assert all(np.array_equal(*both) for both in zip(found, expected, strict=True))
 
 
 def test_small_and_wrong_sets_on_a_cluster(client):

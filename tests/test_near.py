@@ -7,7 +7,7 @@ from functools import partial
 import numpy as np
 import pytest
 
-from finlib import matching, near, sampling
+from finlib import matching, near, pools, sampling
 
 
 @pytest.fixture(autouse=True)
@@ -85,7 +85,7 @@ def test_the_same_pairs_on_any_number_of_workers():
     assert all(np.array_equal(a, b) for other in others for a, b in zip(first, other, strict=True))
 
 
-def test_the_same_forest_on_a_cluster_and_after_a_worker_was_killed():
+def test_the_same_forest_on_a_cluster_and_after_its_workers_were_killed():
     from dask.distributed import Client, LocalCluster
 
     packed = hashes(20_000)
@@ -93,17 +93,17 @@ def test_the_same_forest_on_a_cluster_and_after_a_worker_was_killed():
     where = {"host": "127.0.0.1", "dashboard_address": "127.0.0.1:0"}
     with LocalCluster(n_workers=2, threads_per_worker=1, **where) as cluster, Client(cluster) as client:
         assert np.array_equal(near.united(packed, 50, means=near.Means(client=client)).roots(), expected)
-        first = iter([cluster.workers[0].pid])
+        first = iter([worker.pid for worker in cluster.workers.values()])
 
         class Killer(sampling.Forest):
             def merge(self, other):
-                for pid in first:  # once, half way
+                for pid in first:  # all of them, once, half way
                     os.kill(pid, signal.SIGKILL)
                 super().merge(other)
 
         search = sampling.Search(matching.words_of(packed), len(packed), 256, 50)
         make, total = partial(sampling.Forest, len(packed)), Killer(len(packed))
-        held = client.scatter(search, broadcast=True, hash=False)
+        held = pools.on_workers(client, search)
         for part in near.Means(client=client)._on_dask(held, range(25), make, near.tqdm(disable=True)):
             total.merge(part)
         assert np.array_equal(total.roots(), expected)

@@ -69,9 +69,9 @@ def hash_command(
     The table only grows: rows of other files stay, and so does a hash whose file cannot be read now. A table of find
     becomes one of find+dhash256 by hashing the second part alone.
     """
-    from finlib.command import daily
+    from finlib.command.hashing import hash_into
 
-    daily.hash_into(output, sources, hasher, workers, scheduler, prune, replace)
+    hash_into(output, sources, hasher, workers, scheduler, prune, replace)
 
 
 @app.command(
@@ -169,8 +169,9 @@ def show(
         raise ValueError(f"--by is size or doubt, not {by}")
     daily.claim(output, None, overwrite, table)
     groups, total = page.groups_of(table, by, max(1, most // 2))
-    count = page.write_page(groups, output, table.name, most, workers)
-    daily.say(f"{count} of {total} pairs or clusters: {output}")
+    count, unread = page.write_page(groups, output, table.name, most, workers)
+    by_name = f"; {unread} images cannot be read and are shown by name" if unread else ""
+    daily.say(f"{count} of {total} pairs or clusters: {output}{by_name}")
 
 
 @app.command(epilog="Example: finlib duplicates photos -o groups.csv")
@@ -188,15 +189,15 @@ def duplicates(
     run hashes what is new alone.
     """
     from finlib import tables
-    from finlib.command import daily, page
+    from finlib.command import daily, hashing, page
 
     kept, looked_at = output.with_suffix(".hashes.parquet"), output.with_suffix(".html")
     daily.claim(output, daily.DUPLICATES, overwrite)
     daily.claim(looked_at, None, overwrite)
-    daily.hash_into(kept, [str(folder)], hasher, workers, prune=True)
+    hashing.hash_into(kept, [str(folder)], hasher, workers, prune=True)
     groups = daily.duplicates(daily.load(kept, hasher, min_quality, workers), workers)
     shown = [(f"keep the first of {row.size}", [row.keep, *json.loads(row.others)]) for row in groups.itertuples()]
-    count = page.write_page(shown, looked_at, f"{folder}: duplicates", 4000, workers)
+    count, _ = page.write_page(shown, looked_at, f"{folder}: duplicates", 4000, workers)
     tables.write_table(groups, output)
     more = f" (the first {count} groups)" if count < len(groups) else ""
     beside = (groups["size"] - 1).sum()

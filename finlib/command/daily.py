@@ -1,15 +1,14 @@
-"""What a command is given and what it may write: folders, images and tables; a table of hashes only grows."""
+"""What a command is given and what it may write: folders, images, tables of hashes and of clusters."""
 
 import json
 import os
 import shutil
 import sys
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -32,10 +31,17 @@ def say(text: object) -> None:
     print(tables.readable(text), file=sys.stderr)
 
 
+def say_some(what: str, errors: Sequence[object]) -> None:
+    """The first of the errors, and how many more there are."""
+    for error in errors[:5]:
+        say(f"{what}: {error}")
+    if len(errors) > 5:
+        say(f"{what}: {len(errors) - 5} more")
+
+
 def say_errors(table: pd.DataFrame) -> None:
     """The first errors of a table of hashes."""
-    for error in table["error"][table["error"] != ""].head(5):
-        say(f"not hashed: {error}")
+    say_some("not hashed", table["error"][table["error"] != ""].tolist())
 
 
 def files_of(source: str) -> Sequence[str | Path]:
@@ -69,79 +75,6 @@ def parts_of(output: Path) -> Iterator[Path]:
         shutil.rmtree(parts, ignore_errors=True)
 
 
-def hash_into(
-    output: Path,
-    sources: Iterable[str],
-    hasher: str | None,
-    workers: int | None,
-    scheduler: str = "",
-    prune: bool = False,
-    replace: bool = False,
-) -> None:
-    """Hash what is new or changed in the sources into the table `output`, by default by what it holds, or FINd."""
-    tables.is_csv(output)
-    hasher_named(hasher or "find")
-    if replace:
-        claim(output, tables.COLUMNS, overwrite=True)
-    with parts_of(output) as parts:
-        options: dict[str, Any] = {"workers": workers, "scheduler": scheduler or None, "checkpoint": parts}
-        known = tables.read_hashes(output) if output.exists() and not (replace and hasher) else None
-        hasher = hasher or ("find" if known is None else next(iter(known["hasher"]), "find"))
-        known = None if replace else known
-        files = {tables.as_text(file): file for source in sources for file in files_of(source)}
-        if known is not None:
-            known = known[known["path"].isin(list(files))] if prune else known
-            known = _with_hashes_of(known, hasher, output, options)
-        table = execution.hash_files(files.values(), hasher, known=known, progress=True, **options)
-        failed = table[table["error"] != ""]
-        if len(failed) == len(table) and output.exists():
-            raise RuntimeError(f"no file could be hashed, {output} is as it was: {failed['error'].iloc[0]}")
-        whole = table if known is None or prune else merged(known, table)
-        tables.write_table(whole, output)
-    say_errors(table)
-    new = table.attrs["hashed"] - len(failed)
-    kept = len(table) - len(failed) - new
-    counts = f"{new} hashed, {kept} known already, {len(failed)} not hashed (column 'error' says why)"
-    say(f"{counts}; {len(whole)} rows: {output}")
-    if len(failed) == len(table):
-        raise RuntimeError("no file could be hashed")
-
-
-def merged(known: pd.DataFrame, new: pd.DataFrame) -> pd.DataFrame:
-    """The known rows with the new ones in the place of those of the same path, others at the end.
-
-    Nothing is lost: rows of other paths stay, and a row with a hash stays beside a new one with an error.
-    """
-    both = pd.concat([known, new], ignore_index=True)
-    again, good = both["path"].isin(new["path"]), both["path"].isin(new["path"][new["error"] == ""])
-    kept = (both.index >= len(known)) | ~(good | (again & (both["error"] != "")))
-    order = np.argsort(pd.factorize(both["path"])[0], kind="stable")
-    return both.iloc[order[kept.to_numpy()[order]]].reset_index(drop=True)
-
-
-def _with_hashes_of(known: pd.DataFrame, hasher: str, output: Path, options: dict[str, Any]) -> pd.DataFrame:
-    """The table with hashes by that hasher, if need be made up by the parts that it lacks."""
-    good = tables.good_rows(known)
-    held = " and ".join(sorted(set(good["hasher"])))
-    if held in ("", hasher):
-        return known
-    if not hasher.startswith(f"{held}+"):
-        raise ValueError(f"{output} holds hashes by {held}, not {hasher}: give another name, or take it away")
-    missing = hasher[len(held) + 1 :]
-    say(f"adding {missing} to the hashes by {held} in {output}")
-    files = [tables.path_of(path) for path in good["path"]]
-    more = execution.hash_files(files, missing, progress=True, **options)
-    same = (more[["bytes", "modified_ns"]] == good[["bytes", "modified_ns"]]).all(axis=1) & (more["error"] == "")
-    if not same.all():
-        first, gone = good["path"][~same].iloc[0], (~same).sum()
-        raise RuntimeError(
-            f"{missing} cannot be added: {gone} of {len(same)} files are changed, gone or unreadable, {first} is one. "
-            f"{output} is as it was; bring them back, or give another name"
-        )
-    both = good.assign(hash=good["hash"] + more["hash"], quality=good["quality"].fillna(more["quality"]))
-    return pd.concat([both, known[known["error"] != ""]], ignore_index=True).assign(hasher=hasher)
-
-
 @dataclass(frozen=True)
 class Hashes:
     """The rows of a table that have a hash, and the hashes packed, by one hasher."""
@@ -151,17 +84,24 @@ class Hashes:
     hasher: str
 
     def turned(self, variants: Sequence[int], workers: int | None) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-        """Hashes of the files' pictures, read again, in each of these variants; and the rows that they are of."""
+        """Hashes of the files' pictures, read again, in each of these variants; and the rows that they are of.
+
+        RuntimeError where there are files, but none can be read.
+        """
+        errors: list[Exception] = []
 
         def one(path: str) -> NDArray[np.uint8]:
             try:
                 return hash_variants(open_picture(tables.path_of(path)), hasher_named(self.hasher), variants)
             except (OSError, ValueError) as error:
-                say(f"left out: {error}")
+                errors.append(error)
                 return self.packed[:0]
 
         found = in_threads(one, ((path,) for path in self.rows["path"]), workers)
         hashes = [self.packed[:0], *tqdm(found, total=len(self.rows), unit="file", disable=None)]
+        if errors and len(errors) == len(self.rows):
+            raise RuntimeError(f"--mirrored and --turned read the pictures again, and none is there: {errors[0]}")
+        say_some("left out", errors)
         return np.concatenate(hashes), np.repeat(np.arange(len(hashes) - 1), [len(each) for each in hashes[1:]])
 
     def folded(self) -> "Hashes":

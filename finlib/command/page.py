@@ -66,8 +66,13 @@ def groups_of(table: Path, by: str, most: int) -> tuple[list[Group], int]:
     ], len(clusters)
 
 
-def write_page(groups: Iterable[Group], output: Path, title: str, most: int, workers: int | None = None) -> int:
-    """Write the page of the first groups, as many as `most` images allow and one at least; returns how many."""
+def write_page(
+    groups: Iterable[Group], output: Path, title: str, most: int, workers: int | None = None
+) -> tuple[int, int]:
+    """Write the page of the first groups, as many as `most` images allow and one at least.
+
+    Returns how many groups these are, and how many of their images cannot be read and are shown by name alone.
+    """
     shown: list[Group] = []
     images = 0
     for said, files_of_group in groups:
@@ -90,4 +95,4 @@ def write_page(groups: Iterable[Group], output: Path, title: str, most: int, wor
     page = files("finlib.command").joinpath("page.html").read_text(encoding="utf-8")
     with renamed_when_whole(output) as temporary:
         temporary.write_text(page.replace("{{data}}", text), encoding="utf-8")
-    return len(shown)
+    return len(shown), list(source.values()).count("")

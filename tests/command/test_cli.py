@@ -116,6 +116,37 @@ def test_hashes_stay_where_the_files_cannot_be_read_now(album: Path, hashes: Pat
     pd.testing.assert_frame_equal(tables.read_hashes(hashes), after)
 
 
+def test_what_a_closed_folder_holds_is_not_pruned(album: Path, hashes: Path, monkeypatch, capsys) -> None:
+    before = tables.read_hashes(hashes).set_index("path")
+    scandir = os.scandir
+
+    def closed(path: str | Path | int) -> object:
+        if not isinstance(path, int) and os.path.basename(path) == "below":
+            raise PermissionError(13, "Permission denied", path)
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", closed)
+    (album / "0000_0.jpg").unlink()
+    assert status(monkeypatch, "hash", album, "-o", hashes, "--prune") == 0
+    after = tables.read_hashes(hashes).set_index("path")
+    assert set(before.index) - set(after.index) == {str(album / "0000_0.jpg")}
+    assert set(after.index) - set(before.index) == {str(album / "below")}
+    assert (after["hash"] != "").sum() == 8
+    below = [path for path in before.index if path.startswith(str(album / "below"))]
+    assert len(below) == 3
+    pd.testing.assert_frame_equal(after.loc[below], before.loc[below])
+
+
+def test_of_many_errors_the_first_are_said_and_the_others_counted(tmp_path: Path, monkeypatch, capsys) -> None:
+    Image.linear_gradient("L").save(tmp_path / "good.png")
+    for k in range(8):
+        (tmp_path / f"{k}.jpg").write_text("no picture")
+    assert status(monkeypatch, "hash", tmp_path, "-o", tmp_path / "h.csv") == 0
+    said = [line for line in capsys.readouterr().err.splitlines() if line.startswith("not hashed: ")]
+    assert len(said) == 6
+    assert said[-1] == "not hashed: 3 more"
+
+
 def test_a_table_takes_the_hash_that_it_lacks(album: Path, hashes: Path, tmp_path: Path, monkeypatch, capsys) -> None:
     both = tmp_path / "both.parquet"
     assert status(monkeypatch, "hash", album, "-o", both, "--hasher", "find+dhash256") == 0
@@ -265,6 +296,10 @@ def test_mirror_images_and_turns_are_found_and_named(
     assert f"left out: {album / '0001_0.jpg'}: no such file" in said.replace("FileNotFoundError: ", "")
     assert "of 288 compared" in said  # 36 pairs in 8 variants
     assert "8 variants make 8 times as many" in said
+    for file in album.rglob("*.*g"):
+        file.unlink()
+    assert status(monkeypatch, "match", hashes, *options, "--overwrite") == 1
+    assert "read the pictures again, and none is there: " in capsys.readouterr().err
     variants = pd.read_csv(tmp_path / "all.csv")["variant"]
     assert (variants == "as it is").sum() >= 7
 

@@ -37,6 +37,7 @@ def made(table: Path, by: str = "size", most: int = 1000) -> tuple[Path, dict]:
 
 def test_pairs_come_farthest_first_and_nothing_is_asked_from_elsewhere(pairs: tuple[Path, list[str]]) -> None:
     output, data = made(pairs[0])
+    assert page.write_page(page.groups_of(pairs[0], "size", 1000)[0], output, "a title", 1000) == (120, 1)
     assert [said for said, _ in data["groups"][:2]] == ["119 bits apart", "118 bits apart"]
     sources = dict(data["images"])
     assert sources[pairs[1][0]].startswith("data:image/jpeg;base64,")

@@ -3,7 +3,7 @@
 import pandas as pd
 
 from finlib import tables
-from finlib.command import daily
+from finlib.command import hashing
 
 
 def test_merged_rows_stay_in_place_and_nothing_good_is_lost() -> None:
@@ -14,7 +14,7 @@ def test_merged_rows_stay_in_place_and_nothing_good_is_lost() -> None:
 
     known = rows(("a", "00", ""), ("b", "", "lost"), ("c", "01", ""), ("d", "02", ""))
     new = rows(("c", "03", ""), ("b", "04", ""), ("d", "", "gone"), ("e", "", "bad"))
-    found = daily.merged(known, new)[["path", "hash", "error"]].to_numpy().tolist()
+    found = hashing.merged(known, new)[["path", "hash", "error"]].to_numpy().tolist()
     assert found == [
         ["a", "00", ""],
         ["b", "04", ""],
@@ -23,5 +23,5 @@ def test_merged_rows_stay_in_place_and_nothing_good_is_lost() -> None:
         ["d", "", "gone"],
         ["e", "", "bad"],
     ]
-    again = daily.merged(daily.merged(known, new), rows(("d", "", "worse")))
+    again = hashing.merged(hashing.merged(known, new), rows(("d", "", "worse")))
     assert again[again["path"] == "d"]["error"].tolist() == ["", "worse"]
