@@ -5,6 +5,7 @@ method, so threads serve these (on two cores ahead of processes at 100 to 50,000
 processes, once there is enough to do for each.
 """
 
+import logging
 import os
 import signal
 import threading
@@ -258,10 +259,11 @@ def dask_client(scheduler: str | None, workers: int = 1) -> Iterator[Any]:
         from dask.distributed import Client, KilledWorker, LocalCluster
     except ImportError:
         raise needs_extra("a Dask cluster", "dask") from None
+    logging.getLogger("distributed.client").setLevel(logging.CRITICAL)  # what it logs is raised too
     options: dict[str, Any] = {"host": "127.0.0.1", "dashboard_address": "127.0.0.1:0"}  # loopback alone
     local = nullcontext(scheduler) if scheduler else LocalCluster(n_workers=workers, threads_per_worker=1, **options)
     with local as cluster, Client(cluster, timeout="10s", set_as_default=False) as client:
         try:
             yield client
         except (KilledWorker, CancelledError) as error:
-            raise RuntimeError(f"Dask gave up on some of the work: {error}") from None
+            raise RuntimeError(f"Dask gave up on some of the work: {str(error) or 'the scheduler is gone'}") from None

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import CancelledError
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -69,6 +70,12 @@ def test_parallel_equals_serial(executor: str, name: str, album: Path, cluster) 
 def test_dask_starts_workers_of_its_own_without_an_address(album: Path) -> None:
     paths = find_images(album)
     pd.testing.assert_frame_equal(hash_files(paths, executor="dask", workers=1), hash_files(paths))
+
+
+def test_work_that_dask_gives_up_is_told_in_a_line() -> None:
+    gone = pytest.raises(RuntimeError, match="Dask gave up on some of the work: the scheduler is gone")
+    with gone, execution.dask_client(None):
+        raise CancelledError
 
 
 def test_no_files_and_repeated_files(album: Path) -> None:
