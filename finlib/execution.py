@@ -5,7 +5,6 @@ method, so threads serve these (on two cores ahead of processes at 100 to 50,000
 processes, once there is enough to do for each.
 """
 
-import logging
 import os
 import signal
 import threading
@@ -259,7 +258,6 @@ def dask_client(scheduler: str | None, workers: int = 1) -> Iterator[Any]:
         from dask.distributed import Client, KilledWorker, LocalCluster
     except ImportError:
         raise needs_extra("a Dask cluster", "dask") from None
-    logging.getLogger("distributed.client").setLevel(logging.CRITICAL)  # what it logs is raised too
     options: dict[str, Any] = {"host": "127.0.0.1", "dashboard_address": "127.0.0.1:0"}  # loopback alone
     local = nullcontext(scheduler) if scheduler else LocalCluster(n_workers=workers, threads_per_worker=1, **options)
     with local as cluster, Client(cluster, timeout="10s", set_as_default=False) as client:

@@ -4,6 +4,7 @@ Exit status 0: done; 1: the run failed or was interrupted; 2: wrong use. An erro
 """
 
 import json
+import logging
 import os
 import resource
 import sys
@@ -61,7 +62,7 @@ def hash_command(
     hasher: HasherName = None,
     workers: Workers = None,
     scheduler: Scheduler = "",
-    prune: Annotated[bool, typer.Option("--prune", help="Keep rows of the files named now alone.")] = False,
+    prune: Annotated[bool, typer.Option("--prune", help="Drop rows of files not named now.")] = False,
     replace: Annotated[bool, typer.Option("--replace", help="Start the table anew: drop all its rows.")] = False,
 ) -> None:
     """Hash images to a table with a row per file; errors are rows. Run again, it hashes only what is new or changed.
@@ -96,7 +97,7 @@ def match(
     scheduler: Scheduler = "",
     overwrite: Overwrite = False,
 ) -> None:
-    """Find pairs of files whose hashes differ in few bits, among HASHES or against others; written as they are found.
+    """Find pairs of files whose hashes differ in few bits, among HASHES or others, in steps that outlive a kill.
 
     Give --radius, or --false-pairs or --precision for one from the evidence, or --nearest. Folders and images take the
     hasher of the table that they are compared with.
@@ -143,7 +144,7 @@ def cluster(
         raise ValueError("--scheduler has its own workers: leave out --workers")
     daily.claim(output, tables.CLUSTERS, overwrite, hashes, onto, together, apart)
     new = daily.load(hashes, hasher, min_quality, workers)
-    with daily.parts_of(output) as parts:
+    with daily.parts_of(output, "*.npz") as parts:
         rows = daily.clustered(new, output, onto, together, apart, workers, scheduler, parts)
         tables.write_table(rows, output)
     alone = int((rows["size"] == 1).sum())
@@ -170,7 +171,7 @@ def show(
     daily.claim(output, None, overwrite, table)
     groups, total = page.groups_of(table, by, max(1, most // 2))
     count, unread = page.write_page(groups, output, table.name, most, workers)
-    by_name = f"; {unread} images cannot be read and are shown by name" if unread else ""
+    by_name = f"; shown by name, since they cannot be read: {unread}" if unread else ""
     daily.say(f"{count} of {total} pairs or clusters: {output}{by_name}")
 
 
@@ -263,6 +264,7 @@ def main() -> None:
     os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")  # others take a GiB of it before they are used
     warnings.showwarning = lambda message, *_: print(f"finlib: {message}", file=sys.stderr)
     sys.warnoptions.append("ignore:resource_tracker")  # what a run that was ended left to clean up is cleaned up
+    logging.getLogger("distributed.client").disabled = True  # what it logs is raised too
     ended = interruption.watched(_interrupted)
     status = run()
     ended.set()
@@ -293,7 +295,7 @@ def run() -> int:
 
 def _interrupted() -> int:
     command = sys.argv[1] if len(sys.argv) > 1 else ""
-    goes_on = "the same command goes on from here"
+    goes_on = "the same command goes on from what is finished"
     said = dict.fromkeys(("hash", "match", "duplicates", "cluster"), goes_on) | {
         "report": "notebooks that ended are written"
     }

@@ -2,7 +2,6 @@
 
 import json
 import os
-import shutil
 import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -32,7 +31,7 @@ def say(text: object) -> None:
 
 
 def say_some(what: str, errors: Sequence[object]) -> None:
-    """The first of the errors, and how many more there are."""
+    """Some of the errors, and how many more there are."""
     for error in errors[:5]:
         say(f"{what}: {error}")
     if len(errors) > 5:
@@ -62,17 +61,23 @@ def files_of(source: str) -> Sequence[str | Path]:
     return found
 
 
+def parts_folder(output: Path) -> Path:
+    """Where a run that writes `output` leaves what it has finished."""
+    return output.with_name(output.name + ".parts")
+
+
 @contextmanager
-def parts_of(output: Path) -> Iterator[Path]:
-    """A folder beside `output` for what a killed run leaves to the next; held by one run, gone when all is well."""
-    parts = output.with_name(output.name + ".parts")
+def parts_of(output: Path, names: str) -> Iterator[Path]:
+    """The folder where a killed run leaves files named so to the next; held by one run, gone when all is well."""
+    parts = parts_folder(output)
     with tables.locked(output.with_name(f".{output.name}.lock"), output):
         try:
             yield parts
+            for file in parts.glob(names):
+                file.unlink()
         finally:
-            with suppress(OSError):  # it holds what the next run goes on from
+            with suppress(OSError):  # it holds what the next run goes on from, or what is another's
                 parts.rmdir()
-        shutil.rmtree(parts, ignore_errors=True)
 
 
 @dataclass(frozen=True)
@@ -88,19 +93,19 @@ class Hashes:
 
         RuntimeError where there are files, but none can be read.
         """
-        errors: list[Exception] = []
+        errors: list[str] = []
 
         def one(path: str) -> NDArray[np.uint8]:
             try:
                 return hash_variants(open_picture(tables.path_of(path)), hasher_named(self.hasher), variants)
             except (OSError, ValueError) as error:
-                errors.append(error)
+                errors.append(str(error))
                 return self.packed[:0]
 
         found = in_threads(one, ((path,) for path in self.rows["path"]), workers)
         hashes = [self.packed[:0], *tqdm(found, total=len(self.rows), unit="file", disable=None)]
         if errors and len(errors) == len(self.rows):
-            raise RuntimeError(f"--mirrored and --turned read the pictures again, and none is there: {errors[0]}")
+            raise RuntimeError(f"--mirrored and --turned read the pictures again, and none can be read: {errors[0]}")
         say_some("left out", errors)
         return np.concatenate(hashes), np.repeat(np.arange(len(hashes) - 1), [len(each) for each in hashes[1:]])
 
@@ -248,8 +253,11 @@ def _corrections(file: Path | None, verdict: str, paths: pd.Series) -> NDArray[n
 def duplicates(hashes: Hashes, workers: int | None) -> pd.DataFrame:
     """A row a group of alike files: the one to keep, the others as a JSON list, their number; larger groups first.
 
-    Kept is no link where there is a file, then the largest in pixels, then in bytes, then the oldest.
+    Kept is no link where there is a file, then the largest in pixels, then in bytes, then the oldest. Files that cannot
+    be seen now are in no group.
     """
+    there = np.array([os.path.lexists(tables.path_of(path)) for path in hashes.rows["path"]], bool)
+    hashes = Hashes(hashes.rows[there].reset_index(drop=True), hashes.packed[there], hashes.hasher)
     clusters = clustered(hashes, None, workers=workers)
     rows, link = hashes.rows, [os.path.islink(tables.path_of(path)) for path in hashes.rows["path"]]
     pixels = rows["width"].astype(np.int64) * rows["height"]

@@ -27,7 +27,7 @@ def hash_into(
     hasher_named(hasher or "find")
     if replace:
         claim(output, tables.COLUMNS, overwrite=True)
-    with parts_of(output) as parts:
+    with parts_of(output, "part-*.parquet") as parts:
         options: dict[str, Any] = {"workers": workers, "scheduler": scheduler or None, "checkpoint": parts}
         known = tables.read_hashes(output) if output.exists() and not (replace and hasher) else None
         hasher = hasher or ("find" if known is None else next(iter(known["hasher"]), "find"))
@@ -35,7 +35,7 @@ def hash_into(
         files = {tables.as_text(file): file for source in sources for file in files_of(source)}
         if known is not None:
             if prune:  # what a folder holds that cannot be listed now is not known to be gone
-                closed = tuple(os.path.join(text, "") for text, file in files.items() if os.path.isdir(file))
+                closed = tuple(os.path.join(text, "") for text, file in files.items() if _is_closed(file))
                 known = known[known["path"].isin(list(files)) | known["path"].str.startswith(closed)]
             known = _with_hashes_of(known, hasher, output, options)
         table = execution.hash_files(files.values(), hasher, known=known, progress=True, **options)
@@ -53,6 +53,16 @@ def hash_into(
     say(f"{counts}; {len(whole)} rows: {output}")
     if len(failed) == len(table):
         raise RuntimeError("no file could be hashed")
+
+
+def _is_closed(folder: str | Path) -> bool:
+    try:
+        os.scandir(folder).close()
+    except (NotADirectoryError, FileNotFoundError):
+        return False
+    except OSError:
+        return True
+    return False
 
 
 def merged(known: pd.DataFrame, new: pd.DataFrame) -> pd.DataFrame:

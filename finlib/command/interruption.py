@@ -4,7 +4,6 @@ import os
 import signal
 import sys
 import threading
-import time
 from collections.abc import Callable
 from multiprocessing import active_children
 from typing import Any
@@ -48,5 +47,4 @@ def _end_soon(signals: int, ended: threading.Event, say: Callable[[], object]) -
         for file in list(tables.unfinished):
             file.unlink(missing_ok=True)
         say()
-    time.sleep(1)  # for what is done at exit
-    os._exit(1)
+        os._exit(1)

@@ -18,12 +18,13 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from finlib import __version__, execution, joining, matching, tables, thresholds
-from finlib.command.daily import Hashes, parts_of, say
+from finlib.command.daily import Hashes, parts_folder, parts_of, say
 from finlib.variants import VARIANTS
 
 BYTES_A_PAIR = 48  # on disk, where paths repeat, in the parts and in the table
 STEP = 1 << 14  # hashes whose nearest are held at a time
-COMPARED = 1 << 37  # pairs that a kill costs at most: half a minute of two cores
+COMPARED = 1 << 37  # pairs to a step, half a minute of two cores, unless STEP hashes have more
+ADVICE = "take a smaller --radius, --nearest K, --fold or --min-quality (copies, flat images)"
 PART = "pairs-{:0>8}.parquet"
 
 
@@ -80,19 +81,18 @@ class Search:
         hashes, row = whole if turns == 1 else self.new.turned(self.variants, self.workers)
         columns = {"path_a": pa.string(), "path_b": pa.string(), "distance": pa.int32()}
         schema = pa.schema(columns | ({"variant": pa.string()} if turns > 1 else {}))
-        with parts_of(output) as parts:
-            search = {"search": self._key(hashes, radius, nearest)}
-            kept = _kept(parts, search["search"])
-            written = sum(pq.read_metadata(file).num_rows for file in kept)
+        with parts_of(output, PART.format("*")) as parts:
+            search = {"search": self._key(hashes, row, radius, nearest)}
+            kept, written = _kept(parts, search["search"])
             for step in self._steps(hashes, radius, nearest, len(kept)):
                 kept.append(parts / PART.format(len(kept)))
                 with tables.table_writer(kept[-1], schema.with_metadata(search)) as write:
                     for found in step:
                         frame = self._frame(row, nearest, *found)
                         written += len(frame)
-                        if written > self.max_pairs:
-                            self._check_room(written, output)
+                        self._check_count(written, output)
                         write(frame)
+            self._check_count(written, output)
             with tables.table_writer(output, schema) as write:
                 for part in (part for file in kept for part in tables.read_parts(file)):
                     write(part.to_pandas())
@@ -107,32 +107,41 @@ class Search:
     def _frame(self, row: Any, nearest: int | None, i: Any, j: Any, distance: Any) -> pd.DataFrame:
         """Rows of the table: without files beside themselves, each pair of files once in a variant, the K nearest."""
         a, turns = row[i], len(self.variants)
-        paths = (rows["path"].array[at] for rows, at in ((self.new.rows, a), (self.held.rows, j)))
-        frame = pd.DataFrame({**dict(zip(tables.PAIRS, paths, strict=False)), "distance": distance})
+        names, others = self.new.rows["path"].array, self.held.rows["path"].array
+        frame = pd.DataFrame({"path_a": names[a], "path_b": others[j], "distance": distance})
         if turns > 1:
             frame["variant"] = np.array(VARIANTS)[list(self.variants)][i % turns]
         once = self.old or nearest or turns == 1
         frame = frame[frame["path_a"] != frame["path_b"] if once else a < j]
         return frame.groupby(["path_a", *frame.columns[3:]], sort=False).head(nearest) if nearest else frame
 
+    def _check_count(self, written: int, output: Path) -> None:
+        if written > self.max_pairs:
+            raise ValueError(
+                f"more than {self.max_pairs:,} pairs: {ADVICE}, or raise --max-pairs, which goes on from "
+                f"{parts_folder(output)}"
+            )
+
     def _check_room(self, pairs: float, output: Path) -> None:
-        advice = "take a smaller --radius, --nearest K, --fold or --min-quality (copies, flat images)"
         if pairs > self.max_pairs:
-            raise ValueError(f"about {pairs:,.0f} pairs, over {self.max_pairs:,}: {advice}, or raise --max-pairs")
+            raise ValueError(f"about {pairs:,.0f} pairs, over {self.max_pairs:,}: {ADVICE}, or raise --max-pairs")
         room = shutil.disk_usage(next(folder for folder in output.absolute().parents if folder.exists())).free
-        if pairs * BYTES_A_PAIR > room:
+        held = sum(file.stat().st_size for file in parts_folder(output).glob(PART.format("*")))
+        if pairs * BYTES_A_PAIR > room + held:
             raise RuntimeError(
-                f"about {pairs:,.0f} pairs need more than the {room / 1e9:.1f} GB that are free: {advice}"
+                f"about {pairs:,.0f} pairs need more than the {room / 1e9:.1f} GB that are free: {ADVICE}"
             )
         say(f"about {pairs:,.0f} pairs are expected")
 
-    def _key(self, new: NDArray[np.uint8], *settings: int | None) -> str:
+    def _key(self, new: NDArray[np.uint8], row: NDArray[np.int64], *settings: int | None) -> str:
         """Tells this search from any other, of any version."""
-        digest = hashlib.blake2b(repr((__version__, *settings, self.variants, bool(self.scheduler))).encode())
+        how = __version__, STEP, COMPARED, *settings, self.old is None, self.variants, bool(self.scheduler)
+        digest = hashlib.blake2b(repr(how).encode())
         for hashes in (self.new, self.held):
             digest.update(pd.util.hash_pandas_object(hashes.rows["path"], index=False).to_numpy().data)
             digest.update(hashes.packed.data)
-        digest.update(new.data)
+        for array in (new, row):
+            digest.update(array.data)
         return digest.hexdigest()
 
     def _steps(
@@ -160,16 +169,18 @@ class Search:
             yield matching.iter_pairs(new, radius, others, i=i, workers=self.workers, progress=True)
 
 
-def _kept(parts: Path, search: str) -> list[Path]:
-    """The steps that a killed run of this search left; what another left is warned of and taken away."""
-    kept = sorted(parts.glob(PART.format("*")))
+def _kept(parts: Path, search: str) -> tuple[list[Path], int]:
+    """The steps that a killed run of this search left, and their rows; what another left is warned of and goes."""
+    kept, rows = sorted(parts.glob(PART.format("*"))), 0
     try:
         same = [file.name for file in kept] == [PART.format(number) for number in range(len(kept))]
         same = same and all((pq.read_schema(file).metadata or {})[b"search"] == search.encode() for file in kept)
-    except (pa.ArrowException, OSError, KeyError):
+        rows = sum(len(part) for file in kept for part in tables.read_parts(file) if same)
+    except (pa.ArrowException, OSError, KeyError, ValueError):
         same = False
-    if not same:
-        warnings.warn(f"{parts} is damaged, or of other hashes or settings: the search starts anew", stacklevel=2)
-        for file in kept:
-            file.unlink()
-    return kept if same else []
+    if same:
+        return kept, rows
+    warnings.warn(f"{parts} is damaged, or of other hashes or settings: the search starts anew", stacklevel=2)
+    for file in kept:
+        file.unlink()
+    return [], 0

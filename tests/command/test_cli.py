@@ -137,6 +137,14 @@ def test_what_a_closed_folder_holds_is_not_pruned(album: Path, hashes: Path, mon
     pd.testing.assert_frame_equal(after.loc[below], before.loc[below])
 
 
+def test_pruning_goes_by_the_files_where_a_folder_is_named_beside_them(album, hashes, monkeypatch, capsys) -> None:
+    (album / "0000_0.jpg").unlink()
+    names = "\n".join([str(album), *(str(path) for path in album.rglob("*.*g"))])
+    monkeypatch.setattr(sys, "stdin", TextIOWrapper(BytesIO(names.encode())))
+    assert status(monkeypatch, "hash", "-", "-o", hashes, "--prune") == 0
+    assert str(album / "0000_0.jpg") not in set(tables.read_hashes(hashes)["path"])
+
+
 def test_of_many_errors_the_first_are_said_and_the_others_counted(tmp_path: Path, monkeypatch, capsys) -> None:
     Image.linear_gradient("L").save(tmp_path / "good.png")
     for k in range(8):
@@ -299,7 +307,7 @@ def test_mirror_images_and_turns_are_found_and_named(
     for file in album.rglob("*.*g"):
         file.unlink()
     assert status(monkeypatch, "match", hashes, *options, "--overwrite") == 1
-    assert "read the pictures again, and none is there: " in capsys.readouterr().err
+    assert "read the pictures again, and none can be read: " in capsys.readouterr().err
     variants = pd.read_csv(tmp_path / "all.csv")["variant"]
     assert (variants == "as it is").sum() >= 7
 
@@ -506,6 +514,25 @@ def test_a_link_is_never_the_file_to_keep_and_what_was_deleted_stands_in_no_way(
     again = ["--hasher", "find+dhash256", "--overwrite"]
     assert status(monkeypatch, "duplicates", album, "-o", groups, *again) == 0
     assert "0001_1.png" not in groups.read_text()
+
+
+def test_a_file_that_cannot_be_seen_now_is_not_the_one_to_keep(album: Path, tmp_path: Path, monkeypatch) -> None:
+    groups, scandir = tmp_path / "groups.csv", os.scandir
+    assert status(monkeypatch, "duplicates", album, "-o", groups) == 0
+    assert "below" in groups.read_text()
+    for file in (album / "below").iterdir():
+        file.unlink()
+
+    def closed(path: str | Path | int) -> object:
+        if not isinstance(path, int) and os.path.basename(path) == "below":
+            raise PermissionError(13, "Permission denied", path)
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", closed)
+    assert status(monkeypatch, "duplicates", album, "-o", groups, "--overwrite") == 0
+    assert "below" not in groups.read_text()
+    kept = tables.read_hashes(tmp_path / "groups.hashes.parquet")
+    assert kept["path"][kept["error"] == ""].str.contains("below").sum() == 3
 
 
 @pytest.mark.parametrize("separator", [b"\n", b"\0"])

@@ -62,8 +62,8 @@ def test_ctrl_c_ends_what_holds_on_and_leaves_nothing_behind(
     table_of(tmp_path / "h.parquet")
     pd.DataFrame([("a", "b", 1)], columns=list(tables.PAIRS)).to_csv(tmp_path / "p.csv", index=False)
     before = sorted(path.name for path in tmp_path.iterdir())
-    command = [sys.executable, "-c", HELD, kernel, *arguments.split()]
-    with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as run:
+    held = [sys.executable, "-c", HELD, kernel, *arguments.split()]
+    with subprocess.Popen(held, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as run:
         try:
             assert run.stdout is not None
             assert run.stdout.readline() == "held\n"
@@ -74,9 +74,11 @@ def test_ctrl_c_ends_what_holds_on_and_leaves_nothing_behind(
     assert run.returncode == 1
     assert said.splitlines()[-1].startswith("finlib: interrupted; ")
     assert "Traceback" not in said
-    after = sorted(path.name for path in tmp_path.iterdir() if path.suffix != ".parts")  # steps that had ended
-    assert after == before
-    assert not list(tmp_path.rglob("*.tmp"))
+    command, output = arguments.split()[0], arguments.split("-o ")[1].split()[0]
+    after = {path.name for path in tmp_path.iterdir()} - set(before)
+    assert after <= ({f"{output}.parts"} if command in ("match", "cluster") else set())
+    assert {path.name for path in tmp_path.iterdir()} >= set(before)
+    assert [path.suffix for path in tmp_path.glob("*.parts/*")] == [".npz"] * (command == "cluster")
 
 
 FINALISED = """
@@ -148,7 +150,7 @@ def test_a_clustering_goes_on_with_what_was_found_but_not_of_other_hashes(
 
 
 @pytest.mark.parametrize("how", ["--radius 60", "--radius 60 --against old.parquet", "--nearest 2"])
-@pytest.mark.parametrize("again", ["same", "other", "damaged", "lost"])
+@pytest.mark.parametrize("again", ["same", "other", "damaged", "flipped", "lost"])
 def test_a_match_goes_on_with_the_steps_that_ended_but_not_of_another_search(
     how: str, again: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, recwarn: pytest.WarningsRecorder
 ) -> None:
@@ -183,6 +185,8 @@ def test_a_match_goes_on_with_the_steps_that_ended_but_not_of_another_search(
     first = tmp_path / "out.csv.parts" / search.PART.format(0)
     if again == "damaged":
         first.write_bytes(first.read_bytes()[:-9])
+    elif again == "flipped":
+        first.write_bytes(bytes(byte ^ (at == 200) for at, byte in enumerate(first.read_bytes())))
     elif again == "lost":
         first.unlink()
     interrupted = -1
@@ -192,3 +196,48 @@ def test_a_match_goes_on_with_the_steps_that_ended_but_not_of_another_search(
     pd.testing.assert_frame_equal(pd.read_csv(tmp_path / "out.csv"), pd.read_csv(tmp_path / "whole.csv"))
     assert len(pd.read_csv(tmp_path / "out.csv")) >= 180
     assert not list(tmp_path.glob("out.csv.parts"))
+
+
+def test_a_match_of_a_set_is_not_one_of_it_against_itself(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, recwarn: pytest.WarningsRecorder
+) -> None:
+    def stopped(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    def matched(*more: str) -> int:
+        command = ["finlib", "match", str(table), "--radius", "9", "-o", str(tmp_path / "o.parquet")]
+        monkeypatch.setattr(sys, "argv", [*command, *more])
+        return cli.run()
+
+    table = table_of(tmp_path / "h.parquet", 300)
+    with monkeypatch.context() as patch:
+        patch.setattr(search, "STEP", 64)
+        patch.setattr(search, "COMPARED", 0)
+        patch.setattr(search.Search, "_check_count", lambda self, written, _: written > 200 and stopped())
+        assert matched() == 1
+    assert len(list(tmp_path.glob("*.parts/*"))) == 3
+    assert matched("--against", str(table)) == 0
+    assert len(tables.read_columns(tmp_path / "o.parquet")) == 600
+    assert "the search starts anew" in str(recwarn.pop().message)
+
+
+def test_a_match_that_was_refused_goes_on_with_a_higher_limit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def matched(limit: int) -> int:
+        command = f"finlib match {table} --nearest 2 -o {tmp_path / 'o.csv'} --max-pairs {limit}"
+        monkeypatch.setattr(sys, "argv", command.split())
+        return cli.run()
+
+    table = table_of(tmp_path / "h.parquet", 300)
+    monkeypatch.setattr(search, "STEP", 64)
+    (tmp_path / "o.csv.parts").mkdir()
+    (tmp_path / "o.csv.parts" / "part-00000000.parquet").write_text("of `finlib hash`")
+    assert matched(500) == 2
+    assert "or raise --max-pairs, which goes on from" in capsys.readouterr().err
+    kept = len(list(tmp_path.glob("o.csv.parts/pairs-*")))
+    assert kept == 3
+    assert matched(500) == 2
+    assert matched(600) == 0
+    assert len(pd.read_csv(tmp_path / "o.csv")) == 600
+    assert [path.name for path in tmp_path.glob("o.csv.parts/*")] == ["part-00000000.parquet"]
