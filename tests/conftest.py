@@ -3,7 +3,7 @@
 import os
 import signal
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -47,6 +47,19 @@ def album(tmp_path: Path, picture: Image.Image) -> Path:
             Image.fromarray(noisy).save(place / f"{family:04d}_{number}.{'png' if number else 'jpg'}")
     (folder / "0002_damaged.jpg").write_bytes((folder / "0002_0.jpg").read_bytes()[:300])
     return folder
+
+
+@pytest.fixture
+def close_below(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
+    """Once called, folders named "below" may not be listed."""
+    scandir = os.scandir
+
+    def closed(path: str | Path | int) -> object:
+        if not isinstance(path, int) and os.path.basename(path) == "below":
+            raise PermissionError(13, "Permission denied", path)
+        return scandir(path)
+
+    return lambda: monkeypatch.setattr(os, "scandir", closed)
 
 
 @pytest.fixture

@@ -117,10 +117,11 @@ def test_the_products_are_scipys_transform_within_the_bound():
             assert np.abs(expected).max() < classic.REACH
 
 
-def test_shared_images(shared):
+@pytest.mark.parametrize("step", [4, pytest.param(1, marks=pytest.mark.slow)])
+def test_shared_images(shared, step):
     files = find_images(shared)
     assert len(files) > 1700
-    for file in files[::4]:
+    for file in files[::step]:
         try:
             image = open_image(file)
         except ValueError:

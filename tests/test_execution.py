@@ -174,15 +174,8 @@ def test_a_killed_workers_files_are_tried_alone_and_the_killer_is_named(album: P
     assert len(table) == 10
 
 
-def test_a_folder_that_may_not_be_listed_is_a_row_and_the_rest_is_done(album: Path, monkeypatch) -> None:
-    scandir = os.scandir
-
-    def closed(path):
-        if os.path.basename(path) == "below":
-            raise PermissionError(13, "Permission denied", path)
-        return scandir(path)
-
-    monkeypatch.setattr(os, "scandir", closed)
+def test_a_folder_that_may_not_be_listed_is_a_row_and_the_rest_is_done(album: Path, close_below) -> None:
+    close_below()
     table = hash_files(find_images(album), executor="serial")
     assert (table["error"] == "").sum() == 6
     assert "no permission" in table.set_index("path")["error"][str(album / "below")]

@@ -137,7 +137,7 @@ class Search:
         """Tells this search from any other, of any version."""
         how = __version__, STEP, COMPARED, *settings, self.old is None, self.variants, bool(self.scheduler)
         digest = hashlib.blake2b(repr(how).encode())
-        for hashes in (self.new, self.held):
+        for hashes in filter(None, (self.new, self.old)):
             digest.update(pd.util.hash_pandas_object(hashes.rows["path"], index=False).to_numpy().data)
             digest.update(hashes.packed.data)
         for array in (new, row):

@@ -116,16 +116,9 @@ def test_hashes_stay_where_the_files_cannot_be_read_now(album: Path, hashes: Pat
     pd.testing.assert_frame_equal(tables.read_hashes(hashes), after)
 
 
-def test_what_a_closed_folder_holds_is_not_pruned(album: Path, hashes: Path, monkeypatch, capsys) -> None:
+def test_what_a_closed_folder_holds_is_not_pruned(album: Path, hashes: Path, monkeypatch, close_below) -> None:
     before = tables.read_hashes(hashes).set_index("path")
-    scandir = os.scandir
-
-    def closed(path: str | Path | int) -> object:
-        if not isinstance(path, int) and os.path.basename(path) == "below":
-            raise PermissionError(13, "Permission denied", path)
-        return scandir(path)
-
-    monkeypatch.setattr(os, "scandir", closed)
+    close_below()
     (album / "0000_0.jpg").unlink()
     assert status(monkeypatch, "hash", album, "-o", hashes, "--prune") == 0
     after = tables.read_hashes(hashes).set_index("path")
@@ -516,19 +509,15 @@ def test_a_link_is_never_the_file_to_keep_and_what_was_deleted_stands_in_no_way(
     assert "0001_1.png" not in groups.read_text()
 
 
-def test_a_file_that_cannot_be_seen_now_is_not_the_one_to_keep(album: Path, tmp_path: Path, monkeypatch) -> None:
-    groups, scandir = tmp_path / "groups.csv", os.scandir
+def test_a_file_that_cannot_be_seen_now_is_not_the_one_to_keep(
+    album: Path, tmp_path: Path, monkeypatch, close_below
+) -> None:
+    groups = tmp_path / "groups.csv"
     assert status(monkeypatch, "duplicates", album, "-o", groups) == 0
     assert "below" in groups.read_text()
     for file in (album / "below").iterdir():
         file.unlink()
-
-    def closed(path: str | Path | int) -> object:
-        if not isinstance(path, int) and os.path.basename(path) == "below":
-            raise PermissionError(13, "Permission denied", path)
-        return scandir(path)
-
-    monkeypatch.setattr(os, "scandir", closed)
+    close_below()
     assert status(monkeypatch, "duplicates", album, "-o", groups, "--overwrite") == 0
     assert "below" not in groups.read_text()
     kept = tables.read_hashes(tmp_path / "groups.hashes.parquet")

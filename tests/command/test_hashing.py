@@ -1,4 +1,4 @@
-"""What the commands share: a table of hashes that only grows."""
+"""A table of hashes that only grows."""
 
 import pandas as pd
 
