@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from finlib import reference
-from finlib.reference import HALF, SIDE
+from finlib.reference import SIDE
 
 ROW_SUM = 42  # no row of |D| sums to more
 BASIS = np.array(reference.dct_matrix())
@@ -61,9 +61,3 @@ def check_pixels(rgb: Any) -> NDArray[np.uint8]:
     if pixels.ndim != 3 or pixels.shape[2] != 3 or 0 in pixels.shape:
         raise ValueError(f"an array of shape {pixels.shape} was given, [H, W, 3] in RGB with H, W >= 1 is expected")
     return np.ascontiguousarray(pixels)
-
-
-def gap(coefficients: NDArray[np.float64]) -> float:
-    """From the 128th smallest coefficient to the 129th: what the certificate compares with 2 E."""
-    lower, upper = np.partition(coefficients, (HALF - 1, HALF), axis=None)[HALF - 1 : HALF + 1]
-    return float(upper - lower)

@@ -9,15 +9,13 @@ own order of floating-point operations, which LLVM neither reorders nor fuses wi
 """
 
 from functools import lru_cache
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from finlib import decoding
-from finlib.certificate import BASIS, ROW_SUM, centres, check_pixels, gap, half_window, rounding_bound, spans
+from finlib.certificate import BASIS, ROW_SUM, centres, check_pixels, half_window, rounding_bound, spans
 from finlib.reference import HALF, KEPT, SIDE
 
 ROUNDINGS = 4 + 2 * SIDE  # two reciprocals and two products scale a window's sum, then come the two sums of products
@@ -227,21 +225,9 @@ def find_with_quality(rgb: Any) -> Found:
     return Found(packed, float(quality))
 
 
-def certificate(rgb: Any) -> tuple[float, float, bool]:
-    """Of these pixels: the gap from the 128th smallest coefficient to the 129th in the reference's arithmetic, what a
-    gap must exceed for the fast kernel to decide, and whether it did."""
-    pixels = check_pixels(rgb)
-    return gap(reference_coefficients(pixels)), _plan(*pixels.shape[:2])[2], _run(pixels)[2]
-
-
 def reference_coefficients(rgb: Any) -> NDArray[np.float64]:
     """float64[16, 16], bit for bit those of `reference.dct` (steps 2 to 5)."""
     pixels = check_pixels(rgb)
     means, values = np.empty((SIDE, SIDE)), np.empty((KEPT, KEPT))
     _reference_order(pixels, _plan(*pixels.shape[:2])[0], BASIS, means, values)
     return values
-
-
-def find_file(path: str | Path) -> NDArray[np.uint8]:
-    """Packed hash, uint8[32], of an image file, all steps; errors are those of `decoding.open_picture`."""
-    return find_pixels(decoding.open_picture(path).rgb)

@@ -169,34 +169,26 @@ def _in_threads(hasher: str, chunks: Chunks, workers: int) -> Found:
 
 
 def _in_processes(hasher: str, chunks: Chunks, workers: int) -> Found:
-    at = 0
+    """Where a worker is killed, what was in flight is hashed again, file by file: who kills once more is named."""
+    at, most = 0, 2 * workers if workers > 1 else 1
     while at < len(chunks):
         try:
             with _processes(workers) as pool:
                 jobs = ((hasher, chunk) for chunk in islice(chunks, at, None))
-                for rows in in_order(pool, _hash_chunk_in_worker, jobs, 2 * workers):
+                for rows in in_order(pool, _hash_chunk_in_worker, jobs, most):
                     at += 1
                     yield rows
         except BrokenProcessPool:
-            for chunk in chunks[at : at + 2 * workers]:  # all that were in flight
+            for chunk in chunks[at : at + most]:
                 at += 1
-                yield _alone(hasher, chunk)
+                alone = () if len(chunk) == most == 1 else _in_processes(hasher, [[file] for file in chunk], 1)
+                yield [row for rows in alone for row in rows] or [_killed(chunk[0], hasher)]
 
 
-def _alone(hasher: str, files: Sequence[str]) -> Rows:
-    """Rows of files of which one may have killed its worker, one file at a time."""
-    rows: Rows = []
-    while len(rows) < len(files):
-        try:
-            with _processes(1) as pool:
-                for row in in_order(pool, hash_row, ((file, hasher) for file in files[len(rows) :]), 1):
-                    rows.append(row)
-        except BrokenProcessPool:
-            file = files[len(rows)]
-            why = "the process that hashed it was killed, most likely for want of memory. Shrink it, or leave it out."
-            error = f"MemoryError: {readable(file)}: {why}"
-            rows.append((as_text(file), as_text(family_of(file)), 0, 0, hasher, "", nan, error, 0, 0))
-    return rows
+def _killed(file: str, hasher: str) -> tuple[Any, ...]:
+    why = "the process that hashed it was killed, most likely for want of memory. Shrink it, or leave it out."
+    error = f"MemoryError: {readable(file)}: {why}"
+    return as_text(file), as_text(family_of(file)), 0, 0, hasher, "", nan, error, 0, 0
 
 
 @contextmanager

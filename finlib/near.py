@@ -1,4 +1,4 @@
-"""Near pairs, components and nearest neighbours by bit sampling, on threads or on a Dask cluster; the rest is exact.
+"""Components and nearest neighbours by bit sampling, on threads or on a Dask cluster; small sets are left to all pairs.
 
 What `sampling` does pass by pass is run here, shown, kept against a kill and put together.
 """
@@ -20,8 +20,8 @@ import numpy.typing as npt
 from tqdm import tqdm
 
 from finlib import matching, pools
-from finlib.matching import MAX_PAIRS, Packed, Pairs, words_of
-from finlib.sampling import Codes, Forest, Nearest, Search
+from finlib.matching import Packed, words_of
+from finlib.sampling import Forest, Nearest, Search
 
 KEPT_EVERY = 60  # seconds of work at most that a kill costs, about
 EXACT = 400  # hashes for each pass, under which looking at every pair takes no longer
@@ -41,7 +41,7 @@ class Means:
     progress: bool = False
 
     def run(self, search: Search, passes: int, make: Callable[[], Any], name: str = "search") -> Any:
-        """What all passes find. `make` gives an empty Forest, Nearest or Codes."""
+        """What all passes find. `make` gives an empty Forest or Nearest."""
         found, done, stored = make(), 0, self.checkpoint and self.checkpoint / f"{name}.npz"
         key = search.key(passes) if stored else ""
         if stored and stored.exists():
@@ -98,50 +98,6 @@ def _fresh(make: Callable[[], Any], search: Search, numbers: range) -> Any:
     return search.run(numbers, make())
 
 
-def near_pairs(
-    packed: Packed,
-    radius: int,
-    *,
-    recall: float = 0.95,
-    at: int | None = None,
-    seed: int = 2026,
-    max_pairs: int = MAX_PAIRS,
-    means: Means | None = None,
-) -> Pairs:
-    """Pairs i < j of hashes at most `radius` bits apart, as `matching.pairs_within` gives them, of which some may miss.
-
-    Of the pairs `at` bits apart (by default radius) the share `recall` is expected to be found, of nearer ones more.
-    The same pairs for the same seed, whatever it runs on. Small sets, where looking at every pair takes no longer, are
-    left to the exact engine. Raises ValueError for wrong arguments and where more than `max_pairs` are found.
-    """
-    radius, n = matching.checked_radius(radius, 8 * matching.checked(packed).shape[1]), len(packed)
-    means, words = means or Means(), words_of(packed)
-    order = np.lexsort(words.T)
-    fresh = np.append(True, (words[order[1:]] != words[order[:-1]]).any(axis=1))[:n]
-    start = np.append(np.flatnonzero(fresh), n)
-    search = Search(words[order[start[:-1]]], len(start) - 1, 8 * packed.shape[1], radius, seed)
-    passes = search.passes(recall, radius if at is None else at)
-    if n <= 4 * passes * EXACT:  # pairs found again and again are put in order, too
-        return matching.pairs_within(
-            packed, radius, max_pairs=max_pairs, workers=means.workers, progress=means.progress
-        )
-    codes = means.run(search, passes, partial(Codes, search.held, max_pairs)).row
-    a, b = np.divmod(codes, search.held)
-    copies = np.diff(start)
-    several = np.flatnonzero(copies > 1)
-    a, b = np.concatenate([a, several]), np.concatenate([b, several])
-    each = copies[a] * copies[b]
-    if (each - (a == b) * (each + copies[a]) // 2).sum() > max_pairs:
-        raise ValueError(f"with {n - len(copies):,} copies more than {max_pairs:,} pairs are so near: take clusters")
-    which = np.arange(each.sum()) - np.repeat(np.cumsum(each) - each, each)
-    a, b = np.repeat(a, each), np.repeat(b, each)
-    i, j = order[start[a] + which // copies[b]], order[start[b] + which % copies[b]]
-    once = (a != b) | (i < j)
-    i, j = np.divmod(np.sort((np.minimum(i, j) * n + np.maximum(i, j))[once]), n)
-    distance = sum(np.bitwise_count(words[i, w] ^ words[j, w]).astype(np.int32) for w in range(words.shape[1]))
-    return Pairs(i, j, np.asarray(distance, np.int32))
-
-
 def united(
     packed: Packed,
     radius: int,
@@ -153,7 +109,7 @@ def united(
 ) -> Forest:
     """The hashes united by pairs within the radius, of which the share `recall` of those at it is expected to be found.
 
-    Images count alike in that, where `near_pairs` counts pairs, most of which are of dense families.
+    Images count alike in that: most pairs are of dense families.
     """
     means, make = means or Means(), partial(Forest, len(packed))
     search = Search(words_of(packed), len(packed), 8 * packed.shape[1], radius, seed)

@@ -188,31 +188,11 @@ class Nearest:
         _approach(self.row, self.distance, other.row[q], q, other.distance[q])
 
 
-class Codes:
-    """Pairs i < j, each once, as i * n + j; ValueError past `most` of them."""
-
-    def __init__(self, n: int, most: int) -> None:
-        self.n, self.most, self.row = n, most, np.empty(0, np.int64)
-        self.more: list[Any] = []
-
-    def take(self, i: Any, j: Any, distance: Any) -> None:
-        self.more.append(np.minimum(i, j).astype(np.int64) * self.n + np.maximum(i, j))
-        if sum(map(len, self.more)) > max(len(self.row), ROOM):
-            self.merge(Codes(self.n, self.most))
-
-    def merge(self, other: "Codes") -> None:
-        codes = np.sort(np.concatenate([self.row, other.row, *self.more, *other.more]))
-        self.row = codes[np.append(True, codes[1:] != codes[:-1])[: len(codes)]]
-        self.more = []
-        if len(self.row) > self.most:
-            raise ValueError(f"more than {self.most:,} pairs are so near: take a smaller radius, or clusters")
-
-
 @dataclass(frozen=True)
 class Search:
     """One search by bit sampling: of rows under `held` against the later ones, or among all where held is their number.
 
-    What passes find goes into a Forest, Nearest or Codes. words: uint64[n, words] of hashes of `bits` bits.
+    What passes find goes into a Forest or Nearest. words: uint64[n, words] of hashes of `bits` bits.
     """
 
     words: Words

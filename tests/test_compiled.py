@@ -15,7 +15,8 @@ from PIL import Image
 from test_reference import GOLDEN, golden_rows
 
 from finlib import compiled, images, reference
-from finlib.study import vectorised
+from finlib.hashers import HASHERS
+from finlib.study import optimisation, vectorised
 
 SIDES = st.integers(1, 600)
 MODES = (
@@ -46,12 +47,12 @@ def quick_reference(monkeypatch):
 
 @pytest.mark.parametrize("row", golden_rows(GOLDEN / "find_hashes.csv"), ids=lambda row: row["file"])
 def test_golden_set(row):
-    assert compiled.find_file(GOLDEN / row["file"]).tobytes().hex() == row["corrected"]
+    assert HASHERS["find"].from_file(GOLDEN / row["file"]).tobytes().hex() == row["corrected"]
 
 
 def test_every_image_hashed_by_fins_own_code(shared):
     for row in golden_rows(shared / "golden" / "find_hashes.csv"):
-        assert compiled.find_file(shared / row["file"]).tobytes().hex() == row["corrected"], row["file"]
+        assert HASHERS["find"].from_file(shared / row["file"]).tobytes().hex() == row["corrected"], row["file"]
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -133,11 +134,11 @@ def test_any_layout_of_the_same_pixels():
         assert (compiled.find_pixels(array) == expected).all()
 
 
-def test_certificate_tells_real_pictures_from_flat_ones(picture):
-    gap, needed, certain = compiled.certificate(np.asarray(picture))
+def test_the_certificate_tells_real_pictures_from_flat_ones(picture):
+    gap, needed, certain = optimisation.certified(np.asarray(picture))
     assert certain
     assert gap > needed
-    gap, needed, certain = compiled.certificate(pixels("flat", 250, 250, seed=1))
+    gap, needed, certain = optimisation.certified(pixels("flat", 250, 250, seed=1))
     assert not certain
     assert gap < 1e-9 < needed < 1e-6
 
@@ -158,9 +159,10 @@ def test_threads_do_not_disturb_each_other(tmp_path):
     for number in range(8):
         paths.append(tmp_path / f"{number}.jpg")
         Image.fromarray(pixels("smooth", 200 + number, 220, seed=number)).save(paths[-1])
-    alone = [compiled.find_file(path).tobytes() for path in paths]
+    find = HASHERS["find"].from_file
+    alone = [find(path).tobytes() for path in paths]
     with ThreadPoolExecutor(4) as pool:
-        assert [found.tobytes() for found in pool.map(compiled.find_file, paths * 20)] == alone * 20
+        assert [found.tobytes() for found in pool.map(find, paths * 20)] == alone * 20
 
 
 def test_a_second_process_loads_what_the_first_compiled(tmp_path):

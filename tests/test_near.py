@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from finlib import matching, near, pools, sampling
+from finlib.study.near_pairs import near_pairs
 
 
 @pytest.fixture(autouse=True)
@@ -31,7 +32,7 @@ def codes(pairs, n):
 def test_every_pair_is_right_and_as_many_are_found_as_foretold(bits):
     packed, radius = hashes(8000, bits, noise=0.06), bits // 5
     search = sampling.Search(matching.words_of(packed), len(packed), bits, radius)
-    exact, found = matching.pairs_within(packed, radius), near.near_pairs(packed, radius)
+    exact, found = matching.pairs_within(packed, radius), near_pairs(packed, radius)
     place = np.searchsorted(codes(exact, len(packed)), codes(found, len(packed)))
     assert (codes(exact, len(packed))[place] == codes(found, len(packed))).all()
     assert (exact[2][place] == found[2]).all()
@@ -43,17 +44,17 @@ def test_every_pair_is_right_and_as_many_are_found_as_foretold(bits):
 @pytest.mark.parametrize("ones", [0.02, 0.2])
 def test_skewed_bits_cost_recall_alone(ones):
     packed = hashes(8000, noise=0.02, ones=ones)
-    exact, found = matching.pairs_within(packed, 8), near.near_pairs(packed, 8)
+    exact, found = matching.pairs_within(packed, 8), near_pairs(packed, 8)
     assert np.isin(codes(found, 8000), codes(exact, 8000)).all()
     assert len(found[0]) > 0.5 * len(exact[0])
 
 
 def test_copies_are_all_found_or_refused():
     packed = np.concatenate([hashes(3000), hashes(10, noise=0)[:1].repeat(700, 0)])
-    exact, found = matching.pairs_within(packed, 0), near.near_pairs(packed, 0)
+    exact, found = matching.pairs_within(packed, 0), near_pairs(packed, 0)
     assert all((a == b).all() for a, b in zip(exact, found, strict=True))
     with pytest.raises(ValueError, match="copies more than 1,000 pairs are so near"):
-        near.near_pairs(packed, 0, max_pairs=1000)
+        near_pairs(packed, 0, max_pairs=1000)
     assert (near.united(packed, 0).roots()[-700:] == 3000).all()
 
 
@@ -82,7 +83,7 @@ def test_the_nearest_is_the_exact_one_where_it_is_found():
 
 def test_the_same_pairs_on_any_number_of_workers():
     packed = hashes(6000)
-    first, *others = (near.near_pairs(packed, 50, means=near.Means(workers)) for workers in (1, 2, 5))
+    first, *others = (near_pairs(packed, 50, means=near.Means(workers)) for workers in (1, 2, 5))
     assert all(np.array_equal(a, b) for other in others for a, b in zip(first, other, strict=True))
 
 
@@ -123,6 +124,6 @@ def test_a_search_is_known_by_its_hashes_its_settings_and_the_version(monkeypatc
 
 def test_what_is_wrong_is_named():
     with pytest.raises(ValueError, match="radius must be from 0 to 256"):
-        near.near_pairs(hashes(100), 300)
+        near_pairs(hashes(100), 300)
     with pytest.raises(TypeError, match="must be a uint8 array"):
-        near.near_pairs(hashes(100).astype(int), 3)
+        near_pairs(hashes(100).astype(int), 3)

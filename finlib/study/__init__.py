@@ -16,6 +16,7 @@ together       two hashes together: sums, weighted sums, AND, OR, a cascade
 strangers      how far unrelated images' distances can be told; thresholds
 hard_cases     where methods fail: the closest strangers, plain pictures, label noise
 hash_model     hash sets of any size with the distances of real ones
+near_pairs     near pairs listed by bit sampling, to measure its recall
 web_like       hashes as a crawl of the web brings them
 clusterings    clusterings that the one in use is compared with
 workers        what many workers do with many hashes, played through

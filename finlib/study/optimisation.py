@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from finlib import certificate, compiled, decoding
+from finlib.hashers import HASHERS
 from finlib.images import MAX_SIDE, load_rgb
 from finlib.reference import KEPT, SIDE
 from finlib.study import timing, vectorised
@@ -54,7 +55,7 @@ def product_stages(rgb: Pixels) -> dict[str, Callable[[], Any]]:
         "to float64": lambda: thousandths.astype(np.float64),
         "two products": lambda: left @ floats @ right,
         "gap, median and bits": lambda: (
-            certificate.gap(values),
+            vectorised.gap(values),
             np.packbits(vectorised.bits(values, vectorised.lower_median(values))),
         ),
     }
@@ -107,15 +108,22 @@ def kernel_operations(rows: int, cols: int) -> dict[str, int]:
 # Exactness -----------------------------------------------------------------------------------------------------------
 
 
+def certified(rgb: Pixels) -> tuple[float, float, bool]:
+    """Of these pixels: the gap from the 128th smallest coefficient to the 129th in the reference's arithmetic, what a
+    gap must exceed for the fast kernel to decide, and whether it did."""
+    exact = compiled.reference_coefficients(rgb)
+    return vectorised.gap(exact), compiled._plan(*rgb.shape[:2])[2], compiled._run(rgb)[2]
+
+
 def gap_table(paths: Sequence[str | Path]) -> pd.DataFrame:
-    """One row per file: path, gap, needed, certain, as `compiled.certificate` has them, every hash checked.
+    """One row per file: path, gap, needed, certain, as `certified` has them, every hash checked.
 
     The check is against `vectorised.find_pixels`, which shares no arithmetic with the kernels but the certificate.
     """
     rows = []
     for path in paths:
         rgb, _ = decoding.decode(path)
-        rows.append((str(path), *compiled.certificate(rgb)))
+        rows.append((str(path), *certified(rgb)))
         assert np.array_equal(compiled.find_pixels(rgb), vectorised.find_pixels(rgb)), f"{path}: hashes differ"
     return pd.DataFrame(rows, columns=["path", "gap", "needed", "certain"])
 
@@ -181,7 +189,7 @@ def reduced_table(paths: Sequence[str | Path], scales: Sequence[int], repeats: i
     (that differ from FINd's hash of the file)."""
     rows = []
     for path in paths:
-        data, right = Path(path).read_bytes(), compiled.find_file(path)
+        data, right = Path(path).read_bytes(), HASHERS["find"].from_file(path)
         calls = {str(scale): partial(_hash_reduced, data, scale) for scale in scales}
         timings = timing.time_side_by_side(calls, repeats=repeats, same=None)
         for scale, seconds in timings.groupby("name", sort=False)["seconds"].median().items():
@@ -199,7 +207,7 @@ def file_stages(path: str | Path) -> dict[str, Callable[[], Any]]:
         "decode": partial(simplejpeg.decode_jpeg, data),
         "thumbnail": partial(decoding.shrink, full),
         "hash": partial(compiled.find_pixels, rgb),
-        "file to hash": partial(compiled.find_file, path),
+        "file to hash": partial(HASHERS["find"].from_file, path),
     }
     if max(full.shape) <= MAX_SIDE:
         del stages["thumbnail"]

@@ -14,6 +14,7 @@ import pandas as pd
 
 from finlib import clustering, matching, near, sampling
 from finlib.study import clusterings, faiss_indexes, timing, web_like
+from finlib.study.near_pairs import near_pairs
 
 SIZES = (100_000, 300_000, 1_000_000, 3_000_000, 10_000_000, 30_000_000)
 
@@ -54,7 +55,7 @@ def recall(n: int, radius: int = 70, wanted: float = 0.95, seed: int = 2026) -> 
     i, j, distance = matching.pairs_within(packed, radius)
     exact = perf_counter() - start
     start = perf_counter()
-    a, b, _ = near.near_pairs(packed, radius, recall=wanted)
+    a, b, _ = near_pairs(packed, radius, recall=wanted)
     sampled = perf_counter() - start
     search = sampling.Search(matching.words_of(packed), n, 256, radius)
     hit = np.isin(i * n + j, a * n + b)

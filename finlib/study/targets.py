@@ -85,7 +85,7 @@ def time_all(paths: Sequence[str | Path], *, repeats: int, reference_images: int
     calls: dict[str, Callable[[], Any]] = {
         "pixels": lambda: [compiled.find_pixels(rgb) for rgb in rgbs],
         "decode": lambda: _discard(simplejpeg.decode_jpeg, data),
-        "file": lambda: [compiled.find_file(path) for path in paths],
+        "file": lambda: [HASHERS["find"].from_file(path) for path in paths],
         "ahash": lambda: _discard(imagehash.average_hash, pictures),
         "reference": lambda: [reference.find_pixels(load_rgb(path)) for path in few],
     }

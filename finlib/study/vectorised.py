@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from finlib import reference
-from finlib.certificate import BASIS, centres, check_pixels, gap, rounding_bound, spans
+from finlib.certificate import BASIS, centres, check_pixels, rounding_bound, spans
 from finlib.reference import HALF, SIDE
 
 STAGES_ROUNDINGS = 2 * SIDE + 1
@@ -67,6 +67,12 @@ def lower_median(coefficients: NDArray[np.float64]) -> float:
 def bits(coefficients: NDArray[np.float64], median: float) -> NDArray[np.bool_]:
     """bool[16, 16], both axes reversed (step 7)."""
     return coefficients[::-1, ::-1] > median
+
+
+def gap(coefficients: NDArray[np.float64]) -> float:
+    """From the 128th smallest coefficient to the 129th: what the certificate compares with 2 E."""
+    lower, upper = np.partition(coefficients, (HALF - 1, HALF), axis=None)[HALF - 1 : HALF + 1]
+    return float(upper - lower)
 
 
 def _certified(coefficients: NDArray[np.float64], bound: float, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
