@@ -20,7 +20,7 @@ def by_first(labels):
     return [number.setdefault(label, len(number)) for label in np.asarray(labels).tolist()]
 
 
-@pytest.mark.parametrize("bits", [64, 72, 256, 1024])
+@pytest.mark.parametrize("bits", [64, 72, 256, pytest.param(1024, marks=pytest.mark.slow)])
 def test_clear_families_are_found_and_numbered_by_first_appearance(bits):
     packed, family = families([1] * 40 + [2] * 20 + [7] * 20, 0.03, bits=bits)
     found = clustering.cluster(packed)

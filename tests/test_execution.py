@@ -156,6 +156,7 @@ def test_a_killed_workers_files_are_tried_alone_and_the_killer_is_named(album: P
         "t._kill_on('0001_0.jpg')\n"
         "if __name__ == '__main__':\n"
         "    files = images.find_images(sys.argv[1])\n"
+        "    files = [*files[1:3], files[6]]\n"
         "    table = execution.hash_files(files, 'dhash64', 'processes', 2, chunk=3)\n"
         "    table.to_csv(sys.argv[2], index=False)\n"
     )
@@ -171,7 +172,7 @@ def test_a_killed_workers_files_are_tried_alone_and_the_killer_is_named(album: P
     bad = bad.set_index(bad["path"].map(os.path.basename))["error"]
     assert sorted(bad.index) == ["0001_0.jpg", "0002_damaged.jpg"]
     assert "was killed, most likely for want of memory" in bad["0001_0.jpg"]
-    assert len(table) == 10
+    assert len(table) == 3
 
 
 def test_a_folder_that_may_not_be_listed_is_a_row_and_the_rest_is_done(album: Path, close_below) -> None:
@@ -286,7 +287,7 @@ def _killed_and_resumed(tmp_path: Path, hasher: str, kills: int, count: int) -> 
 
 
 def test_killed_at_a_random_moment_it_finishes_with_the_same_table(tmp_path: Path) -> None:
-    _killed_and_resumed(tmp_path, "find", kills=1, count=2000)
+    _killed_and_resumed(tmp_path, "find", kills=1, count=1000)
 
 
 @pytest.mark.slow
@@ -323,7 +324,7 @@ def _runs(pid: str) -> bool:
 
 def test_ctrl_c_stops_soon_and_leaves_work_to_go_on_with(tmp_path: Path) -> None:
     output = tmp_path / "hashes.parquet"
-    run = _start(_many(tmp_path / "many", 20_000), output)
+    run = _start(_many(tmp_path / "many", 6000), output)
     _wait_for_part(run, output, 0)
     os.killpg(run.pid, signal.SIGINT)
     assert run.wait(timeout=120) == 1  # far beyond what a busy machine takes

@@ -40,6 +40,7 @@ SETS = {
     "64 bits": random_set(200, 64),
     "72 bits": random_set(200, 72),
     "8 bits": random_set(200, 8),
+    "200 bits": random_set(90, 200),
     "1032 bits": random_set(70, 1032),
     "all equal": np.full((150, 32), 0xA5, np.uint8),
     "all zero": np.zeros((130, 32), np.uint8),
@@ -50,7 +51,9 @@ SETS = {
 }
 
 
-@pytest.fixture(params=SETS, scope="module")
+@pytest.fixture(
+    params=[pytest.param(name, marks=pytest.mark.slow if name == "1032 bits" else ()) for name in SETS], scope="module"
+)
 def packed(request):
     return SETS[request.param]
 

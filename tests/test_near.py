@@ -28,7 +28,7 @@ def codes(pairs, n):
     return pairs[0] * n + pairs[1]
 
 
-@pytest.mark.parametrize("bits", [64, 72, 256, 1024])
+@pytest.mark.parametrize("bits", [64, 72, 256, pytest.param(1024, marks=pytest.mark.slow)])
 def test_every_pair_is_right_and_as_many_are_found_as_foretold(bits):
     packed, radius = hashes(8000, bits, noise=0.06), bits // 5
     search = sampling.Search(matching.words_of(packed), len(packed), bits, radius)

@@ -44,7 +44,7 @@ def own(tmp_path, picture, album):
     return folders
 
 
-QUICK = {("00_start_here", "broken"), ("02_optimisation_1_numpy", "broken")}
+QUICK = {("00_start_here", "broken")}
 
 
 @pytest.mark.parametrize(

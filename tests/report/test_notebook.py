@@ -68,7 +68,7 @@ def test_published_sizes_given_one_by_one_are_published_sizes(home):
     assert begin(**PUBLISHED)[0].full
 
 
-@pytest.mark.parametrize("from_folder", [".", "notebooks", ".."])
+@pytest.mark.parametrize("from_folder", [".", ".."])
 @pytest.mark.parametrize(("given", "where"), [("runs/mine", "runs/mine"), ("../figures", "figures")])
 def test_a_run_writes_to_one_place_in_the_checkout(home, monkeypatch, from_folder, given, where):
     monkeypatch.chdir(home / from_folder)
@@ -157,7 +157,7 @@ def test_how_long_it_will_take_in_words():
     assert timed == [[0], list(range(10))]
 
 
-@pytest.mark.parametrize("from_folder", [".", "notebooks", ".."])
+@pytest.mark.parametrize("from_folder", [".", ".."])
 def test_papermill_from_anywhere(tmp_path, from_folder, monkeypatch):
     """A real kernel: the file is written in this checkout, and a misspelt parameter stops the run."""
     code = "out_dir = 'runs/quick/figures'\nimages = 1"
