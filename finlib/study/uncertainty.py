@@ -13,7 +13,7 @@ from scipy.stats import beta
 from sklearn.metrics import adjusted_rand_score, homogeneity_completeness_v_measure
 from sklearn.metrics.cluster import contingency_matrix
 
-from finlib.metrics import RATES, Counts, rate_at, threshold_at
+from finlib.study.metrics import RATES, Counts, rate_at, threshold_at
 
 
 class Interval(NamedTuple):

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from sklearn.metrics import v_measure_score
 
-from finlib import matching, metrics
-from finlib.study import uncertainty
+from finlib import matching
+from finlib.study import metrics, uncertainty
 
 
 def random_set(seed, families=8, per_family=4, size=8, flips=9):
