@@ -9,6 +9,7 @@ anatomy        what a hash is made of: stages to be looked at, bits that flip
 baseline       where FINd's time and memory go: stages, functions, lines
 optimisation   what the optimised versions cost, and how sure their bits are
 targets        what the speed should be, and is
+histograms     distances of all pairs, counted by family
 metrics        scores of pairs and searches
 robustness     what survives when an image is changed on its way
 uncertainty    how sure a score is: families resampled, thresholds held out

@@ -48,8 +48,8 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from finlib.matching import family_histograms
 from finlib.study import metrics, uncertainty
+from finlib.study.histograms import family_histograms
 from finlib.study.metrics import Counts
 
 CHANGES: tuple[str, ...] = ()
