@@ -23,7 +23,6 @@ centres      the majority of a cluster's bits; clusters cut in two where two are
 corrections  clusters corrected by hand
 clustering   packed hashes to clusters, any number of them, and new ones onto old
 thresholds   what to expect of a threshold: false pairs, true ones found
-metrics      scores of pairs and searches
 
 `finlib.command` is the command line over these. Two more rooms belong to the workbook, `finlib.study` and
 `finlib.report`. Each says in its own docstring what it holds.

@@ -19,7 +19,6 @@ intrinsic: Any = extending.intrinsic  # called in kernels without the typing con
 BLOCK = 64  # hashes laid out together: the bits of the word that says which of them are near
 LANES = 8  # 64-bit words to a vector; LLVM splits it where registers are narrower
 ONE = np.uint64(1)
-TILE = 8192  # columns whose distances are held at once for a histogram: they stay in the first cache
 
 
 @intrinsic
@@ -160,23 +159,12 @@ def search(rows, first, blocks, n, k, radius, width, index, distance, kept):  # 
 
 
 @njit(nogil=True, cache=True)
-def tally(words, low, high, blocks, family_end, group_start, width, same, different):  # type: ignore[no-untyped-def]
-    """Count distances from hashes low..high of one group to all later ones: same[bits + 1], different[group, bits + 1].
-
-    Hashes are sorted by group, then by family: family_end[i] is one past the last of hash i's family.
-    """
-    n = len(words)
-    tile = np.empty((TILE // BLOCK, BLOCK), np.uint16)
-    flat = tile.reshape(-1)
-    for start in range(low // TILE * TILE, n, TILE):
-        stop = min(n, start + TILE)
-        for i in range(low, min(high, stop)):
-            for b in range(max(start, i) // BLOCK, (stop + BLOCK - 1) // BLOCK):
-                for k in range(BLOCK):
-                    tile[b - start // BLOCK, k] = _distance(words, i, blocks, b, k, width)
-            for j in range(max(start, i + 1), min(stop, family_end[i])):
-                same[flat[j - start]] += 1
-            for g in range(len(different)):
-                counts = different[g]
-                for j in range(max(start, group_start[g], family_end[i]), min(stop, group_start[g + 1])):
-                    counts[flat[j - start]] += 1
+def count(rows, low, high, blocks, width, counts):  # type: ignore[no-untyped-def]
+    """Add the distances from rows low..high to all later ones to counts[bits + 1], as many as there are at each."""
+    apart = np.empty(BLOCK, np.uint16)  # of a whole block before any is counted: that loop vectorises
+    for b in range(low // BLOCK, len(blocks)):
+        for r in range(low, min(high, (b + 1) * BLOCK)):
+            for k in range(BLOCK):
+                apart[k] = _distance(rows, r, blocks, b, k, width)
+            for k in range(max(0, r + 1 - b * BLOCK), min(BLOCK, len(rows) - b * BLOCK)):
+                counts[apart[k]] += 1

@@ -6,7 +6,6 @@ strips of rows, threads take strips, and results come in the order of the rows w
 
 import operator
 from collections.abc import Iterable, Iterator
-from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -270,49 +269,14 @@ def neighbours(
 # Histograms
 
 
-def family_histograms(
-    packed: Packed, labels: Any, groups: int = 200, seed: int = 2026, *, workers: int | None = None
-) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """Every pair's distance, counted apart for groups of families: what resampling families needs.
-
-    Families are dealt at random into G = min(groups, families) groups, one each where groups suffice. Returns
-    same int64[G, bits + 1], pairs of one family, and different int64[G, G, bits + 1], pairs of two families: entry
-    [g, h] counts pairs between groups g and h where g <= h and is zero where g > h, so that all pairs are counted
-    once. labels: n integers or strings.
-    """
-    n, bits = len(checked(packed)), 8 * packed.shape[1]
-    labels = np.asarray(labels)
-    if labels.shape != (n,):
-        raise ValueError(f"labels must hold one family a hash, {n}; got shape {labels.shape}")
-    if groups < 1:
-        raise ValueError(f"groups must be at least 1; got {groups}")
-    family = np.unique(labels, return_inverse=True)[1]
-    families = int(family.max(initial=0)) + 1
-    count = min(groups, families)
-    group = (np.random.default_rng(seed).permutation(families) % count)[family]
-    order = np.lexsort((family, group))
-    rows, family, group = words_of(packed[order]), family[order], group[order]
+def distance_histogram(packed: Packed, *, workers: int | None = None) -> npt.NDArray[np.int64]:
+    """Pairs of a set at every distance in bits: int64[bits + 1]. TypeError or ValueError where hashes are wrong."""
+    bits, rows = 8 * checked(packed).shape[1], words_of(packed)
     blocks, width = _blocks(rows), (0,) * rows.shape[1]
-    last = np.append(np.flatnonzero(np.diff(family)) + 1, n)
-    family_end = last[np.searchsorted(last, np.arange(n), side="right")]
-    group_start = np.searchsorted(group, np.arange(count + 1))
 
-    def tally(low: int, high: int) -> tuple[int, Any, Any]:
-        near, far = np.zeros(bits + 1, np.int64), np.zeros((count, bits + 1), np.int64)
-        hamming.tally(rows, low, high, blocks, family_end, group_start, width, near, far)
-        return int(group[low]), near, far
+    def count(low: int, high: int) -> npt.NDArray[np.int64]:
+        counts = np.zeros(bits + 1, np.int64)
+        hamming.count(rows, low, high, blocks, width, counts)
+        return counts
 
-    size = min(STRIP, max(1, -(-n // 16)))
-    cuts = sorted({*range(0, n, size), *group_start[:-1].tolist(), n})
-    same, different = np.zeros((count, bits + 1), np.int64), np.zeros((count, count, bits + 1), np.int64)
-    for g, near, far in in_threads(tally, pairwise(cuts), workers):
-        same[g] += near
-        different[g] += far
-    return same, different
-
-
-def distance_histogram(packed: Packed, labels: Any = None, *, workers: int | None = None) -> npt.NDArray[np.int64]:
-    """Pairs at every distance: int64[bits + 1]; with labels [2, bits + 1], pairs of one family and pairs of two."""
-    one_family = np.zeros(len(checked(packed)), np.int64)
-    same, different = family_histograms(packed, one_family if labels is None else labels, groups=1, workers=workers)
-    return same[0] if labels is None else np.stack([same[0], different[0, 0]])
+    return sum(in_threads(count, _strips(len(rows), STRIP), workers), start=np.zeros(bits + 1, np.int64))

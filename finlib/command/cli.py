@@ -216,10 +216,11 @@ def evaluate(
     """Score hashers on labelled families, FFFF being the family: a row per hasher."""
     import pandas as pd
 
-    from finlib import execution, images, metrics, tables
+    from finlib import execution, images, tables
     from finlib.command import daily
     from finlib.hashers import HASHERS
     from finlib.hashers import hasher as hasher_named
+    from finlib.study import metrics
 
     daily.claim(output, ("hasher", "auc"), overwrite)
     chosen = [hasher_named(name) for name in hasher or HASHERS]

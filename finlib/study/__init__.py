@@ -1,4 +1,4 @@
-"""What the notebooks study and production does not need: data sets, timing, robustness, uncertainty, growth, costs.
+"""What the notebooks and `finlib evaluate` measure with: data sets, scores, timing, robustness, growth, costs.
 
 transforms     what happens to an image on its way round the web; captions
 templates      pictures to put captions on
@@ -9,6 +9,8 @@ anatomy        what a hash is made of: stages to be looked at, bits that flip
 baseline       where FINd's time and memory go: stages, functions, lines
 optimisation   what the optimised versions cost, and how sure their bits are
 targets        what the speed should be, and is
+histograms     distances of all pairs, counted by family
+metrics        scores of pairs and searches
 robustness     what survives when an image is changed on its way
 uncertainty    how sure a score is: families resampled, thresholds held out
 evidence       the rule that decides which hash FIN should use

@@ -48,10 +48,9 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from finlib import metrics
-from finlib.matching import family_histograms
-from finlib.metrics import Counts
-from finlib.study import uncertainty
+from finlib.study import metrics, uncertainty
+from finlib.study.histograms import family_histograms
+from finlib.study.metrics import Counts
 
 CHANGES: tuple[str, ...] = ()
 """Changes of the rule after the first result, each a sentence: what, when and what it did to the answer."""
@@ -168,7 +167,7 @@ def attainable(counts: Counts, wanted: float) -> float:
 def tpr_at_realised(counts: Counts, fpr: float) -> float:
     """TPR at exactly this FPR, linear between the thresholds on either side; NaN without pairs of either kind.
 
-    `counts` is [2, bits + 1] as in `finlib.metrics`, weighted or not.
+    `counts` is [2, bits + 1] as in `finlib.study.metrics`, weighted or not.
     """
     totals = np.asarray(counts, dtype=np.float64).sum(axis=1)
     if not totals.all():

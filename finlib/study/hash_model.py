@@ -20,6 +20,7 @@ import numpy.typing as npt
 from scipy.special import ndtri
 
 from finlib import matching
+from finlib.study.histograms import pair_counts
 
 ROWS = 20_000  # hashes simulated at once
 TRIAL = 4_000  # hashes simulated to see how far unrelated ones scatter
@@ -108,7 +109,7 @@ def fit(packed: npt.NDArray[np.uint8], labels: Any, seed: int = 2026) -> HashMod
     np.fill_diagonal(full, 1)
     model = HashModel(ndtri(chance), alone, reliability, ((bits.sum(1) + bits.shape[1]) / 2).astype(np.int64))
     wanted, least, most = (
-        scatter(matching.distance_histogram(*sample)[1])[1] ** 2
+        scatter(pair_counts(*sample)[1])[1] ** 2
         for sample in (
             (packed, family),
             model.draw(TRIAL, 4, seed),

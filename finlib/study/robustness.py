@@ -17,7 +17,7 @@ import pandas as pd
 
 from finlib.hashers import HASHERS
 from finlib.images import open_rgb
-from finlib.metrics import query_counts, rate_at
+from finlib.study.metrics import query_counts, rate_at
 from finlib.study.transforms import TRANSFORMS
 
 Hashes = dict[str, np.ndarray]

@@ -1,7 +1,7 @@
 """How unrelated images' distances are spread, as far down as it can be told: thresholds and false pairs to expect.
 
-Counts are `finlib.metrics`'s, [2, bits + 1]. A share of false pairs is told where at least EXPECTED_FALSE_PAIRS of
-them lie within the threshold. Below that a law may go on: log10 of the share as a parabola in the threshold. It is
+Counts are `finlib.study.metrics`'s, [2, bits + 1]. A share of false pairs is told where at least EXPECTED_FALSE_PAIRS
+of them lie within the threshold. Below that a law may go on: log10 of the share as a parabola in the threshold. It is
 fitted where shares are larger, and believed only as far down as it predicted unseen shares within a factor of 3.
 """
 
@@ -10,8 +10,8 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from finlib.metrics import Counts
 from finlib.study.evidence import EXPECTED_FALSE_PAIRS
+from finlib.study.metrics import Counts
 
 FACTOR = 3.0
 FITTED = (1e-4, 1e-2)  # shares that the law is fitted to

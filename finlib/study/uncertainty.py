@@ -1,7 +1,7 @@
 """How sure a score is: intervals from resampling families, paired differences, and thresholds tried on unseen families.
 
 Families, not pairs, are resampled: the pairs of a family are not independent of one another. A resample only reweighs
-histograms (`matching.family_histograms`), so a thousand of them need no pair to be looked at again.
+histograms (`histograms.family_histograms`), so a thousand of them need no pair to be looked at again.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -13,7 +13,7 @@ from scipy.stats import beta
 from sklearn.metrics import adjusted_rand_score, homogeneity_completeness_v_measure
 from sklearn.metrics.cluster import contingency_matrix
 
-from finlib.metrics import RATES, Counts, rate_at, threshold_at
+from finlib.study.metrics import RATES, Counts, rate_at, threshold_at
 
 
 class Interval(NamedTuple):
@@ -44,7 +44,7 @@ def weighted_counts(same: Counts, different: Counts, weights: np.ndarray) -> np.
     """float64[resamples, 2, bits + 1]: the pair histograms when group g is there `weights[:, g]` times.
 
     `same` is [groups, bits + 1] and `different` [groups, groups, bits + 1], each pair counted once on or above the
-    diagonal (`matching.family_histograms`). Pairs inside a group count w times, pairs across groups w times w'.
+    diagonal (`histograms.family_histograms`). Pairs inside a group count w times, pairs across groups w times w'.
     A group drawn twice is not paired with its own copy.
     """
     groups, size = same.shape
@@ -77,7 +77,7 @@ def bootstrap(
 ) -> tuple[pd.DataFrame, dict[tuple[str, str], np.ndarray]]:
     """Each statistic of each method with its 95% interval over families, and the resampled values behind it.
 
-    `tables` maps a method to its (same, different) from `matching.family_histograms`, made with one seed and the same
+    `tables` maps a method to its (same, different) from `histograms.family_histograms`, made with one seed and the same
     labels for all. The frame has columns hasher, statistic, value, low, high; the arrays, keyed (hasher, statistic),
     are paired: subtract two for the interval of a difference (`difference`).
     """

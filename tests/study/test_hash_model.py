@@ -5,6 +5,7 @@ import pytest
 
 from finlib import matching
 from finlib.study import hash_model
+from finlib.study.histograms import pair_counts
 
 
 def half_set(families=60, size=12, seed=4):
@@ -31,8 +32,8 @@ def test_half_of_the_bits_are_set_so_distances_are_even(model):
 
 
 def test_distances_are_distributed_like_the_real_ones(model):
-    real = matching.distance_histogram(*half_set())
-    made = matching.distance_histogram(*model.draw(6000, per_family=12))
+    real = pair_counts(*half_set())
+    made = pair_counts(*model.draw(6000, per_family=12))
     for counts, expected in zip(made, real, strict=True):
         mean, deviation = hash_model.scatter(counts)
         assert mean == pytest.approx(hash_model.scatter(expected)[0], abs=0.8)
@@ -63,7 +64,7 @@ def test_numbers_of_set_bits_are_those_of_the_real_hashes():
 def test_a_draw_of_several_pieces_has_whole_families(model, monkeypatch):
     monkeypatch.setattr(hash_model, "ROWS", 100)
     packed, labels = model.draw(1003, per_family=30)
-    counts = matching.distance_histogram(packed, labels)
+    counts = pair_counts(packed, labels)
     assert labels[-1] == 33
     assert hash_model.scatter(counts[0])[0] < hash_model.scatter(counts[1])[0] - 10
 

@@ -5,8 +5,8 @@ import warnings
 import numpy as np
 import pytest
 
-from finlib.matching import distance_histogram
 from finlib.study import together
+from finlib.study.histograms import pair_counts
 
 
 @pytest.fixture(scope="module")
@@ -20,9 +20,9 @@ def hashes():
 def test_joint_has_both_histograms_and_the_sum(hashes):
     one, other, labels = hashes
     table = together.joint(one, other, labels)
-    np.testing.assert_array_equal(table.sum(axis=2), distance_histogram(one, labels))
-    np.testing.assert_array_equal(table.sum(axis=1), distance_histogram(other, labels))
-    both = distance_histogram(np.hstack([one, other]), labels)
+    np.testing.assert_array_equal(table.sum(axis=2), pair_counts(one, labels))
+    np.testing.assert_array_equal(table.sum(axis=1), pair_counts(other, labels))
+    both = pair_counts(np.hstack([one, other]), labels)
     np.testing.assert_array_equal(together.weighted(table, 1.0)[:, ::4], both)
 
 

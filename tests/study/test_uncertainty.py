@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import v_measure_score
 
-from finlib import matching, metrics
-from finlib.study import uncertainty
+from finlib.study import histograms, metrics, uncertainty
 
 
 def random_set(seed, families=8, per_family=4, size=8, flips=9):
@@ -82,13 +81,13 @@ def test_a_drawn_set_counts_as_if_it_had_been_hashed():
     np.testing.assert_array_equal(drawn, expected)
 
 
-def test_histograms_of_matching_are_the_ones_counted_here():
+def test_histograms_of_families_are_the_ones_counted_here():
     packed, labels = random_set(4)
-    same, different = matching.family_histograms(packed, labels)
+    same, different = histograms.family_histograms(packed, labels)
     ones = np.ones((1, len(same)))
     whole = uncertainty.weighted_counts(same, different, ones)[0]
-    np.testing.assert_array_equal(whole, matching.distance_histogram(packed, labels))
-    few = matching.family_histograms(packed, labels, groups=3)
+    np.testing.assert_array_equal(whole, histograms.pair_counts(packed, labels))
+    few = histograms.family_histograms(packed, labels, groups=3)
     np.testing.assert_array_equal(uncertainty.weighted_counts(*few, np.ones((1, 3)))[0], whole)
 
 

@@ -11,7 +11,7 @@ from sklearn.metrics import (
     roc_curve,
 )
 
-from finlib import metrics
+from finlib.study import metrics
 
 # Distances 0 1 3 4 occur. Four pairs of one family, six of different families.
 COUNTS = np.array([[1, 2, 0, 1, 0], [0, 1, 0, 2, 3]])

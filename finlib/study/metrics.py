@@ -14,6 +14,7 @@ import pandas as pd
 from scipy.special import gammaln
 
 from finlib import matching
+from finlib.study.histograms import pair_counts
 
 RATES = (1e-6, 1e-5, 1e-4, 1e-3, 1e-2)
 """False-positive rates at which true-positive rates are reported."""
@@ -184,7 +185,7 @@ def evaluate(packed: np.ndarray, labels: Any, name: str, bits: int, *, max_queri
     if packed.shape != (len(labels), bits // 8):
         expected = (len(labels), bits // 8)
         raise ValueError(f"{len(labels)} labels and {bits} bits need hashes of shape {expected}, got {packed.shape}")
-    counts = matching.distance_histogram(packed, labels)
+    counts = pair_counts(packed, labels)
     f1, threshold = best_f1(counts)
     row: dict[str, Any] = {"hasher": name, "bits": bits, "images": len(labels), "families": len(np.unique(labels))}
     row |= {"auc": auc(counts), "eer": equal_error_rate(counts)}
