@@ -203,13 +203,3 @@ def open_picture(path: str | Path) -> Picture:
         _buffers.pixels = bytearray(3 * MAX_SIDE * MAX_SIDE)
     pixels = _fast(path, _buffers.pixels)
     return Picture(open_image(path) if pixels is None else pixels)
-
-
-def decode(path: str | Path) -> tuple[NDArray[np.uint8], tuple[int, int]]:
-    """Step 1: pixels in RGB, uint8[H, W, 3] with no side over 512, and (width, height) of the file.
-
-    Errors are those of `images.open_image`.
-    """
-    pixels = _fast(path, None)
-    picture = Picture(open_image(path) if pixels is None else pixels)
-    return picture.rgb, picture.size

@@ -22,7 +22,7 @@ import pytest
 from numpy.random import Generator, default_rng
 from PIL import Image
 
-from finlib.decoding import decode
+from finlib.decoding import open_picture
 from finlib.execution import hash_files
 from finlib.images import find_images, load_rgb, open_rgb
 from finlib.reference import find_pixels
@@ -148,7 +148,7 @@ def _examine(folder: Path) -> dict[str, Any]:
     table = hash_files(paths, "find", "threads", 2)
     differ = []
     for path, error in zip(paths, table["error"], strict=True):
-        fast, slow = _pixels(lambda file: decode(file)[0], path), _pixels(load_rgb, path)
+        fast, slow = _pixels(lambda file: open_picture(file).rgb, path), _pixels(load_rgb, path)
         agree = (fast is None) == (slow is None) and np.array_equal(fast, slow)  # None equals None
         if not agree or (slow is None) != bool(error):
             differ.append(path.name)

@@ -81,14 +81,17 @@ class Run:
             if len(paths) == images:
                 break
             try:
-                decoding.decode(path)
+                decoding.open_picture(path)
             except (OSError, ValueError) as error:
                 unread.append(str(error))
             else:
                 paths.append(path)
         if not paths:
             raise ValueError(f"none of {len(data):,} pictures can be read; the first: {unread[0]}")
-        (width, height), left_out = decoding.decode(paths[0])[1], "".join(f"  \nLeft out: {why}" for why in unread[:5])
+        (width, height), left_out = (
+            decoding.open_picture(paths[0]).size,
+            "".join(f"  \nLeft out: {why}" for why in unread[:5]),
+        )
         _say(f"{len(paths):,} of {len(data):,} pictures, drawn; the first is {width} × {height} pixels.{left_out}")
         return paths
 

@@ -122,7 +122,7 @@ def gap_table(paths: Sequence[str | Path]) -> pd.DataFrame:
     """
     rows = []
     for path in paths:
-        rgb, _ = decoding.decode(path)
+        rgb = load_rgb(path)
         rows.append((str(path), *certified(rgb)))
         assert np.array_equal(compiled.find_pixels(rgb), vectorised.find_pixels(rgb)), f"{path}: hashes differ"
     return pd.DataFrame(rows, columns=["path", "gap", "needed", "certain"])
@@ -149,10 +149,10 @@ def integral_error(rgb: Pixels) -> dict[str, float]:
 
 
 def decoders(paths: Sequence[str | Path]) -> pd.DataFrame:
-    """One row per file: path, decoder ("libjpeg-turbo" or "Pillow") that `decoding.decode` uses, its pixels checked."""
+    """One row per file: path, decoder that `decoding` uses ("libjpeg-turbo" or "Pillow"), its pixels checked."""
     rows = []
     for path in paths:
-        assert np.array_equal(decoding.decode(path)[0], load_rgb(path)), f"{path}: pixels differ"
+        assert np.array_equal(decoding.open_picture(path).rgb, load_rgb(path)), f"{path}: pixels differ"
         rows.append((str(path), "Pillow" if decoding._fast(path, None) is None else "libjpeg-turbo"))
     return pd.DataFrame(rows, columns=["path", "decoder"])
 
@@ -201,7 +201,7 @@ def reduced_table(paths: Sequence[str | Path], scales: Sequence[int], repeats: i
 def file_stages(path: str | Path) -> dict[str, Callable[[], Any]]:
     """From a JPEG file to FINd: its steps, each on its own input, ready to be timed."""
     data = Path(path).read_bytes()
-    full, (rgb, _) = simplejpeg.decode_jpeg(data), decoding.decode(path)
+    full, rgb = simplejpeg.decode_jpeg(data), load_rgb(path)
     stages: dict[str, Callable[[], Any]] = {
         "read": lambda: Path(path).read_bytes(),
         "decode": partial(simplejpeg.decode_jpeg, data),

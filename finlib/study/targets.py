@@ -79,7 +79,7 @@ def time_all(paths: Sequence[str | Path], *, repeats: int, reference_images: int
     if slow or not paths:
         raise ValueError(f"JPEGs that libjpeg-turbo decodes as Pillow does are expected; {slow or 'nothing'} was given")
     data = [Path(path).read_bytes() for path in paths]
-    rgbs = [decoding.decode(path)[0] for path in paths]
+    rgbs = [load_rgb(path) for path in paths]
     pictures = [Image.fromarray(rgb) for rgb in rgbs]
     few = paths[:reference_images]
     calls: dict[str, Callable[[], Any]] = {
