@@ -1,9 +1,13 @@
 """A table of hashes that only grows."""
 
+import re
+from pathlib import Path
+
 import pandas as pd
+import pytest
 
 from finlib import tables
-from finlib.command import hashing
+from finlib.command import daily, hashing
 
 
 def test_merged_rows_stay_in_place_and_nothing_good_is_lost() -> None:
@@ -25,3 +29,13 @@ def test_merged_rows_stay_in_place_and_nothing_good_is_lost() -> None:
     ]
     again = hashing.merged(hashing.merged(known, new), rows(("d", "", "worse")))
     assert again[again["path"] == "d"]["error"].tolist() == ["", "worse"]
+
+
+def test_a_file_where_finished_parts_are_kept_is_named_and_stays(tmp_path: Path) -> None:
+    (tmp_path / "h.parquet.parts").write_text("mine")
+    with (
+        pytest.raises(FileExistsError, match=re.escape("h.parquet.parts is in the way")),
+        daily.parts_of(tmp_path / "h.parquet", "part-*"),
+    ):
+        pass
+    assert [path.read_text() for path in tmp_path.iterdir()] == ["mine"]
