@@ -7,7 +7,6 @@ import sys
 import time
 from concurrent.futures import CancelledError
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -138,41 +137,41 @@ def test_processes_start_as_they_are_needed(album: Path, monkeypatch) -> None:
     assert started == [1]
 
 
-def _kill_on(name: str) -> None:
-    real = execution.hasher_named
+KILLED = """
+import os, signal, sys
+from types import SimpleNamespace
+from finlib import execution, tables
 
-    def read(file: str, hasher: str) -> object:
-        if os.path.basename(file) == name:
-            os.kill(os.getpid(), signal.SIGKILL)
-        return real(hasher).read(file)
+real = execution.hasher_named
 
-    execution.hasher_named = lambda hasher: SimpleNamespace(read=lambda file: read(file, hasher))
+def read(file):
+    if file == sys.argv[2]:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return real("dhash64").read(file)
+
+execution.hasher_named = lambda hasher: SimpleNamespace(read=read)  # in the workers, too: they import this file
+if __name__ == "__main__":
+    files = sys.argv[2:]
+    found = execution._rows_of([files[:2], files[2:]], "dhash64", "processes", 2, None)
+    tables.table_of([row for rows in found for row in rows]).to_pandas().to_csv(sys.argv[1], index=False)
+"""
 
 
 def test_a_killed_workers_files_are_tried_alone_and_the_killer_is_named(album: Path, tmp_path: Path) -> None:
-    code = (
-        "from finlib import execution, images\n"
-        "import tests.test_execution as t, pathlib, sys\n"
-        "t._kill_on('0001_0.jpg')\n"
-        "if __name__ == '__main__':\n"
-        "    files = images.find_images(sys.argv[1])\n"
-        "    files = [*files[1:3], files[6]]\n"
-        "    table = execution.hash_files(files, 'dhash64', 'processes', 2, chunk=3)\n"
-        "    table.to_csv(sys.argv[2], index=False)\n"
-    )
+    """Two chunks in flight: the killer's neighbour, and both files beside them, have their rows all the same."""
     script = tmp_path / "script.py"
-    script.write_text(code)
-    root = str(Path(__file__).parents[1])
-    done = subprocess.run(
-        [sys.executable, script, album, tmp_path / "t.csv"], env={**os.environ, "PYTHONPATH": root}, capture_output=True
-    )
+    script.write_text(KILLED)
+    files = [str(album / name) for name in ("0001_0.jpg", "0001_1.png", "0002_damaged.jpg", "0000_0.jpg")]
+    done = subprocess.run([sys.executable, script, tmp_path / "t.csv", *files], capture_output=True)
     assert done.returncode == 0, done.stderr
     table = pd.read_csv(tmp_path / "t.csv", keep_default_na=False)
-    bad = table[table["error"] != ""]
-    bad = bad.set_index(bad["path"].map(os.path.basename))["error"]
-    assert sorted(bad.index) == ["0001_0.jpg", "0002_damaged.jpg"]
-    assert "was killed, most likely for want of memory" in bad["0001_0.jpg"]
-    assert len(table) == 3
+    assert table["path"].tolist() == files
+    killer, damaged = table["error"][::2]
+    assert "was killed, most likely for want of memory" in killer
+    assert "0002_damaged.jpg" in damaged
+    assert "was killed" not in damaged
+    assert (table["error"][1::2] == "").all()
+    assert (table["hash"][1::2] != "").all()
 
 
 def test_a_folder_that_may_not_be_listed_is_a_row_and_the_rest_is_done(album: Path, close_below) -> None:
@@ -270,8 +269,7 @@ def _wait_for_part(run: subprocess.Popen, output: Path, number: int) -> None:
 
 def _killed_and_resumed(tmp_path: Path, hasher: str, kills: int, count: int) -> None:
     folder = _many(tmp_path / "many", count)
-    whole = _start(folder, tmp_path / "whole.parquet", hasher)
-    assert whole.wait() == 0, whole.stderr.read()
+    whole = hash_files(find_images(folder), hasher)
     rng = np.random.default_rng(3)
     for trial in range(kills):
         output = tmp_path / f"trial{trial}" / "hashes.parquet"
@@ -282,7 +280,7 @@ def _killed_and_resumed(tmp_path: Path, hasher: str, kills: int, count: int) -> 
         run.wait()
         again = _start(folder, output, hasher)
         assert again.wait() == 0, again.stderr.read()
-        pd.testing.assert_frame_equal(tables.read_hashes(output), tables.read_hashes(tmp_path / "whole.parquet"))
+        pd.testing.assert_frame_equal(tables.read_hashes(output), whole)
         assert [path.name for path in output.parent.iterdir()] == [output.name]
 
 
@@ -297,7 +295,7 @@ def test_killed_at_many_random_moments_it_finishes_with_the_same_table(hasher: s
 
 
 def test_workers_do_not_outlive_a_killed_run(tmp_path: Path) -> None:
-    run = _start(_many(tmp_path / "many", 4000), tmp_path / "hashes.parquet")
+    run = _start(_many(tmp_path / "many", 2000), tmp_path / "hashes.parquet")
     children = Path(f"/proc/{run.pid}/task/{run.pid}/children")
     if not children.exists():
         run.kill()
@@ -324,7 +322,7 @@ def _runs(pid: str) -> bool:
 
 def test_ctrl_c_stops_soon_and_leaves_work_to_go_on_with(tmp_path: Path) -> None:
     output = tmp_path / "hashes.parquet"
-    run = _start(_many(tmp_path / "many", 6000), output)
+    run = _start(_many(tmp_path / "many", 4000), output)
     _wait_for_part(run, output, 0)
     os.killpg(run.pid, signal.SIGINT)
     assert run.wait(timeout=120) == 1  # far beyond what a busy machine takes

@@ -52,7 +52,7 @@ def test_the_self_join_outlives_its_workers(client):
 
 def test_small_and_wrong_sets_on_a_cluster(client):
     for n in (0, 1, 2):
-        packed = np.zeros((n, 8), np.uint8)
+        packed = np.zeros((n, 32), np.uint8)
         assert_same_pairs(workers.self_join(packed, 0, client), matching.pairs_within(packed, 0))
     with pytest.raises(TypeError, match="must be a uint8 array"):
         workers.self_join(np.zeros((3, 8)), 0, client)

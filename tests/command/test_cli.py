@@ -524,13 +524,16 @@ def test_a_file_that_cannot_be_seen_now_is_not_the_one_to_keep(
     assert kept["path"][kept["error"] == ""].str.contains("below").sum() == 3
 
 
-@pytest.mark.parametrize("separator", [b"\n", b"\0"])
-def test_a_list_of_files_on_standard_input(separator: bytes, album: Path, tmp_path: Path) -> None:
-    names = [os.fsencode(album / "0001_0.jpg"), os.fsencode(album / "0000_0.jpg")]
-    done = finlib("hash", "-", "-o", tmp_path / "hashes.csv", stdin=separator.join(names) + separator)
+def test_a_list_of_files_on_standard_input(album: Path, tmp_path: Path, monkeypatch) -> None:
+    names = [album / "0001_0.jpg", album / "0000_0.jpg"]
+    first, second = (b"".join(os.fsencode(name) + separator for name in names) for separator in (b"\n", b"\0"))
+    done = finlib("hash", "-", "-o", tmp_path / "first.csv", stdin=first)
     assert done.returncode == 0, done.stderr
-    assert tables.read_hashes(tmp_path / "hashes.csv")["path"].tolist() == [name.decode() for name in names]
     assert b"%|" not in done.stderr  # no progress bar where the output is no terminal
+    monkeypatch.setattr(sys, "stdin", TextIOWrapper(BytesIO(second)))
+    assert status(monkeypatch, "hash", "-", "-o", tmp_path / "second.csv") == 0
+    for table in ("first.csv", "second.csv"):
+        assert tables.read_hashes(tmp_path / table)["path"].tolist() == list(map(str, names))
 
 
 @pytest.mark.parametrize(
@@ -613,10 +616,9 @@ def test_too_little_memory_is_said(hashes: Path, tmp_path: Path, monkeypatch, ca
 
 
 @pytest.mark.parametrize("name", ["hash", "match", "cluster", "show", "duplicates", "evaluate", "report"])
-def test_help_has_an_example(name: str) -> None:
-    done = finlib(name, "--help")
-    assert done.returncode == 0
-    assert f"finlib {name}".encode() in done.stdout.split(b"Example", 1)[1]
+def test_help_has_an_example(name: str, monkeypatch, capsys) -> None:
+    assert status(monkeypatch, name, "--help") == 0
+    assert f"finlib {name}" in capsys.readouterr().out.split("Example", 1)[1]
 
 
 def test_the_version_is_the_packages() -> None:

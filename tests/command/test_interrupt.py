@@ -18,21 +18,14 @@ from finlib.command import cli, interruption, search
 HELD = """
 import os
 import sys
+from hashlib import pbkdf2_hmac
 from importlib import import_module
-import numba
 from finlib.command import cli
-
-@numba.njit(nogil=True)
-def spin(x):
-    for _ in range(1 << 50):
-        x = x * 1.0000001 + 1e-9
-    return x
 
 def held(*_, **__):
     os.write(1, b"held\\n")  # at once: several threads may be held
-    return spin(1.0)
+    return pbkdf2_hmac("sha256", b"", b"", (1 << 31) - 1, 1 << 20)  # no signal ends it, and nothing is compiled for it
 
-spin.compile("float64(float64)")
 module, name = sys.argv.pop(1).rsplit(":", 1)
 setattr(import_module(module), name, held)
 cli.main()
@@ -51,7 +44,7 @@ def table_of(path: Path, n: int = 3000, seed: int = 1) -> Path:
     [
         ("finlib.hamming:scan", "match h.parquet --radius 9 -o out.csv"),
         ("finlib.hamming:search", "match h.parquet --nearest 2 -o out.parquet --workers 1"),
-        ("finlib.centres:_majority", "cluster h.parquet --workers 1 -o out.csv"),
+        ("finlib.centres:_parted", "cluster h.parquet --workers 1 -o out.csv"),
         ("finlib.command.page:thumbnail", "show p.csv -o out.html"),
         ("finlib.execution:hash_row", "hash album -o out.parquet"),
     ],

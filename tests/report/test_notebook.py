@@ -157,7 +157,9 @@ def test_how_long_it_will_take_in_words():
     assert timed == [[0], list(range(10))]
 
 
-@pytest.mark.parametrize("from_folder", [".", ".."])
+@pytest.mark.parametrize(
+    "from_folder", [pytest.param(".", marks=pytest.mark.slow), pytest.param("notebooks", marks=pytest.mark.slow), ".."]
+)
 def test_papermill_from_anywhere(tmp_path, from_folder, monkeypatch):
     """A real kernel: the file is written in this checkout, and a misspelt parameter stops the run."""
     code = "out_dir = 'runs/quick/figures'\nimages = 1"
@@ -170,7 +172,7 @@ def test_papermill_from_anywhere(tmp_path, from_folder, monkeypatch):
     done = papermill.execute_notebook(str(source), str(target), {"images": 3}, progress_bar=False)
     said = "".join(out.get("text", "") for made in done.cells for out in made.get("outputs", []))
     assert said.strip() == str(notebook.HOME / "runs" / "quick" / "figures")
-    if from_folder == ".":
+    if from_folder == "..":
         with pytest.raises(papermill.PapermillExecutionError, match="did you mean images"):
             papermill.execute_notebook(str(source), str(target), {"imges": 3}, progress_bar=False)
 
