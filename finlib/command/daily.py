@@ -71,7 +71,7 @@ def parts_of(output: Path, names: str) -> Iterator[Path]:
     """The folder where a killed run leaves files named so to the next; held by one run, gone when all is well."""
     parts = parts_folder(output)
     if parts.exists() and not parts.is_dir():
-        raise FileExistsError(f"{parts} is in the way: a run keeps there what it has done. Move it, or name another output")
+        raise FileExistsError(f"{parts} is in the way: what is done is kept there. Move it, or name another output")
     with tables.locked(output.with_name(f".{output.name}.lock"), output):
         try:
             yield parts
