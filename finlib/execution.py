@@ -1,7 +1,7 @@
 """One hasher over many files: serial, threads, processes or Dask; ordered, resumable, errors kept as rows.
 
 The table is that of `finlib.tables`. The GIL is released while a file is decoded and while it is hashed by a compiled
-method, so threads serve these (on two cores ahead of processes at 100 to 50,000 files); wHash and PDQ hold it and want
+method, so threads serve these: they start at once, and are about as fast as processes. wHash and PDQ hold it and want
 processes, once there is enough to do for each.
 """
 
