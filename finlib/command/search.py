@@ -84,6 +84,7 @@ class Search:
         with parts_of(output, PART.format("*")) as parts:
             search = {"search": self._key(hashes, row, radius, nearest)}
             kept, written = _kept(parts, search["search"])
+            self._check_count(written, output)
             for step in self._steps(hashes, radius, nearest, len(kept)):
                 kept.append(parts / PART.format(len(kept)))
                 with tables.table_writer(kept[-1], schema.with_metadata(search)) as write:
@@ -92,7 +93,6 @@ class Search:
                         written += len(frame)
                         self._check_count(written, output)
                         write(frame)
-            self._check_count(written, output)
             with tables.table_writer(output, schema) as write:
                 for part in (part for file in kept for part in tables.read_parts(file)):
                     write(part.to_pandas())

@@ -88,10 +88,8 @@ class Run:
                 paths.append(path)
         if not paths:
             raise ValueError(f"none of {len(data):,} pictures can be read; the first: {unread[0]}")
-        (width, height), left_out = (
-            decoding.open_picture(paths[0]).size,
-            "".join(f"  \nLeft out: {why}" for why in unread[:5]),
-        )
+        width, height = decoding.open_picture(paths[0]).size
+        left_out = "".join(f"  \nLeft out: {why}" for why in unread[:5])
         _say(f"{len(paths):,} of {len(data):,} pictures, drawn; the first is {width} × {height} pixels.{left_out}")
         return paths
 
