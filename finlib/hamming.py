@@ -104,39 +104,13 @@ def scan(rows, first, itself, blocks, n, radius, width, part, at_row, at_column,
 
 
 @njit(nogil=True, cache=True)
-def _keep(k: int, count: int, index: Any, distance: Any, tally: Any, order: bool) -> int:
-    """Keep the k smallest of `count` candidates, earlier ones first among equals; sort them by distance if `order`."""
-    tally[:] = 0
-    for c in range(count):
-        tally[distance[c]] += 1
-    total, cut = 0, 0
-    while cut < len(tally) and total + tally[cut] <= k:
-        total += tally[cut]
-        cut += 1
-    spare = k - total if cut < len(tally) else 0
-    kept = 0
-    for c in range(count):
-        if distance[c] < cut or (distance[c] == cut and spare > 0):
-            spare -= distance[c] == cut
-            index[kept] = index[c]
-            distance[kept] = distance[c]
-            kept += 1
-    if order:
-        by_distance = np.argsort(distance[:kept], kind="mergesort")
-        index[:kept] = index[:kept][by_distance]
-        distance[:kept] = distance[:kept][by_distance]
-    return kept
+def search(rows, first, blocks, n, k, radius, width, found, kept):  # type: ignore[no-untyped-def]
+    """The k nearest within the radius of each row, int64 distance << 32 | hash in found[r, capacity], kept[r] of them.
 
-
-@njit(nogil=True, cache=True)
-def search(rows, first, blocks, n, k, radius, width, index, distance, kept):  # type: ignore[no-untyped-def]
-    """The k nearest within the radius of each row, in index and distance [r, capacity]; their number in kept[r].
-
-    rows[r] leaves out hash `first` + r, itself; none where first < 0. Once a row has k candidates, only closer ones
-    count, so that most blocks are passed over after the first few.
+    Ascending. rows[r] leaves out hash `first` + r, itself; none where first < 0. Once a row has k candidates, only
+    closer ones count, so that most blocks are passed over after the first few.
     """
     bound = np.full(len(rows), radius)
-    tally = np.empty(64 * len(width) + 1, np.int64)
     for b in range(len(blocks)):
         for r in range(len(rows)):
             near = _within(rows, r, blocks, b, bound[r], width, width)
@@ -146,16 +120,16 @@ def search(rows, first, blocks, n, k, radius, width, index, distance, kept):  # 
                     c = popcount((near - ONE) & ~near)
                     near &= near - ONE
                     if b * BLOCK + c < n and (first < 0 or b * BLOCK + c != first + r):
-                        index[r, count] = b * BLOCK + c
-                        distance[r, count] = _distance(rows, r, blocks, b, c, width)
+                        found[r, count] = _distance(rows, r, blocks, b, c, width) << 32 | (b * BLOCK + c)
                         count += 1
-                if count > index.shape[1] - BLOCK:
-                    count = _keep(k, count, index[r], distance[r], tally, False)
-                    if count == k:
-                        bound[r] = distance[r, :count].max() - 1
+                if count > found.shape[1] - BLOCK:
+                    found[r, :count] = np.partition(found[r, :count], k - 1)
+                    count, bound[r] = k, (found[r, k - 1] >> 32) - 1
                 kept[r] = count
     for r in range(len(rows)):
-        kept[r] = _keep(k, kept[r], index[r], distance[r], tally, True)
+        best = np.sort(found[r, : kept[r]])[:k]
+        kept[r] = len(best)
+        found[r, : kept[r]] = best
 
 
 @njit(nogil=True, cache=True)

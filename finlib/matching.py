@@ -79,9 +79,6 @@ def _strips(n: int, size: int) -> Iterator[tuple[int, int]]:
     return ((low, min(n, low + size)) for low in range(0, n, size))
 
 
-# Pairs
-
-
 def _telling_words(rows: Words, radius: int, sample: int = 128) -> int:
     """How many words of a hash to compare before the rest of it: few leave many candidates, each of them costs CHECK.
 
@@ -160,9 +157,7 @@ def iter_pairs(
             bar.update(job[1] - job[0])
 
 
-def pairs_within(
-    packed: Packed, radius: int, *, max_pairs: int = MAX_PAIRS, workers: int | None = None, progress: bool = False
-) -> Pairs:
+def pairs_within(packed: Packed, radius: int, *, max_pairs: int = MAX_PAIRS, workers: int | None = None) -> Pairs:
     """All pairs i < j of hashes at most `radius` bits apart, as (i int64[m], j int64[m], distance int32[m]).
 
     Sorted by (i, j). Memory is bounded by the output, 20 bytes a pair: a radius that would give more than `max_pairs`
@@ -177,7 +172,7 @@ def pairs_within(
         expected = estimate_pairs(packed, radius)
         if expected > 1.5 * max_pairs:
             raise ValueError(f"radius {radius} would give about {expected:,.0f} pairs, over {max_pairs:,}: {ADVICE}")
-    return _bounded(iter_pairs(packed, radius, workers=workers, progress=progress), radius, max_pairs)
+    return _bounded(iter_pairs(packed, radius, workers=workers), radius, max_pairs)
 
 
 def _bounded(parts: Iterable[Pairs], radius: int, max_pairs: int) -> Pairs:
@@ -195,9 +190,6 @@ def pairs_between(
 ) -> Pairs:
     """All pairs of one hash of `left` and one of `right` at most `radius` bits apart; refused as by `pairs_within`."""
     return _bounded(iter_pairs(left, radius, right, workers=workers), radius, max_pairs)
-
-
-# Neighbours
 
 
 class Neighbours(NamedTuple):
@@ -252,21 +244,17 @@ def neighbours(
     most, width = min(wanted, k or wanted), (0,) * rows.shape[1]
 
     def search(low: int, high: int) -> tuple[Any, Any, Any]:
-        space = hamming.BLOCK + min(wanted, 2 * most + 1024)
-        index, distance = np.empty((high - low, space), np.int32), np.empty((high - low, space), np.int32)
-        kept = np.zeros(high - low, np.int64)
+        space = hamming.BLOCK + min(wanted, 2 * most + 64)
+        best, kept = np.empty((high - low, space), np.int64), np.zeros(high - low, np.int64)
         first = low if packed is None else -1
-        hamming.search(rows[low:high], first, held.blocks, held.n, most, radius, width, index, distance, kept)
-        found = np.arange(space) < kept[:, None]
-        return kept, index[found].astype(np.int64), distance[found]
+        hamming.search(rows[low:high], first, held.blocks, held.n, most, radius, width, best, kept)
+        found = best[np.arange(space) < kept[:, None]]
+        return kept, found & 0xFFFFFFFF, (found >> 32).astype(np.int32)
 
     size = max(16, min(STRIP, CAPACITY // (wanted + hamming.BLOCK)))
     parts = list(in_threads(search, _strips(len(rows), size), workers)) or [search(0, 0)]
     kept, index, distance = (np.concatenate(column) for column in zip(*parts, strict=True))
     return Neighbours(np.concatenate([[0], np.cumsum(kept)]), index, distance)
-
-
-# Histograms
 
 
 def distance_histogram(packed: Packed, *, workers: int | None = None) -> npt.NDArray[np.int64]:

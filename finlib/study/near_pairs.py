@@ -57,9 +57,7 @@ def near_pairs(
     search = Search(words[order[start[:-1]]], len(start) - 1, 8 * packed.shape[1], radius, seed)
     passes = search.passes(recall, radius if at is None else at)
     if n <= 4 * passes * near.EXACT:  # pairs found again and again are put in order, too
-        return matching.pairs_within(
-            packed, radius, max_pairs=max_pairs, workers=means.workers, progress=means.progress
-        )
+        return matching.pairs_within(packed, radius, max_pairs=max_pairs, workers=means.workers)
     codes = means.run(search, passes, partial(Codes, search.held, max_pairs)).row
     a, b = np.divmod(codes, search.held)
     copies = np.diff(start)
