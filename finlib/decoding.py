@@ -10,9 +10,9 @@ gives up in its own way, decodes the file instead.
 import io
 import os
 import threading
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import simplejpeg
@@ -24,56 +24,32 @@ from finlib.images import MAX_SIDE, load_rgb, open_image
 
 # Pillow may be built on another libjpeg; before 2.1, libjpeg-turbo upsampled and smoothed differently.
 SAME_LIBRARY = tuple(map(int, (features.version("libjpeg_turbo") or "0.0").split(".")[:2])) >= (2, 1)
-BASELINE, PROGRESSIVE, SCAN, ADOBE = 0xC0, 0xC2, 0xDA, 0xEE
-TABLES = frozenset((0xC4, 0xDB, 0xDD, 0xFE))  # Huffman, quantisation, restart interval; comment
-APPLICATION = range(0xE0, 0xF0)
-SUBSAMPLING = (0x11, 0x21, 0x12, 0x22, 0x41)  # of Y beside Cb and Cr: 4:4:4, 4:2:2, 4:4:0, 4:2:0, 4:1:1
+START, SCAN, ADOBE, APPLICATION = b"\xff\xd8\xff", 0xDA, 0xEE, range(0xE0, 0xF0)
+# Baseline and progressive frames; Huffman and quantisation tables, restart interval, comment.
+FRAMES_AND_TABLES = frozenset((0xC0, 0xC2, 0xC4, 0xDB, 0xDD, 0xFE))
 HEADER_SIZE = 1 << 16
 _buffers = threading.local()
 
 
-class Frame(NamedTuple):
-    """Of a JPEG: its size in pixels, and whether Pillow is certain to accept what stands before it."""
+def plain_header(data: bytes) -> bool | None:
+    """Whether Pillow is certain to accept what stands before the scan of a baseline or progressive JPEG.
 
-    width: int
-    height: int
-    plain: bool
-
-
-def jpeg_frame(data: bytes) -> Frame | None:
-    """The frame of an 8-bit baseline or progressive JPEG, grey or YCbCr in a usual subsampling; None for others."""
-    if not data.startswith(b"\xff\xd8\xff"):
-        return None
-    size, plain, at, last = None, True, 2, len(data) - 4
+    None for other files, and where another colour transform than YCbCr is asked for.
+    """
+    plain, at, last = True, 2, len(data) - 4
     while at <= last and data[at] == 0xFF:
         marker, end = data[at + 1], at + 2 + (data[at + 2] << 8) + data[at + 3]
-        if marker in TABLES:
-            pass
-        elif marker == SCAN:
-            return None if size is None else Frame(*size, plain)
-        elif marker in (BASELINE, PROGRESSIVE):
-            size = None if size else _size(data[at + 4 : end])
-            if size is None:
-                return None
-        elif marker in APPLICATION:
+        if marker == SCAN:
+            return plain
+        if marker in APPLICATION:
             body = data[at + 4 : end]
             if marker == ADOBE and not (body.startswith(b"Adobe") and len(body) >= 12 and body[11] == 1):
-                return None  # another colour transform than YCbCr
+                return None
             plain = plain and _stored_unread(marker, body)
-        else:
+        elif marker not in FRAMES_AND_TABLES:
             return None
         at = end
     return None
-
-
-def _size(body: bytes) -> tuple[int, int] | None:
-    """Width and height from a start of frame."""
-    if len(body) not in (9, 15) or body[0] != 8 or len(body) != 6 + 3 * body[5]:
-        return None
-    grey = len(body) == 9 and body[7] == 0x11
-    colour = len(body) == 15 and body[7] in SUBSAMPLING and body[10] == body[13] == 0x11
-    size = (body[3] << 8) + body[4], (body[1] << 8) + body[2]
-    return size if (grey or colour) and all(size) else None
 
 
 def _stored_unread(marker: int, body: bytes) -> bool:
@@ -96,40 +72,37 @@ def _pillow_opens(data: bytes) -> bool:
         return False
 
 
-def _read(path: str | Path) -> tuple[bytes, Frame] | None:
-    """The bytes and the frame of a JPEG for the fast decoder; None for any other file, unreadable ones included."""
+def _read(path: str | Path) -> bytes:
+    """The bytes of a JPEG; none of any other file, unreadable ones included."""
     try:
         file = os.open(path, os.O_RDONLY | os.O_NONBLOCK)  # opening a pipe would wait for ever
     except OSError:
-        return None
+        return b""
     try:
         size = os.lseek(file, 0, os.SEEK_END)  # an error for a pipe
         data = os.pread(file, min(size, HEADER_SIZE), 0)
-        if not data.startswith(b"\xff\xd8\xff"):
-            return None
-        if len(data) < size:
+        if data.startswith(START) and len(data) < size:
             data += os.pread(file, size - len(data), len(data))
+        return data if data.startswith(START) else b""
     except OSError:
-        return None
+        return b""
     finally:
         os.close(file)
-    frame = jpeg_frame(data)
-    return None if frame is None else (data, frame)
 
 
 def _fast(path: str | Path, buffer: bytearray | None) -> NDArray[np.uint8] | None:
     """A JPEG's pixels in RGB by simplejpeg, in `buffer` where one is given and fits; None where Pillow must do it."""
-    read = _read(path) if SAME_LIBRARY else None
-    if read is None:
+    data = _read(path) if SAME_LIBRARY else b""
+    plain, limit = plain_header(data), Image.MAX_IMAGE_PIXELS
+    if plain is None or not (plain or _pillow_opens(data)):
         return None
-    data, (width, height, plain) = read
-    limit = Image.MAX_IMAGE_PIXELS
-    if (limit is not None and width * height > limit) or not (plain or _pillow_opens(data)):
-        return None
-    fits = buffer is not None and 3 * width * height <= len(buffer)
     try:
+        height, width, colours, _ = simplejpeg.decode_jpeg_header(data)
+        if colours not in ("YCbCr", "Gray") or (limit is not None and width * height > limit):
+            return None
+        fits = buffer is not None and 3 * width * height <= len(buffer)
         return simplejpeg.decode_jpeg(data, "RGB", buffer=buffer if fits else None)
-    except (ValueError, RuntimeError):  # an error, or no more than a warning
+    except (ValueError, RuntimeError, KeyError):  # an error, no more than a warning, or a subsampling it does not know
         return None
 
 
@@ -156,6 +129,7 @@ def _luma(flat, grey):  # type: ignore[no-untyped-def]
         grey[k] = (19595 * flat[3 * k] + 38470 * flat[3 * k + 1] + 7471 * flat[3 * k + 2] + 32768) >> 16
 
 
+@dataclass(eq=False)
 class Picture:
     """A decoded picture at full size, in the forms that hashes start from; each is made once, when it is asked for.
 
@@ -163,8 +137,7 @@ class Picture:
     mode.
     """
 
-    def __init__(self, decoded: NDArray[np.uint8] | Image.Image) -> None:
-        self.decoded = decoded
+    decoded: NDArray[np.uint8] | Image.Image
 
     @property
     def size(self) -> tuple[int, int]:

@@ -37,18 +37,14 @@ def find_images(directory: str | Path, passed_over: Counter[str] | None = None) 
         raise NotADirectoryError(f"{root}: a folder of images was expected, not a file. Give the folder that holds it.")
     found = sorted(_walk(root, Counter() if passed_over is None else passed_over), key=str)
     if not found:
-        raise ValueError(
-            f"{root}: no images in this folder or below it. Expected names ending in {', '.join(SUFFIXES)}."
-        )
+        raise ValueError(f"{root}: no images in this folder or below it. Their names end in {', '.join(SUFFIXES)}.")
     return found
 
 
 def _walk(root: Path, passed_over: Counter[str]) -> Iterator[Path]:
     seen: set[tuple[int, int]] = set()
     closed: list[Path] = []
-    for folder, below, names in os.walk(
-        root, onerror=lambda error: closed.append(Path(error.filename)), followlinks=True
-    ):
+    for folder, below, names in os.walk(root, onerror=lambda e: closed.append(Path(e.filename)), followlinks=True):
         status = os.stat(folder)
         if (status.st_dev, status.st_ino) in seen:
             below.clear()
