@@ -32,6 +32,7 @@ from finlib.tables import SCHEMA, Rows, as_text, read_hashes, readable, table_of
 ExecutorName = Literal["auto", "serial", "threads", "processes", "dask"]
 Chunks = Sequence[Sequence[str]]
 Found = Generator[Rows, None, None]
+KILLED = "the process that hashed it was killed, most likely for want of memory. Shrink it, or leave it out."
 FILES_A_PROCESS = 1000  # to hash, before another process earns the second or two that it takes to start
 
 
@@ -121,7 +122,6 @@ def _rows_of(chunks: Chunks, hasher: str, executor: str, workers: int, scheduler
 
 def hash_row(file: str, hasher: str) -> tuple[Any, ...]:
     """The table's row of one file, in the order of COLUMNS; whatever goes wrong with the file is in the row."""
-    text, family = as_text(file), as_text(family_of(file))
     size, modified = 0, 0
     with suppress(OSError, ValueError):  # what is wrong with the file, the reader says better
         status = os.stat(file)
@@ -129,8 +129,24 @@ def hash_row(file: str, hasher: str) -> tuple[Any, ...]:
     try:
         packed, width, height, quality = hasher_named(hasher).read(file)
     except Exception as error:  # a decoder may raise anything on a damaged file, and every file must have its row
-        return text, family, 0, 0, hasher, "", nan, readable(f"{type(error).__name__}: {error}"), size, modified
-    return text, family, width, height, hasher, packed.tobytes().hex(), quality, "", size, modified
+        return _failed(file, hasher, error, size, modified)
+    return (
+        as_text(file),
+        as_text(family_of(file)),
+        width,
+        height,
+        hasher,
+        packed.tobytes().hex(),
+        quality,
+        "",
+        size,
+        modified,
+    )
+
+
+def _failed(file: str, hasher: str, error: Exception, size: int = 0, modified: int = 0) -> tuple[Any, ...]:
+    why = readable(f"{type(error).__name__}: {error}")
+    return as_text(file), as_text(family_of(file)), 0, 0, hasher, "", nan, why, size, modified
 
 
 def _hash_chunk(hasher: str, files: Sequence[str], stopped: Callable[[], bool] = lambda: False) -> Rows:
@@ -175,63 +191,42 @@ def _in_processes(hasher: str, chunks: Chunks, workers: int) -> Found:
         try:
             with _processes(workers) as pool:
                 jobs = ((hasher, chunk) for chunk in islice(chunks, at, None))
-                for rows in in_order(pool, _hash_chunk_in_worker, jobs, most):
+                for rows in in_order(pool, _hash_chunk, jobs, most):
                     at += 1
                     yield rows
         except BrokenProcessPool:
             for chunk in chunks[at : at + most]:
                 at += 1
                 alone = () if len(chunk) == most == 1 else _in_processes(hasher, [[file] for file in chunk], 1)
-                yield [row for rows in alone for row in rows] or [_killed(chunk[0], hasher)]
-
-
-def _killed(file: str, hasher: str) -> tuple[Any, ...]:
-    why = "the process that hashed it was killed, most likely for want of memory. Shrink it, or leave it out."
-    error = f"MemoryError: {readable(file)}: {why}"
-    return as_text(file), as_text(family_of(file)), 0, 0, hasher, "", nan, error, 0, 0
+                killed = MemoryError(f"{chunk[0]}: {KILLED}")
+                yield [row for rows in alone for row in rows] or [_failed(chunk[0], hasher, killed)]
 
 
 @contextmanager
 def _processes(workers: int) -> Iterator[Executor]:
     # Spawned, because a forked child inherits the locks of threads that it does not have.
-    context = get_context("spawn")
-    halt = context.Event()
-    with stopping(ProcessPoolExecutor(workers, context, _start_worker, (halt,)), halt.set) as pool:
-        _start_workers(pool, workers)
+    with stopping(ProcessPoolExecutor(workers, get_context("spawn"), _follow_parent)) as pool:
+        # Started with SIGINT blocked: Ctrl-C reaches the whole process group, and the parent decides what it means.
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        try:
+            started = [pool.submit(os.getpid) for _ in range(workers)]
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        try:
+            started[0].result()
+        except BrokenProcessPool:
+            raise RuntimeError("worker processes cannot start, most likely for want of memory: use 1 worker") from None
         yield pool
 
 
-def _start_workers(pool: Executor, workers: int) -> None:
-    """Start them with SIGINT blocked: Ctrl-C reaches the whole process group, and the parent decides what it means."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        started = [pool.submit(os.getpid) for _ in range(workers)]
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-    try:
-        started[0].result()
-    except BrokenProcessPool:
-        raise RuntimeError("worker processes cannot start, most likely for want of memory: use 1 worker") from None
+def _follow_parent() -> None:
+    """End this process with its parent: where that is killed, a worker would wait for its next chunk for ever."""
 
-
-_halted: Callable[[], bool]
-
-
-def _start_worker(halt: Any) -> None:
-    global _halted
-    _halted = halt.is_set
-    parent = parent_process()
-    assert parent is not None
-
-    def follow() -> None:
+    def follow(parent: Any) -> None:
         parent.join()
-        os._exit(1)  # the parent was killed: a worker waiting for its next chunk would wait for ever
+        os._exit(1)
 
-    threading.Thread(target=follow, daemon=True).start()
-
-
-def _hash_chunk_in_worker(hasher: str, files: Sequence[str]) -> Rows:
-    return _hash_chunk(hasher, files, _halted)
+    threading.Thread(target=follow, args=(parent_process(),), daemon=True).start()
 
 
 def _by_dask(hasher: str, chunks: Chunks, workers: int, scheduler: str | None) -> Found:

@@ -129,10 +129,8 @@ def test_the_executor_suits_the_hasher(hasher, files, workers, expected, monkeyp
 
 def test_processes_start_as_they_are_needed(album: Path, monkeypatch) -> None:
     started = []
-    start = execution._start_workers
-    monkeypatch.setattr(
-        execution, "_start_workers", lambda pool, workers: started.append(workers) or start(pool, workers)
-    )
+    start = execution._processes
+    monkeypatch.setattr(execution, "_processes", lambda workers: started.append(workers) or start(workers))
     hash_files(find_images(album)[:1], "dhash64", "processes", 32)
     assert started == [1]
 
