@@ -1,19 +1,19 @@
 """What to expect of a threshold: false pairs, and the share of true ones found, from the workbook's evidence.
 
 `thresholds.csv` holds, for each method and distance, the chance that two unrelated images are at most that far apart
-(of the workbook's sets, the one with the most false pairs) and the share of the pairs of a family that are, down to the
-rate that its pairs can tell. Many images ask for smaller ones: there both go on as normal laws through the last two
-decades measured, and a radius is an estimate. One's own images may differ: `finlib evaluate` tells.
+(of the workbook's sets, the one with the most false pairs) and the share of the pairs of a family that are. Many images
+ask for smaller chances than its pairs can tell: these rows, which are not measured, are the estimates of
+`finlib.study.strangers.continued`. One's own images may differ: `finlib evaluate` tells.
 """
 
 from functools import cache
 from importlib.resources import files
-from typing import Any, NamedTuple
+from math import nan
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.special import ndtr, ndtri
 
 
 class Evidence(NamedTuple):
@@ -28,17 +28,12 @@ class Evidence(NamedTuple):
 @cache
 def _table() -> dict[str, Evidence]:
     with files("finlib").joinpath("thresholds.csv").open(encoding="utf-8") as file:
-        rows = pd.read_csv(file, index_col="hasher")
-    return {name: _continued(*rows.loc[name].to_numpy().T) for name in rows.index.unique()}
-
-
-def _continued(distance: NDArray[Any], strangers: NDArray[Any], found: NDArray[Any]) -> Evidence:
-    last, below = strangers <= 100 * strangers[0], np.arange(distance[0])
-    columns = []
-    for share in (strangers, np.minimum(found, 1 - 1e-9)):
-        law = np.polyfit(distance[last], ndtri(share[last]), 1)
-        columns.append(np.concatenate([np.minimum(ndtr(np.polyval(law, below)), share[0]), share]))
-    return Evidence(np.concatenate([below, distance]).astype(np.int64), columns[0], columns[1], int(distance[0]))
+        rows = pd.read_csv(file)
+    found = {}
+    for name, part in rows.groupby("hasher", sort=False):
+        distance, strangers, share = (part[column].to_numpy() for column in ("distance", "strangers", "found"))
+        found[str(name)] = Evidence(distance, strangers, share, int(distance[part["measured"]].min()))
+    return found
 
 
 def evidence(hasher: str) -> Evidence:
@@ -48,21 +43,13 @@ def evidence(hasher: str) -> Evidence:
     return _table()[hasher]
 
 
-def _at(hasher: str, column: NDArray[np.float64], radius: float) -> float:
-    """The value at the largest distance in the table that is at most `radius`; nan outside the table."""
-    distance = evidence(hasher).distance
-    inside = distance[0] <= radius <= distance[-1]
-    return float(column[np.searchsorted(distance, radius, side="right") - 1]) if inside else float("nan")
-
-
-def false_pairs(hasher: str, radius: float, pairs: float) -> float:
-    """How many of `pairs` pairs of unrelated images are expected within `radius` bits; nan where that is not known."""
-    return pairs * _at(hasher, evidence(hasher).strangers, radius)
-
-
-def found(hasher: str, radius: float) -> float:
-    """The share of the pairs of a family expected within `radius` bits; nan where that is not known."""
-    return _at(hasher, evidence(hasher).found, radius)
+def expected(hasher: str, radius: float) -> tuple[float, float]:
+    """The shares of the pairs of unrelated images, and of a family's, within `radius` bits; nan where not known."""
+    known = evidence(hasher)
+    if not known.distance[0] <= radius <= known.distance[-1]:
+        return nan, nan
+    at = np.searchsorted(known.distance, radius, side="right") - 1
+    return float(known.strangers[at]), float(known.found[at])
 
 
 def radius_for(hasher: str, pairs: float, *, false_pairs: float) -> int:
@@ -70,25 +57,24 @@ def radius_for(hasher: str, pairs: float, *, false_pairs: float) -> int:
 
     Under `evidence(hasher).least` it is an estimate. ValueError where no radius lets in so few.
     """
-    known = evidence(hasher)
-    return _largest(hasher, known, known.strangers * pairs <= false_pairs)
+    return _largest(hasher, evidence(hasher).strangers * pairs <= false_pairs)
 
 
-def radius_for_precision(hasher: str, images: int, precision: float, *, relatives: float = 1.0) -> int:
+def radius_for_precision(hasher: str, images: int, precision: float) -> int:
     """The largest radius at which the pairs found among `images` images are expected to hold `precision` true ones.
 
-    `relatives` is how many true matches an image is assumed to have among the others. An estimate and ValueError as
-    from `radius_for`; ValueError for a precision outside 0 to 1, too.
+    An image is taken to have one true match among the others. An estimate and ValueError as from `radius_for`;
+    ValueError for a precision outside 0 to 1, too.
     """
     if not 0 < precision < 1:
         raise ValueError(f"a precision lies between 0 and 1; got {precision}")
     known = evidence(hasher)
-    true, false = images * relatives / 2 * known.found, images * (images - 1) / 2 * known.strangers
-    return _largest(hasher, known, true >= precision * (true + false))
+    true, false = images / 2 * known.found, images * (images - 1) / 2 * known.strangers
+    return _largest(hasher, true >= precision * (true + false))
 
 
-def _largest(hasher: str, known: Evidence, holds: NDArray[np.bool_]) -> int:
+def _largest(hasher: str, holds: NDArray[np.bool_]) -> int:
     if not holds.any():
         longer = "" if "+" in hasher else "take a longer hash (find+dhash256), or "
         raise ValueError(f"{hasher} cannot promise this at any radius: {longer}give a radius")
-    return int(known.distance[np.flatnonzero(holds)[-1]])
+    return int(evidence(hasher).distance[np.flatnonzero(holds)[-1]])

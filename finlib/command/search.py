@@ -17,9 +17,8 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from finlib import __version__, execution, joining, matching, tables, thresholds
+from finlib import __version__, compiled, execution, joining, matching, tables, thresholds
 from finlib.command.daily import Hashes, parts_folder, parts_of, say
-from finlib.variants import VARIANTS
 
 BYTES_A_PAIR = 48  # on disk, where paths repeat, in the parts and in the table
 STEP = 1 << 14  # hashes whose nearest are held at a time
@@ -29,7 +28,7 @@ PART = "pairs-{:0>8}.parquet"
 
 
 def variants(mirrored: bool, turned: bool) -> Sequence[int]:
-    """Numbers in VARIANTS of what is compared: the picture itself, and its mirror image, its turns or both."""
+    """Numbers in compiled.VARIANTS of what is compared: the picture itself, and its mirror image, its turns or both."""
     return sorted([0] + mirrored * [1] + turned * [3, 5, 6] + (mirrored and turned) * [2, 4, 7])
 
 
@@ -61,13 +60,13 @@ class Search:
         elif precision is not None:
             images = len(self.held.rows) * len(self.variants)
             radius = thresholds.radius_for_precision(hasher, images, precision)
-            rate = thresholds.false_pairs(hasher, radius, 1)
+            rate = thresholds.expected(hasher, radius)[0]
         else:
             return radius
-        found = f"which find about {thresholds.found(hasher, radius):.0%} of the pairs of a family"
+        found = f"which find about {thresholds.expected(hasher, radius)[1]:.0%} of the pairs of a family"
         say(f"radius {radius} bits, {found}: by the evidence on {hasher}, for {self.pairs:,} pairs of files")
         if radius < (least := thresholds.evidence(hasher).least):
-            share = rate / thresholds.false_pairs(hasher, least, 1)
+            share = rate / thresholds.expected(hasher, least)[0]
             enough = len(self.held.rows) * (share if false_pairs is None else math.sqrt(share))
             say(f"an estimate: measured is down to {least} bits, which would do for about {enough:,.0f} images")
         return radius
@@ -99,7 +98,7 @@ class Search:
         say(f"{written} pairs of {self.pairs:,} compared{'' if radius is None else f' within {radius} bits'}: {output}")
         if radius is not None and written:
             with suppress(ValueError):
-                expected = thresholds.false_pairs(self.new.hasher, radius, self.pairs)
+                expected = self.pairs * thresholds.expected(self.new.hasher, radius)[0]
                 much = "an unknown number" if math.isnan(expected) else f"about {expected:,.2g}"
                 more = f"; {turns} variants make {turns} times as many" if turns > 1 else ""
                 say(f"of which {much} may be false (an estimate, from unrelated images of the workbook{more})")
@@ -110,7 +109,7 @@ class Search:
         names, others = self.new.rows["path"].array, self.held.rows["path"].array
         frame = pd.DataFrame({"path_a": names[a], "path_b": others[j], "distance": distance})
         if turns > 1:
-            frame["variant"] = np.array(VARIANTS)[list(self.variants)][i % turns]
+            frame["variant"] = np.array(compiled.VARIANTS)[list(self.variants)][i % turns]
         once = self.old or nearest or turns == 1
         frame = frame[frame["path_a"] != frame["path_b"] if once else a < j]
         return frame.groupby(["path_a", *frame.columns[3:]], sort=False).head(nearest) if nearest else frame

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
+from scipy.special import ndtr, ndtri
 
 from finlib.study.evidence import EXPECTED_FALSE_PAIRS
 from finlib.study.metrics import Counts
@@ -51,7 +52,7 @@ def believed(checked: pd.DataFrame) -> float:
 
 
 def thresholds(sets: Sequence[pd.DataFrame]) -> pd.DataFrame:
-    """What `finlib.thresholds` reads: of all sets, at each distance, the most strangers and the fewest found.
+    """What `continued` makes `finlib.thresholds` of: of all sets, at each distance, most strangers and fewest found.
 
     Each set is `shares` of several methods put together, with a column hasher. Columns hasher, distance, strangers,
     found. Where a set tells no share so small, it is taken to have as many strangers as the smallest that it can tell.
@@ -69,6 +70,22 @@ def thresholds(sets: Sequence[pd.DataFrame]) -> pd.DataFrame:
         fewest = np.nanmin([part["found"] for part in filled], axis=0)
         rows.append(pd.DataFrame({"hasher": name, "distance": distance, "strangers": most, "found": fewest}))
     return pd.concat(rows, ignore_index=True)
+
+
+def continued(table: pd.DataFrame) -> pd.DataFrame:
+    """`thresholds` with a row for every smaller distance, and a column measured, which is False for these.
+
+    Shares of strangers and shares found go on as normal laws through the last two decades measured.
+    """
+    parts = []
+    for name, part in table.groupby("hasher", sort=False):
+        last, below = part[part["strangers"] <= 100 * part["strangers"].iloc[0]], np.arange(part["distance"].iloc[0])
+        rows = {"hasher": name, "distance": below}
+        for column in ("strangers", "found"):
+            law = np.polyfit(last["distance"], ndtri(np.clip(last[column], 1e-12, 1 - 1e-9)), min(1, len(last) - 1))
+            rows[column] = np.minimum(ndtr(np.polyval(law, below)), part[column].iloc[0])
+        parts += [pd.DataFrame(rows).assign(measured=False), part.assign(measured=True)]
+    return pd.concat(parts, ignore_index=True)
 
 
 def transferred(chosen: pd.DataFrame, shares: pd.DataFrame, name: str) -> pd.DataFrame:

@@ -1,10 +1,15 @@
 """How far strangers can be told, by hand."""
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.special import ndtr
 
 from finlib.study import strangers
+
+PUBLISHED = Path(__file__).parents[2] / "figures" / "05_thresholds.csv"
 
 
 def gaussian(total, mean=60.0, spread=8.0):
@@ -34,6 +39,33 @@ def test_thresholds_take_the_worst_of_the_sets():
         ["h", 3, 0.2, 0.6],
         ["h", 4, 0.4, 0.6],
     ]
+
+
+def test_normal_laws_go_on_below_what_is_measured():
+    distance = np.arange(129)
+    columns = {"strangers": ndtr((distance - 110) / 9), "found": ndtr((distance - 50) / 20)}
+    whole = pd.DataFrame({"hasher": "h", "distance": distance} | columns)
+    found = strangers.continued(whole[70:])
+    pd.testing.assert_frame_equal(found.drop(columns="measured"), whole, rtol=1e-6)
+    assert found["measured"].tolist() == [False] * 70 + [True] * 59
+
+
+def test_without_pairs_of_a_family_or_with_one_distance_it_goes_on_too():
+    table = pd.DataFrame({"hasher": ["a", "b", "b"], "distance": [2, 1, 3], "strangers": [0.1, 1e-3, 1e-2], "found": 0})
+    found = strangers.continued(table)
+    assert found["distance"].tolist() == [0, 1, 2, 0, 1, 3]
+    assert found["strangers"].between(0, 0.1).all()
+    assert (found["found"] == 0).all()
+
+
+@pytest.mark.parametrize("hasher", ["find", "phash256", "dhash256", "find+dhash256"])
+def test_where_the_last_decades_are_held_back_the_law_comes_near_them(hasher):
+    published = pd.read_csv(PUBLISHED)
+    whole = published[published["measured"] & (published["hasher"] == hasher)]
+    least = whole["strangers"].iloc[0]
+    again = strangers.continued(whole[whole["strangers"] >= 30 * least])
+    ends = [frame.loc[frame["strangers"] <= 2 * least, "distance"].max() for frame in (again, whole)]
+    assert abs(ends[0] - ends[1]) <= 4
 
 
 def test_reads_off_by_hand():
