@@ -6,8 +6,7 @@ images       find, label and decode images
 reference    FINd as FIN ships it, in pure Python: the answer every other version must reproduce
 certificate  why reordered arithmetic gives FINd's bits, and the bound that decides
 decoding     step 1 by libjpeg-turbo, where its pixels are certain to be Pillow's
-compiled     FINd as numba kernels
-variants     a picture's eight turns and mirror images, hashed from one transform
+compiled     FINd as numba kernels; of a picture's eight turns and mirror images from one transform
 classic      aHash, dHash and pHash as kernels, imagehash's bit for bit
 hashers      the table of every hash studied: name, bits, the function; `findhash`
 tables       the table of hashes: its columns, Parquet and CSV
@@ -33,23 +32,17 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from finlib.clustering import cluster as cluster
-    from finlib.compiled import find_pixels as find_pixels
+    from finlib.compiled import find_pixels as find_pixels, find_variants as find_variants
     from finlib.execution import hash_files as hash_files
-    from finlib.hashers import HASHERS as HASHERS
-    from finlib.hashers import Hasher as Hasher
-    from finlib.hashers import findhash as findhash
-    from finlib.hashers import hasher as hasher
-    from finlib.matching import neighbours as neighbours
-    from finlib.matching import pairs_between as pairs_between
-    from finlib.matching import pairs_within as pairs_within
-    from finlib.variants import find_variants as find_variants
+    from finlib.hashers import HASHERS as HASHERS, Hasher as Hasher, findhash as findhash, hasher as hasher
+    from finlib.matching import neighbours as neighbours, pairs_between as pairs_between, pairs_within as pairs_within
 
 _HOME = {
     "HASHERS": "hashers",
     "Hasher": "hashers",
     "cluster": "clustering",
     "find_pixels": "compiled",
-    "find_variants": "variants",
+    "find_variants": "compiled",
     "findhash": "hashers",
     "hash_files": "execution",
     "hasher": "hashers",

@@ -74,9 +74,7 @@ def _halved(words: Any, rows: Any, bits: int, apart: int) -> Any:
         halves, before = np.concatenate((rows[nearer], rows[~nearer])), nearer
         centres = _majority(words, halves, np.array([0, middle, len(rows)]), bits)
         one, other = centres[0], centres[1]
-    between = 0
-    for w in range(len(one)):
-        between += popcount(one[w] ^ other[w])
+    between = _distances(np.stack((one, other)), np.array([0]), other)[0]
     return halves, (middle if min(middle, len(rows) - middle) >= CLEAR and between > apart else 0)
 
 

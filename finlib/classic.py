@@ -43,17 +43,12 @@ def _plan(length, small):  # type: ignore[no-untyped-def]
         total = 0.0
         for k in range(count):
             at = (k + first[i] - centre + 0.5) * (1 / stretch)
-            exact[k] = _sinc(at) * _sinc(at / 3) if -3 <= at < 3 else 0.0
+            exact[k] = np.sinc(at) * np.sinc(at / 3) if -3 <= at < 3 else 0.0
             total += exact[k]
         for k in range(count):
             weight = exact[k] / total * (1 << PLACES)
             weights[i, k] = int(weight - 0.5 if weight < 0 else weight + 0.5)
     return first, weights
-
-
-@njit(nogil=True, cache=True)
-def _sinc(x):  # type: ignore[no-untyped-def]
-    return 1.0 if x == 0 else math.sin(x * math.pi) / (x * math.pi)
 
 
 plan = lru_cache(maxsize=256)(_plan)

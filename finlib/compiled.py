@@ -9,7 +9,7 @@ own order of floating-point operations, which LLVM neither reorders nor fuses wi
 """
 
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numba import njit
@@ -21,13 +21,8 @@ from finlib.reference import HALF, KEPT, SIDE
 ROUNDINGS = 4 + 2 * SIDE  # two reciprocals and two products scale a window's sum, then come the two sums of products
 MAX_WINDOW = 257  # pixels whose sum is sure to fit 16 bits: 257 * 255 = 65,535; sides up to 512 need 100
 REACH = 2.0 * ROW_SUM * ROW_SUM * 255  # twice what a coefficient can be
-
-
-class Found(NamedTuple):
-    """A packed hash, uint8[32], and the image's quality, 0 (flat) to 100."""
-
-    packed: NDArray[np.uint8]
-    quality: float
+VARIANTS = ("as it is", "mirrored", "upside down", "half turn", "transposed", "quarter", "three quarters", "transverse")
+"""The eight turns and mirror images, in the order of `find_variants`; quarter turns go anticlockwise as in Pillow."""
 
 
 @lru_cache(maxsize=1024)
@@ -219,10 +214,10 @@ def find_pixels(rgb: Any) -> NDArray[np.uint8]:
     return _run(rgb)[0]
 
 
-def find_with_quality(rgb: Any) -> Found:
-    """`find_pixels`, and PDQ's image quality taken on FINd's own 64 x 64 means."""
+def find_with_quality(rgb: Any) -> tuple[NDArray[np.uint8], float]:
+    """`find_pixels`, and PDQ's image quality, 0 (flat) to 100, taken on FINd's own 64 x 64 means."""
     packed, _, _, quality = _run(rgb, rated=True)
-    return Found(packed, float(quality))
+    return packed, float(quality)
 
 
 def reference_coefficients(rgb: Any) -> NDArray[np.float64]:
@@ -231,3 +226,22 @@ def reference_coefficients(rgb: Any) -> NDArray[np.float64]:
     means, values = np.empty((SIDE, SIDE)), np.empty((KEPT, KEPT))
     _reference_order(pixels, _plan(*pixels.shape[:2])[0], BASIS, means, values)
     return values
+
+
+def find_variants(rgb: Any) -> NDArray[np.uint8]:
+    """Hashes of a picture's eight VARIANTS from one transform, uint8[8, 32]; the first is `find_pixels(rgb)`.
+
+    Mirroring turns the signs of every other coefficient, transposing transposes them. FINd's windows are half-open,
+    so that mirrored ones differ by a few bits from the hash of the picture that was turned itself.
+    """
+    values = reference_coefficients(rgb)
+    sign = np.where(np.arange(len(values)) % 2 == 0, -1.0, 1.0)
+    hashes = [find_pixels(rgb)]
+    for place in range(1, len(VARIANTS)):
+        transposed, down, across = place >= 4, place & 2, place & 1
+        if transposed:
+            down, across = across, down
+        turned = (values.T if transposed else values) * (sign if across else 1.0) * (sign[:, None] if down else 1.0)
+        median = np.partition(turned, HALF - 1, axis=None)[HALF - 1]
+        hashes.append(np.packbits(turned[::-1, ::-1] > median))
+    return np.stack(hashes)

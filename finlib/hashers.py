@@ -125,10 +125,6 @@ def _sum(name: str) -> Hasher:
     return Hasher(name, label, bits, any(part.has_quality for part in parts), compute)
 
 
-def _find(picture: Picture) -> tuple[Packed, float]:
-    return compiled.find_with_quality(picture.rgb)
-
-
 def _pdq(picture: Picture) -> tuple[Packed, float]:
     import pdqhash  # an optional extra
 
@@ -145,7 +141,7 @@ def _whash(grey: Packed, side: int) -> Packed:
 
 
 def _table() -> _Hashers:
-    rows = [Hasher("find", "FINd", 256, True, _find)]
+    rows = [Hasher("find", "FINd", 256, True, lambda picture: compiled.find_with_quality(picture.rgb))]
     functions = {"a": classic.average_hash, "p": classic.dct_hash, "d": classic.difference_hash, "w": _whash}
     for letter, function in functions.items():
         for bits in (64, 256):

@@ -87,15 +87,11 @@ class Means:
         from dask.distributed import as_completed
 
         size = max(1, len(numbers) // (4 * sum(self.client.nthreads().values()) or 1))
-        parts, run = (numbers[low : low + size] for low in range(0, len(numbers), size)), partial(_fresh, make)
-        tasks = [self.client.submit(run, held, part, pure=False) for part in parts]
+        parts = (numbers[low : low + size] for low in range(0, len(numbers), size))
+        tasks = [self.client.submit(lambda s, some: s.run(some, make()), held, part, pure=False) for part in parts]
         for future in as_completed(tasks, self.client.loop):
             yield future.result()
             bar.update(min(size, numbers.stop - bar.n))
-
-
-def _fresh(make: Callable[[], Any], search: Search, numbers: range) -> Any:
-    return search.run(numbers, make())
 
 
 def united(

@@ -141,10 +141,7 @@ def _unite(parent: Any, i: Any, j: Any) -> None:
         while parent[b] != b:
             parent[b] = parent[parent[b]]
             b = parent[b]
-        if a < b:
-            parent[b] = a
-        else:
-            parent[a] = b
+        parent[max(a, b)] = min(a, b)
 
 
 class Forest:

@@ -12,6 +12,7 @@ import os
 import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -173,10 +174,6 @@ def write_table(table: pd.DataFrame, path: str | Path) -> None:
         write(table)
 
 
-def _parquet_writer(path: Path, schema: pa.Schema) -> pq.ParquetWriter:
-    return pq.ParquetWriter(path, schema, write_page_checksum=True)  # a flipped bit would be another hash
-
-
 @contextmanager
 def table_writer(path: str | Path, schema: pa.Schema) -> Iterator[Callable[[pd.DataFrame], None]]:
     """A function that appends frames to a Parquet or CSV file; the file appears when the block ends well."""
@@ -184,10 +181,8 @@ def table_writer(path: str | Path, schema: pa.Schema) -> Iterator[Callable[[pd.D
     csv = is_csv(path)
     binary = schema.equals(SCHEMA) and not csv
     stored = schema.append(pa.field("packed", pa.binary())) if binary else schema
-    with (
-        renamed_when_whole(path) as temporary,
-        (pyarrow.csv.CSVWriter if csv else _parquet_writer)(temporary, stored) as writer,
-    ):
+    opened = pyarrow.csv.CSVWriter if csv else partial(pq.ParquetWriter, write_page_checksum=True)  # for flipped bits
+    with renamed_when_whole(path) as temporary, opened(temporary, stored) as writer:
         waiting: list[pa.Table] = []
 
         def flush() -> None:

@@ -48,7 +48,7 @@ def check_every_version(rgb: NDArray[np.uint8]) -> None:
     expected = oracle(rgb)
     for name, found in {
         "compiled": compiled.find_pixels(rgb),
-        "with quality": compiled.find_with_quality(rgb).packed,
+        "with quality": compiled.find_with_quality(rgb)[0],
         "products": vectorised.find_pixels(rgb),
         "stages": vectorised.find_stages(rgb),
         "batch": vectorised.find_batch(np.stack([rgb, 255 - rgb]))[0],

@@ -5,8 +5,7 @@ import numpy as np
 import pytest
 import scipy.fftpack
 from exactness import KINDS, pixels
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
+from hypothesis import HealthCheck, given, settings, strategies as st
 from PIL import Image
 from test_compiled import MODES
 

@@ -218,8 +218,7 @@ def evaluate(
 
     from finlib import execution, images, tables
     from finlib.command import daily
-    from finlib.hashers import HASHERS
-    from finlib.hashers import hasher as hasher_named
+    from finlib.hashers import HASHERS, hasher as hasher_named
     from finlib.study import metrics
 
     daily.claim(output, ("hasher", "auc"), overwrite)

@@ -12,17 +12,19 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from PIL.Image import Transpose
 from tqdm import tqdm
 
 from finlib import clustering, corrections, execution, matching, near, tables
-from finlib.decoding import open_picture
-from finlib.hashers import hasher as hasher_named
+from finlib.compiled import find_variants
+from finlib.decoding import Picture, open_picture
+from finlib.hashers import Hasher, hasher as hasher_named
 from finlib.images import find_images
 from finlib.pools import in_threads
 from finlib.tables import CLUSTERS
-from finlib.variants import hash_variants
 
 DUPLICATES = ("keep", "others", "size")
+TURNS = [Transpose(k) for k in (0, 1, 3, 5, 2, 4, 6)]  # of the VARIANTS after the first
 
 
 def say(text: object) -> None:
@@ -80,6 +82,17 @@ def parts_of(output: Path, names: str) -> Iterator[Path]:
         finally:
             with suppress(OSError):  # it holds what the next run goes on from, or what is another's
                 parts.rmdir()
+
+
+def hash_variants(picture: Picture, hasher: Hasher, numbers: Sequence[int]) -> NDArray[np.uint8]:
+    """Hashes uint8[len(numbers), bits // 8] of a picture in those of its VARIANTS, the first of which is itself.
+
+    FINd's are from one transform; for any other hasher the pixels are turned.
+    """
+    if hasher.name == "find":
+        return find_variants(picture.rgb)[list(numbers)]
+    turned = [Picture(picture.image.transpose(TURNS[number - 1])) if number else picture for number in numbers]
+    return np.stack([hasher.compute(each)[0] for each in turned])
 
 
 @dataclass(frozen=True)

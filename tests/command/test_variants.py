@@ -5,9 +5,10 @@ import pytest
 from PIL import Image
 from PIL.Image import Transpose
 
+from finlib.command.daily import hash_variants
+from finlib.compiled import VARIANTS
 from finlib.decoding import Picture
 from finlib.hashers import hasher
-from finlib.variants import VARIANTS, hash_variants
 
 TURNED = {
     "mirrored": Transpose.FLIP_LEFT_RIGHT,
