@@ -76,7 +76,7 @@ def _read(path: str | Path) -> bytes:
     """The bytes of a JPEG; none of any other file, unreadable ones included."""
     try:
         file = os.open(path, os.O_RDONLY | os.O_NONBLOCK)  # opening a pipe would wait for ever
-    except OSError:
+    except (OSError, ValueError):
         return b""
     try:
         size = os.lseek(file, 0, os.SEEK_END)  # an error for a pipe

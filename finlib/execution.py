@@ -14,7 +14,7 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import closing, contextmanager, nullcontext, suppress
 from itertools import islice, takewhile
 from math import nan
-from multiprocessing import get_context, parent_process
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -122,7 +122,7 @@ def _rows_of(chunks: Chunks, hasher: str, executor: str, workers: int, scheduler
 
 def hash_row(file: str, hasher: str) -> tuple[Any, ...]:
     """The table's row of one file, in the order of COLUMNS; whatever goes wrong with the file is in the row."""
-    size, modified = 0, 0
+    text, family, size, modified = as_text(file), as_text(family_of(file)), 0, 0
     with suppress(OSError, ValueError):  # what is wrong with the file, the reader says better
         status = os.stat(file)
         size, modified = status.st_size, status.st_mtime_ns
@@ -130,18 +130,7 @@ def hash_row(file: str, hasher: str) -> tuple[Any, ...]:
         packed, width, height, quality = hasher_named(hasher).read(file)
     except Exception as error:  # a decoder may raise anything on a damaged file, and every file must have its row
         return _failed(file, hasher, error, size, modified)
-    return (
-        as_text(file),
-        as_text(family_of(file)),
-        width,
-        height,
-        hasher,
-        packed.tobytes().hex(),
-        quality,
-        "",
-        size,
-        modified,
-    )
+    return text, family, width, height, hasher, packed.tobytes().hex(), quality, "", size, modified
 
 
 def _failed(file: str, hasher: str, error: Exception, size: int = 0, modified: int = 0) -> tuple[Any, ...]:
@@ -205,7 +194,9 @@ def _in_processes(hasher: str, chunks: Chunks, workers: int) -> Found:
 @contextmanager
 def _processes(workers: int) -> Iterator[Executor]:
     # Spawned, because a forked child inherits the locks of threads that it does not have.
-    with stopping(ProcessPoolExecutor(workers, get_context("spawn"), _follow_parent)) as pool:
+    context = get_context("spawn")
+    reader, writer = context.Pipe(duplex=False)
+    with stopping(ProcessPoolExecutor(workers, context, _end_with, (reader,)), writer.close) as pool:
         # Started with SIGINT blocked: Ctrl-C reaches the whole process group, and the parent decides what it means.
         before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         try:
@@ -219,14 +210,15 @@ def _processes(workers: int) -> Iterator[Executor]:
         yield pool
 
 
-def _follow_parent() -> None:
-    """End this process with its parent: where that is killed, a worker would wait for its next chunk for ever."""
+def _end_with(parent: Any) -> None:
+    """End this process, busy or not, when the other end of this pipe is closed: by the parent, or with it."""
 
-    def follow(parent: Any) -> None:
-        parent.join()
+    def follow() -> None:
+        with suppress(EOFError, OSError):
+            parent.recv()
         os._exit(1)
 
-    threading.Thread(target=follow, args=(parent_process(),), daemon=True).start()
+    threading.Thread(target=follow, daemon=True).start()
 
 
 def _by_dask(hasher: str, chunks: Chunks, workers: int, scheduler: str | None) -> Found:

@@ -238,10 +238,10 @@ def neighbours(
     if held.bits != bits:
         raise ValueError(f"queries have {bits} bits and packed has {held.bits}")
     radius = bits if radius is None else checked_radius(radius, bits)
-    if k is not None and not operator.index(k) >= 1:
-        raise ValueError(f"k must be at least 1; got {k}")
     wanted = max(1, held.n)
-    most, width = min(wanted, k or wanted), (0,) * rows.shape[1]
+    most, width = wanted if k is None else min(wanted, operator.index(k)), (0,) * rows.shape[1]
+    if most < 1:
+        raise ValueError(f"k must be at least 1; got {k}")
 
     def search(low: int, high: int) -> tuple[Any, Any, Any]:
         space = hamming.BLOCK + min(wanted, 2 * most + 64)

@@ -172,6 +172,37 @@ def test_a_killed_workers_files_are_tried_alone_and_the_killer_is_named(album: P
     assert (table["hash"][1::2] != "").all()
 
 
+STOPPED = """
+import os, sys, time
+from types import SimpleNamespace
+from finlib import execution
+
+real = execution.hasher_named
+
+def read(file):
+    if file == "endless":
+        open(sys.argv[2], "x").close()
+        time.sleep(1e9)
+    return real("dhash64").read(file)
+
+execution.hasher_named = lambda hasher: SimpleNamespace(read=read)  # in the workers, too: they import this file
+if __name__ == "__main__":
+    found = execution._rows_of([sys.argv[1:2], ["endless"]], "dhash64", "processes", 2, None)
+    print(len(next(found)))
+    while not os.path.exists(sys.argv[2]):
+        time.sleep(0.01)
+    found.close()  # as on any error, Ctrl-C being one
+"""
+
+
+def test_workers_are_stopped_in_the_middle_of_a_chunk(album: Path, tmp_path: Path) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(STOPPED)
+    command = [sys.executable, script, str(album / "0001_0.jpg"), tmp_path / "begun"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)  # it would not end at all
+    assert (done.returncode, done.stdout, done.stderr) == (0, "1\n", "")
+
+
 def test_a_folder_that_may_not_be_listed_is_a_row_and_the_rest_is_done(album: Path, close_below) -> None:
     close_below()
     table = hash_files(find_images(album), executor="serial")

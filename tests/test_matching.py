@@ -212,11 +212,12 @@ def test_hashes_stored_for_many_searches_answer_the_same(packed):
         np.testing.assert_array_equal(column, wanted)
 
 
-def test_nearest_of_many_keeps_the_closest_and_the_first_of_equals():
+@pytest.mark.parametrize("k", [1, 7, np.uint8(200), 3000])
+def test_nearest_of_many_keeps_the_closest_and_the_first_of_equals(k):
     queries, packed = random_set(20, 64, seed=1), random_set(6000, 64, seed=2)[::-1]
-    found = matching.neighbours(queries, packed, k=7)
-    expected = np.argsort(brute_distances(queries, packed), axis=1, kind="stable")[:, :7]
-    np.testing.assert_array_equal(found.indices.reshape(20, 7), expected)
+    found = matching.neighbours(queries, packed, k=k)
+    expected = np.argsort(brute_distances(queries, packed), axis=1, kind="stable")[:, :k]
+    np.testing.assert_array_equal(found.indices.reshape(20, -1), expected)
 
 
 def test_histograms_count_every_pair_once(packed):

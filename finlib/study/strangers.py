@@ -52,7 +52,8 @@ def believed(checked: pd.DataFrame) -> float:
 
 
 def thresholds(sets: Sequence[pd.DataFrame]) -> pd.DataFrame:
-    """What `continued` makes `finlib.thresholds` of: of all sets, at each distance, most strangers and fewest found.
+    """What `finlib.thresholds` reads, as far as it is measured: at each distance the most strangers of all sets, and
+    the fewest found.
 
     Each set is `shares` of several methods put together, with a column hasher. Columns hasher, distance, strangers,
     found. Where a set tells no share so small, it is taken to have as many strangers as the smallest that it can tell.
