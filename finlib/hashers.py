@@ -115,14 +115,21 @@ def _sum(name: str) -> Hasher:
     parts = [HASHERS[part] for part in name.split("+")]
     if len(parts) > 3 or len({part.name for part in parts}) < len(parts):
         raise ValueError(f"{name}: two or three different hashers can be added up, as in find+dhash256")
-    rated = next((k for k, part in enumerate(parts) if part.has_quality), 0)
-
-    def compute(picture: Picture) -> tuple[Packed, float]:
-        found = [part.compute(picture) for part in parts]
-        return np.concatenate([packed for packed, _ in found]), found[rated][1]
-
     label, bits = " + ".join(part.label for part in parts), sum(part.bits for part in parts)
-    return Hasher(name, label, bits, any(part.has_quality for part in parts), compute)
+    return Hasher(name, label, bits, any(part.has_quality for part in parts), partial(_of_parts, parts))
+
+
+# What hashers compute by are functions of this module, so that a Hasher travels to other processes.
+
+
+def _of_parts(parts: list[Hasher], picture: Picture) -> tuple[Packed, float]:
+    found = [part.compute(picture) for part in parts]
+    rated = next((k for k, part in enumerate(parts) if part.has_quality), 0)
+    return np.concatenate([packed for packed, _ in found]), found[rated][1]
+
+
+def _find(picture: Picture) -> tuple[Packed, float]:
+    return compiled.find_with_quality(picture.rgb)
 
 
 def _pdq(picture: Picture) -> tuple[Packed, float]:
@@ -141,7 +148,7 @@ def _whash(grey: Packed, side: int) -> Packed:
 
 
 def _table() -> _Hashers:
-    rows = [Hasher("find", "FINd", 256, True, lambda picture: compiled.find_with_quality(picture.rgb))]
+    rows = [Hasher("find", "FINd", 256, True, _find)]
     functions = {"a": classic.average_hash, "p": classic.dct_hash, "d": classic.difference_hash, "w": _whash}
     for letter, function in functions.items():
         for bits in (64, 256):

@@ -1,5 +1,7 @@
 """One behaviour suite over every hash in the table."""
 
+import pickle
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -99,6 +101,12 @@ def test_a_sum_is_its_parts_side_by_side(name: str, picture: Image.Image, tmp_pa
     joined = np.concatenate([part.from_image(picture) for part in parts])
     assert np.array_equal(HASHERS[name].from_image(picture), joined)
     assert str(to_imagehash(joined)) == joined.tobytes().hex()
+
+
+@pytest.mark.parametrize("name", [*HASHERS, SUMS[0]])
+def test_a_hasher_travels_to_other_processes(name: str, picture: Image.Image) -> None:
+    there = pickle.loads(pickle.dumps(HASHERS[name]))
+    assert np.array_equal(there.from_image(picture), HASHERS[name].from_image(picture))
 
 
 def test_a_sum_reads_its_file_once(picture: Image.Image, tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:
