@@ -17,6 +17,7 @@ from finlib.report.results import ReportError, Results
 HOME = Path(__file__).resolve().parents[2]
 README = [
     '**FINd is {{ "03.speed_up.file"|number(",.0f") }} times as fast**',
+    'between {{ "03.speed_up.file.low"|number(",.0f") }} and {{ "03.speed_up.file.high"|number(",.0f") }})',
     'one core compares {{ "06.engine.pairs_per_second / 1000000000"|number(".1f") }} billion pairs a second',
 ]
 """What the README quotes, as the results give it."""
