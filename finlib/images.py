@@ -28,7 +28,7 @@ def find_images(directory: str | Path, passed_over: Counter[str] | None = None) 
 
     Links to folders are followed, each folder once. What cannot be read (a folder that may not be listed, a broken
     link, a pipe named as an image) is listed too, so that it shows up as an error later and is not skipped without a
-    word. `passed_over` is given the number of other files by suffix.
+    word. `passed_over` is given the number of other files by suffix, hidden ones left out.
     """
     root = Path(directory)
     if not root.exists():
@@ -54,7 +54,7 @@ def _walk(root: Path, passed_over: Counter[str]) -> Iterator[Path]:
         for name in names:
             if name.lower().endswith(SUFFIXES):
                 yield Path(folder, name)
-            else:
+            elif not name.startswith("."):
                 passed_over[Path(name).suffix.lower()] += 1
     yield from closed
 

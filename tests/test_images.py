@@ -2,6 +2,7 @@
 
 import os
 import threading
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -22,9 +23,11 @@ def test_images_are_found_below_the_folder_in_a_stable_order(tmp_path: Path) -> 
     (tmp_path / "b" / "c").mkdir(parents=True)
     (tmp_path / "a.jpg").mkdir()
     names = ["b/2.PNG", "b/c/1.jpeg", "a.jpg/3.webp", "9.tif", "10.gif", "ünïcode 家.bmp"]
-    for name in [*names, "notes.txt", "b/table.csv", "jpg"]:
+    for name in [*names, "notes.txt", "b/table.csv", "b/2.CSV", "jpg", ".DS_Store"]:
         (tmp_path / name).touch()
-    found = find_images(tmp_path)
+    passed_over: Counter[str] = Counter()
+    found = find_images(tmp_path, passed_over)
+    assert passed_over == {".txt": 1, ".csv": 2, "": 1}
     assert found == sorted((tmp_path / name for name in names), key=str)
     assert find_images(str(tmp_path)) == found
 
