@@ -2,8 +2,8 @@
 
 `thresholds.csv` holds, for each method and distance, the chance that two unrelated images are at most that far apart
 (of the workbook's sets, the one with the most false pairs) and the share of the pairs of a family that are. Many images
-ask for smaller chances than its pairs can tell: these rows, which are not measured, are the estimates of
-`finlib.study.strangers.continued`. One's own images may differ: `finlib evaluate` tells.
+ask for smaller chances than its pairs can tell: rows that are not measured are estimates, from normal laws through the
+last two decades that are. One's own images may differ: `finlib evaluate` tells.
 """
 
 from functools import cache
