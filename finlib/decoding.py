@@ -81,9 +81,9 @@ def _read(path: str | Path) -> bytes:
     try:
         size = os.lseek(file, 0, os.SEEK_END)  # an error for a pipe
         data = os.pread(file, min(size, HEADER_SIZE), 0)
-        if data.startswith(START) and len(data) < size:
-            data += os.pread(file, size - len(data), len(data))
-        return data if data.startswith(START) else b""
+        if not data.startswith(START):
+            return b""
+        return data + os.pread(file, size - len(data), len(data)) if len(data) < size else data
     except OSError:
         return b""
     finally:

@@ -115,16 +115,16 @@ def _sum(name: str) -> Hasher:
     parts = [HASHERS[part] for part in name.split("+")]
     if len(parts) > 3 or len({part.name for part in parts}) < len(parts):
         raise ValueError(f"{name}: two or three different hashers can be added up, as in find+dhash256")
+    rated = next((k for k, part in enumerate(parts) if part.has_quality), 0)
     label, bits = " + ".join(part.label for part in parts), sum(part.bits for part in parts)
-    return Hasher(name, label, bits, any(part.has_quality for part in parts), partial(_of_parts, parts))
+    return Hasher(name, label, bits, any(part.has_quality for part in parts), partial(_of_parts, parts, rated))
 
 
 # What hashers compute by are functions of this module, so that a Hasher travels to other processes.
 
 
-def _of_parts(parts: list[Hasher], picture: Picture) -> tuple[Packed, float]:
+def _of_parts(parts: list[Hasher], rated: int, picture: Picture) -> tuple[Packed, float]:
     found = [part.compute(picture) for part in parts]
-    rated = next((k for k, part in enumerate(parts) if part.has_quality), 0)
     return np.concatenate([packed for packed, _ in found]), found[rated][1]
 
 

@@ -37,7 +37,9 @@ def find_images(directory: str | Path, passed_over: Counter[str] | None = None) 
         raise NotADirectoryError(f"{root}: a folder of images was expected, not a file. Give the folder that holds it.")
     found = sorted(_walk(root, Counter() if passed_over is None else passed_over), key=str)
     if not found:
-        raise ValueError(f"{root}: no images in this folder or below it. Their names end in {', '.join(SUFFIXES)}.")
+        raise ValueError(
+            f"{root}: no images in this folder or below it. Expected names ending in {', '.join(SUFFIXES)}."
+        )
     return found
 
 

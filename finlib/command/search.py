@@ -56,18 +56,18 @@ class Search:
         hasher = self.new.hasher
         if false_pairs is not None:
             radius = thresholds.radius_for(hasher, self.pairs, false_pairs=false_pairs)
-            rate = false_pairs / max(1, self.pairs)
         elif precision is not None:
             images = len(self.held.rows) * len(self.variants)
             radius = thresholds.radius_for_precision(hasher, images, precision)
-            rate = thresholds.expected(hasher, radius)[0]
         else:
             return radius
-        found = f"which find about {thresholds.expected(hasher, radius)[1]:.0%} of the pairs of a family"
+        rate, share = thresholds.expected(hasher, radius)
+        found = f"which find about {share:.0%} of the pairs of a family"
         say(f"radius {radius} bits, {found}: by the evidence on {hasher}, for {self.pairs:,} pairs of files")
         if radius < (least := thresholds.evidence(hasher).least):
-            share = rate / thresholds.expected(hasher, least)[0]
-            enough = len(self.held.rows) * (share if false_pairs is None else math.sqrt(share))
+            wanted = rate if false_pairs is None else false_pairs / max(1, self.pairs)
+            fewer = wanted / thresholds.expected(hasher, least)[0]
+            enough = len(self.held.rows) * (fewer if false_pairs is None else math.sqrt(fewer))
             say(f"an estimate: measured is down to {least} bits, which would do for about {enough:,.0f} images")
         return radius
 
