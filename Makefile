@@ -31,7 +31,7 @@ $(VENV)/.ready: requirements.lock pyproject.toml
 	@touch $@
 
 report: $(VENV)/.ready
-	$(BIN)/finlib report $(if $(DATA),--data "$(DATA)") $(if $(NAME),--name "$(NAME)")
+	$(BIN)/python -m workbook report $(if $(DATA),--data "$(DATA)") $(if $(NAME),--name "$(NAME)")
 
 test: $(VENV)/.ready
 	$(BIN)/ruff check .
@@ -44,17 +44,17 @@ slow: $(VENV)/.ready
 
 # Clusterings of a million hashes and more, measured by a command of their own: an hour.
 scale: $(VENV)/.ready
-	$(BIN)/python -m finlib.report.scale
+	$(BIN)/python -m workbook scale
 
 lab: $(VENV)/.ready
 	$(BIN)/jupyter lab --ip=127.0.0.1 notebooks
 
 # One version of each package for every Python and platform: resolved for the oldest Python, then pinned for all.
 lock: $(VENV)/.ready
-	$(BIN)/uv pip compile pyproject.toml --all-extras --python-version 3.11 --upgrade --no-header --no-annotate -q -o $(VENV)/pins.txt
-	$(BIN)/uv pip compile pyproject.toml --all-extras --universal --python-version 3.11 --constraints $(VENV)/pins.txt \
+	$(BIN)/uv pip compile pyproject.toml --all-extras --group workbook --group dev --python-version 3.11 --upgrade --no-header --no-annotate -q -o $(VENV)/pins.txt
+	$(BIN)/uv pip compile pyproject.toml --all-extras --group workbook --group dev --universal --python-version 3.11 --constraints $(VENV)/pins.txt \
 		--generate-hashes --upgrade --no-header --no-annotate -q -o requirements.lock
 
 clean:
 	rm -rf $(VENV) runs build *.egg-info .pytest_cache .mypy_cache .ruff_cache
-	find finlib tests notebooks -name __pycache__ -type d -exec rm -rf {} +
+	find finlib workbook tests notebooks -name __pycache__ -type d -exec rm -rf {} +

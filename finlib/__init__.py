@@ -2,53 +2,51 @@
 
 What FIN takes into production, in reading order:
 
-images       find, label and decode images
-reference    FINd as FIN ships it, in pure Python: the answer every other version must reproduce
-certificate  why reordered arithmetic gives FINd's bits, and the bound that decides
-decoding     step 1 by libjpeg-turbo, where its pixels are certain to be Pillow's
-compiled     FINd as numba kernels; of a picture's eight turns and mirror images from one transform
-classic      aHash, dHash and pHash as kernels, imagehash's bit for bit
-hashers      the table of every hash studied: name, bits, the function; `findhash`
-tables       the table of hashes: its columns, Parquet and CSV
-execution    one hasher over many files: serial, threads, processes, Dask; resumable
-pools        jobs on the processors at hand, in order and few at a time
-hamming      Hamming distances as kernels
-matching     packed hashes to distances, neighbours and pairs
-sampling     near pairs by bit sampling: the kernels and one pass
-near         near pairs without looking at every pair: recall foretold, precision exact
-joining      the exact self-join past one machine
-strangers    how far apart strangers are
-centres      the majority of a cluster's bits; clusters cut in two where two are far apart
-corrections  clusters corrected by hand
-clustering   packed hashes to clusters, any number of them, and new ones onto old
-thresholds   what to expect of a threshold: false pairs, true ones found
+hashing      pictures to hashes: decoding, FINd and the classic hashes, tables of hashes
+matching     hashes to distances, pairs and neighbours, and what to expect of a threshold
+clustering   hashes to clusters of images
+scoring      how well a hasher tells pictures apart
+command      the command line over these
+files        files written whole or not at all, and their names as text
+pools        jobs on this machine's processors
+checkpoint   finished parts of a run, kept so that an interrupted run resumes
+distributed  all that is asked of Dask
 
-`finlib.command` is the command line over these. Two more rooms belong to the workbook, `finlib.study` and
-`finlib.report`. Each says in its own docstring what it holds.
+Imports go one way: files, pools, checkpoint and distributed know nothing of the rest; hashing and matching build on
+them and know nothing of each other; clustering and scoring build on these; the command line uses all of it.
 """
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from finlib.clustering import cluster as cluster
-    from finlib.compiled import find_pixels as find_pixels, find_variants as find_variants
-    from finlib.execution import hash_files as hash_files
-    from finlib.hashers import HASHERS as HASHERS, Hasher as Hasher, findhash as findhash, hasher as hasher
-    from finlib.matching import neighbours as neighbours, pairs_between as pairs_between, pairs_within as pairs_within
+    from finlib.clustering.clusters import cluster as cluster
+    from finlib.hashing.execution import hash_files as hash_files
+    from finlib.hashing.find import find_pixels as find_pixels, find_variants as find_variants
+    from finlib.hashing.hashers import (
+        HASHERS as HASHERS,
+        Hasher as Hasher,
+        findhash as findhash,
+        get_hasher as get_hasher,
+    )
+    from finlib.matching.pairs import (
+        neighbours as neighbours,
+        pairs_between as pairs_between,
+        pairs_within as pairs_within,
+    )
 
 _HOME = {
-    "HASHERS": "hashers",
-    "Hasher": "hashers",
-    "cluster": "clustering",
-    "find_pixels": "compiled",
-    "find_variants": "compiled",
-    "findhash": "hashers",
-    "hash_files": "execution",
-    "hasher": "hashers",
-    "neighbours": "matching",
-    "pairs_between": "matching",
-    "pairs_within": "matching",
+    "HASHERS": "hashing.hashers",
+    "Hasher": "hashing.hashers",
+    "cluster": "clustering.clusters",
+    "find_pixels": "hashing.find",
+    "find_variants": "hashing.find",
+    "findhash": "hashing.hashers",
+    "get_hasher": "hashing.hashers",
+    "hash_files": "hashing.execution",
+    "neighbours": "matching.pairs",
+    "pairs_between": "matching.pairs",
+    "pairs_within": "matching.pairs",
 }
 
 __version__ = "1.0.0"
@@ -57,7 +55,9 @@ __all__ = list(_HOME)
 
 def needs_extra(what: str, extra: str) -> ValueError:
     """The error to raise where an optional package is missing."""
-    return ValueError(f"{what} needs another package: install the extra with pip install 'finlib[{extra}]'")
+    return ValueError(
+        f"{what} needs another package: install the extra with pip install 'finlib[{extra}]'"
+    )
 
 
 def __getattr__(name: str) -> Any:

@@ -1,6 +1,5 @@
 """Jobs on processors: results in the jobs' order, few of them waiting however many jobs there are."""
 
-import warnings
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor
@@ -56,14 +55,3 @@ def in_threads(
         return
     with stopping(ThreadPoolExecutor(workers)) as pool:
         yield from in_order(pool, function, jobs, 2 * workers)
-
-
-def on_workers(client: Any, value: Any) -> Any:
-    """The value for tasks of a Dask client; the scheduler keeps it, where scattered data is lost with a worker."""
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Sending large graph")
-        return client.submit(_itself, value, pure=False)
-
-
-def _itself(value: Any) -> Any:
-    return value

@@ -11,7 +11,9 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # of a job in the background: runs started here are to hear it
+if (
+    signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+):  # of a job in the background: runs started here are to hear it
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
@@ -44,7 +46,9 @@ def album(tmp_path: Path, picture: Image.Image) -> Path:
         for number in range(3):
             noisy = np.clip(base + rng.integers(-8, 9, base.shape), 0, 255).astype(np.uint8)
             place = folder / "below" if number == 2 else folder
-            Image.fromarray(noisy).save(place / f"{family:04d}_{number}.{'png' if number else 'jpg'}")
+            Image.fromarray(noisy).save(
+                place / f"{family:04d}_{number}.{'png' if number else 'jpg'}"
+            )
     (folder / "0002_damaged.jpg").write_bytes((folder / "0002_0.jpg").read_bytes()[:300])
     return folder
 
@@ -84,9 +88,9 @@ def closed() -> Iterator[Path]:
 @pytest.fixture
 def recorded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A figures folder as notebook 05 would leave it, with a second data set's beside it."""
-    from finlib.report.record import Recorder
+    from workbook.report.record import Recorder
 
-    monkeypatch.setattr("finlib.report.record.commit", lambda: "0123456789")
+    monkeypatch.setattr("workbook.report.record.commit", lambda: "0123456789")
 
     folder = tmp_path / "figures"
     rec = Recorder("05", folder)
@@ -106,7 +110,11 @@ def recorded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         }
     )
     rec.table("accuracy", frame, key="method")
-    rec.table("frontier", frame.assign(method=["find", "find+dhash256", "box mean"]), key=["method", "bits"])
+    rec.table(
+        "frontier",
+        frame.assign(method=["find", "find+dhash256", "box mean"]),
+        key=["method", "bits"],
+    )
     rec.save()
     second = Recorder("05", folder / "memes")
     second.number("find.auc", 0.5)

@@ -1,14 +1,50 @@
 """Pictures that are hard on exactness, and the reference at a speed that allows thousands of them."""
 
+import csv
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from finlib import compiled, reference
-from finlib.study import vectorised
+from finlib.hashing import find, reference
+from workbook.study import vectorised
 
-KINDS = ("random", "smooth", "flat", "two_valued", "mirrored", "checkerboard", "ramp", "one_pixel_off")
+GOLDEN = Path(__file__).parent / "golden"
+MODES = (
+    "1",
+    "L",
+    "LA",
+    "P",
+    "PA",
+    "RGB",
+    "RGBA",
+    "RGBa",
+    "RGBX",
+    "CMYK",
+    "YCbCr",
+    "HSV",
+    "LAB",
+    "I",
+    "I;16",
+    "F",
+)
+KINDS = (
+    "random",
+    "smooth",
+    "flat",
+    "two_valued",
+    "mirrored",
+    "checkerboard",
+    "ramp",
+    "one_pixel_off",
+)
+
+
+def golden_rows(table: Path) -> list[dict[str, str]]:
+    """The rows of a CSV of golden hashes."""
+    with open(table, newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
 
 
 def pixels(kind: str, rows: int, cols: int, seed: int) -> NDArray[np.uint8]:
@@ -21,7 +57,11 @@ def pixels(kind: str, rows: int, cols: int, seed: int) -> NDArray[np.uint8]:
         image = rng.integers(0, 256, (rows, cols, 3))
     elif kind == "smooth":
         waves = rng.normal(size=(4, 2)) * 9
-        image = 127 + 30 * sum(np.cos(i / rows * a + j / cols * b) for a, b in waves)[..., None] + low / 9
+        image = (
+            127
+            + 30 * sum(np.cos(i / rows * a + j / cols * b) for a, b in waves)[..., None]
+            + low / 9
+        )
     elif kind == "two_valued":
         image = np.where(rng.integers(0, 2, (rows, cols, 1)), low, high)
     elif kind == "mirrored":
@@ -38,8 +78,8 @@ def pixels(kind: str, rows: int, cols: int, seed: int) -> NDArray[np.uint8]:
 
 
 def oracle(rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """The reference's hash by the kernel that keeps its order, which test_compiled holds to it bit by bit."""
-    values = compiled.reference_coefficients(rgb).tolist()
+    """The reference's hash by the kernel that keeps its order, which test_find holds to it bit by bit."""
+    values = find.reference_coefficients(rgb).tolist()
     return np.packbits(np.array(reference.bits(values, reference.lower_median(values))))
 
 
@@ -47,25 +87,10 @@ def check_every_version(rgb: NDArray[np.uint8]) -> None:
     """All fast versions give the oracle's bits. Call it with `reference.find_pixels` replaced by the oracle."""
     expected = oracle(rgb)
     for name, found in {
-        "compiled": compiled.find_pixels(rgb),
-        "with quality": compiled.find_with_quality(rgb)[0],
+        "compiled": find.find_pixels(rgb),
+        "with quality": find.find_with_quality(rgb)[0],
         "products": vectorised.find_pixels(rgb),
         "stages": vectorised.find_stages(rgb),
         "batch": vectorised.find_batch(np.stack([rgb, 255 - rgb]))[0],
     }.items():
         assert (found == expected).all(), name
-
-
-def hashes(n: int, bits: int = 256, seed: int = 7) -> NDArray[np.uint8]:
-    """uint8[n, bits // 8]: the second half near the first."""
-    rng = np.random.default_rng(seed)
-    packed = rng.integers(0, 256, (n, bits // 8), dtype=np.uint8)
-    packed[n // 2 :] = packed[: n - n // 2] ^ (rng.random((n - n // 2, bits // 8)) < 0.2).astype(np.uint8)
-    return packed
-
-
-def assert_same_pairs(found: Any, expected: Any) -> None:
-    """The same columns, types and order."""
-    for column, wanted in zip(found, expected, strict=True):
-        assert column.dtype == wanted.dtype
-        np.testing.assert_array_equal(column, wanted)

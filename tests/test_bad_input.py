@@ -22,14 +22,21 @@ import pytest
 from numpy.random import Generator, default_rng
 from PIL import Image
 
-from finlib.decoding import open_picture
-from finlib.execution import hash_files
-from finlib.images import find_images, load_rgb, open_rgb
-from finlib.reference import find_pixels
-from finlib.tables import read_hashes, write_table
+from finlib.hashing.decoding import open_picture
+from finlib.hashing.execution import hash_files
+from finlib.hashing.images import list_images, load_rgb, open_rgb
+from finlib.hashing.reference import find_pixels
+from finlib.hashing.tables import read_hashes, write_table
 
 MOST_MIB = 3000  # two copies at 4 bytes a pixel of the largest image that is allowed, twice over, and the libraries
-SUFFIX = {"JPEG": ".jpg", "PNG": ".png", "GIF": ".gif", "WEBP": ".webp", "BMP": ".bmp", "TIFF": ".tif"}
+SUFFIX = {
+    "JPEG": ".jpg",
+    "PNG": ".png",
+    "GIF": ".gif",
+    "WEBP": ".webp",
+    "BMP": ".bmp",
+    "TIFF": ".tif",
+}
 
 
 def _encoded(image: Image.Image, kind: str, **options: Any) -> tuple[str, bytes]:
@@ -40,7 +47,9 @@ def _encoded(image: Image.Image, kind: str, **options: Any) -> tuple[str, bytes]
 
 def _sound_files() -> list[tuple[str, bytes]]:
     """Small sound files of every format, in the modes and codings that have decoders of their own."""
-    rgb = Image.fromarray(default_rng(8).integers(0, 256, (6, 8, 3), dtype=np.uint8)).resize((72, 54))
+    rgb = Image.fromarray(default_rng(8).integers(0, 256, (6, 8, 3), dtype=np.uint8)).resize(
+        (72, 54)
+    )
     grey, palette, alpha = rgb.convert("L"), rgb.quantize(16), rgb.convert("RGBA")
     alpha.putalpha(grey)
     moving = [rgb.rotate(90 * turn) for turn in range(3)]
@@ -48,17 +57,36 @@ def _sound_files() -> list[tuple[str, bytes]]:
     exif = Image.Exif()
     exif[0x0112] = 6
     files = [_encoded(rgb, kind) for kind in SUFFIX]
-    files += [_encoded(rgb, "JPEG", quality=quality, subsampling=part) for quality, part in ((95, 0), (30, 1), (75, 2))]
+    files += [
+        _encoded(rgb, "JPEG", quality=quality, subsampling=part)
+        for quality, part in ((95, 0), (30, 1), (75, 2))
+    ]
     files += [_encoded(rgb, "JPEG", progressive=True), _encoded(rgb, "JPEG", restart_marker_rows=1)]
-    files += [_encoded(rgb, "JPEG", exif=exif, dpi=(72, 72), comment=b"a comment"), _encoded(grey, "JPEG")]
-    files += [_encoded(rgb.convert("CMYK"), "JPEG"), _encoded(rgb.resize((700, 400)), "JPEG", quality=60)]
+    files += [
+        _encoded(rgb, "JPEG", exif=exif, dpi=(72, 72), comment=b"a comment"),
+        _encoded(grey, "JPEG"),
+    ]
+    files += [
+        _encoded(rgb.convert("CMYK"), "JPEG"),
+        _encoded(rgb.resize((700, 400)), "JPEG", quality=60),
+    ]
     files += [_encoded(image, "PNG") for image in (alpha, deep, grey.convert("1"))]
-    files += [_encoded(palette, "PNG", transparency=3), _encoded(rgb, "PNG", save_all=True, append_images=moving)]
-    files += [_encoded(palette, "GIF", transparency=1), _encoded(rgb, "GIF", save_all=True, append_images=moving)]
-    files += [_encoded(alpha, "WEBP", lossless=True), _encoded(rgb, "WEBP", save_all=True, append_images=moving)]
+    files += [
+        _encoded(palette, "PNG", transparency=3),
+        _encoded(rgb, "PNG", save_all=True, append_images=moving),
+    ]
+    files += [
+        _encoded(palette, "GIF", transparency=1),
+        _encoded(rgb, "GIF", save_all=True, append_images=moving),
+    ]
+    files += [
+        _encoded(alpha, "WEBP", lossless=True),
+        _encoded(rgb, "WEBP", save_all=True, append_images=moving),
+    ]
     files += [_encoded(image, "BMP") for image in (grey, palette, grey.convert("1"), alpha)]
     files += [
-        _encoded(rgb, "TIFF", compression=name) for name in ("tiff_lzw", "tiff_adobe_deflate", "jpeg", "packbits")
+        _encoded(rgb, "TIFF", compression=name)
+        for name in ("tiff_lzw", "tiff_adobe_deflate", "jpeg", "packbits")
     ]
     files += [_encoded(image, "TIFF") for image in (deep, grey.convert("F"), rgb.convert("CMYK"))]
     return [*files, _encoded(grey.convert("1"), "TIFF", compression="group4")]
@@ -82,9 +110,9 @@ def _flip_header(data: bytearray, other: bytes, rng: Generator) -> bytes:
 def _extremes(data: bytearray, other: bytes, rng: Generator) -> bytes:
     """Sizes and counts are 2 to 4 bytes together: the largest, the smallest, the largest with a sign."""
     at, long = int(rng.integers(0, min(300, len(data) - 4))), int(rng.integers(2, 5))
-    data[at : at + long] = [b"\xff\xff\xff\xff", b"\0\0\0\0", b"\x7f\xff\xff\xff", b"\0\0\xff\x7f"][rng.integers(4)][
-        :long
-    ]
+    data[at : at + long] = [b"\xff\xff\xff\xff", b"\0\0\0\0", b"\x7f\xff\xff\xff", b"\0\0\xff\x7f"][
+        rng.integers(4)
+    ][:long]
     return bytes(data)
 
 
@@ -116,7 +144,17 @@ def _insert(data: bytearray, other: bytes, rng: Generator) -> bytes:
     return bytes(data[:at]) + rng.bytes(int(rng.integers(1, 200))) + bytes(data[at:])
 
 
-MUTATIONS: list[Mutation] = [_flip, _flip_header, _extremes, _cut, _cut_out, _splice, _swap_header, _repeat, _insert]
+MUTATIONS: list[Mutation] = [
+    _flip,
+    _flip_header,
+    _extremes,
+    _cut,
+    _cut_out,
+    _splice,
+    _swap_header,
+    _repeat,
+    _insert,
+]
 
 
 def _mutants(folder: Path, count: int, seed: int) -> list[Path]:
@@ -144,7 +182,7 @@ def _pixels(function: Callable[[Path], Any], path: Path) -> Any:
 def _examine(folder: Path) -> dict[str, Any]:
     """Hash a folder, compare both decoders on every file, and say how much memory all of it took."""
     warnings.simplefilter("ignore")
-    paths = find_images(folder)
+    paths = list_images(folder)
     table = hash_files(paths, "find", "threads", 2)
     differ = []
     for path, error in zip(paths, table["error"], strict=True):
@@ -152,7 +190,11 @@ def _examine(folder: Path) -> dict[str, Any]:
         agree = (fast is None) == (slow is None) and np.array_equal(fast, slow)  # None equals None
         if not agree or (slow is None) != bool(error):
             differ.append(path.name)
-    peak = re.search(r"VmHWM:\s+(\d+)", Path("/proc/self/status").read_text()) if Path("/proc/self").exists() else None
+    peak = (
+        re.search(r"VmHWM:\s+(\d+)", Path("/proc/self/status").read_text())
+        if Path("/proc/self").exists()
+        else None
+    )
     return {
         "paths": table["path"].tolist(),
         "errors": table["error"].tolist(),
@@ -165,7 +207,9 @@ def _examined(folder: Path, minutes: int) -> dict[str, Any]:
     """`_examine` in a process of its own, so that a crash is seen and a hang has an end."""
     command = [sys.executable, __file__, str(folder)]
     done = subprocess.run(command, capture_output=True, timeout=60 * minutes, check=False)
-    assert done.returncode == 0, f"ended with {done.returncode}: {done.stderr.decode(errors='replace')[-2000:]}"
+    assert done.returncode == 0, (
+        f"ended with {done.returncode}: {done.stderr.decode(errors='replace')[-2000:]}"
+    )
     return json.loads(done.stdout.splitlines()[-1])
 
 
@@ -209,10 +253,17 @@ def _png(width: int, height: int, rows: bytes = b"") -> bytes:
     """A PNG that claims a size, whatever it holds."""
 
     def chunk(name: bytes, body: bytes) -> bytes:
-        return struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
+        return (
+            struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
+        )
 
     header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+    return (
+        b"\x89PNG\r\n\x1a\n"
+        + chunk(b"IHDR", header)
+        + chunk(b"IDAT", zlib.compress(rows))
+        + chunk(b"IEND", b"")
+    )
 
 
 @pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
@@ -227,7 +278,9 @@ def _png(width: int, height: int, rows: bytes = b"") -> bytes:
     ],
 )
 @pytest.mark.parametrize("hasher", ["find", "dhash256"])
-def test_sizes_that_lie_are_rows(tmp_path: Path, size: tuple[int, int], reason: str, hasher: str) -> None:
+def test_sizes_that_lie_are_rows(
+    tmp_path: Path, size: tuple[int, int], reason: str, hasher: str
+) -> None:
     path = tmp_path / "liar.png"
     path.write_bytes(_png(*size))
     row = _row(path, hasher)
@@ -238,7 +291,9 @@ def test_sizes_that_lie_are_rows(tmp_path: Path, size: tuple[int, int], reason: 
 
 @pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
 @pytest.mark.parametrize("size", [(65_500, 65_500), (12_000, 9_000)])
-def test_a_jpeg_of_huge_claimed_size_is_refused_before_it_is_decoded(tmp_path: Path, size: tuple[int, int]) -> None:
+def test_a_jpeg_of_huge_claimed_size_is_refused_before_it_is_decoded(
+    tmp_path: Path, size: tuple[int, int]
+) -> None:
     data = bytearray(_encoded(Image.new("RGB", (32, 32)), "JPEG")[1])
     at = data.index(b"\xff\xc0") + 5
     data[at : at + 4] = struct.pack(">HH", size[1], size[0])
@@ -248,8 +303,12 @@ def test_a_jpeg_of_huge_claimed_size_is_refused_before_it_is_decoded(tmp_path: P
 
 
 ODD = {
-    "16 bits": lambda: Image.fromarray(np.linspace(0, 65535, 6400).astype(np.uint16).reshape(80, 80)),
-    "32 bits": lambda: Image.fromarray(np.linspace(-9e8, 9e8, 6400).astype(np.int32).reshape(80, 80)),
+    "16 bits": lambda: Image.fromarray(
+        np.linspace(0, 65535, 6400).astype(np.uint16).reshape(80, 80)
+    ),
+    "32 bits": lambda: Image.fromarray(
+        np.linspace(-9e8, 9e8, 6400).astype(np.int32).reshape(80, 80)
+    ),
     "float": lambda: Image.fromarray(np.linspace(-50, 400, 6400, dtype=np.float32).reshape(80, 80)),
     "not a number": lambda: Image.fromarray(np.full((80, 80), np.nan, np.float32)),
     "infinite": lambda: Image.fromarray(np.full((80, 80), np.inf, np.float32)),
@@ -302,7 +361,9 @@ def test_transparency_is_dropped_and_not_blended(tmp_path: Path) -> None:
     palette = noise.quantize(64)
     palette.save(tmp_path / "palette.png")
     palette.save(tmp_path / "palette_clear.png", transparency=5)
-    rows = hash_files([tmp_path / f"{name}.png" for name in ("opaque", "clear", "palette", "palette_clear")])
+    rows = hash_files(
+        [tmp_path / f"{name}.png" for name in ("opaque", "clear", "palette", "palette_clear")]
+    )
     assert rows["error"].tolist() == [""] * 4
     assert rows["hash"][0] == rows["hash"][1]
     assert rows["hash"][2] == rows["hash"][3]
@@ -316,7 +377,7 @@ def test_a_wrong_suffix_does_not_matter(tmp_path: Path) -> None:
     (tmp_path / "b.jpg").write_bytes((tmp_path / "a.png").read_bytes())
     image.convert("RGB").save(tmp_path / "c.jpg")
     (tmp_path / "d.gif").write_bytes((tmp_path / "c.jpg").read_bytes())
-    rows = hash_files(find_images(tmp_path))
+    rows = hash_files(list_images(tmp_path))
     assert rows["error"].tolist() == [""] * 4
     assert rows["hash"][0] == rows["hash"][1]
     assert rows["hash"][2] == rows["hash"][3]
@@ -340,10 +401,12 @@ def test_any_name_goes_through_a_table_unchanged(tmp_path: Path, suffix: str) ->
     folder.mkdir()
     for name in NAMES:
         Image.effect_noise((20, 20), 90).save(folder / name)
-    rows = hash_files(find_images(folder))
+    rows = hash_files(list_images(folder))
     assert rows["error"].tolist() == [""] * len(NAMES)
     write_table(rows, tmp_path / f"table{suffix}")
-    pandas.testing.assert_frame_equal(read_hashes(tmp_path / f"table{suffix}"), rows, check_dtype=False)
+    pandas.testing.assert_frame_equal(
+        read_hashes(tmp_path / f"table{suffix}"), rows, check_dtype=False
+    )
     assert {Path(path).name for path in rows["path"]} == set(NAMES)
 
 
@@ -385,7 +448,9 @@ def test_first_frame_of_an_animation(tmp_path: Path) -> None:
         frames[0].save(tmp_path / f"still{suffix}")
         moving, still = (open_rgb(tmp_path / f"{name}{suffix}") for name in ("moving", "still"))
         difference = np.abs(np.asarray(moving, int) - np.asarray(still, int))
-        assert difference.mean() < 12  # GIF and WebP code a lone frame and a first one not quite alike
+        assert (
+            difference.mean() < 12
+        )  # GIF and WebP code a lone frame and a first one not quite alike
 
 
 if __name__ == "__main__":

@@ -17,10 +17,11 @@ from packaging.utils import canonicalize_name
 import finlib
 
 HOME = Path(__file__).resolve().parents[1]
-PROJECT = tomllib.loads((HOME / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+PYPROJECT = tomllib.loads((HOME / "pyproject.toml").read_text(encoding="utf-8"))
+PROJECT = PYPROJECT["project"]
 LOCK = (HOME / "requirements.lock").read_text(encoding="utf-8")
 ENVIRONMENT = yaml.safe_load((HOME / "environment.yml").read_text(encoding="utf-8"))
-EXTRAS = PROJECT["optional-dependencies"]
+EXTRAS = PROJECT["optional-dependencies"] | PYPROJECT["dependency-groups"]
 
 
 def names(lines):
@@ -29,12 +30,15 @@ def names(lines):
 
 
 def direct():
-    """What the project asks for itself, extras included."""
+    """What the project asks for itself, extras and dependency groups included."""
     return names([*PROJECT["dependencies"], *(line for extra in EXTRAS.values() for line in extra)])
 
 
 def locked():
-    return {canonicalize_name(name): version for name, version in re.findall(r"^([\w.-]+)==([^\s;\\]+)", LOCK, re.M)}
+    return {
+        canonicalize_name(name): version
+        for name, version in re.findall(r"^([\w.-]+)==([^\s;\\]+)", LOCK, re.M)
+    }
 
 
 def imported(sources):
@@ -46,7 +50,12 @@ def imported(sources):
                 found |= {alias.name.partition(".")[0] for alias in node.names}
             elif isinstance(node, ast.ImportFrom) and not node.level:
                 found.add(node.module.partition(".")[0])
-    own = {"finlib", *sys.stdlib_module_names, *(path.stem for path in HOME.glob("tests/**/*.py"))}
+    own = {
+        "finlib",
+        "workbook",
+        *sys.stdlib_module_names,
+        *(path.stem for path in HOME.glob("tests/**/*.py")),
+    }
     known = packages_distributions()
     return {canonicalize_name(known[name][0]) for name in found - own if name in known}
 
@@ -66,15 +75,19 @@ def cells():
 @pytest.mark.parametrize(
     ("sources", "extras"),
     [
-        (lambda: modules("finlib/*.py"), ("dask", "pdq")),
-        (lambda: [*modules("finlib/*/*.py"), *cells()], ("dask", "pdq", "workbook")),
+        (lambda: modules("finlib/**/*.py"), ("dask", "pdq")),
+        (lambda: [*modules("workbook/**/*.py"), *cells()], ("dask", "pdq", "workbook")),
         (lambda: modules("tests/**/*.py"), ("dask", "pdq", "workbook", "dev")),
     ],
-    ids=["production", "study, report and notebooks", "tests"],
+    ids=["production", "workbook and notebooks", "tests"],
 )
 def test_every_direct_import_is_declared(sources, extras):
-    declared = names([*PROJECT["dependencies"], *(line for extra in extras for line in EXTRAS[extra])])
-    assert imported(sources()) - declared - {"ipython", "cupy"} == set(), "IPython comes with jupyterlab"
+    declared = names(
+        [*PROJECT["dependencies"], *(line for extra in extras for line in EXTRAS[extra])]
+    )
+    assert imported(sources()) - declared - {"ipython", "cupy"} == set(), (
+        "IPython comes with jupyterlab"
+    )
 
 
 def test_every_direct_dependency_is_locked():
@@ -90,9 +103,10 @@ def test_the_environment_has_python_and_a_compiler_from_conda_and_the_locks_vers
     assert last == "--editable ."
     assert len(pinned) == len(direct())
     pins = locked()
-    assert {canonicalize_name(Requirement(line).name): str(Requirement(line).specifier) for line in pinned} == {
-        name: f"=={pins[name]}" for name in direct()
-    }
+    assert {
+        canonicalize_name(Requirement(line).name): str(Requirement(line).specifier)
+        for line in pinned
+    } == {name: f"=={pins[name]}" for name in direct()}
 
 
 def test_the_lock_is_hashed_and_names_no_index():
@@ -106,12 +120,17 @@ def test_the_environment_names_public_channels_only():
 
 
 def test_continuous_integration_runs_make_test_on_every_python_that_is_supported():
-    job = yaml.safe_load((HOME / ".github/workflows/test.yml").read_text(encoding="utf-8"))["jobs"]["test"]
+    job = yaml.safe_load((HOME / ".github/workflows/test.yml").read_text(encoding="utf-8"))["jobs"][
+        "test"
+    ]
     versions = job["strategy"]["matrix"]["python"]
     supported = SpecifierSet(PROJECT["requires-python"])
     assert versions == [f"3.{minor}" for minor in range(30) if f"3.{minor}.9" in supported]
     assert job["steps"][-1]["run"] == "make test PYTHON=python"
-    assert {re.match("[a-z]+", system)[0] for system in job["strategy"]["matrix"]["os"]} == {"ubuntu", "macos"}
+    assert {re.match("[a-z]+", system)[0] for system in job["strategy"]["matrix"]["os"]} == {
+        "ubuntu",
+        "macos",
+    }
 
 
 @pytest.mark.parametrize("name", ["README.md", "CONTRIBUTING.md", "CHANGELOG.md"])

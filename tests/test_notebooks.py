@@ -14,7 +14,9 @@ EXECUTED = sorted((FOLDER / "executed").glob("*.ipynb"))
 FULL_SIZE = read_yaml_file(str(FOLDER / "full_size.yaml"))
 OWN_DATA = FULL_SIZE.pop("own_data")
 MOST_LINES, MOST_WORDS = 20, 110  # 15 and 80 are what is aimed at
-MACHINE = re.compile(r"(?<![\w.])/(?:home|root|work|Users|tmp|mnt|opt|private)/\w+|\b0x[0-9a-f]{8,}")
+MACHINE = re.compile(
+    r"(?<![\w.])/(?:home|root|work|Users|tmp|mnt|opt|private)/\w+|\b0x[0-9a-f]{8,}"
+)
 
 
 def load(path):
@@ -27,7 +29,9 @@ def parameters(path):
     assert len(cells) == 1, f"{len(cells)} cells tagged parameters"
     found = {}
     for node in ast.parse(cells[0].source).body:
-        assert isinstance(node, ast.Assign | ast.AnnAssign), f"line {node.lineno} of the parameters is no assignment"
+        assert isinstance(node, ast.Assign | ast.AnnAssign), (
+            f"line {node.lineno} of the parameters is no assignment"
+        )
         target = node.targets[0] if isinstance(node, ast.Assign) else node.target
         found[ast.unparse(target)] = ast.literal_eval(node.value)
     return found
@@ -87,9 +91,7 @@ def test_small_defaults_are_small(path):
 @named(SOURCES)
 def test_recording_is_the_last_thing_that_is_done(path):
     code = [cell.source for cell in load(path).cells if cell.cell_type == "code"]
-    begun = (
-        rf'rec = record.Recorder\("{path.name[:2]}", out_dir\)|run = notebook.start\("{path.name[:2]}", globals\(\)\)'
-    )
+    begun = rf'rec = record.Recorder\("{path.name[:2]}", out_dir\)|run = notebook.start\("{path.name[:2]}", globals\(\)\)'
     assert re.search(begun, "\n".join(code))
     assert code[-1] == "rec.save()"
 
@@ -114,7 +116,16 @@ def test_cells_are_small(path):
 @named(SOURCES)
 def test_no_tricks(path):
     code = "\n".join(cell.source for cell in load(path).cells if cell.cell_type == "code")
-    for trick in ("sys.path", "chdir", "%cd", "np.random.seed", "random.seed(", "!pip", "filterwarnings", "%%capture"):
+    for trick in (
+        "sys.path",
+        "chdir",
+        "%cd",
+        "np.random.seed",
+        "random.seed(",
+        "!pip",
+        "filterwarnings",
+        "%%capture",
+    ):
         assert trick not in code, trick
     assert not MACHINE.search(code)
 
@@ -126,11 +137,15 @@ def test_one_title_then_the_way_to_the_neighbours(path):
     assert len(titles) == 1
     assert cells[0].startswith(titles[0])
     here = SOURCES.index(path)
-    neighbours = [SOURCES[place].name for place in (here - 1, here + 1) if 0 <= place < len(SOURCES)]
+    neighbours = [
+        SOURCES[place].name for place in (here - 1, here + 1) if 0 <= place < len(SOURCES)
+    ]
     links = re.findall(r"\]\(([^)#]+)", cells[0])
     if here:  # the contents lie beside every notebook: in JupyterLab, in executed/, on the web
         assert SOURCES[0].name in links
-        assert [link for link in links if link in neighbours and link != SOURCES[0].name] == neighbours[here == 1 :]
+        assert [
+            link for link in links if link in neighbours and link != SOURCES[0].name
+        ] == neighbours[here == 1 :]
     else:
         assert links == [path.name for path in SOURCES[1:]]
     if here + 1 < len(SOURCES):
@@ -154,8 +169,14 @@ def test_what_ran_is_the_source_and_ran_clean(path):
             assert output.get("name") != "stderr", f"cell {number}: {output.get('text', '')[:200]}"
             texts = [output.get("text", ""), *output.get("data", {}).values()]
             for text in texts:
-                found = MACHINE.search(text) if isinstance(text, str) and len(text) < 1_000_000 else None
+                found = (
+                    MACHINE.search(text)
+                    if isinstance(text, str) and len(text) < 1_000_000
+                    else None
+                )
                 assert found is None, f"cell {number} shows {found and found[0]}"
     injected = "injected-parameters"
     kept = [cell.source for cell in ran.cells if injected not in cell.metadata.get("tags", [])]
-    assert kept == [cell.source for cell in load(FOLDER / path.name).cells], "run the notebooks again: make report"
+    assert kept == [cell.source for cell in load(FOLDER / path.name).cells], (
+        "run the notebooks again: make report"
+    )

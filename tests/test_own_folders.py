@@ -6,13 +6,25 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from finlib.report.execute import run_notebook
+from workbook.report.execute import run_notebook
 
 FOLDER = Path(__file__).resolve().parents[1] / "notebooks"
 SMALL = {
     "00_start_here": {"images": 8},
-    "01_baseline_profiling": {"images": 2, "passes": 2, "profile_side": 64, "batches": [1, 2], "photo_side": 70},
-    "02_optimisation_1_numpy": {"images": 3, "repeats": 1, "loops": 1, "batch_sizes": [1, 2], "memory_batch": 2},
+    "01_baseline_profiling": {
+        "images": 2,
+        "passes": 2,
+        "profile_side": 64,
+        "batches": [1, 2],
+        "photo_side": 70,
+    },
+    "02_optimisation_1_numpy": {
+        "images": 3,
+        "repeats": 1,
+        "loops": 1,
+        "batch_sizes": [1, 2],
+        "memory_batch": 2,
+    },
     "03_optimisation_2_compiled": {
         **{"images": 3, "repeats": 1, "loops": 1, "gap_images": 5, "table_files": 8},
         **{"memory_files": [2, 4], "large": [600, 450]},
@@ -39,7 +51,9 @@ def own(tmp_path, picture, album):
         for turn, name in enumerate(names):
             noise = rng.integers(0, 40, (picture.height, picture.width, 3), dtype=np.uint8)
             changed = Image.fromarray(np.asarray(picture) // 2 + noise)
-            changed.rotate(90 * (turn % 2) if kind == "three" else 0, expand=True).save(folders[kind] / name)
+            changed.rotate(90 * (turn % 2) if kind == "three" else 0, expand=True).save(
+                folders[kind] / name
+            )
     (folders["three"] / "notes.jpg").write_text("no picture")
     return folders
 

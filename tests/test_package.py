@@ -25,7 +25,11 @@ def test_every_public_name_is_there_and_documented() -> None:
         _ = finlib.nothing
 
 
-EXAMPLES = [path for path in sorted((ROOT / "finlib").rglob("*.py")) if ">>>" in path.read_text(encoding="utf-8")]
+EXAMPLES = [
+    path
+    for path in sorted((ROOT / "finlib").rglob("*.py"))
+    if ">>>" in path.read_text(encoding="utf-8")
+]
 
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
@@ -36,7 +40,7 @@ def test_examples_in_docstrings_are_true(path: Path) -> None:
 
 
 def test_there_are_examples() -> None:
-    assert {path.stem for path in EXAMPLES} >= {"hashers", "execution", "matching", "clustering"}
+    assert {path.stem for path in EXAMPLES} >= {"hashers", "execution", "pairs", "clusters"}
 
 
 @pytest.fixture(scope="module")
@@ -44,8 +48,21 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     source, out = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("wheel")
     for name in ("pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, source)
-    shutil.copytree(ROOT / "finlib", source / "finlib", ignore=shutil.ignore_patterns("__pycache__"))
-    command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation", "-w", out, source]
+    shutil.copytree(
+        ROOT / "finlib", source / "finlib", ignore=shutil.ignore_patterns("__pycache__")
+    )
+    command = [
+        sys.executable,
+        "-m",
+        "pip",
+        "wheel",
+        "--quiet",
+        "--no-deps",
+        "--no-build-isolation",
+        "-w",
+        out,
+        source,
+    ]
     subprocess.run([*map(str, command), "--disable-pip-version-check"], check=True)
     (built,) = out.glob("finlib-*.whl")
     return built
@@ -53,7 +70,9 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_a_wheel_holds_the_package_its_types_and_its_licence(wheel: Path) -> None:
     names = set(zipfile.ZipFile(wheel).namelist())
-    assert {str(path.relative_to(ROOT)) for path in (ROOT / "finlib").rglob("*.py")} | {"finlib/py.typed"} <= names
+    assert {str(path.relative_to(ROOT)) for path in (ROOT / "finlib").rglob("*.py")} | {
+        "finlib/py.typed"
+    } <= names
     assert any(name.endswith("licenses/LICENSE") for name in names)
 
 
@@ -69,7 +88,9 @@ def test_it_works_outside_the_repository(wheel: Path, tmp_path: Path) -> None:
         "print(finlib.__file__); print(finlib.findhash(image) - finlib.findhash(image.rotate(90)))"
     )
     env = {**os.environ, "NUMBA_DISABLE_JIT": "1"}  # compiling is proven elsewhere, and takes long
-    done = subprocess.run([python, "-I", "-c", code], capture_output=True, text=True, cwd=tmp_path, env=env)
+    done = subprocess.run(
+        [python, "-I", "-c", code], capture_output=True, text=True, cwd=tmp_path, env=env
+    )
     assert done.returncode == 0, done.stderr
     place, distance = done.stdout.split()
     assert Path(place).is_relative_to(site)

@@ -14,8 +14,8 @@ from functools import cache
 import numpy as np
 import pytest
 
-from finlib.hashers import HASHERS
-from finlib.matching import pairs_between
+from finlib.hashing.hashers import HASHERS
+from finlib.matching.pairs import pairs_between
 
 IMAGEHASH = "ImageHash==4.3.2", "tests/data/imagehash.png"
 BRIDGE = "threatexchange==1.2.17", "data/sample-b.jpg"
@@ -36,7 +36,17 @@ def fetched(tmp_path_factory):
     @cache
     def fetch(requirement, name):
         folder = tmp_path_factory.mktemp("source")
-        command = ["pip", "download", "--quiet", "--no-deps", "--no-binary", ":all:", "--dest", folder, requirement]
+        command = [
+            "pip",
+            "download",
+            "--quiet",
+            "--no-deps",
+            "--no-binary",
+            ":all:",
+            "--dest",
+            folder,
+            requirement,
+        ]
         done = subprocess.run([sys.executable, "-m", *command], capture_output=True, text=True)
         if done.returncode:
             pytest.skip(f"{requirement} cannot be fetched: {done.stderr.strip().splitlines()[-1:]}")
@@ -49,7 +59,9 @@ def fetched(tmp_path_factory):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("source", "name", "expected"), PUBLISHED, ids=lambda value: value if value in HASHERS else "")
+@pytest.mark.parametrize(
+    ("source", "name", "expected"), PUBLISHED, ids=lambda value: value if value in HASHERS else ""
+)
 def test_hashes_of_published_pictures(source, name, expected, fetched):
     if name not in HASHERS:
         pytest.skip("pdqhash is not installed")

@@ -8,12 +8,16 @@ from collections.abc import Callable
 from multiprocessing import active_children
 from typing import Any
 
-heard = threading.Event()  # set by Ctrl-C: what fails after it (a lock that was cut short) is its doing
+heard = (
+    threading.Event()
+)  # set by Ctrl-C: what fails after it (a lock that was cut short) is its doing
 
 
 def watched(say: Callable[[], object]) -> threading.Event:
     """Watch for Ctrl-C until the event that is returned is set; `say` tells the person where the run has to be cut."""
-    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # in the background it may be ignored
+    if (
+        signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    ):  # in the background it may be ignored
         signal.signal(signal.SIGINT, _interrupt)
     signals, wakeup = os.pipe()
     os.set_blocking(wakeup, False)
@@ -42,9 +46,9 @@ def _end_soon(signals: int, ended: threading.Event, say: Callable[[], object]) -
     for worker in active_children():
         worker.kill()
     if not ended.wait(1):
-        from finlib import tables
+        from finlib.files import unfinished_files
 
-        for file in list(tables.unfinished):
+        for file in list(unfinished_files):
             file.unlink(missing_ok=True)
         say()
         os._exit(1)

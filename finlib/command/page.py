@@ -16,9 +16,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from tqdm import tqdm
 
-from finlib.images import open_image
+from finlib.files import one_line, text_to_path, write_atomically
+from finlib.hashing.images import open_image
+from finlib.hashing.tables import CLUSTERS, PAIRS, iter_batches
 from finlib.pools import in_threads
-from finlib.tables import CLUSTERS, PAIRS, path_of, read_parts, readable, renamed_when_whole
 
 SIDE = 160  # pixels, of a thumbnail
 MOST_OF_A_GROUP = 40  # images: a page of large clusters would show few of them
@@ -28,7 +29,7 @@ Group = tuple[str, list[str]]  # what is said of it, and its files
 def thumbnail(path: str) -> str:
     """A JPEG of at most SIDE pixels a side as a data URI; empty where the file cannot be read."""
     try:
-        image = open_image(path_of(path))
+        image = open_image(text_to_path(path))
         image.thumbnail((SIDE, SIDE))
         file = BytesIO()
         image.convert("RGB").save(file, "JPEG", quality=70)
@@ -43,16 +44,22 @@ def groups_of(table: Path, by: str, most: int) -> tuple[list[Group], int]:
 
     The table is read in parts, that of clusters twice, and no more of it is held than the numbers of clusters.
     """
-    parts = read_parts(table, PAIRS, CLUSTERS)
+    parts = iter_batches(table, PAIRS, CLUSTERS)
     kept, total = next(parts).to_pandas(), 0
     if "path_a" in kept:
         for part in parts:
             total += len(part)
             kept = pd.concat([kept, part.to_pandas()]).nlargest(most, "distance")
-        return [(f"{row.distance} bits apart", [row.path_a, row.path_b]) for row in kept.itertuples()], total
-    numbers = pa.concat_tables(part.select(["cluster", "distance"]) for part in read_parts(table)).to_pandas()
+        return [
+            (f"{row.distance} bits apart", [row.path_a, row.path_b]) for row in kept.itertuples()
+        ], total
+    numbers = pa.concat_tables(
+        part.select(["cluster", "distance"]) for part in iter_batches(table)
+    ).to_pandas()
     clusters = numbers.groupby("cluster")["distance"].agg(["size", "max"]).query("size > 1")
-    shown = clusters.sort_values(["size" if by == "size" else "max", "cluster"], ascending=[False, True]).head(most)
+    shown = clusters.sort_values(
+        ["size" if by == "size" else "max", "cluster"], ascending=[False, True]
+    ).head(most)
     for part in parts:
         some = part.filter(pc.is_in(part["cluster"], pa.array(shown.index))).to_pandas()
         kept = pd.concat([kept, some])
@@ -83,16 +90,18 @@ def write_page(
         shown.append((said, paths))
     paths = list(dict.fromkeys(path for _, group in shown for path in group))
     pictures = in_threads(thumbnail, ((path,) for path in paths), workers)
-    source = dict(zip(paths, tqdm(pictures, total=len(paths), unit="image", disable=None), strict=True))
+    source = dict(
+        zip(paths, tqdm(pictures, total=len(paths), unit="image", disable=None), strict=True)
+    )
     number = {path: k for k, path in enumerate(paths)}
     data = {
-        "title": readable(title),
+        "title": one_line(title),
         "images": [[path, source[path]] for path in paths],
         "groups": [[said, [number[path] for path in group]] for said, group in shown],
     }
     # In JSON a "<" is only ever inside a text, where it may be written so that no tag can begin.
     text = json.dumps(data, ensure_ascii=False).replace("<", "\\u003c")
     page = files("finlib.command").joinpath("page.html").read_text(encoding="utf-8")
-    with renamed_when_whole(output) as temporary:
+    with write_atomically(output) as temporary:
         temporary.write_text(page.replace("{{data}}", text), encoding="utf-8")
     return len(shown), list(source.values()).count("")

@@ -14,8 +14,10 @@ import pytest
 from PIL import Image
 
 import finlib as package
-from finlib import execution, tables, thresholds
 from finlib.command import cli
+from finlib.files import lock
+from finlib.hashing import execution, tables
+from finlib.matching import thresholds
 
 
 def finlib(*arguments: object, stdin: bytes = b"") -> subprocess.CompletedProcess:
@@ -36,12 +38,14 @@ def hashes(album: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path
     return output
 
 
-def test_hash_match_and_cluster_end_to_end(album: Path, hashes: Path, tmp_path: Path, monkeypatch, capsys) -> None:
+def test_hash_match_and_cluster_end_to_end(
+    album: Path, hashes: Path, tmp_path: Path, monkeypatch, capsys
+) -> None:
     table = tables.read_hashes(hashes)
     assert len(table) == 10
     assert not hashes.with_name("hashes.parquet.parts").exists()
-    packed = np.unpackbits(tables.packed_of(table), axis=1).astype(int)
-    paths = tables.good_rows(table)["path"]
+    packed = np.unpackbits(tables.packed_hashes(table), axis=1).astype(int)
+    paths = tables.hashed_rows(table)["path"]
     expected = {
         (paths[i], paths[j], int(abs(packed[i] - packed[j]).sum()))
         for i in range(9)
@@ -53,7 +57,9 @@ def test_hash_match_and_cluster_end_to_end(album: Path, hashes: Path, tmp_path: 
     pairs = pd.read_csv(tmp_path / "pairs.csv")
     assert set(pairs.itertuples(index=False, name=None)) == expected
     assert len(expected) >= 9
-    pd.testing.assert_frame_equal(pairs, pd.read_parquet(tmp_path / "pairs.parquet"), check_dtype=False)
+    pd.testing.assert_frame_equal(
+        pairs, pd.read_parquet(tmp_path / "pairs.parquet"), check_dtype=False
+    )
     assert status(monkeypatch, "cluster", hashes, "-o", tmp_path / "clusters.csv") == 0
     clusters = pd.read_csv(tmp_path / "clusters.csv", dtype={"family": str})
     assert clusters.groupby("family")["cluster"].nunique().tolist() == [1, 1, 1]
@@ -70,18 +76,31 @@ def test_evaluate_scores_every_hasher_asked_for(album: Path, tmp_path: Path, mon
     assert status(monkeypatch, "evaluate", album, "-o", output, *chosen, "--workers", 1) == 0
     scores = pd.read_csv(output)
     assert scores[["hasher", "bits"]].to_numpy().tolist() == [["find", 256], ["dhash64", 64]]
-    assert {"auc", "tpr_1e-6", "tpr_1e-4", "tpr_1e-3", "tpr_1e-2", "threshold_1e-4", "best_f1"} <= set(scores)
+    assert {
+        "auc",
+        "tpr_1e-6",
+        "tpr_1e-4",
+        "tpr_1e-3",
+        "tpr_1e-2",
+        "threshold_1e-4",
+        "best_f1",
+    } <= set(scores)
     assert scores["auc"].iloc[0] == 1
 
 
-def test_a_table_only_grows_unless_told_otherwise(album: Path, hashes: Path, monkeypatch, capsys) -> None:
+def test_a_table_only_grows_unless_told_otherwise(
+    album: Path, hashes: Path, monkeypatch, capsys
+) -> None:
     before = tables.read_hashes(hashes)
     batch = album.parent / "batch"
     batch.mkdir()
     (album / "0000_0.jpg").rename(batch / "0000_9.jpg")
     capsys.readouterr()
     assert status(monkeypatch, "hash", batch, "-o", hashes) == 0
-    assert "1 hashed, 0 known already, 0 not hashed (column 'error' says why); 11 rows" in capsys.readouterr().err
+    assert (
+        "1 hashed, 0 known already, 0 not hashed (column 'error' says why); 11 rows"
+        in capsys.readouterr().err
+    )
     grown = tables.read_hashes(hashes)
     pd.testing.assert_frame_equal(grown.head(10), before)
     assert status(monkeypatch, "hash", album, "-o", hashes, "--prune") == 0
@@ -93,12 +112,16 @@ def test_a_table_only_grows_unless_told_otherwise(album: Path, hashes: Path, mon
     ]
 
 
-def test_hashes_stay_where_the_files_cannot_be_read_now(album: Path, hashes: Path, monkeypatch, capsys) -> None:
+def test_hashes_stay_where_the_files_cannot_be_read_now(
+    album: Path, hashes: Path, monkeypatch, capsys
+) -> None:
     before = tables.read_hashes(hashes)
     gone = [str(path) for path in before["path"][:3]]
     album.rename(album.with_name("not mounted"))
     (album / "below").mkdir(parents=True)
-    assert status(monkeypatch, "hash", *gone, "-o", hashes) == 2  # a name on the command line that is not there
+    assert (
+        status(monkeypatch, "hash", *gone, "-o", hashes) == 2
+    )  # a name on the command line that is not there
     assert status(monkeypatch, "hash", album, "-o", hashes) == 2  # an empty folder
     Image.linear_gradient("L").save(album / "new.png")
     pd.testing.assert_frame_equal(tables.read_hashes(hashes), before)
@@ -108,15 +131,20 @@ def test_hashes_stay_where_the_files_cannot_be_read_now(album: Path, hashes: Pat
     after = tables.read_hashes(hashes)
     assert (after["error"] == "").sum() == 10
     pd.testing.assert_frame_equal(
-        after[after["path"].isin(gone) & (after["error"] == "")].reset_index(drop=True), before.head(3)
+        after[after["path"].isin(gone) & (after["error"] == "")].reset_index(drop=True),
+        before.head(3),
     )
     assert after["error"][after["path"].isin(gone)].str.contains("no such file").sum() == 3
     monkeypatch.setattr(sys, "stdin", TextIOWrapper(BytesIO("\n".join(gone).encode())))
-    assert status(monkeypatch, "hash", "-", "-o", hashes, "--prune") == 1  # nothing at all could be read
+    assert (
+        status(monkeypatch, "hash", "-", "-o", hashes, "--prune") == 1
+    )  # nothing at all could be read
     pd.testing.assert_frame_equal(tables.read_hashes(hashes), after)
 
 
-def test_what_a_closed_folder_holds_is_not_pruned(album: Path, hashes: Path, monkeypatch, close_below) -> None:
+def test_what_a_closed_folder_holds_is_not_pruned(
+    album: Path, hashes: Path, monkeypatch, close_below
+) -> None:
     before = tables.read_hashes(hashes).set_index("path")
     close_below()
     (album / "0000_0.jpg").unlink()
@@ -130,7 +158,9 @@ def test_what_a_closed_folder_holds_is_not_pruned(album: Path, hashes: Path, mon
     pd.testing.assert_frame_equal(after.loc[below], before.loc[below])
 
 
-def test_pruning_goes_by_the_files_where_a_folder_is_named_beside_them(album, hashes, monkeypatch, capsys) -> None:
+def test_pruning_goes_by_the_files_where_a_folder_is_named_beside_them(
+    album, hashes, monkeypatch, capsys
+) -> None:
     (album / "0000_0.jpg").unlink()
     names = "\n".join([str(album), *(str(path) for path in album.rglob("*.*g"))])
     monkeypatch.setattr(sys, "stdin", TextIOWrapper(BytesIO(names.encode())))
@@ -138,31 +168,48 @@ def test_pruning_goes_by_the_files_where_a_folder_is_named_beside_them(album, ha
     assert str(album / "0000_0.jpg") not in set(tables.read_hashes(hashes)["path"])
 
 
-def test_of_many_errors_the_first_are_said_and_the_others_counted(tmp_path: Path, monkeypatch, capsys) -> None:
+def test_of_many_errors_the_first_are_said_and_the_others_counted(
+    tmp_path: Path, monkeypatch, capsys
+) -> None:
     Image.linear_gradient("L").save(tmp_path / "good.png")
     for k in range(8):
         (tmp_path / f"{k}.jpg").write_text("no picture")
     assert status(monkeypatch, "hash", tmp_path, "-o", tmp_path / "h.csv") == 0
-    said = [line for line in capsys.readouterr().err.splitlines() if line.startswith("not hashed: ")]
+    said = [
+        line for line in capsys.readouterr().err.splitlines() if line.startswith("not hashed: ")
+    ]
     assert len(said) == 6
     assert said[-1] == "not hashed: 3 more"
 
 
-def test_a_table_takes_the_hash_that_it_lacks(album: Path, hashes: Path, tmp_path: Path, monkeypatch, capsys) -> None:
+def test_a_table_takes_the_hash_that_it_lacks(
+    album: Path, hashes: Path, tmp_path: Path, monkeypatch, capsys
+) -> None:
     both = tmp_path / "both.parquet"
     assert status(monkeypatch, "hash", album, "-o", both, "--hasher", "find+dhash256") == 0
     calls = []
     row = execution.hash_row
-    monkeypatch.setattr(execution, "hash_row", lambda file, hasher: calls.append(hasher) or row(file, hasher))
-    assert status(monkeypatch, "hash", album, "-o", hashes, "--hasher", "find+dhash256", "--workers", 1) == 0
+    monkeypatch.setattr(
+        execution, "hash_row", lambda file, hasher: calls.append(hasher) or row(file, hasher)
+    )
+    assert (
+        status(
+            monkeypatch, "hash", album, "-o", hashes, "--hasher", "find+dhash256", "--workers", 1
+        )
+        == 0
+    )
     assert calls == ["dhash256"] * 9 + ["find+dhash256"]  # the damaged file is tried anew
-    expected, found = (tables.read_hashes(path).sort_values("path", ignore_index=True) for path in (both, hashes))
+    expected, found = (
+        tables.read_hashes(path).sort_values("path", ignore_index=True) for path in (both, hashes)
+    )
     pd.testing.assert_frame_equal(found, expected)
     assert status(monkeypatch, "hash", album, "-o", hashes, "--hasher", "find") == 2
     assert "holds hashes by find+dhash256, not find" in capsys.readouterr().err
 
 
-def test_a_hash_is_not_added_to_files_that_changed(album: Path, hashes: Path, monkeypatch, capsys) -> None:
+def test_a_hash_is_not_added_to_files_that_changed(
+    album: Path, hashes: Path, monkeypatch, capsys
+) -> None:
     before = hashes.read_bytes()
     (album / "0000_0.jpg").unlink()
     assert status(monkeypatch, "hash", album, "-o", hashes, "--hasher", "find+dhash256") == 1
@@ -170,8 +217,10 @@ def test_a_hash_is_not_added_to_files_that_changed(album: Path, hashes: Path, mo
     assert hashes.read_bytes() == before
 
 
-def test_one_of_two_runs_on_one_table_is_refused(album: Path, hashes: Path, monkeypatch, capsys) -> None:
-    with tables.locked(hashes.with_name(".hashes.parquet.lock"), hashes):
+def test_one_of_two_runs_on_one_table_is_refused(
+    album: Path, hashes: Path, monkeypatch, capsys
+) -> None:
+    with lock(hashes.with_name(".hashes.parquet.lock"), hashes):
         assert status(monkeypatch, "hash", album, "-o", hashes) == 1
     assert "is being written by another run" in capsys.readouterr().err
     assert status(monkeypatch, "hash", album, "-o", hashes) == 0
@@ -215,9 +264,11 @@ def test_replace_is_for_tables_of_hashes_and_keeps_them_where_nothing_can_be_has
     assert hashes.read_bytes() == before
 
 
-def test_new_images_against_stored_ones(album: Path, hashes: Path, tmp_path: Path, monkeypatch, capsys) -> None:
-    table = tables.good_rows(tables.read_hashes(hashes))
-    packed = np.unpackbits(tables.packed_of(table), axis=1).astype(int)
+def test_new_images_against_stored_ones(
+    album: Path, hashes: Path, tmp_path: Path, monkeypatch, capsys
+) -> None:
+    table = tables.hashed_rows(tables.read_hashes(hashes))
+    packed = np.unpackbits(tables.packed_hashes(table), axis=1).astype(int)
     one = album / "0001_0.jpg"
     place = table["path"].tolist().index(str(one))
     distance = np.abs(packed - packed[place]).sum(axis=1)
@@ -227,36 +278,91 @@ def test_new_images_against_stored_ones(album: Path, hashes: Path, tmp_path: Pat
             assert status(monkeypatch, "hash", one, "-o", source) == 0
         more = ["--against", hashes, "--radius", 60, "-o", output, "--overwrite"]
         assert status(monkeypatch, "match", source, *more) == 0
-        expected = [[str(one), table["path"][k], distance[k]] for k in range(9) if distance[k] <= 60 and k != place]
+        expected = [
+            [str(one), table["path"][k], distance[k]]
+            for k in range(9)
+            if distance[k] <= 60 and k != place
+        ]
         assert pd.read_csv(output).to_numpy().tolist() == expected
         assert len(expected) == 2
     assert "2 pairs of 9 compared within 60 bits" in capsys.readouterr().err
     assert (
-        status(monkeypatch, "match", album, "--against", hashes, "--nearest", 2, "-o", tmp_path / "near.parquet") == 0
+        status(
+            monkeypatch,
+            "match",
+            album,
+            "--against",
+            hashes,
+            "--nearest",
+            2,
+            "-o",
+            tmp_path / "near.parquet",
+        )
+        == 0
     )
     near = pd.read_parquet(tmp_path / "near.parquet")
     assert near["path_a"].value_counts().tolist() == [2] * 9
     assert (near["path_a"] != near["path_b"]).all()
-    assert status(monkeypatch, "match", hashes, "--nearest", 3, "--radius", 70, "-o", tmp_path / "self.csv") == 0
+    assert (
+        status(
+            monkeypatch,
+            "match",
+            hashes,
+            "--nearest",
+            3,
+            "--radius",
+            70,
+            "-o",
+            tmp_path / "self.csv",
+        )
+        == 0
+    )
     assert pd.read_csv(tmp_path / "self.csv")["path_a"].value_counts().max() <= 3
 
 
-def test_a_part_of_a_sum_is_matched_alone(album: Path, hashes: Path, tmp_path: Path, monkeypatch, capsys) -> None:
+def test_a_part_of_a_sum_is_matched_alone(
+    album: Path, hashes: Path, tmp_path: Path, monkeypatch, capsys
+) -> None:
     both = tmp_path / "both.parquet"
     assert status(monkeypatch, "hash", album, "-o", both, "--hasher", "dhash256+find") == 0
     found = []
-    for k, arguments in enumerate(([hashes], [both, "--hasher", "find"], [both, "--against", hashes])):
+    for k, arguments in enumerate(
+        ([hashes], [both, "--hasher", "find"], [both, "--against", hashes])
+    ):
         output = tmp_path / f"{k}.csv"
         assert status(monkeypatch, "match", *arguments, "--radius", 60, "-o", output) == 0
-        found.append({(*sorted(row[:2]), row[2]) for row in pd.read_csv(output).itertuples(index=False, name=None)})
+        found.append(
+            {
+                (*sorted(row[:2]), row[2])
+                for row in pd.read_csv(output).itertuples(index=False, name=None)
+            }
+        )
     assert found[0] == found[1] == found[2] != set()
-    assert status(monkeypatch, "match", hashes, "--hasher", "dhash256", "--radius", 60, "-o", tmp_path / "p.csv") == 2
+    assert (
+        status(
+            monkeypatch,
+            "match",
+            hashes,
+            "--hasher",
+            "dhash256",
+            "--radius",
+            60,
+            "-o",
+            tmp_path / "p.csv",
+        )
+        == 2
+    )
     assert "a table of find has no part 'dhash256'" in capsys.readouterr().err
 
 
-def test_a_radius_by_intent_and_what_to_expect(hashes: Path, tmp_path: Path, monkeypatch, capsys) -> None:
+def test_a_radius_by_intent_and_what_to_expect(
+    hashes: Path, tmp_path: Path, monkeypatch, capsys
+) -> None:
     for intent in (["--false-pairs", "0.01"], ["--precision", "0.99"]):
-        assert status(monkeypatch, "match", hashes, *intent, "-o", tmp_path / "p.csv", "--overwrite") == 0
+        assert (
+            status(monkeypatch, "match", hashes, *intent, "-o", tmp_path / "p.csv", "--overwrite")
+            == 0
+        )
         said = capsys.readouterr().err
         radius = int(said.split("radius ")[1].split()[0])
         assert f"compared within {radius} bits" in said
@@ -268,7 +374,20 @@ def test_a_radius_by_intent_and_what_to_expect(hashes: Path, tmp_path: Path, mon
     assert status(monkeypatch, "match", many, "--false-pairs", 1, "-o", tmp_path / "r.csv") == 0
     said = capsys.readouterr().err
     assert "an estimate: measured is down to 80 bits, which would do for about 1,279 images" in said
-    assert status(monkeypatch, "match", hashes, "--radius", 3, "--false-pairs", 1, "-o", tmp_path / "q.csv") == 2
+    assert (
+        status(
+            monkeypatch,
+            "match",
+            hashes,
+            "--radius",
+            3,
+            "--false-pairs",
+            1,
+            "-o",
+            tmp_path / "q.csv",
+        )
+        == 2
+    )
     assert "contradict each other" in capsys.readouterr().err
 
 
@@ -281,7 +400,10 @@ def test_mirror_images_and_turns_are_found_and_named(
     (tmp_path / "new").mkdir()
     picture.transpose(Image.Transpose.FLIP_LEFT_RIGHT).save(tmp_path / "new" / "flipped.png")
     picture.transpose(Image.Transpose.ROTATE_90).save(tmp_path / "new" / "turned.png")
-    expected = {"--mirrored": {"flipped.png": {"mirrored"}}, "--turned": {"turned.png": {"quarter", "three quarters"}}}
+    expected = {
+        "--mirrored": {"flipped.png": {"mirrored"}},
+        "--turned": {"turned.png": {"quarter", "three quarters"}},
+    }
     output = tmp_path / "found.csv"
     for option, wanted in expected.items():
         more = ["--against", hashes, "--radius", 60, option, "-o", output, "--overwrite"]
@@ -294,7 +416,9 @@ def test_mirror_images_and_turns_are_found_and_named(
     options = ["--radius", 80, "--mirrored", "--turned", "-o", tmp_path / "all.csv"]
     assert status(monkeypatch, "match", hashes, *options) == 0
     said = capsys.readouterr().err
-    assert f"left out: {album / '0001_0.jpg'}: no such file" in said.replace("FileNotFoundError: ", "")
+    assert f"left out: {album / '0001_0.jpg'}: no such file" in said.replace(
+        "FileNotFoundError: ", ""
+    )
     assert "of 288 compared" in said  # 36 pairs in 8 variants
     assert "8 variants make 8 times as many" in said
     for file in album.rglob("*.*g"):
@@ -306,38 +430,66 @@ def test_mirror_images_and_turns_are_found_and_named(
 
 
 def _table_of(packed: np.ndarray, path: Path, quality: float = 50.0) -> Path:
-    rows = [(f"{i}.png", "", 9, 9, "find", row.tobytes().hex(), quality, "", i, i) for i, row in enumerate(packed)]
-    tables.write_table(tables.table_of(rows).to_pandas(), path)
+    rows = [
+        (f"{i}.png", "", 9, 9, "find", row.tobytes().hex(), quality, "", i, i)
+        for i, row in enumerate(packed)
+    ]
+    tables.write_table(tables.rows_to_arrow(rows).to_pandas(), path)
     return path
 
 
-def test_too_many_pairs_are_refused_with_advice_before_they_are_written(tmp_path: Path, monkeypatch, capsys) -> None:
+def test_too_many_pairs_are_refused_with_advice_before_they_are_written(
+    tmp_path: Path, monkeypatch, capsys
+) -> None:
     hashes = _table_of(np.zeros((20_000, 32), np.uint8), tmp_path / "same.parquet")
     output = tmp_path / "pairs.parquet"
     assert status(monkeypatch, "match", hashes, "--radius", 0, "-o", output) == 2
     said = capsys.readouterr().err
-    assert "about 199,990,000 pairs, over 100,000,000: take a smaller --radius, --nearest K, --fold" in said
+    assert (
+        "about 199,990,000 pairs, over 100,000,000: take a smaller --radius, --nearest K, --fold"
+        in said
+    )
     assert status(monkeypatch, "match", hashes, "--radius", 0, "-o", output, "--fold") == 0
     assert "19999 files have the hash of an earlier one" in capsys.readouterr().err
     few = _table_of(np.zeros((20, 32), np.uint8), tmp_path / "few.parquet")
-    assert status(monkeypatch, "match", few, "--radius", 0, "-o", tmp_path / "p.csv", "--max-pairs", 100) == 2
+    assert (
+        status(
+            monkeypatch, "match", few, "--radius", 0, "-o", tmp_path / "p.csv", "--max-pairs", 100
+        )
+        == 2
+    )
     assert status(monkeypatch, "match", few, "--nearest", 3, "-o", tmp_path / "near.csv") == 0
     assert pd.read_csv(tmp_path / "near.csv")["path_a"].value_counts().tolist() == [3] * 20
     assert not (tmp_path / "p.csv").exists()
     monkeypatch.setattr("shutil.disk_usage", lambda path: SimpleNamespace(free=100))
-    assert status(monkeypatch, "match", few, "--radius", 0, "-o", tmp_path / "p.csv", "--max-pairs", 189) == 2
-    monkeypatch.setattr("finlib.command.search.matching.estimate_pairs", lambda *_: 150)
-    assert status(monkeypatch, "match", few, "--radius", 0, "-o", tmp_path / "p.csv", "--max-pairs", 189) == 1
+    assert (
+        status(
+            monkeypatch, "match", few, "--radius", 0, "-o", tmp_path / "p.csv", "--max-pairs", 189
+        )
+        == 2
+    )
+    monkeypatch.setattr("finlib.command.search.estimate_pairs", lambda *_: 150)
+    assert (
+        status(
+            monkeypatch, "match", few, "--radius", 0, "-o", tmp_path / "p.csv", "--max-pairs", 189
+        )
+        == 1
+    )
     assert "free" in capsys.readouterr().err
 
 
 def test_images_of_little_quality_are_left_out(tmp_path: Path, monkeypatch, capsys) -> None:
     packed = np.zeros((4, 32), np.uint8)
-    rows = [(f"{i}.png", "", 9, 9, "find", packed[i].tobytes().hex(), 10.0 * i, "", i, i) for i in range(4)]
-    tables.write_table(tables.table_of(rows).to_pandas(), tmp_path / "h.csv")
+    rows = [
+        (f"{i}.png", "", 9, 9, "find", packed[i].tobytes().hex(), 10.0 * i, "", i, i)
+        for i in range(4)
+    ]
+    tables.write_table(tables.rows_to_arrow(rows).to_pandas(), tmp_path / "h.csv")
     options = ["--radius", 0, "-o", tmp_path / "p.csv", "--min-quality"]
     assert status(monkeypatch, "match", tmp_path / "h.csv", *options, 20) == 0
-    assert pd.read_csv(tmp_path / "p.csv")[["path_a", "path_b"]].to_numpy().tolist() == [["2.png", "3.png"]]
+    assert pd.read_csv(tmp_path / "p.csv")[["path_a", "path_b"]].to_numpy().tolist() == [
+        ["2.png", "3.png"]
+    ]
     assert "of 4 rows left out: 2 of quality under 20" in capsys.readouterr().err
     none = _table_of(packed, tmp_path / "none.csv", quality=float("nan"))
     assert status(monkeypatch, "match", none, *options, 20, "--overwrite") == 2
@@ -365,7 +517,8 @@ def test_new_files_join_clusters_and_corrections_are_honoured(
         ("0000_0.jpg", "none", "right"),
     ]
     marked = pd.DataFrame(
-        [(paths[a], paths.get(b, b), verdict) for a, b, verdict in pairs], columns=["path_a", "path_b", "verdict"]
+        [(paths[a], paths.get(b, b), verdict) for a, b, verdict in pairs],
+        columns=["path_a", "path_b", "verdict"],
     )
     marked.to_csv(tmp_path / "corrections.csv", index=False)
     more = ["--together", tmp_path / "corrections.csv", "--apart", tmp_path / "corrections.csv"]
@@ -377,14 +530,20 @@ def test_new_files_join_clusters_and_corrections_are_honoured(
     assert corrected[paths["0000_0.jpg"]] == corrected[paths["0002_0.jpg"]]
 
 
-def test_clusters_to_go_on_with_must_be_those_of_the_table(hashes: Path, tmp_path: Path, monkeypatch, capsys) -> None:
+def test_clusters_to_go_on_with_must_be_those_of_the_table(
+    hashes: Path, tmp_path: Path, monkeypatch, capsys
+) -> None:
     first = tmp_path / "first.csv"
     assert status(monkeypatch, "cluster", hashes, "-o", first) == 0
     pd.read_csv(first, dtype=str).tail(5).to_csv(first, index=False)
-    assert status(monkeypatch, "cluster", hashes, "--onto", first, "-o", tmp_path / "later.csv") == 2
+    assert (
+        status(monkeypatch, "cluster", hashes, "--onto", first, "-o", tmp_path / "later.csv") == 2
+    )
     assert "is of other clusters than the table beside it" in capsys.readouterr().err
     (tmp_path / "first.csv.centres.parquet").unlink()
-    assert status(monkeypatch, "cluster", hashes, "--onto", first, "-o", tmp_path / "later.csv") == 2
+    assert (
+        status(monkeypatch, "cluster", hashes, "--onto", first, "-o", tmp_path / "later.csv") == 2
+    )
     assert "first.csv.centres.parquet is not there" in capsys.readouterr().err
 
 
@@ -410,7 +569,9 @@ def test_corrections_among_old_files_last_through_later_runs(
     assert f"{paths[0]} and {paths[2]} are to be apart, and together" in capsys.readouterr().err
 
 
-def test_verdicts_are_right_or_wrong_in_any_case(hashes: Path, tmp_path: Path, monkeypatch, capsys) -> None:
+def test_verdicts_are_right_or_wrong_in_any_case(
+    hashes: Path, tmp_path: Path, monkeypatch, capsys
+) -> None:
     first, marked = tmp_path / "first.csv", tmp_path / "marked.csv"
     assert status(monkeypatch, "cluster", hashes, "-o", first) == 0
     paths = pd.read_csv(first)["path"]
@@ -425,15 +586,21 @@ def test_verdicts_are_right_or_wrong_in_any_case(hashes: Path, tmp_path: Path, m
     assert clusters[0] != clusters[1]
 
 
-def test_clusters_of_one_name_and_two_kinds_do_not_meet(album: Path, hashes: Path, tmp_path: Path, monkeypatch) -> None:
+def test_clusters_of_one_name_and_two_kinds_do_not_meet(
+    album: Path, hashes: Path, tmp_path: Path, monkeypatch
+) -> None:
     first = tmp_path / "first.csv"
     assert status(monkeypatch, "cluster", hashes, "-o", first) == 0
     Image.effect_noise((80, 80), 90).save(album / "other.png")
     for later in (first.with_suffix(".parquet"), tmp_path / "later.csv"):
-        assert status(monkeypatch, "cluster", album / "other.png", "--onto", first, "-o", later) == 0
+        assert (
+            status(monkeypatch, "cluster", album / "other.png", "--onto", first, "-o", later) == 0
+        )
 
 
-def test_what_is_no_table_takes_the_hasher_of_the_table(album: Path, tmp_path: Path, monkeypatch, capsys) -> None:
+def test_what_is_no_table_takes_the_hasher_of_the_table(
+    album: Path, tmp_path: Path, monkeypatch, capsys
+) -> None:
     both, pairs = tmp_path / "both.parquet", tmp_path / "new" / "pairs.csv"
     assert status(monkeypatch, "hash", album, "-o", both, "--hasher", "find+dhash64") == 0
     assert status(monkeypatch, "hash", album, "-o", both) == 0  # by what the table has
@@ -449,13 +616,29 @@ def test_what_is_no_table_takes_the_hasher_of_the_table(album: Path, tmp_path: P
 
 def test_a_folder_and_a_file_in_it_give_one_row(album: Path, tmp_path: Path, monkeypatch) -> None:
     output = tmp_path / "hashes.csv"
-    assert status(monkeypatch, "hash", album, album / "0001_0.jpg", album / "0002_damaged.jpg", "-o", output) == 0
+    assert (
+        status(
+            monkeypatch,
+            "hash",
+            album,
+            album / "0001_0.jpg",
+            album / "0002_damaged.jpg",
+            "-o",
+            output,
+        )
+        == 0
+    )
     assert len(tables.read_hashes(output)) == 10
 
 
-def test_a_picture_that_cannot_be_read_is_named(album: Path, hashes: Path, tmp_path: Path, monkeypatch, capsys) -> None:
+def test_a_picture_that_cannot_be_read_is_named(
+    album: Path, hashes: Path, tmp_path: Path, monkeypatch, capsys
+) -> None:
     damaged, output = album / "0002_damaged.jpg", tmp_path / "p.csv"
-    assert status(monkeypatch, "match", damaged, "--against", hashes, "--nearest", 1, "-o", output) == 1
+    assert (
+        status(monkeypatch, "match", damaged, "--against", hashes, "--nearest", 1, "-o", output)
+        == 1
+    )
     *_, error, last = capsys.readouterr().err.splitlines()
     assert error.startswith("not hashed: ")
     assert str(damaged) in error
@@ -470,13 +653,24 @@ def test_strangers_stay_alone(tmp_path: Path, monkeypatch) -> None:
     packed[:600] = np.repeat(packed[:60], 10, axis=0)
     flips = rng.random((600, 256)) < 0.1
     packed[:600] ^= np.packbits(flips, axis=1)
-    assert status(monkeypatch, "cluster", _table_of(packed, tmp_path / "h.parquet"), "-o", tmp_path / "c.parquet") == 0
+    assert (
+        status(
+            monkeypatch,
+            "cluster",
+            _table_of(packed, tmp_path / "h.parquet"),
+            "-o",
+            tmp_path / "c.parquet",
+        )
+        == 0
+    )
     clusters = pd.read_parquet(tmp_path / "c.parquet")
     assert (clusters["size"][600:] > 1).mean() < 0.01
     assert (clusters["size"][:600] == 10).mean() > 0.8
 
 
-def test_a_folder_is_cleaned_without_deleting(album: Path, tmp_path: Path, monkeypatch, capsys) -> None:
+def test_a_folder_is_cleaned_without_deleting(
+    album: Path, tmp_path: Path, monkeypatch, capsys
+) -> None:
     Image.open(album / "0001_0.jpg").resize((240, 180)).save(album / "0001_large.png")
     old = album / "below" / "0000_2.png"
     for path in album.glob("0000_*"):
@@ -526,7 +720,9 @@ def test_a_file_that_cannot_be_seen_now_is_not_the_one_to_keep(
 
 def test_a_list_of_files_on_standard_input(album: Path, tmp_path: Path, monkeypatch) -> None:
     names = [album / "0001_0.jpg", album / "0000_0.jpg"]
-    first, second = (b"".join(os.fsencode(name) + separator for name in names) for separator in (b"\n", b"\0"))
+    first, second = (
+        b"".join(os.fsencode(name) + separator for name in names) for separator in (b"\n", b"\0")
+    )
     done = finlib("hash", "-", "-o", tmp_path / "first.csv", stdin=first)
     assert done.returncode == 0, done.stderr
     assert b"%|" not in done.stderr  # no progress bar where the output is no terminal
@@ -542,22 +738,45 @@ def test_a_list_of_files_on_standard_input(album: Path, tmp_path: Path, monkeypa
         (["hash", "ALBUM"], "Missing option '--output'"),
         (["hash", "ALBUM/none", "-o", "h.parquet"], "no such folder"),
         (["hash", "ALBUM", "-o", "h.txt"], "tables are .parquet or .csv"),
-        (["hash", "ALBUM", "-o", "h.csv", "--hasher", "md5"], "no hasher is named 'md5'; there are find"),
+        (
+            ["hash", "ALBUM", "-o", "h.csv", "--hasher", "md5"],
+            "no hasher is named 'md5'; there are find",
+        ),
         (["hash", "ALBUM", "-o", "h.csv", "--workers", "0"], "--workers"),
         (
             ["hash", "ALBUM", "-o", "h.csv", "--workers", "2", "--scheduler", "tcp://127.0.0.1:1"],
             "workers has no effect",
         ),
         (["hash", "ALBUM/0000_0.jpg/none", "-o", "h.csv"], "no such folder"),
-        (["hash", "ALBUM", "-o", "HASHES", "--hasher", "phash64"], "holds hashes by find, not phash64"),
-        (["hash", "ALBUM", "-o", "HASHES", "--hasher", "find+find"], "two or three different hashers"),
+        (
+            ["hash", "ALBUM", "-o", "HASHES", "--hasher", "phash64"],
+            "holds hashes by find, not phash64",
+        ),
+        (
+            ["hash", "ALBUM", "-o", "HASHES", "--hasher", "find+find"],
+            "two or three different hashers",
+        ),
         (["hash", "-", "-o", "h.csv"], "standard input lists no file"),
         (["match", "HASHES", "-o", "p.csv"], "Missing option '--radius'"),
         (["match", "HASHES", "-o", "p.csv", "--radius", "-1"], "--radius"),
         (["match", "HASHES", "-o", "p.csv", "--radius", "257"], "radius"),
         (["match", "none.parquet", "-o", "p.csv", "--radius", "1"], "no table of hashes at"),
         (["match", "HASHES", "-o", "p.txt", "--radius", "1"], "tables are .parquet or .csv"),
-        (["match", "HASHES", "-o", "p.csv", "--radius", "1", "--scheduler", "x", "--workers", "1"], "--scheduler"),
+        (
+            [
+                "match",
+                "HASHES",
+                "-o",
+                "p.csv",
+                "--radius",
+                "1",
+                "--scheduler",
+                "x",
+                "--workers",
+                "1",
+            ],
+            "--scheduler",
+        ),
         (
             ["show", "HASHES", "-o", "p.html"],
             "is not a sound table: it lacks path_a, path_b, distance or cluster, size, distance",
@@ -567,14 +786,23 @@ def test_a_list_of_files_on_standard_input(album: Path, tmp_path: Path, monkeypa
             ["cluster", "HASHES", "-o", "c.csv", "--onto", "HASHES"],
             "is not a sound table: it lacks cluster, size, distance",
         ),
-        (["cluster", "HASHES", "-o", "c.csv", "--apart", "HASHES"], "is not a sound table: it lacks path_a, path_b"),
+        (
+            ["cluster", "HASHES", "-o", "c.csv", "--apart", "HASHES"],
+            "is not a sound table: it lacks path_a, path_b",
+        ),
         (["cluster", "HASHES", "-o", "c"], "tables are .parquet or .csv"),
         (["evaluate", "ALBUM/below", "-o", "s.csv", "--hasher", "sha"], "no hasher is named 'sha'"),
         (["sort"], "No such command 'sort'"),
     ],
 )
 def test_wrong_use_is_one_line_and_status_2(
-    arguments: list[str], message: str, album: Path, hashes: Path, tmp_path: Path, monkeypatch, capsys
+    arguments: list[str],
+    message: str,
+    album: Path,
+    hashes: Path,
+    tmp_path: Path,
+    monkeypatch,
+    capsys,
 ) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "stdin", open(os.devnull))  # noqa: SIM115
@@ -587,7 +815,9 @@ def test_wrong_use_is_one_line_and_status_2(
     assert not [path for path in tmp_path.iterdir() if path.name not in ("album", "hashes.parquet")]
 
 
-def test_a_failed_run_is_one_line_and_status_1(album: Path, tmp_path: Path, monkeypatch, capsys) -> None:
+def test_a_failed_run_is_one_line_and_status_1(
+    album: Path, tmp_path: Path, monkeypatch, capsys
+) -> None:
     assert status(monkeypatch, "hash", album / "0002_damaged.jpg", "-o", tmp_path / "h.csv") == 1
     assert capsys.readouterr().err.splitlines()[-1] == "finlib: no file could be hashed"
     (tmp_path / "file").write_text("in the way")
@@ -596,7 +826,9 @@ def test_a_failed_run_is_one_line_and_status_1(album: Path, tmp_path: Path, monk
 
 
 @pytest.mark.parametrize("megabytes", [500, 700, 1000])
-def test_too_little_address_space_is_one_line_and_status_1(megabytes: int, hashes: Path, tmp_path: Path) -> None:
+def test_too_little_address_space_is_one_line_and_status_1(
+    megabytes: int, hashes: Path, tmp_path: Path
+) -> None:
     limited = f'ulimit -v {1024 * megabytes}; exec "$0" -m finlib.command.cli cluster "$1" -o "$2"'
     command = ["bash", "-c", limited, sys.executable, hashes, tmp_path / "c.csv"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120)
@@ -610,12 +842,12 @@ def test_too_little_memory_is_said(hashes: Path, tmp_path: Path, monkeypatch, ca
     def full(*_: object, **__: object) -> None:
         raise MemoryError
 
-    monkeypatch.setattr("finlib.clustering.cluster", full)
+    monkeypatch.setattr("finlib.command.daily.cluster", full)
     assert status(monkeypatch, "cluster", hashes, "-o", tmp_path / "c.csv") == 1
     assert capsys.readouterr().err.splitlines()[-1] == "finlib: not enough memory"
 
 
-@pytest.mark.parametrize("name", ["hash", "match", "cluster", "show", "duplicates", "evaluate", "report"])
+@pytest.mark.parametrize("name", ["hash", "match", "cluster", "show", "duplicates", "evaluate"])
 def test_help_has_an_example(name: str, monkeypatch, capsys) -> None:
     assert status(monkeypatch, name, "--help") == 0
     assert f"finlib {name}" in capsys.readouterr().out.split("Example", 1)[1]

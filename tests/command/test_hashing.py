@@ -6,14 +6,17 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from finlib import tables
 from finlib.command import daily, hashing
+from finlib.hashing import tables
 
 
 def test_merged_rows_stay_in_place_and_nothing_good_is_lost() -> None:
     def rows(*named: tuple[str, str, str]) -> pd.DataFrame:
-        return tables.table_of(
-            [(path, "", 1, 1, "find", text, float("nan"), error, 1, 1) for path, text, error in named]
+        return tables.rows_to_arrow(
+            [
+                (path, "", 1, 1, "find", text, float("nan"), error, 1, 1)
+                for path, text, error in named
+            ]
         ).to_pandas()
 
     known = rows(("a", "00", ""), ("b", "", "lost"), ("c", "01", ""), ("d", "02", ""))

@@ -11,8 +11,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from finlib import near, tables
 from finlib.command import cli, interruption, search
+from finlib.hashing import tables
+from finlib.matching import near
 
 # What is patched says so and then holds on as a kernel does: without the interpreter, and for hours.
 HELD = """
@@ -34,29 +35,39 @@ cli.main()
 
 def table_of(path: Path, n: int = 3000, seed: int = 1) -> Path:
     packed = np.random.default_rng(seed).integers(0, 256, (n // 3, 32), np.uint8).repeat(3, 0)
-    rows = [(f"{i}.png", "", 9, 9, "find", row.tobytes().hex(), 50.0, "", i, i) for i, row in enumerate(packed)]
-    tables.write_table(tables.table_of(rows).to_pandas(), path)
+    rows = [
+        (f"{i}.png", "", 9, 9, "find", row.tobytes().hex(), 50.0, "", i, i)
+        for i, row in enumerate(packed)
+    ]
+    tables.write_table(tables.rows_to_arrow(rows).to_pandas(), path)
     return path
 
 
 @pytest.mark.parametrize(
     ("kernel", "arguments"),
     [
-        ("finlib.hamming:scan", "match h.parquet --radius 9 -o out.csv"),
-        ("finlib.hamming:search", "match h.parquet --nearest 2 -o out.parquet --workers 1"),
-        ("finlib.centres:_parted", "cluster h.parquet --workers 1 -o out.csv"),
+        ("finlib.matching.hamming:scan", "match h.parquet --radius 9 -o out.csv"),
+        (
+            "finlib.matching.hamming:find_nearest",
+            "match h.parquet --nearest 2 -o out.parquet --workers 1",
+        ),
+        ("finlib.clustering.centres:_split_groups", "cluster h.parquet --workers 1 -o out.csv"),
         ("finlib.command.page:thumbnail", "show p.csv -o out.html"),
-        ("finlib.execution:hash_row", "hash album -o out.parquet"),
+        ("finlib.hashing.execution:hash_row", "hash album -o out.parquet"),
     ],
 )
 def test_ctrl_c_ends_what_holds_on_and_leaves_nothing_behind(
     kernel: str, arguments: str, album: Path, tmp_path: Path
 ) -> None:
     table_of(tmp_path / "h.parquet")
-    pd.DataFrame([("a", "b", 1)], columns=list(tables.PAIRS)).to_csv(tmp_path / "p.csv", index=False)
+    pd.DataFrame([("a", "b", 1)], columns=list(tables.PAIRS)).to_csv(
+        tmp_path / "p.csv", index=False
+    )
     before = sorted(path.name for path in tmp_path.iterdir())
     held = [sys.executable, "-c", HELD, kernel, *arguments.split()]
-    with subprocess.Popen(held, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as run:
+    with subprocess.Popen(
+        held, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as run:
         try:
             assert run.stdout is not None
             assert run.stdout.readline() == "held\n"
@@ -89,7 +100,9 @@ time.sleep(600)
 
 
 def test_ctrl_c_that_meets_a_finaliser_ends_the_run_without_a_word_of_python() -> None:
-    run = subprocess.run([sys.executable, "-c", FINALISED], capture_output=True, text=True, timeout=60)
+    run = subprocess.run(
+        [sys.executable, "-c", FINALISED], capture_output=True, text=True, timeout=60
+    )
     assert (run.returncode, run.stdout, run.stderr) == (1, "said\n", "")
 
 
@@ -113,9 +126,9 @@ def test_a_clustering_goes_on_with_what_was_found_but_not_of_other_hashes(
     again: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, recwarn: pytest.WarningsRecorder
 ) -> None:
     ran: list[range] = []
-    on_threads = near.Means._on_threads
+    on_threads = near.Resources._on_threads
 
-    def counted(self: near.Means, search: Any, numbers: range, *rest: Any) -> Any:
+    def counted(self: near.Resources, search: Any, numbers: range, *rest: Any) -> Any:
         ran.append(numbers)
         if len(ran) == interrupted:
             raise KeyboardInterrupt
@@ -124,11 +137,13 @@ def test_a_clustering_goes_on_with_what_was_found_but_not_of_other_hashes(
     def clustered(seed: int, output: str) -> int:
         ran.clear()
         table = table_of(tmp_path / f"{seed}.parquet", seed=seed)
-        monkeypatch.setattr(sys, "argv", ["finlib", "cluster", str(table), "-o", str(tmp_path / output)])
+        monkeypatch.setattr(
+            sys, "argv", ["finlib", "cluster", str(table), "-o", str(tmp_path / output)]
+        )
         return cli.run()
 
     monkeypatch.setattr(near, "EXACT", 0)  # the passes, small as the set is
-    monkeypatch.setattr(near.Means, "_on_threads", counted)
+    monkeypatch.setattr(near.Resources, "_on_threads", counted)
     interrupted, seed = -1, 1 if again == "same" else 2
     assert clustered(seed, "whole.csv") == 0
     steps, interrupted = len(ran), len(ran) - 1
@@ -137,20 +152,28 @@ def test_a_clustering_goes_on_with_what_was_found_but_not_of_other_hashes(
     interrupted = -1
     assert clustered(seed, "out.csv") == 0
     assert len(ran) == (2 if again == "same" else steps)
-    assert [str(warning.message)[-18:] for warning in recwarn] == ["search starts anew"] * (again == "other")
-    pd.testing.assert_frame_equal(pd.read_csv(tmp_path / "out.csv"), pd.read_csv(tmp_path / "whole.csv"))
+    assert [str(warning.message)[-18:] for warning in recwarn] == ["search starts anew"] * (
+        again == "other"
+    )
+    pd.testing.assert_frame_equal(
+        pd.read_csv(tmp_path / "out.csv"), pd.read_csv(tmp_path / "whole.csv")
+    )
     assert not list(tmp_path.glob("out.csv.parts"))
 
 
 @pytest.mark.parametrize("how", ["--radius 60", "--radius 60 --against old.parquet", "--nearest 2"])
 @pytest.mark.parametrize("again", ["same", "other", "damaged", "flipped", "lost"])
 def test_a_match_goes_on_with_the_steps_that_ended_but_not_of_another_search(
-    how: str, again: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, recwarn: pytest.WarningsRecorder
+    how: str,
+    again: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    recwarn: pytest.WarningsRecorder,
 ) -> None:
     ran: list[int] = []
-    steps = search.Search._steps
+    steps = search.PairSearch._steps
 
-    def counted(self: search.Search, *arguments: Any) -> Any:
+    def counted(self: search.PairSearch, *arguments: Any) -> Any:
         for step in steps(self, *arguments):
             ran.append(len(ran))
             if len(ran) == interrupted:
@@ -168,7 +191,7 @@ def test_a_match_goes_on_with_the_steps_that_ended_but_not_of_another_search(
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(search, "STEP", 64)
     monkeypatch.setattr(search, "COMPARED", 0)
-    monkeypatch.setattr(search.Search, "_steps", counted)
+    monkeypatch.setattr(search.PairSearch, "_steps", counted)
     interrupted, n = -1, 297 if again == "other" else 300
     assert matched(n, "whole.csv") == 0
     assert len(ran) == 5
@@ -185,8 +208,12 @@ def test_a_match_goes_on_with_the_steps_that_ended_but_not_of_another_search(
     interrupted = -1
     assert matched(n, "out.csv") == 0
     assert len(ran) == (2 if again == "same" else 5)
-    assert [str(warning.message)[-18:] for warning in recwarn] == ["search starts anew"] * (again != "same")
-    pd.testing.assert_frame_equal(pd.read_csv(tmp_path / "out.csv"), pd.read_csv(tmp_path / "whole.csv"))
+    assert [str(warning.message)[-18:] for warning in recwarn] == ["search starts anew"] * (
+        again != "same"
+    )
+    pd.testing.assert_frame_equal(
+        pd.read_csv(tmp_path / "out.csv"), pd.read_csv(tmp_path / "whole.csv")
+    )
     assert len(pd.read_csv(tmp_path / "out.csv")) >= 180
     assert not list(tmp_path.glob("out.csv.parts"))
 
@@ -198,7 +225,15 @@ def test_a_match_of_a_set_is_not_one_of_it_against_itself(
         raise KeyboardInterrupt
 
     def matched(*more: str) -> int:
-        command = ["finlib", "match", str(table), "--radius", "9", "-o", str(tmp_path / "o.parquet")]
+        command = [
+            "finlib",
+            "match",
+            str(table),
+            "--radius",
+            "9",
+            "-o",
+            str(tmp_path / "o.parquet"),
+        ]
         monkeypatch.setattr(sys, "argv", [*command, *more])
         return cli.run()
 
@@ -206,7 +241,9 @@ def test_a_match_of_a_set_is_not_one_of_it_against_itself(
     with monkeypatch.context() as patch:
         patch.setattr(search, "STEP", 64)
         patch.setattr(search, "COMPARED", 0)
-        patch.setattr(search.Search, "_check_count", lambda self, written, _: written > 200 and stopped())
+        patch.setattr(
+            search.PairSearch, "_check_count", lambda self, written, _: written > 200 and stopped()
+        )
         assert matched() == 1
     assert len(list(tmp_path.glob("*.parts/*"))) == 3
     assert matched("--against", str(table)) == 0

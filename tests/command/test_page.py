@@ -10,10 +10,12 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from finlib import tables
 from finlib.command import page
+from finlib.hashing import tables
 
-EVIL = '<img src=x onerror="document.title=1">&"\'</script><script>document.title=2</script>.png'.replace("/", "∕")
+EVIL = '<img src=x onerror="document.title=1">&"\'</script><script>document.title=2</script>.png'.replace(
+    "/", "∕"
+)
 
 
 @pytest.fixture
@@ -31,13 +33,20 @@ def pairs(tmp_path: Path) -> tuple[Path, list[str]]:
 def made(table: Path, by: str = "size", most: int = 1000) -> tuple[Path, dict]:
     output = table.with_suffix(".html")
     page.write_page(page.groups_of(table, by, most)[0], output, "a title", most, workers=2)
-    (data,) = re.findall(r'<script id="data" type="application/json">(.*)</script>', output.read_text())
+    (data,) = re.findall(
+        r'<script id="data" type="application/json">(.*)</script>', output.read_text()
+    )
     return output, json.loads(data)
 
 
-def test_pairs_come_farthest_first_and_nothing_is_asked_from_elsewhere(pairs: tuple[Path, list[str]]) -> None:
+def test_pairs_come_farthest_first_and_nothing_is_asked_from_elsewhere(
+    pairs: tuple[Path, list[str]],
+) -> None:
     output, data = made(pairs[0])
-    assert page.write_page(page.groups_of(pairs[0], "size", 1000)[0], output, "a title", 1000) == (120, 1)
+    assert page.write_page(page.groups_of(pairs[0], "size", 1000)[0], output, "a title", 1000) == (
+        120,
+        1,
+    )
     assert [said for said, _ in data["groups"][:2]] == ["119 bits apart", "118 bits apart"]
     sources = dict(data["images"])
     assert sources[pairs[1][0]].startswith("data:image/jpeg;base64,")
@@ -53,20 +62,38 @@ def test_no_more_images_than_asked_for(pairs: tuple[Path, list[str]]) -> None:
 
 
 def test_clusters_by_size_and_by_doubt(tmp_path: Path) -> None:
-    rows = [("a", 0, 2, 3), ("b", 0, 2, 40), ("c", 1, 3, 1), ("d", 1, 3, 2), ("e", 1, 3, 2), ("f", 2, 1, 0)]
+    rows = [
+        ("a", 0, 2, 3),
+        ("b", 0, 2, 40),
+        ("c", 1, 3, 1),
+        ("d", 1, 3, 2),
+        ("e", 1, 3, 2),
+        ("f", 2, 1, 0),
+    ]
     tables.write_table(pd.DataFrame(rows, columns=list(tables.CLUSTERS)), tmp_path / "c.parquet")
-    for by, expected in (("size", [["c", "d", "e"], ["a", "b"]]), ("doubt", [["b", "a"], ["d", "e", "c"]])):
+    for by, expected in (
+        ("size", [["c", "d", "e"], ["a", "b"]]),
+        ("doubt", [["b", "a"], ["d", "e", "c"]]),
+    ):
         groups, total = page.groups_of(tmp_path / "c.parquet", by, 9)
         assert [paths for _, paths in groups] == expected
-        assert page.groups_of(tmp_path / "c.parquet", by, 1) == (groups[:1], total) == (groups[:1], 2)
+        assert (
+            page.groups_of(tmp_path / "c.parquet", by, 1) == (groups[:1], total) == (groups[:1], 2)
+        )
 
 
-def test_tables_of_many_parts_give_the_same_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_tables_of_many_parts_give_the_same_page(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     rng = np.random.default_rng(5)
-    pairs = pd.DataFrame({"path_a": map(str, range(500)), "path_b": "b", "distance": rng.integers(0, 90, 500)})
+    pairs = pd.DataFrame(
+        {"path_a": map(str, range(500)), "path_b": "b", "distance": rng.integers(0, 90, 500)}
+    )
     cluster = rng.integers(0, 60, 500)
     size = np.bincount(cluster)[cluster]
-    clusters = pd.DataFrame({"path": map(str, range(500)), "cluster": cluster, "size": size, "distance": cluster % 7})
+    clusters = pd.DataFrame(
+        {"path": map(str, range(500)), "cluster": cluster, "size": size, "distance": cluster % 7}
+    )
     found = []
     for rows in (1 << 17, 7):
         monkeypatch.setattr(tables, "ROWS", rows)
@@ -97,7 +124,9 @@ def opened(browser, file: Path):
     view = context.new_page()
     errors: list[str] = []
     view.on("pageerror", lambda error: errors.append(str(error)))
-    view.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
+    view.on(
+        "console", lambda message: errors.append(message.text) if message.type == "error" else None
+    )
     view.goto(file.as_uri())
     return view, errors
 
@@ -106,7 +135,11 @@ def saved(view, folder: Path) -> list[list[str]]:
     with view.expect_download() as download:
         view.click("#save")
     download.value.save_as(folder / "corrections.csv")
-    return pd.read_csv(folder / "corrections.csv", dtype=str, keep_default_na=False).to_numpy().tolist()
+    return (
+        pd.read_csv(folder / "corrections.csv", dtype=str, keep_default_na=False)
+        .to_numpy()
+        .tolist()
+    )
 
 
 def test_pairs_in_a_real_browser(browser, pairs: tuple[Path, list[str]], tmp_path: Path) -> None:
@@ -115,7 +148,9 @@ def test_pairs_in_a_real_browser(browser, pairs: tuple[Path, list[str]], tmp_pat
     assert view.title() == "a title"  # and not what the hostile name would make it
     assert view.locator("section").count() == 50
     assert view.locator("figcaption").filter(has_text="onerror").first.inner_text() == pairs[1][0]
-    assert view.evaluate("[...document.images].every(image => image.complete && image.naturalWidth > 0)")
+    assert view.evaluate(
+        "[...document.images].every(image => image.complete && image.naturalWidth > 0)"
+    )
     view.click("section:nth-of-type(2) button.wrong")
     view.click("#on")
     view.click("#on")
@@ -149,6 +184,8 @@ def test_clusters_in_a_real_browser(browser, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("suffix", [".csv", ".parquet"])
 @pytest.mark.parametrize("kind", [tables.PAIRS, tables.CLUSTERS])
-def test_a_table_without_rows_is_a_page_without_groups(tmp_path: Path, kind: tuple[str, ...], suffix: str) -> None:
+def test_a_table_without_rows_is_a_page_without_groups(
+    tmp_path: Path, kind: tuple[str, ...], suffix: str
+) -> None:
     tables.write_table(pd.DataFrame([], columns=list(kind)), tmp_path / f"t{suffix}")
     assert made(tmp_path / f"t{suffix}")[1]["groups"] == []

@@ -8,13 +8,19 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from finlib import matching, tables
 from finlib.command import cli
-from finlib.execution import hash_files
-from finlib.images import find_images
+from finlib.hashing import tables
+from finlib.hashing.execution import hash_files
+from finlib.hashing.images import list_images
+from finlib.matching.pairs import neighbours, pairs_within
 
 ROOT = Path(__file__).resolve().parents[2]
-README = (ROOT / "README.md").read_text(encoding="utf-8").split("### Five-minute tour", 1)[1].split("\n## ", 1)[0]
+README = (
+    (ROOT / "README.md")
+    .read_text(encoding="utf-8")
+    .split("### Five-minute tour", 1)[1]
+    .split("\n## ", 1)[0]
+)
 RECIPES = (ROOT / "finlib" / "recipes.md").read_text(encoding="utf-8")
 
 
@@ -38,8 +44,8 @@ def test_the_tour_in_python(photos: Path, capsys: pytest.CaptureFixture) -> None
     exec(compile(code, "README.md", "exec"), {})
     first, *pairs, near = capsys.readouterr().out.splitlines()
     assert re.fullmatch(r"\d+ of 256 bits differ", first)
-    packed = tables.packed_of(hash_files(find_images(photos)))
-    assert len(pairs) == len(matching.pairs_within(packed, 70).i) >= 9
+    packed = tables.packed_hashes(hash_files(list_images(photos)))
+    assert len(pairs) == len(pairs_within(packed, 70).i) >= 9
     assert str(photos / "0000_0.jpg") in near
 
 
@@ -61,7 +67,7 @@ def test_the_tour_on_the_command_line(
 
 @pytest.fixture
 def table(photos: Path) -> pd.DataFrame:
-    table = hash_files([*find_images(photos), "missing.png"])
+    table = hash_files([*list_images(photos), "missing.png"])
     tables.write_table(table, "hashes.parquet")
     return table
 
@@ -69,7 +75,7 @@ def table(photos: Path) -> pd.DataFrame:
 def test_duckdb(table: pd.DataFrame) -> None:
     duckdb = pytest.importorskip("duckdb")
     sql, _ = blocks(RECIPES, "sql")
-    pairs = matching.pairs_within(tables.packed_of(table), 70)
+    pairs = pairs_within(tables.packed_hashes(table), 70)
     names = table["path"]
     expected = sorted((*sorted((names[i], names[j])), d) for i, j, d in zip(*pairs, strict=True))
     assert duckdb.sql(sql).fetchall() == expected
@@ -81,8 +87,8 @@ def test_faiss(table: pd.DataFrame, capsys: pytest.CaptureFixture) -> None:
     (code,) = blocks(RECIPES, "python")
     held: dict = {}
     exec(compile(code, "recipes.md", "exec"), held)
-    packed = tables.packed_of(table)
-    np.testing.assert_array_equal(held["distance"][0], matching.neighbours(packed[:1], packed, k=3).distance)
+    packed = tables.packed_hashes(table)
+    np.testing.assert_array_equal(held["distance"][0], neighbours(packed[:1], packed, k=3).distance)
 
 
 def test_postgresql_is_of_its_grammar() -> None:

@@ -6,9 +6,9 @@ from PIL import Image
 from PIL.Image import Transpose
 
 from finlib.command.daily import hash_variants
-from finlib.compiled import VARIANTS
-from finlib.decoding import Picture
-from finlib.hashers import hasher
+from finlib.hashing.decoding import Picture
+from finlib.hashing.find import VARIANTS
+from finlib.hashing.hashers import get_hasher
 
 TURNED = {
     "mirrored": Transpose.FLIP_LEFT_RIGHT,
@@ -23,9 +23,12 @@ TURNED = {
 
 @pytest.mark.parametrize("name", ["find", "dhash256", "whash64", "find+dhash256"])
 def test_each_variant_is_the_turned_pictures_hash(name: str, picture: Image.Image) -> None:
-    method = hasher(name)
+    method = get_hasher(name)
     found = hash_variants(Picture(picture), method, range(8))
-    expected = [method.from_image(picture.transpose(TURNED[v]) if v in TURNED else picture) for v in VARIANTS]
+    expected = [
+        method.from_image(picture.transpose(TURNED[v]) if v in TURNED else picture)
+        for v in VARIANTS
+    ]
     distance = np.bitwise_count(found ^ np.stack(expected)).sum(axis=1)
     # FINd's half-open windows make a difference to its one transform.
     assert distance.max() <= (60 if name == "find" else 0)

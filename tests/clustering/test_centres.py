@@ -1,0 +1,62 @@
+"""Centres of clusters by hand, and clusters cut where halves of them are far apart."""
+
+from itertools import pairwise
+
+import numpy as np
+import pytest
+
+from finlib.clustering import centres
+
+
+def around(template, count, noise, rng):
+    """Copies of a template uint8[bits] with random bits flipped: uint8[count, bits // 8]."""
+    return np.packbits(template ^ (rng.random((count, len(template))) < noise), axis=1)
+
+
+def test_majority_by_hand():
+    packed = np.array(
+        [[0b11110000], [0b11000000], [0b10000001], [0b00001111], [0b01000000]], np.uint8
+    )
+    found = centres.majority_bits(packed, *centres.group_rows(np.array([0, 0, 0, 1, 1])))
+    # Three votes decide by two; a tie of two goes with the first image of the cluster.
+    assert found.tolist() == [[0b11000000], [0b00001111]]
+
+
+def test_groups_of_no_rows():
+    order, start = centres.group_rows(np.empty(0, np.int64))
+    assert (order.tolist(), start.tolist()) == ([], [0])
+
+
+@pytest.mark.parametrize("apart", [40, 100])
+def test_a_cluster_is_cut_into_the_families_farther_apart_than_that(apart):
+    rng = np.random.default_rng(4)
+    first = rng.integers(0, 2, 256, dtype=np.uint8)
+    second, third = first.copy(), 1 - first
+    second[:60] ^= 1
+    sets = [around(template, 20, 0.08, rng) for template in (first, second, third)]
+    packed = np.concatenate([around(first, 30, 0.08, rng), *sets, around(third, 5, 0.08, rng)])
+    family, given = (
+        np.repeat([0, 1, 2, 3, 3], [30, 20, 20, 20, 5]),
+        np.repeat([0, 1, 2], [30, 60, 5]),
+    )
+    order, start = centres.group_rows(given)
+    parts = centres.split_groups(packed, order, start, apart)
+    found = [set(family[order[a:b]].tolist()) for a, b in pairwise(parts)]
+    assert (found[0], found[-1]) == ({0}, {3})  # groups that are whole stay as they are
+    assert sorted(map(sorted, found[1:-1])) == ([[1], [2], [3]] if apart == 40 else [[1, 2], [3]])
+    assert sorted(order.tolist()) == list(range(len(packed)))
+
+
+def test_a_few_strays_are_no_half():
+    rng = np.random.default_rng(5)
+    template = rng.integers(0, 2, 256, dtype=np.uint8)
+    packed = np.concatenate(
+        [around(template, 40, 0.05, rng), around(1 - template, centres.CLEAR - 1, 0.05, rng)]
+    )
+    order, start = centres.group_rows(np.zeros(len(packed), np.int64))
+    assert centres.split_groups(packed, order, start, 60).tolist() == [0, len(packed)]
+
+
+def test_copies_are_never_cut():
+    order, start = centres.group_rows(np.zeros(50, np.int64))
+    assert centres.split_groups(np.full((50, 32), 7, np.uint8), order, start, 0).tolist() == [0, 50]

@@ -1,0 +1,137 @@
+"""aHash, dHash and pHash as kernels: bit by bit imagehash's, on pictures made to make them differ."""
+
+import imagehash
+import numpy as np
+import pytest
+import scipy.fftpack
+from exactness import KINDS, MODES, pixels
+from hypothesis import HealthCheck, given, settings, strategies as st
+from PIL import Image
+
+from finlib.hashing import classic, find
+from finlib.hashing.decoding import Picture, open_picture
+from finlib.hashing.images import list_images, open_image
+
+SIDES = st.integers(1, 600)
+SEEDS = st.integers(0, 2**32 - 1)
+SMALL = [(8, 8), (9, 8), (16, 16), (17, 16), (32, 32), (64, 64)]
+PAIRS = {
+    imagehash.average_hash: classic.average_hash,
+    imagehash.phash: classic.dct_hash,
+    imagehash.dhash: classic.difference_hash,
+}
+
+
+def check(image: Image.Image, grey: np.ndarray) -> None:
+    """Every kernel gives imagehash's bits, at both lengths."""
+    for theirs, ours in PAIRS.items():
+        for side in (8, 16):
+            assert np.array_equal(
+                ours(grey, side), np.packbits(theirs(image, hash_size=side).hash)
+            ), (
+                theirs.__name__,
+                side,
+            )
+
+
+def in_mode(rgb: np.ndarray, mode: str) -> Image.Image:
+    image = Image.fromarray(rgb)
+    for step in [*{"RGBa": ["RGBA"], "PA": ["P"], "I;16": ["I"]}.get(mode, []), mode]:
+        image = (
+            Image.frombytes("LAB", image.size, image.tobytes())
+            if step == "LAB"
+            else image.convert(step)
+        )
+    return image
+
+
+def check_case(kind: str, mode: str, rows: int, cols: int, seed: int) -> None:
+    rgb = pixels(kind, rows, cols, seed)
+    check(Image.fromarray(rgb), Picture(rgb).grey)
+    image = in_mode(rgb, mode)
+    try:
+        image.convert("L")
+    except ValueError:  # what Pillow cannot turn to grey, imagehash cannot hash
+        with pytest.raises(ValueError, match="conversion"):
+            _ = Picture(image).grey
+    else:
+        check(image, Picture(image).grey)
+
+
+@settings(max_examples=300, deadline=None)
+@given(kind=st.sampled_from(KINDS), mode=st.sampled_from(MODES), rows=SIDES, cols=SIDES, seed=SEEDS)
+def test_kernels_give_the_bits_of_imagehash(kind, mode, rows, cols, seed):
+    check_case(kind, mode, rows, cols, seed)
+
+
+@pytest.mark.slow
+@settings(max_examples=10_000, deadline=None, suppress_health_check=list(HealthCheck))
+@given(kind=st.sampled_from(KINDS), mode=st.sampled_from(MODES), rows=SIDES, cols=SIDES, seed=SEEDS)
+def test_kernels_give_the_bits_of_imagehash_ten_thousand_times(kind, mode, rows, cols, seed):
+    check_case(kind, mode, rows, cols, seed)
+
+
+@settings(max_examples=100, deadline=None)
+@given(rows=SIDES, cols=SIDES, size=st.sampled_from(SMALL), seed=SEEDS)
+def test_the_small_picture_is_pillows(rows, cols, size, seed):
+    grey = pixels("two_valued" if seed % 2 else "random", rows, cols, seed)[:, :, 0]
+    expected = np.asarray(Image.fromarray(grey).resize(size, Image.Resampling.LANCZOS))
+    assert np.array_equal(classic._shrink(grey, *classic._plans(grey, *size)), expected)
+
+
+@pytest.mark.parametrize("shape", [(2999, 40), (31, 5003), (1500, 1201), (256, 257), (255, 513)])
+def test_sizes_that_take_several_strips(shape):
+    rgb = pixels("smooth", *shape, seed=3)
+    check(Image.fromarray(rgb), Picture(rgb).grey)
+
+
+def test_luma_of_every_colour_is_pillows():
+    ramp = np.arange(256, dtype=np.uint8)
+    for red in range(256):
+        plane = np.stack(np.broadcast_arrays(np.uint8(red), ramp[:, None], ramp[None, :]), axis=2)
+        assert np.array_equal(Picture(plane).grey, np.asarray(Image.fromarray(plane).convert("L")))
+
+
+@pytest.mark.parametrize("mode", ["RGB", "L", "CMYK"])
+@pytest.mark.parametrize("size", [(250, 250), (1300, 700)])
+def test_jpegs_are_greyed_as_pillow_does(mode, size, tmp_path):
+    path = tmp_path / "a.jpg"
+    Image.fromarray(pixels("smooth", 200, 300, seed=4)).resize(size).convert(mode).save(
+        path, quality=85
+    )
+    assert np.array_equal(open_picture(path).grey, np.asarray(Image.open(path).convert("L")))
+
+
+def test_the_certificate_leaves_flat_and_symmetric_pictures_to_scipy(monkeypatch):
+    calls, dct = [], scipy.fftpack.dct
+    monkeypatch.setattr(
+        scipy.fftpack, "dct", lambda *args, **options: calls.append(1) or dct(*args, **options)
+    )
+    for kind, fallen_back in (("random", 0), ("smooth", 0), ("flat", 2), ("ramp", 2)):
+        calls.clear()
+        classic.dct_hash(pixels(kind, 90, 120, seed=2)[:, :, 0], 16)
+        assert len(calls) == fallen_back, kind
+
+
+def test_the_products_are_scipys_transform_within_the_bound():
+    rng = np.random.default_rng(4)
+    for side in (8, 16):
+        for _ in range(50):
+            small = rng.integers(0, 256, (4 * side, 4 * side)).astype(np.uint8)
+            expected = scipy.fftpack.dct(scipy.fftpack.dct(small, axis=0), axis=1)[:side, :side]
+            values, basis = np.empty((side, side)), classic._cosines(side)
+            find.dct_coefficients(small.astype(np.float64), basis, values)
+            assert np.abs(values - expected).max() < 1e-7 < classic.TOLERANCE
+            assert np.abs(expected).max() < classic.REACH
+
+
+@pytest.mark.parametrize("step", [4, pytest.param(1, marks=pytest.mark.slow)])
+def test_shared_images(shared, step):
+    files = list_images(shared)
+    assert len(files) > 1700
+    for file in files[::step]:
+        try:
+            image = open_image(file)
+        except ValueError:
+            continue
+        check(image, open_picture(file).grey)

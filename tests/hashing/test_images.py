@@ -1,0 +1,222 @@
+"""Finding, labelling and decoding: step 1 of FINd on every kind of image, and errors that say what to do."""
+
+import os
+import threading
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from finlib.hashing.images import ImageError, family_of, list_images, load_rgb, open_image, open_rgb
+
+
+def test_images_are_found_below_the_folder_in_a_stable_order(tmp_path: Path) -> None:
+    (tmp_path / "b" / "c").mkdir(parents=True)
+    (tmp_path / "a.jpg").mkdir()
+    names = ["b/2.PNG", "b/c/1.jpeg", "a.jpg/3.webp", "9.tif", "10.gif", "ünïcode 家.bmp"]
+    for name in [*names, "notes.txt", "b/table.csv", "b/2.CSV", "jpg", ".DS_Store"]:
+        (tmp_path / name).touch()
+    passed_over: Counter[str] = Counter()
+    found = list_images(tmp_path, passed_over)
+    assert passed_over == {".txt": 1, ".csv": 2, "": 1}
+    assert found == sorted((tmp_path / name for name in names), key=str)
+    assert list_images(str(tmp_path)) == found
+
+
+def test_what_cannot_be_read_is_found_too_and_linked_folders_are_entered_once(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "real").mkdir()
+    (tmp_path / "real" / "1.jpg").touch()
+    (tmp_path / "broken.jpg").symlink_to("nowhere.jpg")
+    (tmp_path / "real" / "loop").symlink_to(tmp_path)
+    (tmp_path / "again").symlink_to(tmp_path / "real")
+    os.mkfifo(tmp_path / "pipe.png")
+    found = list_images(tmp_path)
+    assert [path.name for path in found] == ["1.jpg", "broken.jpg", "pipe.png"]
+
+
+def test_folders_without_images_are_refused_with_what_to_do(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match=r"nowhere: no such folder\. Give"):
+        list_images(tmp_path / "nowhere")
+    (tmp_path / "notes.txt").touch()
+    with pytest.raises(NotADirectoryError, match=r"notes\.txt: a folder of images was expected"):
+        list_images(tmp_path / "notes.txt")
+    with pytest.raises(ValueError, match=r"no images in this folder .*\.jpg, \.jpeg"):
+        list_images(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "family"),
+    [
+        ("0297_21195384.jpg", "0297"),
+        ("some/where/0000_1.PNG", "0000"),
+        ("1034_a_b.c.webp", "1034"),
+        ("297_21195384.jpg", ""),
+        ("10297_2.jpg", ""),
+        ("0297-2.jpg", ""),
+        ("0297_.jpg", ""),
+        ("0297_1", ""),
+        ("٠٢٩٧_1.jpg", ""),
+        ("0297_1/2.jpg", ""),
+        ("holiday.jpg", ""),
+    ],
+)
+def test_a_family_is_four_digits_before_an_underscore(name: str, family: str) -> None:
+    assert family_of(name) == family
+    assert family_of(Path(name)) == family
+
+
+def _step_one(path: Path) -> Image.Image:
+    """The specification's words, one call each."""
+    image = Image.open(path).copy()
+    image.thumbnail((512, 512))
+    return image.convert("RGB")
+
+
+@pytest.mark.parametrize(
+    "mode", ["1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "YCbCr", "I;16", "I", "F"]
+)
+@pytest.mark.parametrize("size", [(30, 20), (700, 40), (600, 900)])
+def test_every_mode_and_size_goes_through_step_one(
+    tmp_path: Path, mode: str, size: tuple[int, int]
+) -> None:
+    noise = Image.effect_noise(size, 90)
+    if mode in ("I;16", "I", "F"):
+        dtype = {"I;16": np.uint16, "I": np.int32, "F": np.float32}[mode]
+        image = Image.fromarray(np.asarray(noise).astype(dtype) * 3)
+    else:
+        image = (
+            noise.convert("RGB").convert(mode) if mode in ("CMYK", "YCbCr") else noise.convert(mode)
+        )
+    path = tmp_path / "image.tiff"
+    image.save(path)
+    with Image.open(path) as saved:
+        assert saved.mode == mode
+    expected = _step_one(path)
+    assert open_rgb(path).tobytes() == expected.tobytes()
+    assert open_rgb(str(path)).tobytes() == expected.tobytes()
+    assert max(expected.size) == min(512, max(size))
+    pixels = load_rgb(path)
+    assert pixels.shape == (*expected.size[::-1], 3)
+    assert pixels.dtype == np.uint8
+    assert pixels.flags["C_CONTIGUOUS"]
+    assert pixels.flags["WRITEABLE"]
+
+
+def test_neither_draft_nor_rotation_and_the_first_frame(tmp_path: Path) -> None:
+    noise = Image.effect_noise((2000, 1000), 120).convert("RGB")
+    exif = Image.Exif()
+    exif[0x0112] = 6  # shown turned by a quarter; FINd looks at the stored pixels
+    noise.save(tmp_path / "turned.jpg", exif=exif)
+    assert open_rgb(tmp_path / "turned.jpg").size == (512, 256)
+    with Image.open(tmp_path / "turned.jpg") as image:
+        image.load()  # decoded at full size, after which no draft is possible
+        full = image.copy()
+    full.thumbnail((512, 512))
+    assert open_rgb(tmp_path / "turned.jpg").tobytes() == full.tobytes()
+
+    frames = [Image.new("RGB", (20, 20), colour) for colour in ("red", "blue")]
+    frames[0].save(tmp_path / "moving.gif", save_all=True, append_images=frames[1:])
+    assert load_rgb(tmp_path / "moving.gif")[0, 0].tolist() == [255, 0, 0]
+
+
+def test_an_open_image_is_copied_and_left_alone(picture: Image.Image) -> None:
+    large = picture.resize((1200, 900))
+    before = large.tobytes()
+    small = open_rgb(large)
+    assert small.size == (512, 384)
+    assert (large.size, large.tobytes()) == ((1200, 900), before)
+    assert open_image(picture) is not picture
+
+
+def test_a_full_size_image_keeps_its_mode(tmp_path: Path) -> None:
+    Image.new("LA", (900, 3), (10, 20)).save(tmp_path / "a.png")
+    image = open_image(tmp_path / "a.png")
+    assert (image.mode, image.size) == ("LA", (900, 3))
+
+
+def test_golden_images_decode_as_step_one_says() -> None:
+    for path in list_images(Path(__file__).parents[1] / "golden"):
+        assert open_rgb(path).tobytes() == _step_one(path).tobytes()
+
+
+def _damaged(tmp_path: Path, kind: str) -> Path:
+    path = tmp_path / "bad.jpg"
+    if kind == "empty":
+        path.touch()
+    elif kind == "text":
+        path.write_text("this is not an image")
+    elif kind == "folder":
+        path.mkdir()
+    elif kind == "pipe":
+        os.mkfifo(path)
+    elif kind == "broken link":
+        path.symlink_to(tmp_path / "nowhere.jpg")
+    elif kind == "cut":
+        Image.effect_noise((200, 200), 80).save(path)
+        path.write_bytes(path.read_bytes()[:2000])
+    elif kind == "no pixels":
+        path.write_bytes(b"GIF89a\0\0\0\0\0\0\0,\0\0\0\0\0\0\0\0\0\2\0;")
+    return path
+
+
+@pytest.mark.parametrize(
+    ("kind", "error", "text"),
+    [
+        ("missing", FileNotFoundError, "no such file"),
+        ("broken link", FileNotFoundError, "no such file"),
+        ("folder", IsADirectoryError, "not a file"),
+        ("pipe", ImageError, "not a file"),
+        ("empty", ImageError, "the file is empty"),
+        ("text", ImageError, "no image of a format that Pillow reads"),
+        ("cut", ImageError, "cannot be decoded"),
+        ("no pixels", ImageError, "bad.jpg: "),
+    ],
+)
+def test_errors_name_the_file_and_what_to_do(
+    tmp_path: Path, kind: str, error: type[Exception], text: str
+) -> None:
+    path = _damaged(tmp_path, kind)
+    with pytest.raises(error, match=text) as caught:
+        open_rgb(path)
+    message = str(caught.value)
+    assert message.startswith(f"{path}: ")
+    assert message.endswith(".")
+    assert "\n" not in message
+
+
+def test_a_file_without_permission_says_so(closed: Path) -> None:
+    with pytest.raises(PermissionError, match=r"closed\.png: no permission"):
+        open_rgb(closed)
+
+
+@pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
+@pytest.mark.parametrize("side", [150, 250])  # where Pillow warns, and where it refuses
+def test_a_decompression_bomb_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, side: int
+) -> None:
+    path = tmp_path / "bomb.png"
+    Image.new("L", (side, 100)).save(path)
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 10_000)
+    with pytest.raises(ImageError, match=r"bomb\.png: .*Shrink it first"):
+        open_rgb(path)
+    with pytest.raises(ImageError, match="the image given: "):
+        open_rgb(Image.new("L", (side, 100)))
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", None)  # someone who trusts their files
+    assert open_rgb(path).size == (side, 100)
+
+
+def test_many_threads_decode_as_one_does(tmp_path: Path) -> None:
+    path = tmp_path / "a.jpg"
+    Image.effect_noise((300, 200), 90).save(path)
+    expected, seen = load_rgb(path), []
+    threads = [threading.Thread(target=lambda: seen.append(load_rgb(path))) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert all(np.array_equal(pixels, expected) for pixels in seen)
+    assert len(seen) == 8

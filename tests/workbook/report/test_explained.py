@@ -1,0 +1,83 @@
+"""A hash as pictures: what is drawn is what was given."""
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import pytest
+
+from workbook.report import explained, plots
+from workbook.study import anatomy
+
+
+@pytest.fixture
+def axes():
+    yield plt.subplots(1, 2)[1]
+    plt.close("all")
+
+
+def test_bits_are_squares_and_flipped_ones_differ_in_lightness_too(axes):
+    bits = np.eye(16, dtype=bool)
+    shown = explained.squares(axes[0], bits).images[0].get_array()
+    assert shown.shape == (16, 16, 3)
+    assert shown[0, 0].tolist() == [0, 0, 0]
+    assert shown[0, 1].tolist() == [1, 1, 1]
+    flipped = explained.squares(axes[1], bits, flipped=True).images[0].get_array()
+    assert flipped[0, 1].mean() - flipped[0, 0].mean() > 0.5
+
+
+def test_the_whole_story_counts_the_bits_that_differ(picture):
+    pictures = {
+        "one": picture,
+        "blurred": anatomy.change(picture, blur=8),
+        "turned": picture.rotate(90),
+    }
+    seen = {name: anatomy.stages(image) for name, image in pictures.items()}
+    shares = anatomy.pair_shares(pd.DataFrame({"distance": [40, 128], "same": [True, False]}))
+    fig = explained.compared(seen, shares, {"one false pair in 1,000": 98})
+    texts = [text.get_text() for ax in fig.axes for text in [ax.xaxis.label, *ax.texts]]
+    for name in ("blurred", "turned"):
+        apart = (seen[name].bits != seen["one"].bits).sum()
+        assert f"{apart} of 256" in texts
+        assert f"{name}: {apart}" in texts
+    assert "one false pair in 1,000: 98" in texts
+    assert len(fig.axes) == 3 * len(explained.STEPS) + 1
+    plt.close(fig)
+
+
+def test_each_hash_has_a_row_and_each_pair_a_mark(axes, picture):
+    table = anatomy.distances(
+        picture, {"a": picture, "b": picture.rotate(90)}, ["find", "dhash256"]
+    )
+    ax = explained.beside(table, axes[0])
+    assert [label.get_text() for label in ax.get_yticklabels()] == ["FINd", "dHash 256"]
+    drawn = np.sort(np.concatenate([points.get_offsets()[:, 0] for points in ax.collections]))
+    np.testing.assert_allclose(drawn, np.sort(table["share"] * 100))
+
+
+def test_a_sheet_of_flips_writes_each_strength_and_count(picture):
+    rows = anatomy.flips(picture, {"blur": (1, 8)})
+    _, sheet = plt.subplots(1, 4)
+    explained.flip_sheet(rows, sheet, {"blur": "blur {:g} px"})
+    said = [ax.get_xlabel() for ax in sheet]
+    assert said == [
+        "blur 1 px",
+        f"{rows[0]['distance']} flip",
+        "blur 8 px",
+        f"{rows[1]['distance']} flip",
+    ]
+    plt.close("all")
+
+
+def test_a_picture_that_cannot_be_read_is_told_where_the_figure_would_be():
+    from ipywidgets import IntSlider
+
+    def draw(number):
+        if number:
+            raise ValueError("p.txt: no image")
+        return plt.figure(figsize=(1, 1))
+
+    box = plots.explorer(draw, number=IntSlider(0, 0, 1))
+    shown, before = box.children[1], box.children[1].value
+    box.children[0].children[0].value = 1
+    assert shown.value != before
+    assert bytes(shown.value[:4]) == b"\x89PNG"

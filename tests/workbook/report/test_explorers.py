@@ -1,0 +1,158 @@
+"""Groups to look through, by hand, their contact sheets and files; the calculator's words."""
+
+from functools import partial
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+mpl.use("Agg")
+import matplotlib.pyplot as plt
+
+from finlib.clustering.null_model import NullModel
+from workbook.report import explorers, plots
+from workbook.study import costs
+
+LABELS = np.array([0, 1, 1, 1, 2, 2, 1, 3])
+FAMILIES = ["a", "a", "b", "b", "c", "c", "b", "b"]
+
+
+def browser(folder, families):
+    rng = np.random.default_rng(3)
+    paths = [str(folder / f"{number}.png") for number in range(len(LABELS))]
+    for path in paths:
+        Image.fromarray(rng.integers(0, 256, (300, 40, 3), dtype=np.uint8)).save(path)
+    return explorers.Browser(
+        paths, rng.integers(0, 256, (len(LABELS), 32), dtype=np.uint8), LABELS, families
+    )
+
+
+@pytest.fixture
+def known(tmp_path):
+    return browser(tmp_path, FAMILIES)
+
+
+@pytest.fixture
+def unknown(tmp_path):
+    return browser(tmp_path, [""] * len(LABELS))
+
+
+def titled(figure):
+    plt.close(figure)
+    return figure.get_suptitle().replace("\n", " ")
+
+
+def test_clusters_are_numbered_by_size_and_what_went_wrong_is_found(known):
+    assert known.pictures["cluster"].tolist() == [3, 1, 1, 1, 2, 2, 1, 4]
+    views = {name: [rows.tolist() for rows in groups] for name, groups in known.views.items()}
+    assert views == {
+        "clusters": [[1, 2, 3, 6], [4, 5], [0], [7]],
+        "mixed clusters": [[1, 2, 3, 6]],
+        "split families": [[0, 1], [2, 3, 6, 7]],
+    }
+
+
+def test_sheets_say_what_they_show_and_begin_with_the_rarest(known):
+    figure = known.sheet("mixed clusters")
+    assert [ax.get_title(loc="center") for ax in figure.axes[:4]] == ["family a", *["family b"] * 3]
+    assert titled(figure).startswith("Mixed cluster 1 of 1: 4 images of 2 families, at most")
+    figure = known.sheet("split families", 2)
+    assert [ax.get_title(loc="center") for ax in figure.axes[:2]] == ["cluster 4", "cluster 1"]
+    assert titled(figure) == "Split family 2 of 2: 4 images of family b are in 2 clusters"
+    assert titled(known.sheet("mixed clusters", 9)).startswith(
+        "Mixed cluster 1 of 1"
+    )  # the last there is
+
+
+def test_without_families_there_are_clusters_alone(unknown):
+    assert list(unknown.views) == ["clusters"]
+    figure = unknown.sheet()
+    assert figure.axes[0].get_title(loc="center") == "1.png"
+    assert titled(figure).startswith("Cluster 1 of 4: 4 images, at most")
+
+
+def test_nothing_to_show_is_said(tmp_path):
+    alone = browser(tmp_path, [str(number) for number in range(len(LABELS))])
+    alone = explorers.Browser(alone.paths, alone.packed, np.arange(len(LABELS)), alone.families)
+    figure = alone.sheet()
+    shown = [ax.get_title(loc="center").removeprefix("family ") for ax in figure.axes[:2]]
+    apart = np.bitwise_count(alone.packed[:, None] ^ alone.packed).sum(axis=2).astype(
+        int
+    ) + 999 * np.eye(8, dtype=int)
+    assert (
+        titled(figure)
+        == f"No two of these 8 images make a cluster: the nearest are {apart.min()} bits apart"
+    )
+    assert apart[int(shown[0]), int(shown[1])] == apart.min()
+    only = explorers.Browser(alone.paths[:1], alone.packed[:1], np.zeros(1, int), [""])
+    assert titled(only.sheet()).startswith("Cluster 1 of 1: 1 image")
+    assert titled(alone.sheet("mixed clusters")) == "There are no mixed clusters here"
+    assert alone.listed("mixed clusters").empty
+
+
+def test_what_is_seen_is_exported(known, tmp_path):
+    said = known.export(tmp_path, "mixed clusters", number=1)
+    written = pd.read_csv(tmp_path / "06_listed_mixed_clusters.csv", dtype={"family": str})
+    assert said == f"4 files of 1 mixed clusters: {tmp_path / '06_listed_mixed_clusters.csv'}"
+    assert written.to_numpy().tolist() == [
+        [1, 1, FAMILIES[row], known.paths[row]] for row in (1, 2, 3, 6)
+    ]
+    assert known.listed("clusters")["number"].tolist() == [1] * 4 + [2] * 2 + [3, 4]
+    box = plots.explorer(
+        known.sheet,
+        {"export": partial(known.export, tmp_path)},
+        view=choice("split families"),
+        number=choice(1),
+    )
+    box.children[0].children[-1].click()
+    assert len(pd.read_csv(tmp_path / "06_listed_split_families.csv")) == 6
+
+
+def choice(value):
+    return pytest.importorskip("ipywidgets").Dropdown(options=[value])
+
+
+def test_the_calculator_says_threshold_hours_memory_and_dollars():
+    same = np.bincount([2] * 50 + [200] * 50, minlength=257)
+    rates = costs.Rates(hash_seconds=0.36, join_pairs=5e8, search_pairs=1e9, match_rate=1e-6)
+    ways = partial(costs.ways, rates, NullModel(128.5, 8.0), same, 1e-6)
+    figure = explorers.calculator(ways, images=36_000, cores=10, dollars=0.5)
+    labels = [text.get_text() for text in figure.axes[0].get_legend().get_texts()]
+    assert labels[0] == "hashing: 3.6 core hours, 0.36 h, USD 1.8"
+    threshold = ways(images=[36_000])["threshold"].iloc[0]
+    assert (
+        f"at a precision of 0.9 the threshold is {threshold:.0f} bits, which finds 50%"
+        in titled(figure)
+    )
+    ways = partial(ways, relatives=0)
+    assert "no threshold keeps a precision of 0.9" in titled(explorers.calculator(ways, images=1e9))
+
+
+def test_a_threshold_says_which_pairs_it_gets_right(tmp_path):
+    paths = browser(tmp_path, FAMILIES).paths
+    packed = np.zeros((8, 32), np.uint8)
+    packed[:, 0] = [
+        0b0,
+        0b1,
+        0b11111,
+        0b11111,
+        0b0,
+        0b111,
+        0b1111111,
+        0b1111111,
+    ]  # families a a b b c c b b
+    seen = explorers.Threshold(paths, np.array(FAMILIES), {"find": packed})
+    relatives, strangers = seen.pairs["find"]
+    assert relatives["distance"].tolist() == [0, 0, 1, 2, 2, 2, 2, 3]
+    assert strangers["distance"].tolist() == [0, 2, 4]
+    for threshold, title, wrong in (
+        (1, "37.5% of family pairs and confuses 1 pair", 3),
+        (256, "100.0% of family pairs and confuses 3", 3),
+    ):
+        fig = seen.draw("find", threshold)
+        text = [ax.get_title() for ax in fig.axes]
+        assert sum("WRONG" in t for t in text) == wrong
+        assert title in " ".join(t.get_text() for t in fig.texts) + str(fig._suptitle)
+        plt.close(fig)

@@ -1,0 +1,99 @@
+"""What the report may ask of the results, and what it gets, worked by hand."""
+
+import pytest
+
+from workbook.report.record import Recorder
+from workbook.report.results import ReportError, Results, Unmeasured, show
+
+
+@pytest.fixture
+def results(recorded):
+    return Results(recorded)
+
+
+def test_stamp_is_quoted_like_a_number(results):
+    assert isinstance(results["05.stamp.cores"], int)
+    assert results["05.stamp.versions.numpy"]
+
+
+@pytest.mark.parametrize(
+    ("value", "form", "text"),
+    [
+        (61.25, ".1f", "61.2"),
+        (0.0123, ".1%", "1.2%"),
+        (-0.5, "+.2f", "−0.50"),
+        (11050, "", "11,050"),
+        (12.0, "", "12"),
+        (0.123456, "", "0.123"),
+        (1234.5, "~2", "1,200"),
+        (61.3, "~2", "61"),
+        (0.00345, "~2", "0.0034"),
+        (0.096, "~1", "0.1"),
+        (9.96, "~2", "10"),
+        (0.0, "~2", "0"),
+        (3.2e-6, "sci1", "3.2×10⁻⁶"),
+        (5e9, "sci0", "5×10⁹"),
+        ("FINd", "", "FINd"),
+        (float("nan"), ".1f", "–"),
+        (None, "", "–"),
+    ],
+)
+def test_formats(value, form, text):
+    assert show(value, form) == text
+
+
+def test_a_format_that_does_not_fit_is_refused():
+    with pytest.raises(ReportError, match="cannot be shown as"):
+        show("FINd", ".1f")
+    with pytest.raises(ReportError, match="cannot be shown as"):
+        show(1.5, ".1q")
+
+
+def test_cells_of_tables_are_quoted_by_the_key_of_their_row(results):
+    assert results["05.accuracy.find.auc"] == 0.987654
+    assert results["05.accuracy.find.bits"] == 256
+    assert results["05.frontier.find+dhash256.256.low"] == 0.98
+    assert results["05.frontier.box mean.64.auc"] == 0.95
+    assert results["memes.05.accuracy.ahash256.auc"] == 0.91
+    assert results["scale.growth.1000000.seconds"] == 61
+    assert "05.accuracy.find.method" not in results.numbers
+    with pytest.raises(Unmeasured, match="could not be measured"):
+        results["05.accuracy.phash64.tpr_1e-6"]
+
+
+def test_rows_of_a_table_are_plain_values(results):
+    assert results.rows("05.accuracy")[1] == {
+        "method": "find",
+        "bits": 256,
+        "auc": 0.987654,
+        "low": 0.98,
+        "tpr_1e-6": 0.25,
+    }
+    assert [row["method"] for row in results.rows("memes.05.accuracy")] == ["ahash256"]
+    for wrong in ("05_accuracy", "05", "a.b.05.accuracy", "../x.05.accuracy", "memes.05.frontier"):
+        with pytest.raises(ReportError, match="no table"):
+            results.rows(wrong)
+
+
+def test_a_table_that_is_spoken_of_must_be_there(recorded):
+    (recorded / "05_frontier.csv").unlink()
+    with pytest.raises(
+        ReportError, match=r"05.json speaks of 05_frontier.csv, which is not beside it"
+    ):
+        Results(recorded)
+
+
+def test_one_key_cannot_have_two_values(tmp_path):
+    rec = Recorder("05", tmp_path)
+    rec.number("x", 1, low=0)
+    rec.number("x.low", 2)
+    rec.save()
+    with pytest.raises(ReportError, match=r"05.x.low is recorded twice"):
+        Results(tmp_path)
+
+
+def test_without_results_the_report_says_so(tmp_path):
+    with pytest.raises(
+        ReportError, match=r"no results in .* \(01.json, …\): run the notebooks first"
+    ):
+        Results(tmp_path)

@@ -1,0 +1,238 @@
+"""The whole run: notebooks with their parameters, failures that name their cell, one's own images left apart."""
+
+import subprocess
+from pathlib import Path
+
+import nbformat
+import pytest
+
+pytest.importorskip("papermill", reason="the report needs the workbook extra")
+
+from workbook.report import run as report
+from workbook.report.execute import NotebookError, run_notebook
+from workbook.report.filling import fill, unfit
+from workbook.report.record import Recorder
+from workbook.report.results import ReportError, Results
+
+HOME = Path(__file__).resolve().parents[3]
+README = [
+    '**FINd is {{ "03.speed_up.file"|number(",.0f") }} times as fast**',
+    'between {{ "03.speed_up.file.low"|number(",.0f") }} and {{ "03.speed_up.file.high"|number(",.0f") }})',
+    'one core compares {{ "06.engine.pairs_per_second / 1000000000"|number(".1f") }} billion pairs a second',
+]
+"""What the README quotes, as the results give it."""
+
+
+@pytest.fixture(scope="module")
+def published():
+    """Results and report as they lie in the checkout."""
+    results = Results(HOME / "figures")
+    return results, fill((HOME / report.TEMPLATE).read_text(encoding="utf-8"), results, folder=HOME)
+
+
+def committed():
+    """Whether results and report are as they were committed, and not of a run made here; True outside git."""
+    git = [
+        "git",
+        "-C",
+        str(HOME),
+        "status",
+        "--porcelain",
+        "--",
+        "figures",
+        "report.md",
+        "README.md",
+        report.TEMPLATE,
+    ]
+    try:
+        return not subprocess.run(git, capture_output=True, text=True, check=False).stdout
+    except FileNotFoundError:
+        return True
+
+
+def test_the_report_is_what_the_results_give(published):
+    _, filled = published
+    assert (HOME / "report.md").read_text(encoding="utf-8") == filled.text, (
+        "python -m workbook report --only none renders it"
+    )
+    assert "{{" not in filled.text
+    assert "<!--" not in filled.text
+
+
+def test_what_is_committed_is_fit_to_be_published(published):
+    """After a run made here `python -m workbook report` says what is not; a run's own claims may fail on its machine."""
+    results, filled = published
+    if committed():
+        assert (filled.broken, unfit(results)) == ([], [])
+        readme = " ".join((HOME / "README.md").read_text(encoding="utf-8").split())
+        for sentence in README:
+            assert fill(sentence, results).text in readme
+
+
+def test_the_report_has_what_was_asked_for():
+    template = (HOME / report.TEMPLATE).read_text(encoding="utf-8")
+    assert template.count("|number") >= 60
+    assert template.count("claim(") >= 20
+    assert template.count("rows(") >= 3
+    assert template.count("![") >= 6
+
+
+def notebook(path, *cells, parameters='data_dir = ""\nout_dir = "../runs/quick/figures"\nsize = 1'):
+    book = nbformat.v4.new_notebook(
+        metadata={"kernelspec": {"name": "python3", "display_name": "", "language": "python"}}
+    )
+    book.cells = [nbformat.v4.new_code_cell(parameters, metadata={"tags": ["parameters"]})]
+    book.cells += [nbformat.v4.new_code_cell(cell) for cell in cells]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    nbformat.write(book, path)
+    return path
+
+
+def test_a_notebook_runs_with_its_parameters_and_leaves_nothing_random(tmp_path):
+    here = "from pathlib import Path\nPath('here.txt').touch()\nprint(Path.cwd() / 'x')\nPath.home() / 'y'"
+    source = notebook(tmp_path / "books/01_tiny.ipynb", "print(size * 2)", here)
+    for target in ("a.ipynb", "b.ipynb"):
+        assert run_notebook(source, tmp_path / "out" / target, {"size": 21}) == 4
+    assert (tmp_path / "out/a.ipynb").read_bytes() == (tmp_path / "out/b.ipynb").read_bytes()
+    ran = nbformat.read(tmp_path / "out/a.ipynb", as_version=4)
+    assert ran.cells[2].outputs[0].text == "42\n"
+    assert ran.cells[3].outputs[0].text == "books/x\n"
+    assert ran.cells[3].outputs[1].data["text/plain"].endswith("'~/y')")
+    assert (tmp_path / "books/here.txt").exists(), "a notebook runs in its own folder"
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["a.ipynb", "b.ipynb"]
+
+
+def test_a_misspelt_parameter_is_refused(tmp_path):
+    source = notebook(tmp_path / "01_tiny.ipynb")
+    with pytest.raises(
+        ValueError, match=r"01_tiny.ipynb has no parameter sise; it has data_dir, out_dir, size"
+    ):
+        run_notebook(source, tmp_path / "out.ipynb", {"sise": 2})
+    assert not (tmp_path / "out.ipynb").exists()
+
+
+@pytest.fixture
+def home(tmp_path):
+    """A workbook of one tiny notebook."""
+    both = "from workbook.report.record import Recorder\nimport pandas as pd\nr = Recorder('01', out_dir)\n"
+    both += "r.number('n', size)\nr.table('t', pd.DataFrame({'a': [size]}))\nr.save()"
+    notebook(tmp_path / "notebooks/01_tiny.ipynb", both)
+    (tmp_path / "notebooks/full_size.yaml").write_text("{}")
+    (tmp_path / "LICENSE").touch()
+    (tmp_path / report.TEMPLATE).write_text(
+        '# T\n\nn is {{ "01.n"|number }}, below {{ const("3") }}.\n{{ claim("01.n < 3") }}\nSee [it](LICENSE).\n'
+    )
+    return tmp_path
+
+
+def test_the_whole_run_in_place_then_on_other_images(home, monkeypatch, capsys):
+    from PIL import Image
+
+    monkeypatch.setattr("workbook.study.families.make_families", lambda: None)
+    (home / "notebooks/full_size.yaml").write_text(
+        "01_tiny: {size: 2}\nown_data:\n  01_tiny: {size: 5}\n"
+    )
+    (home / "figures").mkdir()
+    (home / "figures/01_stale.png").touch()
+    assert report.run_report(home=home).broken == []
+    assert (home / "report.md").read_text() == "# T\n\nn is 2, below 3.\nSee [it](LICENSE).\n"
+    assert not (home / "figures/01_stale.png").exists(), "what a notebook no longer makes goes"
+    assert {"report.html", "report.pdf"} <= {path.name for path in home.iterdir()}
+    assert (home / "report.pdf").read_bytes().startswith(b"%PDF")
+    published = {path: path.read_bytes() for path in home.rglob("*") if path.is_file()}
+
+    images = home / "My images"
+    images.mkdir()
+    Image.new("RGB", (8, 8)).save(images / "0001_1.jpg")
+    capsys.readouterr()
+    filled = report.run_report(images, home=home)
+    assert filled.broken == ["report.md.j2:4: 01.n < 3 (5 < 3)"]
+    said = capsys.readouterr().out
+    assert "01_tiny" in said
+    assert "1 claims do not hold" in said
+    run = home / "runs/my_images"
+    assert (
+        (run / "report.md")
+        .read_text()
+        .endswith("below 3. **[no longer holds: 5 < 3]** See [it](../../LICENSE).\n")
+    )
+    made = {path.relative_to(run).as_posix() for path in run.rglob("*") if path.is_file()}
+    assert made == {
+        "figures/01_t.csv",
+        "figures/01.json",
+        "notebooks/executed/01_tiny.ipynb",
+        "report.html",
+        "report.md",
+        "report.pdf",
+    }
+    assert {path: path.read_bytes() for path in published} == published, (
+        "published results are left alone"
+    )
+    assert str(home) not in (run / "notebooks/executed/01_tiny.ipynb").read_text()
+
+    assert report.run_report(name="my_images", publish=True, home=home) is None
+    (home / report.TEMPLATE).write_text(
+        '# T\n\n{{ "my_images.01.n"|number }} {{ rows("my_images.01.t")[0].a }}\n'
+    )
+    assert report.run_report(only=[], home=home).text == "# T\n\n5 5\n"
+    with pytest.raises(ReportError, match="there is no run 'other'"):
+        report.run_report(name="other", publish=True, home=home)
+
+
+def test_a_failed_cell_stops_the_run_and_says_where(home, monkeypatch, capsys):
+    monkeypatch.setattr("workbook.study.families.make_families", lambda: None)
+    notebook(home / "notebooks/02_bad.ipynb", "1 + 1", "wrong = 1 / 0")
+    with pytest.raises(NotebookError) as caught:
+        report.run_report(only=["02"], home=home)
+    assert str(caught.value) == "02_bad.ipynb, cell 4 (run 4): ZeroDivisionError: division by zero"
+    said = capsys.readouterr().err
+    assert said.startswith("02_bad.ipynb, cell 4 (run 4):\n\n    wrong = 1 / 0")
+    assert "ZeroDivisionError: division by zero" in said
+    assert "What had run by then:" in said
+    assert (home / "runs/failed/02_bad.ipynb").exists()
+    assert not (home / "notebooks/executed/02_bad.ipynb").exists()
+    assert not (home / "report.md").exists()
+
+
+def test_wrong_use_of_the_run(home, tmp_path):
+    with pytest.raises(ValueError, match="no notebook 07; there are 01"):
+        report.run_report(only=["07"], home=home)
+    with pytest.raises(FileNotFoundError):
+        report.run_report(tmp_path / "nowhere", home=home)
+    with pytest.raises(ValueError, match="give both"):
+        report.run_report(name="x", home=home)
+    with pytest.raises(ReportError, match="in a checkout of the workbook"):
+        report.run_report(home=tmp_path / "figures")
+
+
+def test_a_report_that_cannot_be_filled_is_told_line_by_line(home, capsys):
+    rec = Recorder("01", home / "figures")
+    rec.number("m", 1)
+    rec.save()
+    before = "# T\n\nn is {{ '01.n'|number }}\n\n![a](figures/none.png)\n\n**Figure 1.** A.\n"
+    (home / report.TEMPLATE).write_text(before)
+    (home / "report.md").write_text("as it was")
+    with pytest.raises(RuntimeError, match="2 problem"):
+        report.run_report(only=[], home=home)
+    lines = capsys.readouterr().err.splitlines()
+    assert sorted(line.split(": ")[0] for line in lines) == ["report.md.j2:3", "report.md.j2:5"]
+    assert (home / "report.md").read_text() == "as it was"
+
+
+@pytest.mark.parametrize(
+    ("folder", "given", "name"),
+    [
+        ("memes", None, "memes"),
+        ("My Images-2", None, "my_images_2"),
+        ("2026", None, "data_2026"),
+        ("x", "fin", "fin"),
+    ],
+)
+def test_names_of_runs(folder, given, name):
+    assert report.run_name(folder, given) == name
+
+
+@pytest.mark.parametrize("name", ["../x", "A", "a/b", "1"])
+def test_names_of_runs_that_are_refused(name):
+    with pytest.raises(ValueError, match="a run's name is made of"):
+        report.run_name("x", name)

@@ -1,0 +1,138 @@
+"""A hash taken apart: the stages are FINd's, changes change what they say, the pictures shown are typical ones."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from finlib.hashing import reference
+from finlib.hashing.hashers import HASHERS
+from finlib.hashing.images import ImageError
+from workbook.study import anatomy
+
+
+def test_stages_are_those_of_the_reference(picture):
+    seen = anatomy.stages(picture)
+    luma = reference.luma(np.asarray(picture).tolist())
+    rows, cols = seen.rgb.shape[:2]
+    means = reference.box_mean(luma, rows, cols)
+    small = reference.decimate(means, rows, cols)
+    np.testing.assert_allclose(seen.luma.ravel(), luma)
+    np.testing.assert_allclose(seen.means.ravel(), means)
+    np.testing.assert_allclose(seen.small, small)
+    np.testing.assert_allclose(
+        seen.coefficients, np.array(reference.dct(small))[::-1, ::-1], atol=1e-9
+    )
+    assert np.array_equal(seen.bits, reference.find_hash(picture).hash)
+    assert np.array_equal(seen.bits, seen.coefficients > np.sort(seen.coefficients, axis=None)[127])
+
+
+def test_a_change_of_no_strength_changes_nothing_and_each_other_one_does(picture):
+    assert np.array_equal(
+        np.asarray(anatomy.change(picture, blur=0, caption=0)), np.asarray(picture.convert("RGB"))
+    )
+    for name, strength in anatomy.CHANGES.items():
+        changed = anatomy.change(picture, **{name: strength})
+        assert (
+            changed.size != picture.size
+            or np.asarray(changed).tobytes() != np.asarray(picture).tobytes()
+        )
+        assert changed.tobytes() == anatomy.change(picture, **{name: strength}).tobytes()
+    with pytest.raises(ValueError, match="no change is named smudge"):
+        anatomy.change(picture, smudge=1)
+
+
+@pytest.fixture
+def drawer(tmp_path, picture):
+    """Paths and families of three pictures of one family and one of another; the last has no label."""
+    turned = {
+        "0001_1.png": picture,
+        "0001_2.png": anatomy.change(picture, blur=3),
+        "0001_3.png": anatomy.change(picture, caption=30),
+        "0002_1.png": picture.rotate(90),
+        "other.png": picture.rotate(180),
+    }
+    for name, image in turned.items():
+        image.save(tmp_path / name)
+    return [str(tmp_path / name) for name in turned], ["0001", "0001", "0001", "0002", ""]
+
+
+def test_pairs_are_every_pair_and_no_label_is_no_family(drawer):
+    apart = anatomy.pairs(*drawer)
+    assert len(apart) == 10
+    assert apart["same"].sum() == 3
+    hashes = [HASHERS["find"].from_file(path) for path in drawer[0]]
+    first = apart.iloc[3]
+    assert (
+        first["distance"] == np.bitwise_count(hashes[first["one"]] ^ hashes[first["other"]]).sum()
+    )
+    assert not anatomy.pairs(drawer[0][-1:] * 2, ["", ""])["same"].any()
+
+
+def test_the_three_pictures_are_typical_ones(drawer):
+    paths, labels = drawer
+    apart = anatomy.pairs(paths, labels)
+    seen = {name: anatomy.stages(image).bits for name, image in anatomy.trio(paths, apart).items()}
+    near = (seen["a picture"] != seen["its relative"]).sum()
+    assert near == apart.loc[apart["same"], "distance"].median()
+    assert (seen["a picture"] != seen["a stranger"]).sum() > near
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_three_pictures_where_there_are_fewer(drawer, count):
+    paths = drawer[0][-count:]
+    seen = anatomy.trio(paths, anatomy.pairs(paths, [""] * count))
+    assert list(seen) == ["a picture", "its relative", "a stranger"]
+    bits = [anatomy.stages(image).bits for image in seen.values()]
+    assert 0 < (bits[0] != bits[1]).sum() < (bits[0] != bits[2]).sum()
+
+
+def test_shares_of_each_kind_of_pair_add_up_to_one():
+    apart = pd.DataFrame(
+        {"distance": [0, 8, 9, 256, 128], "same": [True, True, True, False, False]}
+    )
+    table = anatomy.pair_shares(apart, width=8)
+    same = table[table["pairs"] == "same family"].set_index("distance")
+    assert same["count"][[4, 12]].tolist() == [1, 2]
+    assert table.groupby("pairs")["share"].sum().tolist() == pytest.approx([1, 1])
+    assert table["count"].sum() == 5
+    nothing = anatomy.pair_shares(apart[:3])
+    assert not nothing.loc[nothing["pairs"] == "strangers", "share"].any()
+
+
+def test_distances_by_hand(picture):
+    table = anatomy.distances(
+        picture, {"itself": picture, "turned": picture.rotate(90)}, ["find", "dhash64"]
+    )
+    assert table.loc[table["pair"] == "itself", "distance"].tolist() == [0, 0]
+    row = table[(table["hasher"] == "dhash64") & (table["pair"] == "turned")].iloc[0]
+    assert row["share"] == row["distance"] / 64
+
+
+def test_flips_say_which_bits_and_how_many(picture):
+    rows = anatomy.flips(picture, {"blur": (1, 8), "caption": (24,)})
+    assert [(row["change"], row["strength"]) for row in rows] == [
+        ("blur", 1),
+        ("blur", 8),
+        ("caption", 24),
+    ]
+    for row in rows:
+        changed = HASHERS["find"].from_image(row["image"]) ^ HASHERS["find"].from_image(picture)
+        assert np.array_equal(np.packbits(row["flipped"]), changed)
+        assert row["distance"] == np.bitwise_count(changed).sum()
+
+
+def test_thresholds_that_the_evidence_cannot_tell_are_left_out():
+    found = anatomy.radii((1_000, 10**30))
+    assert list(found) == ["one false pair in 1,000"]
+    assert 64 < found["one false pair in 1,000"] < 128
+
+
+def test_a_picture_dropped_in(tmp_path, picture):
+    picture.save(tmp_path / "p.png")
+    content = memoryview((tmp_path / "p.png").read_bytes())
+    other = Image.new("RGB", (4, 4))
+    assert anatomy.dropped(({"name": "p.png", "content": content},), other).size == picture.size
+    assert anatomy.dropped((), other) is other
+    with pytest.raises(ImageError, match=r"p\.txt: no image"):
+        anatomy.dropped(({"name": "p.txt", "content": memoryview(b"no picture")},), other)

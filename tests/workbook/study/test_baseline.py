@@ -1,0 +1,143 @@
+"""profiling: counts against the reference's own loops, ceilings by hand, what the shipped defects do."""
+
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from finlib.hashing import reference
+from workbook.study import baseline
+from workbook.study.baseline import amdahl, counted, counts, slope
+
+
+@pytest.fixture
+def file(tmp_path, picture):
+    picture.resize((70, 70)).save(tmp_path / "0001_1.png")
+    return tmp_path / "0001_1.png"
+
+
+def test_stages_take_time_each_and_give_the_hash(file):
+    seconds = baseline.stage_times(file)
+    assert tuple(seconds) == baseline.STAGES
+    assert all(took > 0 for took in seconds.values())
+    table = baseline.stage_table([file, file], passes=2)
+    assert len(table) == 2 * 2 * len(baseline.STAGES)
+    assert list(table.columns) == ["pass", "image", "stage", "seconds"]
+
+
+def test_a_stage_that_goes_wrong_is_noticed(file, monkeypatch):
+    monkeypatch.setattr(reference, "lower_median", lambda coefficients: 0.0)
+    with pytest.raises(AssertionError, match="another hash than FINd"):
+        baseline.stage_times(file)
+
+
+def test_pictures_that_are_not_square_are_profiled_too(tmp_path, picture):
+    picture.save(tmp_path / "a.png")
+    picture.rotate(90, expand=True).save(tmp_path / "b.png")
+    assert len(baseline.stage_table([tmp_path / "a.png", tmp_path / "b.png"], 1)) == 2 * len(
+        baseline.STAGES
+    )
+
+
+def test_amdahl_by_hand():
+    """Of 10 s: without the 8 s stage 2 s are left, so 5 times; without 8 and 1.5 s, 0.5 s, so 20 times."""
+    ranked = amdahl({"a": 1.5, "b": 8.0, "c": 0.5}).set_index("stage")
+    assert list(ranked.index) == ["b", "a", "c"]
+    assert ranked["share"].tolist() == pytest.approx([0.8, 0.15, 0.05])
+    assert ranked["ceiling"].tolist() == pytest.approx([5, 10 / 8.5, 10 / 9.5])
+    assert ranked["ceiling_with_above"].tolist() == pytest.approx([5, 20, math.inf])
+
+
+@pytest.mark.parametrize(
+    ("rows", "cols"), [(1, 1), (5, 9), (64, 64), (65, 64), (100, 130), (20, 200)]
+)
+def test_counts_are_what_the_loops_do(rows, cols):
+    formula = counts(rows, cols)
+    assert counted(rows, cols) == {
+        name: formula[name] for name in ("windows", "reads", "windows_kept")
+    }
+    assert formula["windows_kept"] == 4096
+
+
+def test_reads_of_the_kept_windows_are_those_of_a_decimation_first():
+    """At 64 x 64 decimation keeps every window, so both counts are one."""
+    formula = counts(64, 64)
+    assert formula["reads_kept"] == formula["reads"] == 127**2
+
+
+def test_lines_are_hit_as_often_as_the_formula_says(file):
+    lines = baseline.by_line(reference.find_hash, file)
+    inner = lines[lines["source"].str.startswith("total += buffer")]
+    assert inner["hits"].tolist() == [counts(70, 70)["reads"]]
+    assert lines.groupby("function")["share"].sum().to_numpy() == pytest.approx(1)
+
+
+def test_functions_have_readable_names(file):
+    frame = baseline.by_function(reference.find_hash, file)
+    assert {"reference.box_mean", "min", "ndarray.tolist"} <= set(frame["function"])
+    assert not frame["function"].str.contains(r"[/<]").any()
+    assert frame["own_seconds"].is_monotonic_decreasing
+
+
+def test_memory_is_told_by_line(file):
+    lines = baseline.memory_by_line(reference.find_hash, file)
+    assert lines["source"].str.startswith("pixels =").sum() == 1
+    assert (lines["process_mib"] > 1).all()
+
+
+def test_seconds_by_size():
+    table = baseline.hash_seconds([8, 16], 2)
+    assert table["side"].tolist() == [8, 16, 8, 16]
+    assert table["pixels"].tolist() == [64, 256] * 2
+    assert (table["seconds"] > 0).all()
+
+
+def test_seconds_by_number(file):
+    assert baseline.batch_seconds([file, file], [1, 2])["images"].tolist() == [1, 2]
+
+
+def test_cost_model_by_hand():
+    """1 and 2 pixels, 10 and 100 reads, at 3 s a pixel and 0.5 s a read: 8 and 56 s."""
+    per_pixel, per_read, fitted = baseline.cost_model([1, 2], [10, 100], [8, 56])
+    assert (per_pixel, per_read) == pytest.approx((3, 0.5))
+    assert fitted == pytest.approx([8, 56])
+
+
+def test_slope_by_hand():
+    assert slope([1, 10, 100], [2, 2000, 2_000_000]) == pytest.approx(3)
+
+
+def test_the_defects_side_by_side(picture):
+    landscape, portrait = picture, picture.rotate(90, expand=True)
+    told = pd.DataFrame(
+        [baseline.side_by_side(image) for image in (landscape, portrait, picture.resize((66, 66)))]
+    )
+    assert told["shipped"][1] == "IndexError"
+    assert math.isnan(told["distance"][1])
+    assert told["distance"][0] > 0
+    assert told["distance"][2] == 0
+    assert baseline.decimated(portrait).shape == (64, 64)
+    with pytest.raises(IndexError):
+        baseline.decimated(portrait, shipped=True)
+
+
+@pytest.mark.parametrize(("width", "height"), [(120, 90), (100, 64), (90, 89)])
+def test_rows_that_the_shipped_code_never_reads(picture, width, height):
+    image = picture.resize((width, height))
+    unread = baseline.unread_rows(width, height)
+    pixels = np.array(image)
+    pixels[height - unread :] = 255 - pixels[height - unread :]
+    changed = Image.fromarray(pixels)
+    assert reference.find_hash(changed, shipped=True) == reference.find_hash(image, shipped=True)
+    row = np.array(image)
+    row[height - unread - 1] = 255 - row[height - unread - 1]
+    grey = reference.luma(row.tolist())
+    before = reference.luma(np.array(image).tolist())
+    means = [reference.box_mean(buffer, height, width, shipped=True) for buffer in (before, grey)]
+    assert means[0] != means[1], "the row above them is read"
+
+
+def test_a_square_is_read_to_its_foot():
+    assert baseline.unread_rows(90, 90) == 0
