@@ -104,7 +104,7 @@ class _Run:
     law: NullModel
     chance: float
     seed: int
-    means: near.Resources
+    resources: near.Resources
     link: int = -1
     reach: int = 0
 
@@ -135,7 +135,7 @@ class _Run:
         rng = np.random.default_rng(self.seed)
         some = self.packed[np.sort(rng.choice(rows, min(len(rows), SAMPLE), replace=False))]
         others = self.packed[rows] if held is None else held
-        found = neighbours(some, others, k=1 + (held is None), workers=self.means.workers)
+        found = neighbours(some, others, k=1 + (held is None), workers=self.resources.workers)
         nearest = found.distance if held is not None else found.distance[1::2]
         bits = np.arange(8 * self.packed.shape[1] + 1)
         chance = -np.expm1(
@@ -161,7 +161,12 @@ class _Run:
             return
         self.link = radius
         forest = near.unite_near(
-            self.packed[rows], radius, recall=recall, seed=self.seed, means=self.means, name=name
+            self.packed[rows],
+            radius,
+            recall=recall,
+            seed=self.seed,
+            resources=self.resources,
+            name=name,
         )
         held = np.unique(self.label[rows], return_index=True, return_inverse=True)[1:]
         forest.take(np.arange(len(rows)), held[0][held[1]], None)
@@ -185,7 +190,9 @@ class _Run:
         words, centre = to_words(self.packed), to_words(self.centre)
         far = np.bitwise_count(words[order] ^ centre[group]).sum(axis=1)
         gone = order[far > max(self.reach, self.law.radius(self.chance / max(1, len(self.large))))]
-        forest = near.unite_near(self.centre, radius, seed=self.seed, means=self.means, name=name)
+        forest = near.unite_near(
+            self.centre, radius, seed=self.seed, resources=self.resources, name=name
+        )
         self.large = self.large[forest.roots()]
         self.label[order] = self.large[group]
         self.label[gone] = self.label.max() + 1 + np.arange(len(gone))
@@ -203,7 +210,7 @@ class _Run:
             self.reach,
             recall=recall,
             seed=self.seed,
-            means=self.means,
+            resources=self.resources,
             name=name,
         )
         moved = np.flatnonzero(found >= 0)[::-1]  # of a small cluster the first image decides
@@ -222,23 +229,23 @@ def cluster(
     apart: Any = (),
     chance: float = CHANCE,
     seed: int = 2026,
-    means: near.Resources | None = None,
+    resources: near.Resources | None = None,
 ) -> Clusters:
     """Clusters of hashes uint8[n, bits // 8], numbered by first appearance; see the module for how.
 
     together, apart: pairs of rows that a person has found to belong together, or not; both are honoured. chance: the
-    share of images that a step may bring together with strangers. The same labels for the same seed, whatever `means`
+    share of images that a step may bring together with strangers. The same labels for the same seed, whatever `resources`
     it runs on. Plain pictures, whose hashes have few bits set or many, are near each other by chance: leave them out by
     their quality. Raises ValueError where the pairs contradict each other or name rows that are not there.
 
     >>> cluster(np.array([[0] * 32, [255] * 32, [1] + [0] * 31], np.uint8)).labels.tolist()
     [0, 1, 0]
     """
-    means = means or near.Resources()
+    resources = resources or near.Resources()
     _check(len(check_hashes(packed)), together, apart)
-    law = fit_null_model(packed, seed, means.workers)
-    run = _Run(packed, law, chance, seed, means)
-    labels = renumber(apply_corrections(packed, run.rounds(), together, apart, means.workers))
+    law = fit_null_model(packed, seed, resources.workers)
+    run = _Run(packed, law, chance, seed, resources)
+    labels = renumber(apply_corrections(packed, run.rounds(), together, apart, resources.workers))
     none = packed[:0], labels[:0]
     return _kept(
         labels,
@@ -280,7 +287,7 @@ def extend(
     apart: Any = (),
     chance: float = CHANCE,
     seed: int = 2026,
-    means: near.Resources | None = None,
+    resources: near.Resources | None = None,
 ) -> Clusters:
     """The clusters with new hashes taken in: labels of the old images, which stay as they are, then of the new.
 
@@ -296,23 +303,23 @@ def extend(
             f"new hashes have {8 * new.shape[1]} bits, the clusters' have {8 * clusters.centres.shape[1]}"
         )
     _check(len(clusters.labels) + len(new), together, apart)
-    means, law = means or near.Resources(), clusters.null_model
+    resources, law = resources or near.Resources(), clusters.null_model
     big = clusters.size[clusters.cluster] >= FEW
-    run = _Run(new, law, chance, seed, means)
+    run = _Run(new, law, chance, seed, resources)
 
     def join(rows: Labels, held: npt.NDArray[np.bool_], name: str) -> Labels:
         if not len(rows) or not held.any():
             return np.full(len(rows), -1)
         radius = run.radius(rows, clusters.centres[held], chance * len(new), 0.0)
         found = near.find_nearest(
-            new[rows], clusters.centres[held], radius, seed=seed, means=means, name=name
+            new[rows], clusters.centres[held], radius, seed=seed, resources=resources, name=name
         )
         return np.where(found >= 0, clusters.cluster[held][found], -1)
 
     ours = join(np.arange(len(new)), big, "to old centres")
     rest = np.flatnonzero(ours < 0)
     beside = join(rest, ~big, "to old images")
-    group = renumber(_Run(new[rest], law, chance, seed, means).rounds())
+    group = renumber(_Run(new[rest], law, chance, seed, resources).rounds())
     number = np.full(group.max(initial=-1) + 1, np.iinfo(np.int64).max)
     np.minimum.at(number, group[beside >= 0], beside[beside >= 0])
     fresh = number == np.iinfo(np.int64).max
@@ -325,7 +332,7 @@ def extend(
     alone = alone[np.argsort(clusters.labels[alone], kind="stable")]
     everything = np.concatenate([clusters.centres[first], new])
     everything[alone] = clusters.centres[~big]
-    labels = apply_corrections(everything, labels, together, apart, means.workers)
+    labels = apply_corrections(everything, labels, together, apart, resources.workers)
     number, at = np.unique(clusters.labels, return_index=True)
     whose = labels[at[np.searchsorted(number, clusters.cluster[big])]]
     large = np.bincount(labels)[whose] >= FEW  # what was parted by hand may be small now

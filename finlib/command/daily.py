@@ -267,7 +267,7 @@ def cluster_files(
             f"{one} and {other} are to be apart, and together by other pairs: correct the corrections"
         )
     with dask_client(scheduler) if scheduler else nullcontext() as client:
-        means = near.Resources(workers, client, parts, progress=True)
+        resources = near.Resources(workers, client, parts, progress=True)
         if onto:
             if not (beside := _centres(onto)).is_file():
                 raise FileNotFoundError(
@@ -278,9 +278,9 @@ def cluster_files(
                 raise ValueError(
                     f"{onto} holds clusters by {made_by}, not {new.hasher}: give --hasher {made_by}"
                 )
-            found = extend(before, packed, together=right, apart=wrong, means=means)
+            found = extend(before, packed, together=right, apart=wrong, resources=resources)
         else:
-            found = cluster(packed, together=right, apart=wrong, means=means)
+            found = cluster(packed, together=right, apart=wrong, resources=resources)
     if not onto:
         say(
             f"united within {found.link} bits{f', gathered within {found.reach} of a centre' * (found.reach > 0)}"

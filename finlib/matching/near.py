@@ -128,22 +128,22 @@ def unite_near(
     *,
     recall: float = 0.95,
     seed: int = 2026,
-    means: Resources | None = None,
+    resources: Resources | None = None,
     name: str = "pairs",
 ) -> Forest:
     """The hashes united by pairs within the radius, of which the share `recall` of those at it is expected to be found.
 
     Images count alike in that: most pairs are of dense families.
     """
-    means, make = means or Resources(), partial(Forest, len(packed))
+    resources, make = resources or Resources(), partial(Forest, len(packed))
     search = BitSampling(to_words(packed), len(packed), 8 * packed.shape[1], radius, seed)
     passes = search.passes(recall, radius, typical=True)
     if len(packed) > passes * EXACT:
-        return means.run(search, passes, make, name)
+        return resources.run(search, passes, make, name)
     forest, (rows, of) = make(), find_distinct(packed)  # copies, which may be most, have many pairs
     forest.take(np.arange(len(packed)), of, None)
     for i, j, distance in iter_pairs(
-        packed[rows], radius, workers=means.workers, progress=means.progress
+        packed[rows], radius, workers=resources.workers, progress=resources.progress
     ):
         forest.take(rows[i], rows[j], distance)
     return forest
@@ -156,18 +156,20 @@ def find_nearest(
     *,
     recall: float = 0.95,
     seed: int = 2026,
-    means: Resources | None = None,
+    resources: Resources | None = None,
     name: str = "nearest",
 ) -> npt.NDArray[np.int32]:
     """The nearest of the held hashes found within the radius for each query, the first among equals; -1 for none."""
-    means = means or Resources()
+    resources = resources or Resources()
     search = BitSampling(
         to_words(np.concatenate([held, queries])), len(held), 8 * held.shape[1], radius, seed
     )
     passes = search.passes(recall, radius, typical=True)
     if len(held) * len(queries) > passes * EXACT * (len(held) + len(queries)):
-        return means.run(search, passes, partial(Nearest, len(search.words)), name).row[len(held) :]
-    found = neighbours(queries, held, k=1, radius=radius, workers=means.workers)
+        return resources.run(search, passes, partial(Nearest, len(search.words)), name).row[
+            len(held) :
+        ]
+    found = neighbours(queries, held, k=1, radius=radius, workers=resources.workers)
     row = np.full(len(queries), -1, np.int32)
     row[np.diff(found.indptr) > 0] = found.indices
     return row

@@ -72,17 +72,17 @@ def test_the_radius_falls_as_the_set_grows_and_strangers_are_measured():
 def test_labels_are_the_same_on_any_number_of_workers_and_with_a_checkpoint(tmp_path, monkeypatch):
     monkeypatch.setattr(near, "EXACT", 0)  # the passes, small as the set is
     packed, _ = families([1] * 600 + [8] * 300, 0.12, seed=4)
-    expected = cluster(packed, means=near.Resources(1)).labels
-    assert cluster(packed, means=near.Resources(3)).labels.tolist() == expected.tolist()
+    expected = cluster(packed, resources=near.Resources(1)).labels
+    assert cluster(packed, resources=near.Resources(3)).labels.tolist() == expected.tolist()
     for _ in range(2):  # the second goes on with what the first has left
         kept = near.Resources(2, checkpoint=tmp_path)
-        assert cluster(packed, means=kept).labels.tolist() == expected.tolist()
+        assert cluster(packed, resources=kept).labels.tolist() == expected.tolist()
         assert list(tmp_path.glob("*.npz"))
     next(tmp_path.glob("*.npz")).write_bytes(b"PK")
     with pytest.warns(
         UserWarning, match="damaged, or of other hashes or settings: the search starts anew"
     ):
-        assert cluster(packed, means=kept).labels.tolist() == expected.tolist()
+        assert cluster(packed, resources=kept).labels.tolist() == expected.tolist()
 
 
 def test_corrections_are_honoured_and_may_not_contradict_each_other():

@@ -88,7 +88,7 @@ def test_the_nearest_is_the_exact_one_where_it_is_found():
 def test_the_same_pairs_on_any_number_of_workers():
     packed = hashes(6000)
     first, *others = (
-        near_pairs(packed, 50, means=near.Resources(workers)) for workers in (1, 2, 5)
+        near_pairs(packed, 50, resources=near.Resources(workers)) for workers in (1, 2, 5)
     )
     assert all(np.array_equal(a, b) for other in others for a, b in zip(first, other, strict=True))
 
@@ -104,7 +104,7 @@ def test_the_same_forest_on_a_cluster_and_after_its_workers_were_killed():
         Client(cluster) as client,
     ):
         assert np.array_equal(
-            near.unite_near(packed, 50, means=near.Resources(client=client)).roots(), expected
+            near.unite_near(packed, 50, resources=near.Resources(client=client)).roots(), expected
         )
         first = iter([worker.pid for worker in cluster.workers.values()])
 

@@ -51,7 +51,7 @@ def near_pairs(
     at: int | None = None,
     seed: int = 2026,
     max_pairs: int = MAX_PAIRS,
-    means: near.Resources | None = None,
+    resources: near.Resources | None = None,
 ) -> Pairs:
     """Pairs i < j of hashes at most `radius` bits apart, as `matching.pairs_within` gives them, of which some may miss.
 
@@ -60,7 +60,7 @@ def near_pairs(
     left to the exact engine. Raises ValueError for wrong arguments and where more than `max_pairs` are found.
     """
     radius, n = check_radius(radius, 8 * check_hashes(packed).shape[1]), len(packed)
-    means, words = means or near.Resources(), to_words(packed)
+    resources, words = resources or near.Resources(), to_words(packed)
     order = np.lexsort(words.T)
     fresh = np.append(True, (words[order[1:]] != words[order[:-1]]).any(axis=1))[:n]
     start = np.append(np.flatnonzero(fresh), n)
@@ -69,8 +69,8 @@ def near_pairs(
     )
     passes = search.passes(recall, radius if at is None else at)
     if n <= 4 * passes * near.EXACT:  # pairs found again and again are put in order, too
-        return pairs_within(packed, radius, max_pairs=max_pairs, workers=means.workers)
-    codes = means.run(search, passes, partial(Codes, search.held, max_pairs)).row
+        return pairs_within(packed, radius, max_pairs=max_pairs, workers=resources.workers)
+    codes = resources.run(search, passes, partial(Codes, search.held, max_pairs)).row
     a, b = np.divmod(codes, search.held)
     copies = np.diff(start)
     several = np.flatnonzero(copies > 1)

@@ -83,7 +83,7 @@ def joins(n: int, radius: int, queries: int = 50, seed: int = 2026) -> pd.DataFr
     rows = []
     for wanted in (0.95, 0.99):
         start = perf_counter()
-        near.unite_near(packed, radius, recall=wanted, means=near.Resources(1))
+        near.unite_near(packed, radius, recall=wanted, resources=near.Resources(1))
         rows.append((f"bit sampling, {wanted:.0%} at the radius", wanted, perf_counter() - start))
     start = perf_counter()
     for _ in iter_pairs(packed[: n // 4], radius, workers=1):
