@@ -3,6 +3,7 @@
 transforms     what happens to an image on its way round the web; captions
 templates      pictures to put captions on
 families       the built-in families: templates, captions, the cache
+site           templates of a site under captions that people wrote
 vectorised     FINd in NumPy, single image and batch, in the array API's terms
 timing         time calls side by side, results compared; the memory a call needs at its peak
 anatomy        what a hash is made of: stages to be looked at, bits that flip
@@ -12,6 +13,7 @@ targets        what the speed should be, and is
 robustness     what survives when an image is changed on its way
 uncertainty    how sure a score is: families resampled, thresholds held out
 evidence       the rule that decides which hash FIN should use
+row_distances  how to compare a dHash row by row: what was tried, and how it was chosen
 together       two hashes together: sums, weighted sums, AND, OR, a cascade
 strangers      how far unrelated images' distances can be told; thresholds
 hard_cases     where methods fail: the closest strangers, plain pictures, label noise
