@@ -61,9 +61,10 @@ def caption_templates(
 def choose_captions(
     own: Sequence[Sequence[str]], pool: Sequence[Sequence[str]], rng: Generator
 ) -> list[Caption]:
-    """Different captions for one template: its own where it has enough of them, else from the pool."""
-    source = own if len(own) >= PER_TEMPLATE else pool
-    number = min(len(own), MOST_OWN) if len(own) >= PER_TEMPLATE else PER_TEMPLATE
+    """Different captions for one template: its own where it has enough, else from the pool."""
+    has_own = len(own) >= PER_TEMPLATE
+    source = own if has_own else pool
+    number = min(len(own), MOST_OWN) if has_own else PER_TEMPLATE
     chosen = rng.choice(len(source), number, replace=False)
     return [(source[row][0], source[row][1]) for row in chosen]
 
