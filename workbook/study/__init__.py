@@ -13,7 +13,7 @@ robustness     what survives when an image is changed on its way
 uncertainty    how sure a score is: families resampled, thresholds held out
 evidence       the rule that decides which hash FIN should use
 together       two hashes together: sums, weighted sums, AND, OR, a cascade
-strangers      how far unrelated images' distances can be told; thresholds
+nonmatching    how far unrelated images' distances can be told; thresholds
 hard_cases     where methods fail: the closest strangers, plain pictures, label noise
 hash_model     hash sets of any size with the distances of real ones
 near_pairs     near pairs listed by bit sampling, to measure its recall

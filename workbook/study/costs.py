@@ -17,7 +17,7 @@ import pandas as pd
 from finlib.clustering.null_model import NullModel
 from finlib.matching.pairs import index_hashes, neighbours
 from workbook.study import workers
-from workbook.study.strangers import reads_off
+from workbook.study.nonmatching import reads_off
 
 HOUR = 3600.0
 MONTH = 730.0  # hours
