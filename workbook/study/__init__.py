@@ -1,5 +1,6 @@
 """What the notebooks measure with: data sets, scores, timing, robustness, growth, costs.
 
+package_files  files that other packages ship: photographs and a font
 transforms     what happens to an image on its way round the web; captions
 templates      pictures to put captions on
 families       the built-in families: templates, captions, the cache
