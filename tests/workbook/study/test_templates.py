@@ -58,7 +58,10 @@ def test_every_crop_lies_within_its_photograph_and_is_used_once() -> None:
 
 
 def test_generated_pictures_have_natural_spectra(pictures: list[np.ndarray]) -> None:
-    """Amplitude falls about as one over frequency: slopes of photographs are -0.8 to -1.5 (Tolhurst et al., 1992)."""
+    """Amplitude falls about as one over frequency.
+
+    Slopes of photographs are -0.8 to -1.5 (Tolhurst et al., 1992).
+    """
     slopes = []
     for family, pixels in enumerate(pictures):
         if family % PHOTO_EVERY:
@@ -77,7 +80,7 @@ def test_generated_pictures_have_natural_spectra(pictures: list[np.ndarray]) -> 
 def test_templates_have_the_detail_and_the_flat_parts_of_real_ones(
     pictures: list[np.ndarray],
 ) -> None:
-    """Medians of 45 pictures beside those of 143 real templates, and the flattest and the least detailed."""
+    """Quantiles of 45 pictures are near those of 143 real templates."""
     found = np.percentile(
         [templates.detail(Image.fromarray(pixels)) for pixels in pictures], [5, 50, 95]
     )

@@ -1,4 +1,4 @@
-"""Every transform: what it leaves as it is, that it is repeatable, and that more strength changes more."""
+"""Every transform is repeatable, does what its name says, and changes more at more strength."""
 
 import numpy as np
 import pytest
@@ -25,7 +25,7 @@ EVERY = pytest.mark.parametrize("transform", TRANSFORMS.values(), ids=list(TRANS
 
 @pytest.fixture(scope="module")
 def image() -> Image.Image:
-    """A colour picture of 250 x 200, smooth and in the middle of the range, so that nothing saturates early."""
+    """A smooth colour picture of 250 x 200 in the middle of the range, far from saturation."""
     small = Image.fromarray(default_rng(3).integers(40, 216, (20, 25, 3), dtype=np.uint8))
     return small.resize((250, 200), Image.Resampling.BICUBIC)
 
@@ -37,7 +37,10 @@ def _change(transform: Transform, image: Image.Image, strength: float, seed: int
 
 
 def test_there_are_the_fourteen_asked_for_at_five_strengths() -> None:
-    asked = "jpeg resize crop border rotation flip caption watermark blur noise brightness contrast gamma grey"
+    asked = (
+        "jpeg resize crop border rotation flip caption watermark blur noise "
+        "brightness contrast gamma grey"
+    )
     assert list(TRANSFORMS) == asked.split()
     for name, transform in TRANSFORMS.items():
         assert transform.name == name
