@@ -1,11 +1,20 @@
-"""How unrelated images' distances are spread, as far down as it can be told: thresholds and false pairs to expect.
+"""Measure how the distances of unrelated images are spread, and choose thresholds from that.
 
-Counts are `finlib.scoring.metrics`'s, [2, bits + 1]. A share of false pairs is told where at least EXPECTED_FALSE_PAIRS
-of them lie within the threshold. Below that a law may go on: log10 of the share as a parabola in the threshold. It is
-fitted where shares are larger, and believed only as far down as it predicted unseen shares within a factor of 3.
+Two unrelated images are a non-matching pair. The share of non-matching pairs within a threshold is
+the rate of false matches to expect from it. Pairs are counted as in `finlib.scoring.metrics`:
+`counts` is [2, bits + 1], matching pairs by distance first, then non-matching ones.
+
+A share is measured where at least EXPECTED_FALSE_PAIRS pairs lie within the threshold. Smaller ones
+can only be predicted. One prediction is a parabola: log10 of the share as a function of the
+threshold. It is fitted where shares are larger, and trusted only down to where it predicted the
+shares of other images within a factor of 3.
+
+Tables of shares have a column strangers, the share of non-matching pairs within the distance, and a
+column found, the share of matching pairs within it, as thresholds.csv of finlib.matching has.
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -14,160 +23,212 @@ from scipy.special import ndtr, ndtri
 from finlib.scoring.metrics import Counts
 from workbook.study.evidence import EXPECTED_FALSE_PAIRS
 
-FACTOR = 3.0
-FITTED = (1e-4, 1e-2)  # shares that the law is fitted to
+TRUSTED_FACTOR = 3.0  # a prediction is right within this factor
+FITTED = (1e-4, 1e-2)  # the parabola is fitted to shares between these
+LARGEST_SHARE = 1 / 5  # larger shares do not belong to the tail
+SHARES = ["strangers", "found"]
 
 
-def shares(counts: Counts) -> pd.DataFrame:
-    """Columns distance, strangers, found: every distance that occurs at which the share of false pairs is told."""
-    same, different = np.cumsum(counts, axis=1)
-    told = (
-        (different >= EXPECTED_FALSE_PAIRS)
-        & (np.sum(counts, axis=0) > 0)
-        & (different <= different[-1] / 5)
-    )
-    distance = np.flatnonzero(told)
-    columns = {"distance": distance, "strangers": different[distance] / different[-1]}
-    return pd.DataFrame(columns | {"found": same[distance] / max(same[-1], 1)})
+def measure_shares(counts: Counts) -> pd.DataFrame:
+    """The shares of pairs within each distance that occurs and at which the share is measured.
 
-
-def model_of(counts: Counts, fitted: tuple[float, float] = FITTED) -> np.ndarray:
-    """float64[3]: the parabola (highest power first) of log10 of the share of strangers by threshold."""
-    known = shares(counts)
-    part = known[known["strangers"].between(*fitted)]
-    if len(part) < 4:
-        return np.full(3, np.nan)
-    return np.polyfit(part["distance"], np.log10(part["strangers"]), 2)
-
-
-def check(fit: Counts, judge: Counts, fitted: tuple[float, float] = FITTED) -> pd.DataFrame:
-    """The law of `fit` beside what `judge` shows: columns distance, observed, predicted, ratio of the two."""
-    known, power = shares(judge), model_of(fit, fitted)
-    predicted = 10 ** np.polyval(power, known["distance"])
-    columns = {
-        "distance": known["distance"],
-        "observed": known["strangers"],
-        "predicted": predicted,
-    }
-    return pd.DataFrame(columns).assign(ratio=predicted / known["strangers"])
-
-
-def believed(checked: pd.DataFrame) -> float:
-    """The smallest share down to which the law, without a break, was right within FACTOR; nan where it never was."""
-    below = checked[checked["observed"] <= FITTED[1]].sort_values("observed", ascending=False)
-    right = below["ratio"].between(1 / FACTOR, FACTOR).cumprod().astype(bool)
-    return float(below.loc[right, "observed"].min()) if right.any() else float("nan")
-
-
-def thresholds(sets: Sequence[pd.DataFrame]) -> pd.DataFrame:
-    """What `finlib.matching.thresholds` reads, as far as it is measured: at each distance the most strangers of all sets, and
-    the fewest found.
-
-    Each set is `shares` of several methods put together, with a column hasher. Columns hasher, distance, strangers,
-    found. Where a set tells no share so small, it is taken to have as many strangers as the smallest that it can tell.
+    Columns distance, strangers (of non-matching pairs) and found (of matching pairs).
     """
-    rows = []
+    matching, nonmatching = np.cumsum(counts, axis=1)
+    occurs = np.sum(counts, axis=0) > 0
+    enough = nonmatching >= EXPECTED_FALSE_PAIRS
+    in_tail = nonmatching <= nonmatching[-1] * LARGEST_SHARE
+    distance = np.flatnonzero(occurs & enough & in_tail)
+    return pd.DataFrame(
+        {
+            "distance": distance,
+            "strangers": nonmatching[distance] / nonmatching[-1],
+            "found": matching[distance] / max(matching[-1], 1),
+        }
+    )
+
+
+def fit_tail(counts: Counts) -> np.ndarray:
+    """The parabola of log10 of the share of non-matching pairs by threshold: float64[3].
+
+    The highest power comes first, as `np.polyval` expects. NaN where fewer than four shares are
+    measured.
+    """
+    shares = measure_shares(counts)
+    fitted = shares[shares["strangers"].between(*FITTED)]
+    if len(fitted) < 4:
+        return np.full(3, np.nan)
+    return np.polyfit(fitted["distance"], np.log10(fitted["strangers"]), 2)
+
+
+def check_tail(fitted: Counts, judged: Counts) -> pd.DataFrame:
+    """Compare the parabola fitted to some images with the shares measured on others.
+
+    Columns distance, observed, predicted, and ratio (predicted / observed).
+    """
+    shares = measure_shares(judged)
+    predicted = 10 ** np.polyval(fit_tail(fitted), shares["distance"])
+    return pd.DataFrame(
+        {
+            "distance": shares["distance"],
+            "observed": shares["strangers"],
+            "predicted": predicted,
+            "ratio": predicted / shares["strangers"],
+        }
+    )
+
+
+def least_trusted_share(checked: pd.DataFrame) -> float:
+    """The smallest share down to which every prediction was right within TRUSTED_FACTOR.
+
+    `checked` is from `check_tail`. NaN where no prediction was right.
+    """
+    smaller = checked[checked["observed"] <= FITTED[1]]
+    smaller = smaller.sort_values("observed", ascending=False)
+    right = smaller["ratio"].between(1 / TRUSTED_FACTOR, TRUSTED_FACTOR)
+    right_so_far = right.cumprod().astype(bool)
+    return float(smaller.loc[right_so_far, "observed"].min())
+
+
+def combine_sets(sets: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    """Take the worst of several sets of images at each distance, for thresholds to be safe.
+
+    Each set is `measure_shares` of several methods, put together, with a column hasher. Columns
+    hasher, distance, strangers (the largest share of any set) and found (the smallest). A set
+    without a share as small as this counts with the smallest that it has.
+    """
+    combined = []
     for name in dict.fromkeys(sets[0]["hasher"]):
-        parts = [
-            part[part["hasher"] == name].set_index("distance")[["strangers", "found"]]
-            for part in sets
-        ]
-        parts = [part for part in parts if len(part)]
-        last = min(part.index.max() for part in parts)
-        distance = sorted({d for part in parts for d in part.index if d <= last})
-        filled = [part.reindex(distance).ffill() for part in parts]
-        most = np.max(
-            [
-                f["strangers"].fillna(p["strangers"].iloc[0])
-                for f, p in zip(filled, parts, strict=True)
-            ],
-            axis=0,
-        )
-        fewest = np.nanmin([part["found"] for part in filled], axis=0)
-        rows.append(
-            pd.DataFrame({"hasher": name, "distance": distance, "strangers": most, "found": fewest})
-        )
-    return pd.concat(rows, ignore_index=True)
+        tables = []
+        for shares in sets:
+            table = shares[shares["hasher"] == name].set_index("distance")[SHARES]
+            if len(table):
+                tables.append(table)
+        worst = _worst(tables)
+        worst.insert(0, "hasher", name)
+        combined.append(worst)
+    return pd.concat(combined, ignore_index=True)
 
 
-def continued(table: pd.DataFrame) -> pd.DataFrame:
-    """`thresholds` with a row for every smaller distance, and a column measured, which is False for these.
+def _worst(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    """The largest share of non-matching and the smallest of matching pairs at each distance.
 
-    Shares of strangers and shares found go on as normal laws through the last two decades measured.
+    `tables` have the columns strangers and found, by distance.
+    """
+    last = min(table.index.max() for table in tables)
+    occurring = pd.concat(tables).index.unique().sort_values()
+    distances = occurring[occurring <= last]
+    strangers = []
+    found = []
+    for table in tables:
+        filled = table.reindex(distances).ffill()
+        strangers.append(filled["strangers"].fillna(table["strangers"].iloc[0]))
+        found.append(filled["found"])
+    return pd.DataFrame(
+        {
+            "distance": distances,
+            "strangers": np.max(strangers, axis=0),
+            "found": np.nanmin(found, axis=0),
+        }
+    )
+
+
+def extrapolate(table: pd.DataFrame) -> pd.DataFrame:
+    """Add estimates for every distance below the measured ones to a table from `combine_sets`.
+
+    A new column measured is False for the estimates. They follow normal distributions through the
+    smallest shares measured, up to 100 times the smallest.
     """
     parts = []
-    for name, part in table.groupby("hasher", sort=False):
-        last, below = (
-            part[part["strangers"] <= 100 * part["strangers"].iloc[0]],
-            np.arange(part["distance"].iloc[0]),
-        )
-        rows = {"hasher": name, "distance": below}
-        for column in ("strangers", "found"):
-            law = np.polyfit(
-                last["distance"],
-                ndtri(np.clip(last[column], 1e-12, 1 - 1e-9)),
-                min(1, len(last) - 1),
-            )
-            rows[column] = np.minimum(ndtr(np.polyval(law, below)), part[column].iloc[0])
-        parts += [pd.DataFrame(rows).assign(measured=False), part.assign(measured=True)]
+    for name, measured in table.groupby("hasher", sort=False):
+        below = np.arange(measured["distance"].iloc[0])
+        least = measured["strangers"].iloc[0]
+        fitted = measured[measured["strangers"] <= 100 * least]
+        estimates: dict[str, Any] = {"hasher": name, "distance": below}
+        for column in SHARES:
+            estimate = _extend_normal(fitted["distance"], fitted[column], below)
+            estimates[column] = np.minimum(estimate, measured[column].iloc[0])
+        parts.append(pd.DataFrame(estimates).assign(measured=False))
+        parts.append(measured.assign(measured=True))
     return pd.concat(parts, ignore_index=True)
 
 
-def transferred(chosen: pd.DataFrame, shares: pd.DataFrame, name: str) -> pd.DataFrame:
-    """What thresholds chosen on one set give on another, of whose hashers these are the `shares`.
+def _extend_normal(distance: pd.Series, share: pd.Series, below: np.ndarray) -> np.ndarray:
+    """Fit a normal distribution to shares by distance, and read off its shares elsewhere."""
+    quantile = ndtri(np.clip(share, 1e-12, 1 - 1e-9))
+    degree = min(1, len(distance) - 1)  # a constant where there is only one share
+    line = np.polyfit(distance, quantile, degree)
+    return ndtr(np.polyval(line, below))
 
-    chosen: columns hasher, intended and threshold, as from `uncertainty.held_out_summary`. Returns its columns, fpr and
-    tpr of the other set, intervals nan, and a column set. Left out where the other set cannot tell a share so small.
+
+def apply_thresholds(chosen: pd.DataFrame, shares: pd.DataFrame, name: str) -> pd.DataFrame:
+    """The rates on another set of images of thresholds that were chosen on one.
+
+    `chosen` has the columns hasher, intended and threshold, as from `uncertainty.held_out_summary`;
+    `shares` are those of the other set, with a column hasher. Returns the columns of `chosen`, with
+    fpr and tpr of the other set, NaN for their intervals, and a column set with its name. Left out
+    where the other set has no share as small as that.
     """
-    rows = []
-    for row in chosen.to_dict("records"):
-        part = shares[
-            (shares["hasher"] == row["hasher"]) & (shares["distance"] <= row["threshold"])
-        ]
-        if len(part):
-            last = part.loc[part["distance"].idxmax()]
-            rows.append(
-                row
-                | {
-                    "fpr": last["strangers"],
-                    "tpr": last["found"],
-                    "fpr_low": np.nan,
-                    "fpr_high": np.nan,
-                }
-            )
-    return pd.DataFrame(rows, columns=list(chosen)).assign(set=name)
+    applied = []
+    for threshold in chosen.to_dict("records"):
+        of_hasher = shares[shares["hasher"] == threshold["hasher"]]
+        within = of_hasher[of_hasher["distance"] <= threshold["threshold"]]
+        if within.empty:
+            continue
+        last = within.loc[within["distance"].idxmax()]
+        rates = {
+            "fpr": last["strangers"],
+            "tpr": last["found"],
+            "fpr_low": np.nan,
+            "fpr_high": np.nan,
+        }
+        applied.append({**threshold, **rates})
+    return pd.DataFrame(applied, columns=list(chosen)).assign(set=name)
 
 
-def at_worst(tried: pd.DataFrame) -> pd.Series:
-    """By hasher, the most that a rate in `tried` (columns hasher, intended, fpr) came out at, in times the intended."""
-    return (tried["fpr"] / tried["intended"]).groupby(tried["hasher"], sort=False).max()
+def worst_excess(tried: pd.DataFrame) -> pd.Series:
+    """By how much thresholds exceeded the intended false-positive rate at worst, by hasher.
+
+    `tried` has the columns hasher, intended and fpr; 2 means twice the intended rate.
+    """
+    excess = tried["fpr"] / tried["intended"]
+    return excess.groupby(tried["hasher"], sort=False).max()
 
 
-def reads_off(
+def choose_thresholds(
     table: pd.DataFrame,
-    images: Sequence[int],
+    images: Sequence[float],
     precisions: Sequence[float],
     *,
-    relatives: float = 1.0,
+    matches_per_image: float = 1.0,
 ) -> pd.DataFrame:
-    """For n images and a wanted precision: threshold, false pairs to expect and share found, by method.
+    """The largest threshold that promises a precision among a number of images, by method.
 
-    `table` is from `thresholds`. Columns hasher, images, precision, threshold, false_pairs, found; the last three are
-    nan where the evidence does not reach. `relatives` is how many true matches an image has among the others.
+    `table` is from `combine_sets`, and `matches_per_image` is the number of true matches that an
+    image has among the others. Columns hasher, images, precision, threshold, false_pairs (to
+    expect) and found (the share of matching pairs within the threshold). The last three are NaN
+    where no threshold that was measured has this precision.
     """
-    rows = []
-    for name, part in table.groupby("hasher", sort=False):
-        for n in images:
-            true, false = n * relatives / 2 * part["found"], n * (n - 1) / 2 * part["strangers"]
+    chosen = []
+    for name, shares in table.groupby("hasher", sort=False):
+        for count in images:
+            pairs = count * (count - 1) / 2
+            true = count * matches_per_image / 2 * shares["found"]
+            false = pairs * shares["strangers"]
             for precision in precisions:
-                good = part[true >= precision * (true + false)]
-                last = good.iloc[-1] if len(good) else None
-                what = (
-                    (np.nan,) * 3
-                    if last is None
-                    else (last["distance"], n * (n - 1) / 2 * last["strangers"], last["found"])
-                )
-                rows.append((name, n, precision, *what))
-    return pd.DataFrame(
-        rows, columns=["hasher", "images", "precision", "threshold", "false_pairs", "found"]
-    )
+                precise = shares[true >= precision * (true + false)]
+                choice: dict[str, Any] = {
+                    "hasher": name,
+                    "images": count,
+                    "precision": precision,
+                    "threshold": np.nan,
+                    "false_pairs": np.nan,
+                    "found": np.nan,
+                }
+                if len(precise):
+                    choice["threshold"] = precise["distance"].iloc[-1]
+                    choice["false_pairs"] = pairs * precise["strangers"].iloc[-1]
+                    choice["found"] = precise["found"].iloc[-1]
+                chosen.append(choice)
+    columns = ["hasher", "images", "precision", "threshold", "false_pairs", "found"]
+    return pd.DataFrame(chosen, columns=columns)
