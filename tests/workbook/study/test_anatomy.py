@@ -44,7 +44,7 @@ def test_a_change_of_no_strength_changes_nothing_and_each_other_one_does(picture
 
 @pytest.fixture
 def drawer(tmp_path, picture):
-    """Paths and families of three pictures of one family and one of another; the last has no label."""
+    """Paths and families: three pictures of one family, one of another, and one without a label."""
     turned = {
         "0001_1.png": picture,
         "0001_2.png": anatomy.change(picture, blur=3),
