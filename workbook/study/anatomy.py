@@ -9,7 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
-from finlib.hashing.hashers import HASHERS
+from finlib.hashing.hashers import get_hasher
 from finlib.hashing.images import ImageError, load_rgb, open_rgb
 from finlib.hashing.reference import KEPT
 from finlib.matching import thresholds
@@ -48,7 +48,7 @@ def stages(image: Image.Image) -> Stages:
     means = vectorised.box_mean(luma)
     small = vectorised.decimate(means)
     coefficients = vectorised.dct(small)[::-1, ::-1]
-    packed = HASHERS["find"].from_image(image)
+    packed = get_hasher("find").from_image(image)
     bits = np.unpackbits(packed).astype(bool).reshape(KEPT, KEPT)
     return Stages(
         rgb=rgb,
@@ -85,7 +85,7 @@ def compare_pairs(paths: Sequence[str], labels: Sequence[str]) -> pd.DataFrame:
     `labels` are the files' families; a file with "" belongs to none. Columns: one and other (places
     in `paths`), distance (bits) and same (whether they are of one family).
     """
-    packed = np.stack([HASHERS["find"].from_file(path) for path in paths])
+    packed = np.stack([get_hasher("find").from_file(path) for path in paths])
     families = np.asarray(labels, dtype=object)
     one, other = np.triu_indices(len(packed), 1)
     differing = np.bitwise_count(packed[one] ^ packed[other])
@@ -154,7 +154,7 @@ def distances(
     """
     measured = []
     for name in names:
-        hasher = HASHERS[name]
+        hasher = get_hasher(name)
         packed = hasher.from_image(first)
         for pair, image in others.items():
             differing = np.bitwise_count(packed ^ hasher.from_image(image))

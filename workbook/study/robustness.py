@@ -18,7 +18,7 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from finlib.hashing.hashers import HASHERS
+from finlib.hashing.hashers import get_hasher
 from finlib.hashing.images import open_rgb
 from finlib.scoring.metrics import query_counts, rate_at
 from workbook.study.transforms import TRANSFORMS
@@ -85,7 +85,7 @@ def _hash_one(names: Sequence[str], seed: int, number: int, path: str) -> Hashes
     for change in _all_changes():
         changed = _apply(change, original, seed, number)
         for name in names:
-            by_hasher[name].append(HASHERS[name].from_image(changed))
+            by_hasher[name].append(get_hasher(name).from_image(changed))
     shaped = {}
     for name, hashes in by_hasher.items():
         shaped[name] = np.stack(hashes).reshape(len(TRANSFORMS), -1, hashes[0].size)
