@@ -195,11 +195,12 @@ def radii(pairs: Sequence[int] = (100_000, 1_000)) -> dict[str, float]:
     measured, because at the least distance measured there are more.
     """
     known = thresholds.evidence("find")
-    least_share = float(known.strangers[known.distance == known.least][0])
+    at_least = known.distance == known.least_measured
+    least_share = float(known.nonmatching[at_least][0])
     chosen = {}
     for count in pairs:
         if count * least_share <= 1:
-            radius = thresholds.radius_for("find", count, false_pairs=1)
+            radius = thresholds.radius_for_false_pairs("find", count, false_pairs=1)
             chosen[f"one false pair in {count:,}"] = float(radius)
     return chosen
 
