@@ -22,7 +22,18 @@ TYPED_WORDS = "not now when you see it again monday coffee save changes file"
 PLAIN_WORDS = TYPED_WORDS.split()
 FLAT_STEP = 1.5  # neighbours that differ by less, of 255, are flat
 
-Pixels = np.ndarray
+LINE_PITCH = 14  # pixels from one line of type to the next
+INK = (40, 40, 40)
+SKY_BLUE = (120, 165, 215)
+DIALOG_SIZE = (170, 110)
+DIALOG_COLOUR = (250, 250, 250)
+DIALOG_EDGE = (120, 120, 120)
+TITLE_BAR = (60, 90, 150)
+BUTTON_SIZE = (45, 18)
+BUTTON_COLOUR = (225, 225, 225)
+BUTTON_EDGE = (150, 150, 150)
+
+Size = tuple[int, int]
 
 
 def closest_nonmatching(
@@ -49,8 +60,10 @@ def closest_nonmatching(
             "distance": distance[nonmatching],
         }
     )
-    families = np.stack([labels[pairs["i"]], labels[pairs["j"]]])
-    pairs["one"], pairs["other"] = np.sort(families, axis=0)
+    families = labels[pairs[["i", "j"]].to_numpy()]
+    ordered = np.sort(families, axis=1)
+    pairs["one"] = ordered[:, 0]
+    pairs["other"] = ordered[:, 1]
     pairs = pairs.sort_values(["distance", "i", "j"])
     closest = pairs.drop_duplicates(["one", "other"], ignore_index=True)
     return closest.head(count) if count else closest
@@ -85,8 +98,10 @@ def low_detail_images(seed: int = 2026) -> dict[str, Image.Image]:
 def _draw_artificial(rng: Generator, number: int) -> dict[str, Image.Image]:
     """A flat colour, a gradient, faint noise, a thin line, a small dot and a few words."""
     one, other = rng.integers(30, 226, (2, 3))
-    flat = np.broadcast_to(one, (SIDE, SIDE, 3)).astype(np.uint8)
-    gradient = one + (other - one) * np.rot90(_ramp(), number)
+    page = Image.new("RGB", (SIDE, SIDE), _as_colour(one))
+    flat = np.asarray(page)
+    ramp = np.rot90(_ramp(), number)
+    gradient = one + (other - one) * ramp
     top, left = rng.integers(30, 220, 2)
     lined = flat.copy()
     lined[top : top + 2] = other
@@ -94,9 +109,9 @@ def _draw_artificial(rng: Generator, number: int) -> dict[str, Image.Image]:
     dotted[top : top + 6, left : left + 6] = other
     words = " ".join(rng.choice(PLAIN_WORDS, 4))
     noise = rng.integers(-2, 3, flat.shape)
-    page = Image.fromarray(flat)
-    at_top = number % 2 == 1
-    captioned = draw_caption(page, words if at_top else "", "" if at_top else words)
+    top_words = words if number % 2 else ""
+    bottom_words = "" if number % 2 else words
+    captioned = draw_caption(page, top_words, bottom_words)
     return {
         "flat": page,
         "gradient": to_picture(gradient),
@@ -107,14 +122,20 @@ def _draw_artificial(rng: Generator, number: int) -> dict[str, Image.Image]:
     }
 
 
-def _ramp() -> Pixels:
+def _as_colour(levels: np.ndarray) -> tuple[int, ...]:
+    return tuple(int(level) for level in levels)
+
+
+def _ramp() -> np.ndarray:
     """A ramp from 0 at the left to 1 at the right: float64[250, 250, 1]."""
-    return np.linspace(0, 1, SIDE)[None, :, None] * np.ones((SIDE, 1, 1))
+    row = np.linspace(0, 1, SIDE)
+    return np.tile(row, (SIDE, 1))[..., None]
 
 
-def _smooth_noise(rng: Generator, radius: float) -> Pixels:
+def _smooth_noise(rng: Generator, radius: float) -> np.ndarray:
     """Smooth noise of standard deviation 1: float64[250, 250, 1]."""
-    noise = gaussian_filter(rng.standard_normal((SIDE, SIDE)), radius)
+    rough = rng.standard_normal((SIDE, SIDE))
+    noise = gaussian_filter(rough, radius)
     return noise[..., None] / noise.std()
 
 
@@ -122,7 +143,8 @@ def _draw_sky(rng: Generator) -> Image.Image:
     down = np.rot90(_ramp())
     clouds = _smooth_noise(rng, 40)
     haze = (1 - down) * rng.integers(20, 60)
-    return to_picture((120, 165, 215) + haze + clouds * rng.integers(2, 10))
+    density = rng.integers(2, 10)
+    return to_picture(SKY_BLUE + haze + clouds * density)
 
 
 def _draw_wall(rng: Generator) -> Image.Image:
@@ -139,41 +161,51 @@ def _draw_pages(rng: Generator) -> dict[str, Image.Image]:
     scan = to_picture(paper.repeat(3, axis=2))
     top = int(rng.integers(10, 60))
     lines = int(rng.integers(4, 12))
-    _type_lines(page, rng, range(top, top + 14 * lines, 14), 20, 230)
+    _type_lines(page, rng, top, lines, left=20, right=230)
     left = int(rng.integers(20, 120))
-    _type_lines(scan, rng, [top, top + 14], left, 230)
+    _type_lines(scan, rng, top, 2, left=left, right=230)
     return {"text": page, "scan": scan}
 
 
 def _draw_dialog(rng: Generator) -> Image.Image:
     """A screenshot of a dialog: a title bar, two lines of text and two buttons."""
-    red, green, blue = (int(level) for level in rng.integers(180, 240, 3))
-    screen = Image.new("RGB", (SIDE, SIDE), (red, green, blue))
-    left, top = (int(position) for position in rng.integers(15, 60, 2))
-    right = left + 170
+    background = _as_colour(rng.integers(180, 240, 3))
+    screen = Image.new("RGB", (SIDE, SIDE), background)
+    left, top = rng.integers(15, 60, 2).tolist()
     draw = ImageDraw.Draw(screen)
-    draw.rectangle((left, top, right, top + 110), fill=(250, 250, 250), outline=(120, 120, 120))
-    draw.rectangle((left, top, right, top + 16), fill=(60, 90, 150))
+    width, _ = DIALOG_SIZE
+    dialog = _box(left, top, DIALOG_SIZE)
+    draw.rectangle(dialog, fill=DIALOG_COLOUR, outline=DIALOG_EDGE)
+    title_bar = _box(left, top, (width, 16))
+    draw.rectangle(title_bar, fill=TITLE_BAR)
     for offset in (60, 115):
-        button = (left + offset, top + 84, left + offset + 45, top + 102)
-        draw.rectangle(button, fill=(225, 225, 225), outline=(150, 150, 150))
-    _type_lines(screen, rng, [top + 30, top + 46], left + 12, left + 150)
+        button = _box(left + offset, top + 84, BUTTON_SIZE)
+        draw.rectangle(button, fill=BUTTON_COLOUR, outline=BUTTON_EDGE)
+    _type_lines(screen, rng, top + 30, 2, left=left + 12, right=left + 150, pitch=16)
     return screen
+
+
+def _box(left: int, top: int, size: Size) -> tuple[int, int, int, int]:
+    width, height = size
+    return left, top, left + width, top + height
 
 
 def _type_lines(
     image: Image.Image,
     rng: Generator,
-    tops: Sequence[int],
+    top: int,
+    lines: int,
+    *,
     left: int,
     right: int,
+    pitch: int = LINE_PITCH,
 ) -> None:
-    """Write a line of random words in dark type at each of `tops`."""
+    """Write some lines of random words in dark type, the first one at `top`."""
     draw = ImageDraw.Draw(image)
     count = max(1, (right - left) // 36)
-    for top in tops:
+    for line in range(lines):
         text = " ".join(rng.choice(PLAIN_WORDS, count))
-        draw.text((left, top), text, fill=(40, 40, 40))
+        draw.text((left, top + line * pitch), text, fill=INK)
 
 
 # Signs of plain pictures
@@ -198,10 +230,17 @@ def flat_share(path: str | Path) -> float:
     The image is shrunk to 17 x 16 grey pixels, as for a dHash of 256 bits. Only the middle half of
     its rows counts, where captions seldom are.
     """
-    small = open_rgb(path).convert("L").resize((17, 16), Resampling.LANCZOS)
-    middle = np.asarray(small, dtype=np.float64)[4:12]
+    pixels = _grey_pixels(path, (17, 16), Resampling.LANCZOS)
+    middle = pixels[4:12]
     steps = np.abs(np.diff(middle, axis=1))
     return float(np.mean(steps < FLAT_STEP))
+
+
+def _grey_pixels(path: str | Path, size: Size, resampling: Resampling) -> np.ndarray:
+    """An image shrunk to width x height in grey: float64[height, width]."""
+    grey = open_rgb(path).convert("L")
+    small = grey.resize(size, resampling)
+    return np.asarray(small, dtype=np.float64)
 
 
 # Wrong labels
@@ -224,8 +263,8 @@ def pixel_correlation(pairs: pd.DataFrame, paths: Sequence[str | Path]) -> np.nd
 
 def _standardised_middle(path: str | Path) -> np.ndarray:
     """The grey middle rows of an image with a mean of 0 and a length of 1; NaN where it is flat."""
-    small = open_rgb(path).convert("L").resize((64, 64), Resampling.BOX)
-    middle = np.asarray(small, dtype=np.float64)[16:48].ravel()
+    pixels = _grey_pixels(path, (64, 64), Resampling.BOX)
+    middle = pixels[16:48].ravel()
     centred = middle - middle.mean()
     length = np.linalg.norm(centred)
     if length > 1e-9:
@@ -251,8 +290,9 @@ def mislabelled(labels: Any, share: float, seed: int = 2026) -> np.ndarray:
     """The labels with a share of the images put into another family, at random."""
     names, codes = np.unique(np.asarray(labels), return_inverse=True)
     rng = np.random.default_rng(seed)
-    moved = rng.choice(len(codes), round(share * len(codes)), replace=False)
-    shift = rng.integers(1, max(2, len(names)), len(moved))
+    count = round(share * len(codes))
+    moved = rng.choice(len(codes), count, replace=False)
+    shift = rng.integers(1, max(2, len(names)), count)
     wrong = codes.copy()
     wrong[moved] = (codes[moved] + shift) % len(names)
     return names[wrong]

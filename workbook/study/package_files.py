@@ -5,9 +5,10 @@ from pathlib import Path
 
 
 def package_file(package: str, name: str) -> Path:
-    """The path of a file that an installed package ships; the package is not imported, which would take seconds.
+    """The path of a file that an installed package ships.
 
-    `name` is the file's path inside the package. ValueError where the package is not installed.
+    `name` is the file's path inside the package. The package is not imported, because that may take
+    seconds. ValueError where it is not installed.
     """
     spec = find_spec(package)
     if spec is None or not spec.submodule_search_locations:

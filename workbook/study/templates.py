@@ -89,7 +89,9 @@ def _crops_of(package: str, name: str, columns: int) -> list[Crop]:
     crops = [Crop(package, name, middle, 0, 1000)]
     for row in range(2):
         for column in range(columns):
-            crops.append(Crop(package, name, DETAIL * column, DETAIL * row, DETAIL))
+            left = DETAIL * column
+            top = DETAIL * row
+            crops.append(Crop(package, name, left, top, DETAIL))
     return crops
 
 
@@ -101,7 +103,8 @@ def template(family: int, seed: int = 2026) -> Image.Image:
     rng = default_rng([seed, family])
     photo, remainder = divmod(family, PHOTO_EVERY)
     if remainder == 0 and photo < len(CROPS):
-        picture = _cut(CROPS[photo * PHOTO_STEP % len(CROPS)])
+        crop = CROPS[photo * PHOTO_STEP % len(CROPS)]
+        picture = _cut(crop)
     else:
         picture = _draw_page(rng)
     return _with_real_detail(picture, rng)
@@ -143,9 +146,12 @@ def photograph(package: str, name: str) -> Image.Image:
 def _cut(crop: Crop) -> Image.Image:
     picture = photograph(crop.package, crop.name)
     unit = min(picture.size) / 1000
-    right = crop.left + crop.side
-    bottom = crop.top + crop.side
-    box = (crop.left * unit, crop.top * unit, right * unit, bottom * unit)
+    box = (
+        crop.left * unit,
+        crop.top * unit,
+        (crop.left + crop.side) * unit,
+        (crop.top + crop.side) * unit,
+    )
     return picture.resize((SIDE, SIDE), Resampling.LANCZOS, box)
 
 
@@ -159,7 +165,7 @@ def _draw_page(rng: Generator) -> Image.Image:
     paper = int(rng.choice([0, 255]))
     height = (SIDE - gutter * (rows - 1)) // rows
     width = (SIDE - gutter * (columns - 1)) // columns
-    page = Image.new("RGB", (SIDE, SIDE), (paper, paper, paper))
+    page = Image.new("L", (SIDE, SIDE), paper).convert("RGB")
     for row in range(rows):
         for column in range(columns):
             picture = _draw_picture(rng, (width, height))
@@ -263,8 +269,9 @@ def _draw_sectors(rng: Generator, size: Size, colours: Colours) -> Image.Image:
 
 def _light(rng: Generator, picture: Image.Image) -> Image.Image:
     """Light a picture from one side and darken or lighten its corners, as in most photographs."""
-    down = np.linspace(-1, 1, picture.height)[:, None]
     across = np.linspace(-1, 1, picture.width)
+    down = np.linspace(-1, 1, picture.height)
+    down = down[:, None]
     from_above = rng.normal(0.1, 0.2)
     from_side = rng.normal(0, 0.2)
     corners = rng.normal(0, 0.1)
@@ -450,9 +457,8 @@ def _scatter_leaves(
     radius = min(size) * drawn**-0.5
     x = rng.uniform(-0.1, 1.1, count) * width
     y = rng.uniform(-0.1, 1.1, count) * height
-    flattened = rng.uniform(0.4, 1, count)
-    axes = np.stack([np.ones(count), flattened], axis=1)
-    radii = radius[:, None] * axes
+    flattened = radius * rng.uniform(0.4, 1, count)
+    radii = np.stack([radius, flattened], axis=1)
     roughness = rng.choice([0.0, 0.15, 0.5], count)
     circles = _wavering_circles(rng, count, roughness)
     ellipses = circles * radii[:, None]
@@ -515,8 +521,8 @@ def _leaf_colours(
     field = noise[row.astype(int), column.astype(int)]
     scattered = field + rng.normal(0, 0.4, count)
     place = np.clip(scattered * 1.7 + 3.5, 0, 7)
-    brightness = rng.uniform(0.85, 1.15, (count, 1)).astype(np.float32)
-    return colours[place.astype(int)] * brightness
+    brightness = rng.uniform(0.85, 1.15, (count, 1))
+    return colours[place.astype(int)] * brightness.astype(np.float32)
 
 
 def _leaf_light(
@@ -538,8 +544,8 @@ def _leaf_light(
     down = np.arange(height, dtype=np.float32)[:, None]
     shade = slope_x[leaf_at] * across - middle.astype(np.float32)[leaf_at]
     shade += slope_y[leaf_at] * down
-    coarse = _natural_noise(rng, height // 2, width // 2)
-    texture = coarse.repeat(2, axis=0).repeat(2, axis=1)
+    texture = _natural_noise(rng, height // 2, width // 2)
+    texture = texture.repeat(2, axis=0).repeat(2, axis=1)
     roughness = rng.gamma(1.5, 0.08, count).astype(np.float32)
     return 1 + np.clip(shade, -0.5, 0.5) + roughness[leaf_at] * texture
 
@@ -551,8 +557,10 @@ def _natural_noise(rng: Generator, height: int, width: int) -> NDArray[np.float3
     """
     down = np.fft.fftfreq(height)[:, None]
     across = np.fft.rfftfreq(width)[None]
-    frequency = np.maximum(np.hypot(down, across), 1 / max(height, width))
-    spectrum = np.fft.rfft2(rng.standard_normal((height, width)))
+    lowest = 1 / max(height, width)
+    frequency = np.maximum(np.hypot(down, across), lowest)
+    white_noise = rng.standard_normal((height, width))
+    spectrum = np.fft.rfft2(white_noise)
     noise = np.fft.irfft2(spectrum / frequency, (height, width))
     standardised = (noise - noise.mean()) / noise.std()
     return standardised.astype(np.float32)

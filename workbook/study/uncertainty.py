@@ -33,7 +33,8 @@ def family_weights(groups: int, resamples: int, seed: int) -> np.ndarray:
     """
     rng = np.random.default_rng(seed)
     equal = np.full(groups, 1 / groups)
-    return rng.multinomial(groups, equal, size=resamples).astype(np.float64)
+    draws = rng.multinomial(groups, equal, size=resamples)
+    return draws.astype(np.float64)
 
 
 def half_weights(groups: int, splits: int, seed: int) -> np.ndarray:
@@ -65,7 +66,8 @@ def weighted_counts(same: Counts, different: Counts, weights: np.ndarray) -> np.
     counts[:, 0] = weights @ same
     for start in range(0, len(weights), BLOCK):
         block = weights[start : start + BLOCK]
-        partners = (block @ flat).reshape(len(block), groups, size)
+        partners = block @ flat
+        partners = partners.reshape(len(block), groups, size)
         pairs_between = np.einsum("bh,bhk->bk", block, partners)
         counts[start : start + BLOCK, 1] = pairs_between + block @ inside
     return counts
@@ -122,7 +124,8 @@ def held_out_summary(
     """
     trials = []
     for name, (same, different) in tables.items():
-        trials.append(held_out(same, different, seed=seed).assign(hasher=name))
+        trial = held_out(same, different, seed=seed)
+        trials.append(trial.assign(hasher=name))
     known = pd.concat(trials).dropna()
     groups = known.groupby(["hasher", "intended"], sort=False)
     summary = groups.agg(

@@ -1,4 +1,4 @@
-"""Files of other packages are found where these are installed, and the remedy is named where they are not."""
+"""Files of other packages are found; where a package is missing, the remedy is named."""
 
 import pytest
 
