@@ -63,6 +63,10 @@ class Choice(NamedTuple):
         return rows if self.weight == 0 else 256 + self.weight * rows
 
 
+HAMMING = Choice("rows", 16, "none", 0, 16, 0)
+"""The Hamming distance of dHash alone."""
+
+
 def choices() -> list[Choice]:
     """All that is tried, the Hamming distance among them."""
     tried = []
