@@ -1,4 +1,4 @@
-"""The row distance explored, chosen and judged: what `python -m workbook rows` measures and records.
+"""The row distance explored, chosen and judged: what `python -m workbook rows` records.
 
 The built-in families are always there. Other sets are folders of images named FFFF_ID.ext, or of
 templates, which are captioned. The choice is made on one half of the families of the built-in set
@@ -101,7 +101,8 @@ def first_half(labels: np.ndarray) -> np.ndarray:
 
 def explore_set(name: str, hashed: HashedSet, tried: list[Choice]) -> pd.DataFrame:
     """`row_distances.explore` with a column `set`."""
-    return row_distances.explore(*hashed, tried).assign(set=name)
+    explored = row_distances.explore(hashed.find, hashed.dhash, list(hashed.labels), tried)
+    return explored.assign(set=name)
 
 
 def plain_of_set(name: str, hashed: HashedSet, tried: list[Choice]) -> pd.DataFrame:
@@ -109,4 +110,6 @@ def plain_of_set(name: str, hashed: HashedSet, tried: list[Choice]) -> pd.DataFr
     pictures = hard_cases.low_detail_images(SEED).values()
     find = np.stack([get_hasher("find").from_image(picture) for picture in pictures])
     dhash = np.stack([get_hasher("dhash256").from_image(picture) for picture in pictures])
-    return row_distances.plain_matched(*hashed, find, dhash, tried).assign(set=name)
+    labels = list(hashed.labels)
+    matched = row_distances.plain_matched(hashed.find, hashed.dhash, labels, find, dhash, tried)
+    return matched.assign(set=name)
