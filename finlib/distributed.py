@@ -1,12 +1,15 @@
 """Everything that finlib asks of Dask: a client, data shared among workers."""
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import CancelledError
 from contextlib import contextmanager, nullcontext
-from typing import Any
+from typing import Any, TypeVar
 
 from finlib import needs_extra
+from finlib.pools import in_order
+
+Result = TypeVar("Result")
 
 
 @contextmanager
@@ -35,6 +38,30 @@ def dask_client(scheduler: str | None, workers: int = 1) -> Iterator[Any]:
             raise RuntimeError(
                 f"Dask gave up on some of the work: {str(error) or 'the scheduler is gone'}"
             ) from None
+
+
+def run_in_order(
+    client: Any,
+    function: Callable[..., Result],
+    jobs: Iterable[tuple[Any, ...]],
+    at_a_time: int,
+) -> Iterator[Result]:
+    """Yield function(*job) of every job in the jobs' order, with at most `at_a_time` jobs on the cluster."""
+    yield from in_order(client.get_executor(pure=False), function, jobs, at_a_time)
+
+
+def run_as_completed(
+    client: Any, function: Callable[..., Result], jobs: Iterable[tuple[Any, ...]]
+) -> Iterator[Result]:
+    """Yield function(*job) of every job as soon as it is there; all jobs go to the cluster at once.
+
+    A value from `share` may stand among a job's arguments: the function gets the value itself.
+    """
+    from dask.distributed import as_completed
+
+    futures = [client.submit(function, *job, pure=False) for job in jobs]
+    for future in as_completed(futures, client.loop):
+        yield future.result()
 
 
 def share(client: Any, value: Any) -> Any:

@@ -16,7 +16,7 @@ from itertools import islice, takewhile
 from math import nan
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
 import pandas as pd
@@ -37,6 +37,17 @@ KILLED = "the process that hashed it was killed, most likely for want of memory.
 FILES_A_PROCESS = (
     1000  # to hash, before another process earns the second or two that it takes to start
 )
+
+
+class HashedFiles(NamedTuple):
+    """What a run over files gives.
+
+    table: the table of hashes, a row per path.
+    newly_hashed: the number of files that this run had to open; the rows of the others were known already.
+    """
+
+    table: pd.DataFrame
+    newly_hashed: int
 
 
 def hash_files(
@@ -61,7 +72,7 @@ def hash_files(
 
     With `checkpoint`, a folder, each finished chunk is written there under a temporary name and then renamed. A run
     that finds such parts, or is given the rows of an earlier table as `known`, hashes only the files whose size or
-    time has changed since, and those that failed; `attrs["hashed"]` of the table tells how many that were.
+    time has changed since, and those that failed; `hash_new_files` also gives their number.
 
     ValueError for an unknown hasher or executor and for arguments that contradict each other; TypeError where `paths`
     is one path. In a script, call it under `if __name__ == "__main__":` where the executor is "processes" or "dask":
@@ -69,6 +80,35 @@ def hash_files(
 
     >>> hash_files(["missing.jpg"])[["path", "hash", "error"]].to_numpy().tolist()
     [['missing.jpg', '', 'FileNotFoundError: missing.jpg: no such file. Check the path, or whether it was moved.']]
+    """
+    return hash_new_files(
+        paths,
+        hasher,
+        executor,
+        workers,
+        scheduler=scheduler,
+        checkpoint=checkpoint,
+        known=known,
+        chunk=chunk,
+        progress=progress,
+    ).table
+
+
+def hash_new_files(
+    paths: Iterable[str | Path],
+    hasher: str = "find",
+    executor: ExecutorName = "auto",
+    workers: int | None = None,
+    *,
+    scheduler: str | None = None,
+    checkpoint: str | Path | None = None,
+    known: pd.DataFrame | None = None,
+    chunk: int = 256,
+    progress: bool = False,
+) -> HashedFiles:
+    """The table of `hash_files`, with the number of files that had to be hashed for it.
+
+    Arguments and errors are those of `hash_files`.
     """
     get_hasher(hasher)
     if isinstance(paths, str | bytes | os.PathLike):
@@ -109,8 +149,7 @@ def hash_files(
             bar.update(len(rows))
     table = pd.concat([kept, pa.concat_tables(made).to_pandas()], ignore_index=True)
     table = table.iloc[pd.Index(table["path"]).get_indexer(texts)].reset_index(drop=True)
-    table.attrs["hashed"] = len(todo)
-    return table
+    return HashedFiles(table, len(todo))
 
 
 def _rows_of(
