@@ -1,8 +1,9 @@
-"""Finished parts of a long run, kept in a folder so that an interrupted run resumes where it ended.
+"""Finished parts of a long run, kept in a folder so that an interrupted run resumes.
 
-A part is a file. It is written under another name and renamed when it is whole, so that a run that is killed leaves no
-half of a part behind. The final name holds the part's number and a digest of the run's key and of the file's content.
-A part whose digest does not fit is not used: it was damaged since, or it belongs to other work.
+A part is a file. It is written under another name and renamed when it is whole, so that a run that
+is killed leaves no half of a part behind. The final name contains the part's number and a digest of
+the run's key, the number and the file's content. A part whose digest does not fit is not used: either it was
+damaged after it was written, or it belongs to other work.
 """
 
 import hashlib
@@ -39,8 +40,9 @@ class Checkpoint:
     Parameters
     ----------
     folder: where the parts are; it is made when the first part is written.
-    key: all that decides what the parts hold, as text. Work with the same key would make the same parts again.
-    name: the name of this work in the folder; the parts' file names begin with it.
+    key: a text that depends on everything that decides what the parts contain. Work with the same
+        key would make the same parts again.
+    name: the name of this work in the folder, with which the parts' file names begin.
     suffix: what the parts' file names end with.
     """
 
@@ -51,9 +53,10 @@ class Checkpoint:
         self.suffix = suffix
 
     def parts(self) -> list[Path]:
-        """Return the files of parts 0, 1, 2 and so on, up to the first that is missing or cannot be used.
+        """Return the files of parts 0, 1, 2 and so on, for work whose parts follow on each other.
 
-        That part and all after it are removed, with one warning that names the first of them.
+        They end before the first part that is missing or cannot be used. That part and all after it
+        are removed, with one warning that names the first of them.
         """
         usable, unusable = self._sort_parts()
         consecutive: list[Path] = []
@@ -63,8 +66,8 @@ class Checkpoint:
         return consecutive
 
     def numbered_parts(self) -> dict[int, Path]:
-        """Return the files of all parts that can be used, by their numbers, for work whose parts do not depend on
-        each other.
+        """Return the files of all parts that can be used, by number, for work whose parts do not
+        depend on each other.
 
         The other parts are removed, with one warning that names the first of them.
         """
@@ -76,15 +79,15 @@ class Checkpoint:
     def new_part(self, number: int) -> Iterator[Path]:
         """Give a file to write part `number` into, in place of any earlier one.
 
-        It becomes the part when the block ends without an error, and is removed when it does not. FileExistsError
-        where a folder has the part's name.
+        It becomes the part when the block ends without an error, and is removed when it does not.
+        FileExistsError where a folder has the part's name.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
         unfinished = self._unfinished_file()
         unfinished_files.add(unfinished)
         try:
             yield unfinished
-            digest = self._digest(unfinished)
+            digest = self._digest(unfinished, number)
             finished = self.folder / f"{self.name}-{number:08d}.{digest}{self.suffix}"
             if finished.is_dir():
                 raise FileExistsError(
@@ -101,7 +104,7 @@ class Checkpoint:
         )
 
     def load_arrays(self) -> dict[str, NDArray[Any]]:
-        """Return the arrays that `save_arrays` wrote last, or an empty dictionary where there are none."""
+        """Return the arrays that `save_arrays` wrote last; an empty dictionary where it has not."""
         numbered = self.numbered_parts()
         if not numbered:
             return {}
@@ -111,8 +114,9 @@ class Checkpoint:
     def save_arrays(self, arrays: Mapping[str, Any]) -> None:
         """Keep these arrays in place of those that were saved before.
 
-        They become a part with the next number, and the earlier part is removed after that. A run that is killed
-        between these two steps leaves both, and the higher number is read. ValueError for arrays of Python objects.
+        They become a part with the next number, and the earlier part is removed after that. A run
+        that is killed between these two steps leaves both, and the higher number is read.
+        ValueError for arrays of Python objects.
         """
         earlier = self._list_parts()
         number = max((part.number for part in earlier), default=-1) + 1
@@ -157,13 +161,16 @@ class Checkpoint:
 
     def _is_usable(self, part: Part) -> bool:
         try:
-            return self._digest(part.file) == part.digest
-        except OSError:  # it may not be read, or it is a folder
+            if not part.file.is_file():
+                return False
+            return self._digest(part.file, part.number) == part.digest
+        except OSError:  # it may not be read
             return False
 
-    def _digest(self, file: Path) -> str:
-        """Return 32 hexadecimal digits that depend on the run's key and on the file's content."""
-        key = hashlib.blake2b(self.key.encode(), digest_size=DIGEST_BYTES).digest()
+    def _digest(self, file: Path, number: int) -> str:
+        """Return 32 hexadecimal digits for the run's key, the part's number and its content."""
+        work = f"{number} {self.key}".encode()
+        key = hashlib.blake2b(work, digest_size=DIGEST_BYTES).digest()
         new_digest = partial(hashlib.blake2b, key=key, digest_size=DIGEST_BYTES)
         with open(file, "rb") as content:
             return hashlib.file_digest(content, new_digest).hexdigest()
@@ -176,8 +183,8 @@ def _discard(files: Sequence[Path]) -> None:
     first = min(files)
     others = f" (and {len(files) - 1} more)" if len(files) > 1 else ""
     warnings.warn(
-        f"{first}{others} cannot be used and is made again: it is damaged, it belongs to other hashes or "
-        "settings, or a part before it is missing",
+        f"{first}{others} cannot be used, so this work is done again: the part is damaged, it "
+        "belongs to other hashes or settings, or a part before it is missing",
         stacklevel=3,
     )
     _remove(files)

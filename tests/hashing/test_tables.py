@@ -206,7 +206,7 @@ def test_a_sum_is_cut_to_its_parts(album: Path) -> None:
 def test_a_table_is_read_in_parts_and_one_long_cell_is_no_obstacle(
     tmp_path: Path, monkeypatch
 ) -> None:
-    monkeypatch.setattr(tables, "ROWS", 3)
+    monkeypatch.setattr(tables, "BATCH_ROWS", 3)
     rows = pd.DataFrame(
         {
             "path": ["x" * 3_000_000, *map(str, range(9))],
