@@ -2,8 +2,8 @@
 
 A part is a file. It is written under another name and renamed when it is whole, so that a run that
 is killed leaves no half of a part behind. The final name contains the part's number and a digest of
-the run's key, the number and the file's content. A part whose digest does not fit is not used: either it was
-damaged after it was written, or it belongs to other work.
+the run's key, the number and the file's content. A part whose digest does not fit is not used:
+either it was damaged after it was written, or it belongs to other work.
 """
 
 import hashlib

@@ -182,10 +182,15 @@ def test_a_folder_with_files_in_the_way_is_named_and_stays(checkpoint: Checkpoin
 
 def test_a_part_whose_writing_fails_leaves_the_earlier_ones(checkpoint: Checkpoint) -> None:
     before = write_parts(checkpoint, ["0", "1"])
-    with pytest.raises(OSError, match="disk is full"), checkpoint.new_part(1) as file:
-        file.write_text("half of")
-        assert file in unfinished_files  # to be removed by whoever ends the process at once
-        raise OSError("the disk is full")
+
+    def fail_half_way() -> None:
+        with checkpoint.new_part(1) as file:
+            file.write_text("half of")
+            assert file in unfinished_files  # to be removed by whoever ends the process at once
+            raise OSError("the disk is full")
+
+    with pytest.raises(OSError, match="disk is full"):
+        fail_half_way()
     assert checkpoint.parts() == before
     assert sorted(checkpoint.folder.iterdir()) == before
     assert not unfinished_files

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from finlib.files import path_to_text, text_to_path
+from finlib.files import text_to_path
 from finlib.hashing import tables
 from finlib.hashing.execution import hash_files
 from finlib.hashing.images import list_images
@@ -139,27 +139,6 @@ def test_a_table_appears_only_when_it_is_whole(
         fail_half_way()
     assert len(tables.read_hashes(path)) == 1
     assert len(list(tmp_path.iterdir())) == 1
-
-
-NAMES = [
-    b"caf\xe9.jpg",
-    b"caf\\xe9.jpg",
-    b"caf\\x5cxe9.jpg",
-    b"a\\b\xff",
-    b"a\\b",
-    "été.jpg".encode(),
-    b"\\x",
-    b"x/=1",
-]
-
-
-def test_every_name_has_a_text_of_its_own_that_leads_back_to_it() -> None:
-    paths = [os.fsdecode(name) for name in NAMES]
-    texts = [path_to_text(path) for path in paths]
-    assert len(set(texts)) == len(paths)
-    assert [text_to_path(text) for text in texts] == paths
-    assert (texts[0], texts[4], texts[5]) == ("caf\\xe9.jpg", "a\\b", "été.jpg")
-    assert path_to_text(Path("été.jpg")) == "été.jpg"
 
 
 @pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t", "\r", "\n"])
