@@ -133,6 +133,7 @@ def hash_new_files(
     """
     get_hasher(hasher)
     _check_options(paths, executor, workers, scheduler, chunk)
+    most_workers = processors(workers)
     paths = list(paths)
     texts = [path_to_text(path) for path in paths]
     files = {text: os.fspath(path) for text, path in zip(texts, paths, strict=True)}
@@ -144,10 +145,9 @@ def hash_new_files(
     new_files = [file for text, file in files.items() if text not in reusable_paths]
 
     plan = plan_execution(
-        hasher, executor, processors(workers), scheduler, files=len(new_files), chunk=chunk
+        hasher, executor, most_workers, scheduler, files=len(new_files), chunk=chunk
     )
     chunks = _split(new_files, plan.chunk_size)
-    new_tables = [SCHEMA.empty_table()]
     bar = tqdm(
         total=len(files),
         initial=len(reusable),
@@ -155,13 +155,7 @@ def hash_new_files(
         disable=None if progress else True,
     )
     with bar, closing(hash_chunks(chunks, hasher, plan, scheduler)) as results:
-        for rows in results:
-            # Arrow's tables, because a data frame costs as much time as the hashes of a few files.
-            new_table = rows_to_arrow(rows)
-            new_tables.append(new_table)
-            keeper.keep(new_table)
-            bar.update(len(rows))
-    new_rows = pa.concat_tables(new_tables).to_pandas()
+        new_rows = _collect(results, keeper, bar)
     return HashedFiles(_in_order_of(texts, reusable, new_rows), len(new_files))
 
 
@@ -315,6 +309,18 @@ def _choose_executor(releases_gil: bool, workers: int, scheduler: str | None) ->
 
 def _split(files: Sequence[str], size: int) -> list[Chunk]:
     return [files[start : start + size] for start in range(0, len(files), size)]
+
+
+def _collect(results: Iterable[Rows], keeper: _ChunkKeeper, bar: tqdm) -> pd.DataFrame:
+    """Return the rows of all chunks as one table, and keep each chunk as soon as it is finished."""
+    # Arrow's tables, because a data frame costs as much time as the hashes of a few files.
+    chunk_tables = [SCHEMA.empty_table()]
+    for rows in results:
+        chunk_table = rows_to_arrow(rows)
+        chunk_tables.append(chunk_table)
+        keeper.keep(chunk_table)
+        bar.update(len(rows))
+    return pa.concat_tables(chunk_tables).to_pandas()
 
 
 def _in_order_of(
