@@ -129,13 +129,13 @@ def _mark_candidates(
 
 
 @njit(nogil=True, cache=True, inline="always")
-def _lowest_bit(marks: Any) -> int:
+def _lowest_bit(marks):  # type: ignore[no-untyped-def]
     """The number of the lowest bit that is set."""
     return popcount((marks - ONE) & ~marks)
 
 
 @njit(nogil=True, cache=True, inline="always")
-def distance_in_block(queries: Any, q: int, blocks: Any, b: int, k: int, width: Any) -> int:
+def distance_in_block(queries, q, blocks, b, k, width):  # type: ignore[no-untyped-def]
     """The distance in bits between queries[q] and hash k of blocks[b].
 
     No slices are taken, since numba counts references to each of them, atomically.
@@ -176,16 +176,16 @@ def scan(  # type: ignore[no-untyped-def]
                 k = _lowest_bit(marks)
                 marks &= marks - ONE
                 distance = distance_in_block(queries, q, blocks, b, k, width)
-                number = b * BLOCK + k
-                is_wanted = number < n and (not within_set or first + q < number)
-                if distance > radius or not is_wanted:
+                if distance > radius:
                     continue
-                if matches == len(query_out):
-                    return TOO_MANY
-                query_out[matches] = q
-                hash_out[matches] = number
-                distance_out[matches] = distance
-                matches += 1
+                number = b * BLOCK + k
+                if number < n and (not within_set or first + q < number):
+                    if matches == len(query_out):
+                        return TOO_MANY
+                    query_out[matches] = q
+                    hash_out[matches] = number
+                    distance_out[matches] = distance
+                    matches += 1
     return matches
 
 
