@@ -279,7 +279,7 @@ class Matches(NamedTuple):
 class Hamming:
     """The Hamming distance as the exact engine uses it.
 
-    Another distance has to offer the same methods.     Queries are uint64[queries, words] and
+    Another distance has to offer the same methods. Queries are uint64[queries, words] and
     hashes to search are blocks, uint64[blocks, words, BLOCK], of which the first n count. words:
     64-bit words of a hash.
     """

@@ -232,7 +232,7 @@ def test_wrong_arguments_are_named():
             pairs_within(packed, radius)
     with pytest.raises(TypeError):
         pairs_within(packed, 3.5)  # type: ignore[arg-type]
-    with pytest.raises(ValueError, match="give k"):
+    with pytest.raises(ValueError, match="needs k, the number of neighbours, or radius"):
         neighbours(packed)
     with pytest.raises(ValueError, match="k must be at least 1"):
         neighbours(packed, k=0)
