@@ -131,7 +131,7 @@ def _mark_by_bits(
 
 
 @njit(nogil=True, cache=True, inline="always")
-def _lowest_bit(marks: Any) -> int:
+def _lowest_bit(marks):  # type: ignore[no-untyped-def]
     """The number of the lowest bit that is set."""
     return popcount((marks - ONE) & ~marks)
 
@@ -151,7 +151,7 @@ def mark_candidates(
 
 
 def distance_in_block(queries: Any, q: Any, blocks: Any, b: Any, k: Any, width: Any) -> Any:
-    """The distance between queries[q] and hash k of blocks[b]. Only compiled kernels can call it."""
+    """The distance between queries[q] and hash k of blocks[b]. For compiled kernels alone."""
     raise NotImplementedError
 
 
@@ -231,16 +231,16 @@ def scan(  # type: ignore[no-untyped-def]
                 k = _lowest_bit(marks)
                 marks &= marks - ONE
                 distance = distance_in_block(queries, q, blocks, b, k, width)
-                number = b * BLOCK + k
-                is_wanted = number < n and (not within_set or first + q < number)
-                if distance > radius or not is_wanted:
+                if distance > radius:
                     continue
-                if matches == len(query_out):
-                    return TOO_MANY
-                query_out[matches] = q
-                hash_out[matches] = number
-                distance_out[matches] = distance
-                matches += 1
+                number = b * BLOCK + k
+                if number < n and (not within_set or first + q < number):
+                    if matches == len(query_out):
+                        return TOO_MANY
+                    query_out[matches] = q
+                    hash_out[matches] = number
+                    distance_out[matches] = distance
+                    matches += 1
     return matches
 
 

@@ -330,8 +330,8 @@ def neighbours(
     bits = 8 * check_hashes(queries, "queries").shape[1]
     if k is None and radius is None:
         raise ValueError(
-            "neighbours needs k, the number of neighbours, or radius, the largest distance in bits, "
-            "or both"
+            "neighbours needs k, the number of neighbours, or radius, the largest distance in "
+            "bits; it takes both, too"
         )
     index = _get_index(queries, packed, distance)
     if index.bits != bits:
