@@ -51,7 +51,7 @@ def test_a_few_strays_are_no_half():
     rng = np.random.default_rng(5)
     template = rng.integers(0, 2, 256, dtype=np.uint8)
     packed = np.concatenate(
-        [around(template, 40, 0.05, rng), around(1 - template, centres.CLEAR - 1, 0.05, rng)]
+        [around(template, 40, 0.05, rng), around(1 - template, centres.SMALLEST_HALF - 1, 0.05, rng)]
     )
     order, start = centres.group_rows(np.zeros(len(packed), np.int64))
     assert centres.split_groups(packed, order, start, 60).tolist() == [0, len(packed)]

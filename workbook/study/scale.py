@@ -39,10 +39,10 @@ def measured(n: int, seed: int = 2026) -> dict[str, Any]:
         "cpu_s": cpu_s,
         "mib": peak,
         "clusters": len(found.size),
-        "link": found.link,
-        "reach": found.reach,
+        "link": found.link_radius,
+        "reach": found.centre_radius,
     }
-    return {**row, **asdict(found.null_model), **clusterings.felt(family, found.labels)}
+    return {**row, **asdict(found.null_model), **clusterings.score_clusters(family, found.labels)}
 
 
 def otherwise(n: int) -> pd.DataFrame:
@@ -50,7 +50,7 @@ def otherwise(n: int) -> pd.DataFrame:
     rows = []
     for way in web_like.WAYS:
         packed, family = web_like.draw_otherwise(n, way)
-        rows.append({"way": way, "n": n, **clusterings.felt(family, cluster(packed).labels)})
+        rows.append({"way": way, "n": n, **clusterings.score_clusters(family, cluster(packed).labels)})
     return pd.DataFrame(rows)
 
 
@@ -109,11 +109,11 @@ def daily(n: int, portions: int = 10, seed: int = 2026) -> pd.DataFrame:
         start = perf_counter()
         grown = extend(grown, packed[low : low + size])
     rows.append(
-        {"images": n, "seconds": perf_counter() - start, **clusterings.felt(family, grown.labels)}
+        {"images": n, "seconds": perf_counter() - start, **clusterings.score_clusters(family, grown.labels)}
     )
     start = perf_counter()
     found = cluster(packed)
     rows.append(
-        {"images": n, "seconds": perf_counter() - start, **clusterings.felt(family, found.labels)}
+        {"images": n, "seconds": perf_counter() - start, **clusterings.score_clusters(family, found.labels)}
     )
     return pd.DataFrame(rows).assign(way=["portion"] * portions + ["all at once"])

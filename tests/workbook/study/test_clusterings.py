@@ -80,7 +80,7 @@ def test_average_linkage_is_scipys_on_the_same_distances(threshold, noise):
     spread = np.triu(spread, 1) + np.triu(spread, 1).T
     weight = (128_000_000 - spread[i, j]).astype(np.int64)
     floor = (128 - threshold) * 1e6
-    found = clusterings._average_links(np.ones(len(packed), np.int64), i, j, weight, floor)
+    found = clusterings.average_links(np.ones(len(packed), np.int64), i, j, weight, floor)
     expected = fcluster(linkage(squareform(spread), "average"), threshold * 1e6, "distance")
     assert clustered_before(found) == clustered_before(expected)
 
@@ -159,5 +159,5 @@ def test_compared_are_the_one_in_use_and_all_others_and_what_cutting_is_worth():
     assert (scores["n"] == len(family)).all()
     assert (
         scores.loc["components", "ari"]
-        == clusterings.felt(family, clusterings.components(look_alike, 192))["ari"]
+        == clusterings.score_clusters(family, clusterings.components(look_alike, 192))["ari"]
     )

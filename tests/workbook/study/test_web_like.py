@@ -35,7 +35,7 @@ def test_skewed_bits_are_mostly_unset():
 @pytest.mark.parametrize("way", web_like.WAYS)
 def test_clustering_does_not_lean_on_the_way_in_which_hashes_are_drawn(way):
     packed, family = web_like.draw_otherwise(20_000, way)
-    scores = clusterings.felt(family, cluster(packed).labels)
+    scores = clusterings.score_clusters(family, cluster(packed).labels)
     assert scores["precision"] > 0.998
     assert scores["alone"] > 0.998
     assert scores["recall"] > 0.97
