@@ -111,7 +111,7 @@ def _one_per_family(packed: Packed, radius: int, workers: int | None) -> Packed:
     """One hash of each group that pairs within the radius connect."""
     distinct = packed[find_distinct(packed)[0]]
     forest = Forest(len(distinct))
-    for pairs in iter_pairs(distinct, radius, workers=workers):
+    for pairs in iter_pairs(distinct, None, radius, workers=workers):
         forest.take(*pairs)
     return distinct[np.unique(forest.roots())]
 
