@@ -15,12 +15,11 @@ evidence       the rule that decides which hash FIN should use
 together       two hashes together: sums, weighted sums, AND, OR, a cascade
 strangers      how far unrelated images' distances can be told; thresholds
 hard_cases     where methods fail: the closest strangers, plain pictures, label noise
-hash_model     hash sets of any size with the distances of real ones
-near_pairs     near pairs listed by bit sampling, to measure its recall
-web_like       hashes as a crawl of the web brings them
-clusterings    clusterings that the one in use is compared with
-workers        what many workers do with many hashes, played through
-growth         growth laws, distances as products for a GPU
+near_pairs     near pairs listed by bit sampling, whose recall is measured with them
+web_like       simulated hashes such as a crawl of the web brings
+clusterings    other clusterings, to compare `finlib.cluster` with
+workers        hashes joined on many workers: with Dask, and calculated
+growth         power laws of how time grows with the number of images
 scale          clustering of millions: time, memory, quality, daily portions
 faiss_indexes  FAISS's indexes beside the exact scan
 costs          what a number of images costs, at prices that FIN can edit

@@ -33,7 +33,7 @@ FEW = 4  # images a cluster must have for its majority of bits to mean something
 
 
 def components(packed: Packed, threshold: int, workers: int | None = None) -> Labels:
-    """Cluster by single linkage: the connected components of the graph of pairs within the threshold."""
+    """Cluster by single linkage: the connected components of the pairs within the threshold."""
     i, j, _ = pairs_within(packed, threshold, workers=workers)
     return renumber(_components(i, j, len(packed)))
 
@@ -47,7 +47,7 @@ def _components(i: Labels, j: Labels, n: int) -> Labels:
 
 
 class Edges(NamedTuple):
-    """Weighted edges between clusters: a linked list of each cluster's, so that merging is one link.
+    """Weighted edges between clusters, in a linked list for each, so that merging is one link.
 
     first, last: int64[points], the ends of a cluster's list, -1 where it is empty. next, target,
     weight: int64[2 * edges], the following edge of the list or -1, the cluster that the edge leads
@@ -330,7 +330,7 @@ class UncutClusterer(Clusterer):
 
 
 def uncut(packed: Packed) -> Labels:
-    """Cluster as `finlib.cluster` does but without splitting, which shows what that step is worth."""
+    """Cluster as `finlib.cluster` does without splitting, to see what that step is worth."""
     clusterer = UncutClusterer(packed, Settings(fit_null_model(packed)))
     return renumber(clusterer.run())
 
@@ -341,7 +341,7 @@ def in_use(packed: Packed) -> Labels:
 
 
 def compare(sets: dict[str, tuple[Packed, Any]]) -> pd.DataFrame:
-    """Score and time the clustering in use and all others, each with its defaults, on labelled sets.
+    """Score and time the clustering in use and the others, with their defaults, on labelled sets.
 
     sets: hashes and families by the set's name. Columns: set, method, n, seconds and those of
     `score_clusters`.
