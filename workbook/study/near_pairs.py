@@ -54,7 +54,8 @@ class Codes:
         self.unsorted = []
         if len(self.row) > self.most:
             raise ValueError(
-                f"more than {self.most:,} pairs are within the radius: take a smaller one, or cluster"
+                f"more than {self.most:,} pairs are within the radius: take a smaller radius, "
+                "or cluster the hashes"
             )
 
 
@@ -106,6 +107,7 @@ def _pairs_of_groups(
     copies: Groups, group: Integers, other_group: Integers, max_pairs: int
 ) -> tuple[Integers, Integers]:
     """The pairs of rows i < j of pairs of different groups, and of copies in one; sorted."""
+    n = len(copies.order)
     size = np.diff(copies.start)
     with_copies = np.flatnonzero(size > 1)
     group = np.concatenate([group, with_copies])
@@ -115,7 +117,8 @@ def _pairs_of_groups(
     surplus = np.where(group == other_group, (combinations + size[group]) // 2, 0)
     if (combinations - surplus).sum() > max_pairs:
         raise ValueError(
-            f"with copies, more than {max_pairs:,} pairs are within the radius: cluster instead"
+            f"with {n - len(size):,} copies more than {max_pairs:,} pairs are within the radius: "
+            "cluster the hashes instead"
         )
     before = np.cumsum(combinations) - combinations
     number = np.arange(combinations.sum()) - np.repeat(before, combinations)
@@ -125,7 +128,6 @@ def _pairs_of_groups(
     i = copies.order[copies.start[group] + place]
     j = copies.order[copies.start[other_group] + other_place]
     is_pair = (group != other_group) | (i < j)
-    n = len(copies.order)
     codes = np.minimum(i, j) * n + np.maximum(i, j)
     low, high = np.divmod(np.sort(codes[is_pair]), n)
     return low, high
