@@ -20,7 +20,8 @@ from tqdm import tqdm
 from finlib import __version__
 from finlib.command.daily import Hashes, parts_folder, parts_of, say
 from finlib.distributed import dask_client
-from finlib.hashing import find, tables
+from finlib.hashing import tables
+from finlib.hashing.decoding import VARIANTS
 from finlib.matching import thresholds
 from finlib.matching.pairs import estimate_pairs, index_hashes, iter_pairs, neighbours
 from finlib.matching.self_join import iter_self_join
@@ -33,7 +34,7 @@ PART = "pairs-{:0>8}.parquet"
 
 
 def variants(mirrored: bool, turned: bool) -> Sequence[int]:
-    """Numbers in compiled.VARIANTS of what is compared: the picture itself, and its mirror image, its turns or both."""
+    """Numbers in decoding.VARIANTS of what is compared: the picture itself, and its mirror image, its turns or both."""
     return sorted([0] + mirrored * [1] + turned * [3, 5, 6] + (mirrored and turned) * [2, 4, 7])
 
 
@@ -130,7 +131,7 @@ class PairSearch:
         names, others = self.new.rows["path"].array, self.held.rows["path"].array
         frame = pd.DataFrame({"path_a": names[a], "path_b": others[j], "distance": distance})
         if turns > 1:
-            frame["variant"] = np.array(find.VARIANTS)[list(self.variants)][i % turns]
+            frame["variant"] = np.array(VARIANTS)[list(self.variants)][i % turns]
         once = self.old or nearest or turns == 1
         frame = frame[frame["path_a"] != frame["path_b"] if once else a < j]
         return (
