@@ -31,7 +31,7 @@ class Families(NamedTuple):
     """The families of a set of images."""
 
     of_image: Integers  # [images]
-    count: int  # of families, of which the last may have no image
+    total: int  # of families, of which the last may have no image
 
 
 @njit(parallel=True, cache=True)
@@ -67,10 +67,10 @@ def draw(
     rng = np.random.default_rng(seed)
     sizes = _draw_sizes(rng, n) if size is None else _equal_sizes(n, size)
     families = _shuffle(rng, n, sizes)
-    template = _draw_templates(rng, families.count, bits // 64)
+    template = _draw_templates(rng, families.total, bits // 64)
     if skewed:
         for word in range(bits // 128):
-            template[:, word] &= rng.integers(0, 2**64, families.count, dtype=np.uint64)
+            template[:, word] &= rng.integers(0, 2**64, families.total, dtype=np.uint64)
     share = np.minimum(rng.gamma(SHAPE, FLIPPED / SHAPE, n), MOST_FLIPPED)
     words = _flip_bits(template, families.of_image, share, seed % 2**31)
     return words.view(np.uint8), families.of_image
@@ -123,7 +123,7 @@ BITS = 256
 
 def _with_noise(rng: np.random.Generator, families: Families, share: Any) -> Hashes:
     """Random templates, of which the given share of each image's bits is flipped."""
-    template = rng.random((families.count, BITS), np.float32) < 0.5
+    template = rng.random((families.total, BITS), np.float32) < 0.5
     is_flipped = rng.random((len(share), BITS), np.float32) < share[:, None]
     return np.packbits(template[families.of_image] ^ is_flipped, axis=1)
 
@@ -140,7 +140,7 @@ def any_noise(rng: np.random.Generator, families: Families) -> Hashes:
 
 def families_differ(rng: np.random.Generator, families: Families) -> Hashes:
     """A noise of its own for each family."""
-    of_family = rng.gamma(4, 0.11 / 4, families.count).clip(0, 0.3)
+    of_family = rng.gamma(4, 0.11 / 4, families.total).clip(0, 0.3)
     return _with_noise(rng, families, of_family[families.of_image])
 
 
@@ -167,7 +167,7 @@ def copies_of_copies(rng: np.random.Generator, families: Families) -> Hashes:
 def ranked_coefficients(rng: np.random.Generator, families: Families) -> Hashes:
     """The bits of the larger half of coefficients are set, as in FINd."""
     n = len(families.of_image)
-    of_template = rng.standard_normal((families.count, BITS), np.float32)
+    of_template = rng.standard_normal((families.total, BITS), np.float32)
     coefficient = of_template[families.of_image]
     noise = rng.uniform(0.25, 0.5, (n, 1)).astype(np.float32)
     coefficient += noise * rng.standard_normal((n, BITS), np.float32)

@@ -49,14 +49,15 @@ def bucket_join(
     machines = -(-workers // cores_a_machine)
     hash_bytes = n * bits / 8
     root_bytes = BYTES_PER_ROOT * n
-    pass_seconds = n * seconds_a_hash
+    core_seconds = passes * n * seconds_a_hash
     passes_a_worker = -(-passes // workers)
+    worker_seconds = passes_a_worker * n * seconds_a_hash
     network_seconds = (hash_bytes + cores_a_machine * root_bytes) / bytes_per_second
     busy_cores = min(workers, cores_a_machine)
     return Plan(
         passes=passes,
-        core_hours=passes * pass_seconds / 3600,
-        hours=(passes_a_worker * pass_seconds + network_seconds) / 3600,
+        core_hours=core_seconds / 3600,
+        hours=(worker_seconds + network_seconds) / 3600,
         bytes_sent=machines * hash_bytes + workers * root_bytes,
         bytes_a_machine=hash_bytes + BYTES_IN_WORK * n * busy_cores,
     )
