@@ -1,7 +1,7 @@
 """Everything that finlib asks of Dask: a client, data shared among workers."""
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import CancelledError
 from contextlib import contextmanager, nullcontext
 from typing import Any
@@ -42,6 +42,17 @@ def share(client: Any, value: Any) -> Any:
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Sending large graph")
         return client.submit(_itself, value, pure=False)
+
+
+def iter_results(
+    client: Any, function: Callable[..., Any], jobs: Iterable[tuple[Any, ...]]
+) -> Iterator[Any]:
+    """Yield function(*job) of every job, done by a Dask client's workers, as the jobs finish."""
+    from dask.distributed import as_completed
+
+    futures = [client.submit(function, *job, pure=False) for job in jobs]
+    for future in as_completed(futures, loop=client.loop):
+        yield future.result()
 
 
 def _itself(value: Any) -> Any:

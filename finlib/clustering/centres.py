@@ -11,7 +11,7 @@ import numpy.typing as npt
 from numba import njit
 
 from finlib.matching.hamming import popcount
-from finlib.matching.pairs import Packed, to_words
+from finlib.matching.packed import Packed, to_words
 
 Rows = npt.NDArray[np.int64]
 

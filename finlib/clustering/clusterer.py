@@ -18,7 +18,7 @@ import numpy.typing as npt
 from finlib.clustering.centres import Groups, group_rows, majority_bits, split_groups
 from finlib.clustering.radii import Settings, choose_radius
 from finlib.matching import near
-from finlib.matching.pairs import Packed, to_words
+from finlib.matching.packed import Packed, to_words
 
 Labels = npt.NDArray[np.int64]
 
@@ -93,7 +93,7 @@ class Clusterer:
         )
         # What earlier rounds united stays together.
         _, first, cluster = np.unique(self.label[self.free], return_index=True, return_inverse=True)
-        forest.take(np.arange(len(hashes)), first[cluster], None)
+        forest.take(np.arange(len(hashes)), first[cluster])
         self.label[self.free] = self.free[forest.roots()]
 
     def gather(self, effort: Effort, name: str) -> None:

@@ -20,7 +20,7 @@ from finlib.clustering.null_model import CHANCE, NullModel, fit_null_model
 from finlib.clustering.radii import Settings, choose_radius
 from finlib.files import write_atomically
 from finlib.matching import near
-from finlib.matching.pairs import Packed, check_hashes
+from finlib.matching.packed import Packed, check_hashes
 
 Labels = npt.NDArray[np.int64]
 

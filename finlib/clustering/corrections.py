@@ -6,8 +6,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from finlib.matching.pairs import Packed, neighbours
-from finlib.matching.sampling import Forest
+from finlib.matching.forest import Forest
+from finlib.matching.packed import Packed
+from finlib.matching.pairs import neighbours
 
 Labels = npt.NDArray[np.int64]
 RowPairs = npt.NDArray[np.int64]  # [pairs, 2]
@@ -66,14 +67,14 @@ def _as_pairs(n: int, given: Any) -> RowPairs:
 def _find_blocks(n: int, together: RowPairs) -> Labels:
     """Of each row the first row that pairs put together with it, directly or through others."""
     forest = Forest(n)
-    forest.take(together[:, 0], together[:, 1], None)
+    forest.take(together[:, 0], together[:, 1])
     return forest.roots().astype(np.int64)
 
 
 def _join_clusters(labels: Labels, together: RowPairs) -> Labels:
     """Labels in which the clusters of every pair are one."""
     forest = Forest(int(labels.max(initial=0)) + 1)
-    forest.take(labels[together[:, 0]], labels[together[:, 1]], None)
+    forest.take(labels[together[:, 0]], labels[together[:, 1]])
     return forest.roots()[labels].astype(np.int64)
 
 

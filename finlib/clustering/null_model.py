@@ -7,8 +7,9 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import ndtr, ndtri
 
-from finlib.matching.pairs import Packed, distance_histogram, find_distinct, iter_pairs
-from finlib.matching.sampling import Forest
+from finlib.matching.forest import Forest
+from finlib.matching.packed import Packed
+from finlib.matching.pairs import distance_histogram, find_distinct, iter_pairs
 
 CHANCE = 2e-4
 """The share of the images that a step may bring together with unrelated ones, by default."""

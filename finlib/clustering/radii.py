@@ -13,7 +13,8 @@ import numpy.typing as npt
 
 from finlib.clustering.null_model import CHANCE, NullModel
 from finlib.matching import near
-from finlib.matching.pairs import Packed, neighbours
+from finlib.matching.packed import Packed
+from finlib.matching.pairs import neighbours
 
 SAMPLE = 1024  # images whose nearest hash is looked up to choose a radius
 

@@ -7,8 +7,9 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
-from finlib.matching.hamming import BLOCK, distance_in_block
-from finlib.matching.pairs import STRIP, Packed, check_hashes, to_blocks, to_words
+from finlib.matching.hamming import distance_in_block
+from finlib.matching.packed import BLOCK, Packed, check_hashes, to_blocks, to_words
+from finlib.matching.pairs import STRIP
 from finlib.pools import in_threads
 
 TILE = 8192  # distances computed before they are counted, so that they stay in the first cache

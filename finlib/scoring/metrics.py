@@ -14,7 +14,7 @@ import numpy.typing as npt
 import pandas as pd
 from scipy.special import gammaln
 
-from finlib.matching.pairs import Packed, Words, to_words
+from finlib.matching.packed import Packed, Words, to_words
 from finlib.scoring.histograms import pair_counts
 
 RATES = (1e-6, 1e-5, 1e-4, 1e-3, 1e-2)

@@ -8,7 +8,7 @@ from finlib.clustering.clusterer import FEW
 from finlib.clustering.clusters import Clusters, cluster, extend
 from finlib.clustering.null_model import fit_null_model
 from finlib.matching import near, sampling
-from finlib.matching.pairs import to_words
+from finlib.matching.packed import to_words
 
 
 def families(sizes, noise, seed=1, bits=256):
@@ -85,7 +85,7 @@ def test_labels_are_the_same_on_any_number_of_workers_and_with_a_checkpoint(tmp_
         assert list(tmp_path.glob("*.npz"))
     next(tmp_path.glob("*.npz")).write_bytes(b"PK")
     with pytest.warns(
-        UserWarning, match="damaged, or of other hashes or settings: the search starts anew"
+        UserWarning, match="damaged, or of other hashes or settings: this part is done again"
     ):
         assert cluster(packed, resources=resources).labels.tolist() == expected.tolist()
 

@@ -25,7 +25,8 @@ from finlib.clustering.clusterer import Clusterer
 from finlib.clustering.clusters import renumber
 from finlib.clustering.null_model import fit_null_model
 from finlib.clustering.radii import Settings
-from finlib.matching.pairs import Packed, check_hashes, check_radius, neighbours, pairs_within
+from finlib.matching.packed import Packed, check_hashes, check_radius
+from finlib.matching.pairs import neighbours, pairs_within
 
 Labels = npt.NDArray[np.int64]
 

@@ -12,51 +12,51 @@ import numpy.typing as npt
 
 from finlib.clustering.centres import Groups
 from finlib.matching import near
-from finlib.matching.pairs import (
-    MAX_PAIRS,
-    Packed,
-    Pairs,
-    Words,
-    check_hashes,
-    check_radius,
-    pairs_within,
-    to_words,
-)
-from finlib.matching.sampling import ROOM, BitSampling
+from finlib.matching.packed import Packed, Words, check_hashes, check_radius, to_words
+from finlib.matching.pairs import MAX_PAIRS, Pairs, pairs_within
+from finlib.matching.sampling import PAIRS_PER_STEP, BitSampling
 
 Integers = npt.NDArray[np.int64]
 
 
-class Codes:
+class PairCollector:
     """Collect the pairs i < j that passes find, each once, as the number i * n + j.
 
-    row: int64[pairs], ascending once `merge` has put everything together. Raises ValueError where
+    codes: int64[pairs], ascending once `merge` has put everything together. Raises ValueError where
     there are more than `most` pairs.
     """
 
     def __init__(self, n: int, most: int) -> None:
         self.n = n
         self.most = most
-        self.row = np.empty(0, np.int64)
+        self.codes = np.empty(0, np.int64)
         self.unsorted: list[Any] = []
 
     def take(self, i: Any, j: Any, distance: Any) -> None:
         """Add pairs in any order, some of which may have been added before."""
         low = np.minimum(i, j).astype(np.int64)
         self.unsorted.append(low * self.n + np.maximum(i, j))
-        if sum(map(len, self.unsorted)) > max(len(self.row), ROOM):
-            self.merge(Codes(self.n, self.most))
+        if sum(map(len, self.unsorted)) > max(len(self.codes), PAIRS_PER_STEP):
+            self.merge(PairCollector(self.n, self.most))
 
-    def merge(self, other: "Codes") -> None:
+    def merge(self, other: "PairCollector") -> None:
         """Add the pairs of another collection."""
-        parts = [self.row, other.row, *self.unsorted, *other.unsorted]
-        self.row = np.unique(np.concatenate(parts))
+        parts = [self.codes, other.codes, *self.unsorted, *other.unsorted]
+        self.codes = np.unique(np.concatenate(parts))
         self.unsorted = []
-        if len(self.row) > self.most:
+        if len(self.codes) > self.most:
             raise ValueError(
                 f"more than {self.most:,} pairs are within the radius: take a smaller radius, "
                 "or cluster the hashes"
             )
+
+    def arrays(self) -> dict[str, Any]:
+        """The pairs as named arrays, for a checkpoint."""
+        return {"codes": self.codes}
+
+    def restore(self, arrays: dict[str, Any]) -> None:
+        """Become the pairs that `arrays` came from."""
+        self.codes = arrays["codes"]
 
 
 def near_pairs(
@@ -86,7 +86,7 @@ def near_pairs(
     # Pairs that are found again and again have to be sorted, too: hence 4.
     if len(packed) <= 4 * passes * near.EXACT:
         return pairs_within(packed, radius, max_pairs=max_pairs, workers=resources.workers)
-    codes = resources.run(search, passes, partial(Codes, len(first), max_pairs)).row
+    codes = resources.run(search, passes, partial(PairCollector, len(first), max_pairs)).codes
     group, other_group = np.divmod(codes, len(first))
     i, j = _pairs_of_groups(copies, group, other_group, max_pairs)
     distance = np.zeros(len(i), np.int32)

@@ -14,7 +14,8 @@ import pandas as pd
 
 from finlib.clustering.clusters import cluster, extend
 from finlib.matching import near, sampling
-from finlib.matching.pairs import Packed, iter_pairs, pairs_within, to_words
+from finlib.matching.packed import Packed, to_words
+from finlib.matching.pairs import iter_pairs, pairs_within
 from workbook.study import clusterings, faiss_indexes, timing, web_like
 from workbook.study.near_pairs import near_pairs
 

@@ -5,7 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from finlib.matching.pairs import Packed, Pairs
+from finlib.matching.packed import Packed
+from finlib.matching.pairs import Pairs
 from finlib.matching.self_join import iter_self_join
 
 BUCKET = 300  # hashes in a bucket, about
