@@ -263,7 +263,7 @@ def cluster_files(
             found = cluster(packed, together=right, apart=wrong, resources=resources)
     if not onto:
         say(
-            f"united within {found.link} bits{f', gathered within {found.reach} of a centre' * (found.reach > 0)}"
+            f"united within {found.link_radius} bits{f', gathered within {found.centre_radius} of a centre' * (found.centre_radius > 0)}"
         )
     centre = found.centres[np.searchsorted(found.cluster, found.labels[len(old) :])]
     distance = np.bitwise_count(packed ^ centre).sum(axis=1, dtype=np.int32)
