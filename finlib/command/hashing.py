@@ -47,7 +47,9 @@ def hash_into(
                     known["path"].isin(list(files)) | known["path"].str.startswith(closed)
                 ]
             known = _with_hashes_of(known, hasher, output, options)
-        table = execution.hash_files(files.values(), hasher, known=known, progress=True, **options)
+        table, newly_hashed = execution.hash_new_files(
+            files.values(), hasher, known=known, progress=True, **options
+        )
         failed = table[table["error"] != ""]
         if len(failed) == len(table) and output.exists():
             raise RuntimeError(
@@ -58,7 +60,7 @@ def hash_into(
         whole = table if known is None else merged(known, table)
         tables.write_table(whole, output)
     say_errors(table)
-    new = table.attrs["hashed"] - len(failed)
+    new = newly_hashed - len(failed)
     kept = len(table) - len(failed) - new
     counts = (
         f"{new} hashed, {kept} known already, {len(failed)} not hashed (column 'error' says why)"
