@@ -1,8 +1,9 @@
-"""What only the notebooks and the report need. It is imported from the checkout and never installed.
+"""What only the notebooks and the report need. It is imported from the checkout and never
+installed.
 
 study   measures: data sets, scores, timings and models
 report  publishes: records results, draws figures, renders and checks the report
 
-`python -m workbook report` runs the notebooks and makes the report. `python -m workbook scale` measures clustering at
-scale, which takes an hour.
+`python -m workbook report` runs the notebooks and makes the report. `python -m workbook scale`
+measures clustering at scale, which takes an hour.
 """

@@ -1,7 +1,7 @@
 """The workbook's two commands.
 
-`python -m workbook report` runs the notebooks and renders the report. `python -m workbook scale` measures how
-clustering copes with millions of hashes, which takes an hour.
+`python -m workbook report` runs the notebooks and renders the report. `python -m workbook scale`
+measures how clustering copes with millions of hashes, which takes an hour.
 """
 
 import sys
@@ -27,8 +27,8 @@ class Parser(ArgumentParser):
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run one of the workbook's commands.
 
-    arguments: the words after `python -m workbook`, by default those of the command line. Wrong use exits with
-    status 2 and a failed run with status 1; both print one line that says what happened.
+    arguments: the words after `python -m workbook`, by default those of the command line. Wrong use
+    exits with status 2 and a failed run with status 1; both print one line that says what happened.
     """
     options = make_parser().parse_args(arguments)
     try:
@@ -90,7 +90,8 @@ def make_parser() -> Parser:
 
 
 def run_command(options: Namespace) -> None:
-    """Run the command that was chosen; its modules are imported only now, because they load slowly."""
+    """Run the command that was chosen; its modules are imported only now, because they load
+    slowly."""
     if options.command == "report":
         from workbook.report.run import run_report
 
@@ -107,7 +108,8 @@ def run_command(options: Namespace) -> None:
 
 
 def chosen_notebooks(only: str | None) -> list[str] | None:
-    """The notebooks that `--only` names: "01,05" gives ["01", "05"], "none" gives [] and no option gives None."""
+    """The notebooks that `--only` names: "01,05" gives ["01", "05"], "none" gives [] and no option
+    gives None."""
     if only is None:
         return None
     if only == "none":

@@ -1,4 +1,5 @@
-"""Run notebooks at full size with papermill, and clean the results so that two equal runs leave equal files."""
+"""Run notebooks at full size with papermill, and clean the results so that two equal runs leave
+equal files."""
 
 import logging
 import re
@@ -30,7 +31,8 @@ TABLE_ID = re.compile(r"\bT_[0-9a-f]{5}(?![0-9a-f])")
 class NotebookError(RuntimeError):
     """A notebook that could not be run to its end.
 
-    The message names the notebook, the cell and the error; `details` has the cell's source and the traceback.
+    The message names the notebook, the cell and the error; `details` has the cell's source and the
+    traceback.
     """
 
     def __init__(self, message: str, details: str) -> None:
@@ -50,11 +52,12 @@ def run_notebook(
 ) -> int:
     """Run a notebook with other parameters and write the result; returns its number of code cells.
 
-    source: the notebook, which is run in its own folder. target: where the result is written. parameters: by name,
-    instead of the notebook's own. failed: where a notebook that failed is left, with what had run by then; `target` is
-    then not touched.
+    source: the notebook, which is run in its own folder. target: where the result is written.
+    parameters: by name, instead of the notebook's own. failed: where a notebook that failed is
+    left, with what had run by then; `target` is then not touched.
 
-    Raises ValueError for a parameter that the notebook does not have, and NotebookError if a cell fails.
+    Raises ValueError for a parameter that the notebook does not have, and NotebookError if a cell
+    fails.
     """
     refuse_unknown(source, parameters)
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -126,8 +129,8 @@ def describe_failure(source: Path, error: Exception) -> Failure:
 def clean(notebook: Any, root: Path) -> None:
     """Remove from an executed notebook what differs between equal runs.
 
-    These are timestamps, random ids, the state of widgets and the places of files: paths under `root` become relative
-    to it, and paths under the home folder begin with "~".
+    These are timestamps, random ids, the state of widgets and the places of files: paths under
+    `root` become relative to it, and paths under the home folder begin with "~".
     """
     notebook.metadata = {
         "kernelspec": {
@@ -144,7 +147,8 @@ def clean(notebook: Any, root: Path) -> None:
 
 
 def clean_metadata(cell: Any) -> None:
-    """Leave a cell only its tags and JupyterLab's settings, and give the injected cell a fixed id."""
+    """Leave a cell only its tags and JupyterLab's settings, and give the injected cell a fixed
+    id."""
     if "injected-parameters" in cell.metadata.get("tags", []):
         cell.id = "injected-parameters"
     cell.metadata = {
@@ -153,7 +157,8 @@ def clean_metadata(cell: Any) -> None:
 
 
 def clean_output(output: Any, cell_id: str, root: Path) -> None:
-    """Replace a widget by a note, and what is random or depends on the machine in an output's texts."""
+    """Replace a widget by a note, and what is random or depends on the machine in an output's
+    texts."""
     if WIDGET in output.get("data", {}):
         output["data"] = {"text/markdown": WIDGET_NOTE}
         output["metadata"] = {}

@@ -1,23 +1,34 @@
-"""Render report.md from report.md.j2: the prose is written by hand, and every number, table and comparison is looked up.
+"""Render report.md from report.md.j2: the prose is written by hand, and every number, table and
+comparison is looked up.
 
 The template is Jinja2 with StrictUndefined (https://jinja.palletsprojects.com). In addition it has:
 
-    {{ "03.speed_up.file"|number(",.0f") }}            a number by its key (`results` lists the kinds), formatted
-    {{ "100 * 05.auc.find.low - 95"|number(".1f") }}   or an expression of keys, with min, max, abs and log10
-    {{ claim("05.auc.find.value > 05.auc.pdq.value") }}    after a sentence that compares: marks it if this is false
-    {% for row in rows("05.accuracy") %}               the rows of figures/05_accuracy.csv, for a Markdown table:
+    {{ "03.speed_up.file"|number(",.0f") }}
+        a number by its key (`results` lists the kinds), formatted
+    {{ "100 * 05.auc.find.low - 95"|number(".1f") }}
+        an expression of keys, with min, max, abs and log10
+    {{ claim("05.auc.find.value > 05.auc.pdq.value") }}
+        stands after a sentence that compares, and marks it if the comparison is false
+    {% for row in rows("05.accuracy") %}
     | {{ row.hasher|label }} | {{ row["tpr_1e-4"]|number(".3f") }} |
-    {% endfor %}                                       `rows("…")|sort(attribute="auc", reverse=true)`, `[:5]`, …
-    {{ value("01.stamp.cpu") }}                        a text, or a value for {% if %} and {% set %}
-    {{ "find+dhash256"|label }}                        the printed name of a hasher
-    {{ const("55,972") }}                              a number that is not a result
+    {% endfor %}
+        the rows of figures/05_accuracy.csv, for a Markdown table; they can be sorted or cut:
+        `rows("…")|sort(attribute="auc", reverse=true)`, `[:5]`
+    {{ value("01.stamp.cpu") }}
+        a text, or a value for {% if %} and {% set %}
+    {{ "find+dhash256"|label }}
+        the printed name of a hasher
+    {{ const("55,972") }}
+        a number that is not a result
 
-In an expression, "+" and "-" need spaces around them, because keys may contain both. A key with a space in it is quoted:
-claim("'01.stages.box mean.share' > 0.6"). A format is one of Python's (`.1f`, `.0%`), or `~2` for significant digits
-(1,200, 0.0034), or `sci1` for a power of ten (3.2×10⁻⁶).
+In an expression, "+" and "-" need spaces around them, because keys may contain both. A key with a
+space in it is quoted: claim("'01.stages.box mean.share' > 0.6"). A format is one of Python's
+(`.1f`, `.0%`), or `~2` for significant digits (1,200, 0.0034), or `sci1` for a power of ten
+(3.2×10⁻⁶).
 
-The rendered text has one sentence a line, so that a diff shows which sentences changed. Words are counted without code,
-the title, tables, figures, captions (they begin with **Figure N** or **Table N**) and the section "References".
+The rendered text has one sentence a line, so that a diff shows which sentences changed. Words are
+counted without code, the title, tables, figures, captions (they begin with **Figure N** or **Table
+N**) and the section "References".
 """
 
 import math
@@ -139,13 +150,15 @@ def fill(
 ) -> FilledReport:
     """Render the report's template.
 
-    folder: where the paths of figures start; None to leave them unchecked. name: of the template, for messages. Raises
-    ReportError with a line `name:line: ...` for every unknown key, table or column, every number typed by hand, every
-    missing figure, and for too many words.
+    folder: where the paths of figures start; None to leave them unchecked. name: of the template,
+    for messages. Raises ReportError with a line `name:line: ...` for every unknown key, table or
+    column, every number typed by hand, every missing figure, and for too many words.
     """
     page = Page(results, name)
     for line, number in typed_numbers(template):
-        page.problems.append(f"{name}:{line}: {number} is typed by hand")
+        page.problems.append(
+            f"{name}:{line}: {number} is typed by hand: quote a result, or put it in const(...)"
+        )
     if folder is not None:
         for line, path in missing_figures(template, folder):
             page.problems.append(f"{name}:{line}: there is no figure {path}")
@@ -160,7 +173,8 @@ def fill(
 class Page:
     """One rendering of the template: the functions that it calls, and what they found wrong.
 
-    problems: what makes the report impossible, as `name:line: message`. broken_claims: the claims that do not hold.
+    problems: what makes the report impossible, as `name:line: message`. broken_claims: the claims
+    that do not hold.
     """
 
     def __init__(self, results: Results, name: str) -> None:
@@ -200,7 +214,8 @@ class Page:
         return wrap(re.sub(rf"\s*{TRUE_CLAIM}", "", text))
 
     def _noting_problems(self, function: Callable[..., Any]) -> Callable[..., Any]:
-        """The function, but a ReportError becomes one of the problems, so that a rendering finds all of them."""
+        """The function, but a ReportError becomes one of the problems, so that a rendering finds
+        all of them."""
 
         def call(*arguments: Any, **options: Any) -> Any:
             try:
@@ -221,7 +236,8 @@ class Page:
         return f"{self.name}:{template.get_corresponding_lineno(frame.f_lineno)}"
 
     def evaluate(self, expression: str) -> Any:
-        """The value of a key or of a Jinja expression of keys; raises ReportError for anything else."""
+        """The value of a key or of a Jinja expression of keys; raises ReportError for anything
+        else."""
         is_key = expression in self.results.numbers or not OPERATION.search(expression)
         if is_key:
             return self.results[expression]
@@ -257,7 +273,8 @@ class Page:
         return format_value(value, form)
 
     def claim(self, expression: str) -> str:
-        """What a comparison leaves in the text: nothing that is seen if it holds, otherwise a mark with the values."""
+        """What a comparison leaves in the text: nothing that is seen if it holds, otherwise a mark
+        with the values."""
         try:
             holds = self.evaluate(expression)
         except Unmeasured:
@@ -316,7 +333,8 @@ def template_line(error: Exception) -> int | str:
 
 
 def wrap(text: str) -> str:
-    """Markdown with one sentence a line and no line over `WIDTH`; headings, tables, figures and code stay as they are."""
+    """Markdown with one sentence a line and no line over `WIDTH`; headings, tables, figures and
+    code stay as they are."""
     wrapped: list[str] = []
     prefix = ""
     paragraph: list[str] = []
@@ -342,7 +360,8 @@ def wrap(text: str) -> str:
 
 
 def wrap_paragraph(prefix: str, lines: list[str]) -> str:
-    """A paragraph with one sentence a line; `prefix` is its indent, with the mark of a list's item."""
+    """A paragraph with one sentence a line; `prefix` is its indent, with the mark of a list's
+    item."""
     text = SENTENCE_END.sub(r"\1\n", " ".join(lines))
     # A line must not begin with what would start a list or a heading.
     text = MARK_OF_LIST_OR_HEADING.sub(UNBREAKABLE, text)
@@ -358,7 +377,8 @@ def wrap_paragraph(prefix: str, lines: list[str]) -> str:
 
 
 def count_words(text: str) -> int:
-    """Count the words of rendered text as the module's docstring says; a word has a letter or a digit."""
+    """Count the words of rendered text as the module's docstring says; a word has a letter or a
+    digit."""
     text = FENCED_CODE.sub("", text)
     text = TITLE.sub("", text, count=1)
     for pattern in (CAPTION, REFERENCES, BROKEN_CLAIM, TABLE_ROW, IMAGE):
@@ -404,8 +424,9 @@ def missing_figures(template: str, folder: Path) -> Iterator[tuple[int, str]]:
 def typed_numbers(template: str) -> Iterator[tuple[int, str]]:
     """Find the numbers that are typed by hand in a template, as (line, number).
 
-    Numbers that `ALLOWED_NUMBER` matches or that stand in `const` are not reported. Neither are those in headings,
-    including those of tables, in code, in links' addresses and in the references.
+    Numbers that `ALLOWED_NUMBER` matches or that stand in `const` are not reported. Neither are
+    those in headings, including those of tables, in code, in links' addresses and in the
+    references.
     """
     for match in JINJA_NUMBER.finditer(template):
         yield line_of(template, match.start()), match[1]
@@ -429,8 +450,8 @@ def line_of(text: str, position: int) -> int:
 def reasons_not_to_publish(results: Results) -> list[str]:
     """Say why results should not be published, a line for each reason.
 
-    The notebooks must have run on one machine and from committed code, and the folder of figures must contain exactly
-    the files that were recorded.
+    The notebooks must have run on one machine and from committed code, and the folder of figures
+    must contain exactly the files that were recorded.
     """
     folder = results.figures.name
     reasons = []
@@ -442,9 +463,7 @@ def reasons_not_to_publish(results: Results) -> list[str]:
         if stamp["commit"].endswith("+"):
             reasons.append(f"{folder}/{notebook}.json: the notebook ran from uncommitted code")
     existing = {
-        path.name
-        for path in results.figures.iterdir()
-        if path.is_file() and path.suffix != ".json"
+        path.name for path in results.figures.iterdir() if path.is_file() and path.suffix != ".json"
     }
     for name in sorted(existing - results.files):
         reasons.append(f"{folder}/{name}: no notebook recorded this file")

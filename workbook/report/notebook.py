@@ -1,11 +1,13 @@
-"""What every notebook begins with: its parameters, its data, where it writes, and what a run of its size may claim.
+"""What every notebook begins with: its parameters, its data, where it writes, and what a run of its
+size may claim.
 
-    run = notebook.start("01", globals())   # after the cell of parameters
-    data = run.data()                       # columns path and family; prints how many images there are
-    paths = run.sample(data, images)        # images that can be read, drawn at random from the seed
+    run = notebook.start("01", globals())  # after the cell of parameters
+    data = run.data()                      # columns path and family; prints how many images
+    paths = run.sample(data, images)       # readable images, drawn at random from the seed
     style.finding(ax, run.finding("Exponent 1.53", at_trial="Seconds against pixels"))
 
-A notebook has a parameter `full`. With True, every parameter that still has its default takes its published size.
+A notebook has a parameter `full`. With True, every parameter that still has its default takes its
+published size.
 """
 
 import ast
@@ -54,7 +56,8 @@ MISSING = "–"
 class Run:
     """One run of a notebook.
 
-    parameters: by name. recorder: saves its tables and figures. full: whether its sizes are the published ones.
+    parameters: by name. recorder: saves its tables and figures. full: whether its sizes are the
+    published ones.
     """
 
     parameters: Mapping[str, Any]
@@ -70,9 +73,10 @@ class Run:
     def data(self, *, caption: bool = False) -> pd.DataFrame:
         """All images of the run: columns path and family; prints how many there are.
 
-        They are those in the folder that the parameter `data_dir` names, otherwise `families` built-in families of
-        `per_family` images (see `families.dataset`). caption: whether pictures without labels are templates to be
-        captioned; otherwise they are taken as they are, with "" for their family.
+        They are those in the folder that the parameter `data_dir` names, otherwise `families`
+        built-in families of `per_family` images (see `families.dataset`). caption: whether pictures
+        without labels are templates to be captioned; otherwise they are taken as they are, with ""
+        for their family.
         """
         if not self.parameters.get("data_dir"):
             return self._built_in_data()
@@ -122,9 +126,11 @@ class Run:
         return paths
 
     def finding(self, text: str, *, at_trial: str) -> str:
-        """The title of a figure: `text`, a finding, if the run has the published sizes, otherwise `at_trial`.
+        """The title of a figure: `text`, a finding, if the run has the published sizes, otherwise
+        `at_trial`.
 
-        `at_trial` only names what is drawn, because a small run proves nothing; " (trial)" is added to it.
+        `at_trial` only names what is drawn, because a small run proves nothing; " (trial)" is added
+        to it.
         """
         if self.full:
             return text
@@ -134,7 +140,8 @@ class Run:
 def describe_data(frame: pd.DataFrame, files: int, folder: str) -> str:
     """Say in a sentence which images of a folder are used.
 
-    frame: the images, with the columns path and family. files: how many pictures the folder has. folder: its name.
+    frame: the images, with the columns path and family. files: how many pictures the folder has.
+    folder: its name.
     """
     if not frame["family"].any():
         return (
@@ -154,10 +161,11 @@ def describe_data(frame: pd.DataFrame, files: int, folder: str) -> str:
 
 
 def start(digits: str, names: MutableMapping[str, Any]) -> Run:
-    """Begin a notebook: check its parameters, apply its published sizes if it is to be full, and say which it has.
+    """Begin a notebook: check its parameters, apply its published sizes if it is to be full, and
+    say which it has.
 
-    digits: of the notebook, like "01". names: its globals(). Raises ValueError if papermill set a parameter that the
-    notebook does not have, or if it would write outside the checkout.
+    digits: of the notebook, like "01". names: its globals(). Raises ValueError if papermill set a
+    parameter that the notebook does not have, or if it would write outside the checkout.
     """
     refuse_unknown_parameters(names.get("In", []))
     source = find_source(digits)
@@ -175,7 +183,8 @@ def start(digits: str, names: MutableMapping[str, Any]) -> Run:
 
 
 def find_source(digits: str) -> Path:
-    """The file of the notebook that begins with two digits; a name without a folder if there is none."""
+    """The file of the notebook that begins with two digits; a name without a folder if there is
+    none."""
     sources = sorted((HOME / "notebooks").glob(f"{digits}_*.ipynb"))
     if sources:
         return sources[0]
@@ -187,7 +196,8 @@ def use_published_sizes(
     defaults: Mapping[str, Any],
     published: Mapping[str, Any],
 ) -> None:
-    """Give every parameter that still has its default its published size, in the notebook's own names."""
+    """Give every parameter that still has its default its published size, in the notebook's own
+    names."""
     for name, size in published.items():
         if names.get(name) == defaults.get(name):
             names[name] = size
@@ -204,7 +214,8 @@ def differing_sizes(given: Mapping[str, Any], published: Mapping[str, Any]) -> d
 
 
 def parameters(source: Path) -> dict[str, Any]:
-    """The parameters of a notebook with their defaults, from its cell tagged `parameters`; {} without a file."""
+    """The parameters of a notebook with their defaults, from its cell tagged `parameters`; {}
+    without a file."""
     if not source.exists():
         return {}
     defaults = {}
@@ -216,7 +227,8 @@ def parameters(source: Path) -> dict[str, Any]:
 
 
 def published_sizes(stem: str) -> dict[str, Any]:
-    """The parameters that the published run gives a notebook, by the stem of its file, instead of its defaults."""
+    """The parameters that the published run gives a notebook, by the stem of its file, instead of
+    its defaults."""
     file = HOME / "notebooks" / "full_size.yaml"
     if not file.exists():
         return {}
@@ -234,7 +246,9 @@ def refuse_unknown_parameters(cells: Sequence[str]) -> None:
         names = assignments(code)
         if code.startswith(INJECTED):
             for name in sorted(set(names) - known):
-                raise ValueError(f"the notebook has no parameter {name}: {suggest_parameter(name, known)}")
+                raise ValueError(
+                    f"the notebook has no parameter {name}: {suggest_parameter(name, known)}"
+                )
         known |= set(names)
 
 
@@ -247,7 +261,8 @@ def suggest_parameter(name: str, known: set[str]) -> str:
 
 
 def assignments(code: str) -> dict[str, ast.expr]:
-    """The plain assignments of a cell: its names with their expressions; {} for a cell with IPython's own syntax."""
+    """The plain assignments of a cell: its names with their expressions; {} for a cell with
+    IPython's own syntax."""
     try:
         statements = ast.parse(code).body
     except SyntaxError:
@@ -280,8 +295,8 @@ def banner(smaller: Mapping[str, Any], given: Mapping[str, Any]) -> str:
 def output_folder(out_dir: str | Path) -> Path:
     """The folder that a run writes to: an absolute path as it is, any other inside the checkout.
 
-    It does not matter where the run was started: `runs/mine` is relative to the checkout's root, and `../runs/mine` to
-    its notebooks/. Raises ValueError for a folder outside the checkout.
+    It does not matter where the run was started: `runs/mine` is relative to the checkout's root,
+    and `../runs/mine` to its notebooks/. Raises ValueError for a folder outside the checkout.
     """
     if Path(out_dir).is_absolute():
         return Path(out_dir)
@@ -297,7 +312,8 @@ def output_folder(out_dir: str | Path) -> Path:
 
 
 def data_folder(data_dir: str | Path) -> Path:
-    """A folder of one's own images, relative to where the run was started, otherwise to the checkout's root.
+    """A folder of one's own images, relative to where the run was started, otherwise to the
+    checkout's root.
 
     Raises FileNotFoundError if neither exists.
     """
@@ -317,9 +333,9 @@ def data_folder(data_dir: str | Path) -> Path:
 def table(frame: pd.DataFrame, headings: Mapping[str, str], digits: int = 3) -> "HTML":
     """A table for readers: some columns of a frame under plain headings.
 
-    headings: the heading of each column to show. digits: the significant digits of floats. Values under a thousandth
-    are written as 1.2e-05, a measured 0 as "below resolution", NaN and infinity as a dash. Names of hashers become
-    their labels.
+    headings: the heading of each column to show. digits: the significant digits of floats. Values
+    under a thousandth are written as 1.2e-05, a measured 0 as "below resolution", NaN and infinity
+    as a dash. Names of hashers become their labels.
     """
     from IPython.display import HTML
 
@@ -364,7 +380,8 @@ def label_of_hasher(name: str) -> str:
 
 
 def source(*functions: Any, folded: bool = False) -> "HTML":
-    """Show the source of functions; `folded` to one line that opens on a click, for what few readers need."""
+    """Show the source of functions; `folded` to one line that opens on a click, for what few
+    readers need."""
     from IPython.display import HTML, Code
 
     plain = [plain_function(function) for function in functions]
@@ -406,7 +423,8 @@ def roughly(seconds: float) -> str:
 
 
 def estimate(call: Callable[[Sequence[Any]], Any], items: Sequence[Any], sample: int = 20) -> str:
-    """Estimate how long call(items) will take, in words, from timing it on the first `sample` of them.
+    """Estimate how long call(items) will take, in words, from timing it on the first `sample` of
+    them.
 
     One item is processed before that, so that nothing is timed on its first use.
     """

@@ -1,12 +1,16 @@
-"""Save a notebook's tables, figures and numbers with the machine and the versions that they come from.
+"""Save a notebook's tables, figures and numbers with the machine and the versions that they come
+from.
 
-A notebook makes one `Recorder` and calls its `save` last. The report may quote only what was saved. Everything lies in
-one folder:
+A notebook makes one `Recorder` and calls its `save` last. The report may quote only what was saved.
+Everything lies in one folder:
 
-    NN_slug.png, NN_slug.csv   a figure and the table behind it; a raw table of all repeats is NN_slug_raw.csv
-    NN.json                    {"stamp", "numbers": {key: {"value", "low", "high"}}, "keys": {slug: [column]}, "files"}
+    NN_slug.png       a figure
+    NN_slug.csv       the table behind it, or any other table; NN_slug_raw.csv has all repeats
+    NN.json           {"stamp": {...}, "numbers": {key: {"value", "low", "high"}},
+                      "keys": {slug: [column]}, "files": [name]}
 
-The stamp says where, when and from which code the files come. A notebook that stops half-way leaves no NN.json.
+The stamp says where, when and from which code the files come. A notebook that stops half-way leaves
+no NN.json.
 """
 
 import importlib.metadata
@@ -33,7 +37,8 @@ HOME = Path(__file__).resolve().parents[2]
 """The checkout's root, in which finlib/, workbook/, notebooks/ and figures/ lie."""
 
 SOURCES = ("finlib", "workbook", "notebooks/*.ipynb", ":!notebooks/executed")
-"""What results depend on, as git's pathspecs: a change in one of them marks the commit in the stamp."""
+"""What results depend on, as git's pathspecs: a change in one of them marks the commit in the
+stamp."""
 
 KEY = re.compile(r"[a-z0-9_](?:[a-z0-9_.+-]*[a-z0-9_])?")
 SLUG = re.compile(r"[a-z0-9_]+")
@@ -82,7 +87,8 @@ def machine() -> dict[str, Any]:
 
 
 def processor() -> tuple[str, str]:
-    """The processor's name and its `SIMD_FEATURES`, separated by spaces; "" where they are not known."""
+    """The processor's name and its `SIMD_FEATURES`, separated by spaces; "" where they are not
+    known."""
     name = platform.processor() or platform.machine()
     info = Path("/proc/cpuinfo")
     if info.exists():
@@ -120,7 +126,8 @@ def versions() -> dict[str, str]:
 
 @cache
 def commit(checkout: Path = HOME) -> str:
-    """The short commit of a checkout, followed by "+" if its code has changed since; "" outside git."""
+    """The short commit of a checkout, followed by "+" if its code has changed since; "" outside
+    git."""
     try:
         changes = git(checkout, "status", "--porcelain", "--", *SOURCES)
         head = git(checkout, "rev-parse", "--short=10", "HEAD")
@@ -154,9 +161,10 @@ def stamp() -> dict[str, Any]:
 class Recorder:
     """Saves the tables, figures and numbers of one notebook in a folder.
 
-    notebook: its two digits, like "03", or the name of a command that measures on its own, like "scale"; ValueError
-    for any other form. out_dir: the folder, made if it does not exist. The NN.json of an earlier run is deleted,
-    because it would not match the tables that are written now.
+    notebook: its two digits, like "03", or the name of a command that measures on its own, like
+    "scale"; ValueError for any other form. out_dir: the folder, made if it does not exist. The
+    NN.json of an earlier run is deleted, because it would not match the tables that are written
+    now.
     """
 
     def __init__(self, notebook: str, out_dir: str | Path) -> None:
@@ -182,8 +190,9 @@ class Recorder:
     def number(self, key: str, value: Any, *, low: Any = None, high: Any = None) -> None:
         """Record a number, or a short text, that stands in no table.
 
-        The report quotes it as `NN.key`, and the ends of its interval as `NN.key.low` and `NN.key.high`. Raises
-        ValueError for a key with characters outside [a-z0-9_.+-] and for a value that is not finite.
+        The report quotes it as `NN.key`, and the ends of its interval as `NN.key.low` and
+        `NN.key.high`. Raises ValueError for a key with characters outside [a-z0-9_.+-] and for a
+        value that is not finite.
         """
         if not KEY.fullmatch(key):
             raise ValueError(
@@ -200,19 +209,18 @@ class Recorder:
     def table(
         self, slug: str, frame: pd.DataFrame, key: str | Sequence[str] | None = None
     ) -> pd.DataFrame:
-        """Save a table as out_dir/NN_slug.csv and return it; a named index becomes the first columns.
+        """Save a table as out_dir/NN_slug.csv and return it; a named index becomes the first
+        columns.
 
-        key: the column, or columns, that name a row. With it the report can quote every other cell as
-        `NN.slug.<key>.<column>`, several keys joined by ".". Raises ValueError if such a column does not exist or two
-        rows have the same name.
+        key: the column, or columns, that name a row. With it the report can quote every other cell
+        as `NN.slug.<key>.<column>`, several keys joined by ".". Raises ValueError if such a column
+        does not exist or two rows have the same name.
         """
         self._write_table(slug, frame, key)
         self.tables.add(slug)
         return frame
 
-    def _write_table(
-        self, slug: str, frame: pd.DataFrame, key: str | Sequence[str] | None
-    ) -> None:
+    def _write_table(self, slug: str, frame: pd.DataFrame, key: str | Sequence[str] | None) -> None:
         has_named_index = frame.index.names != [None]
         table = frame.reset_index() if has_named_index else frame
         self.keys.pop(slug, None)
@@ -232,8 +240,8 @@ class Recorder:
     ) -> None:
         """Save a figure as out_dir/NN_slug.png, then show it.
 
-        frame, key: the table behind the figure, as for `table`; it is saved too, unless `table` has saved one under
-        the same slug.
+        frame, key: the table behind the figure, as for `table`; it is saved too, unless `table` has
+        saved one under the same slug.
         """
         import matplotlib.pyplot as plt
 
@@ -296,7 +304,8 @@ def stamp_seconds(path: Path, seconds: float) -> None:
 
 
 def check_key(slug: str, table: pd.DataFrame, columns: Sequence[str]) -> None:
-    """Raise ValueError unless the table has these columns and they name each of its rows differently."""
+    """Raise ValueError unless the table has these columns and they name each of its rows
+    differently."""
     missing = [column for column in columns if column not in table]
     if missing:
         known = ", ".join(str(column) for column in table)
@@ -308,7 +317,8 @@ def check_key(slug: str, table: pd.DataFrame, columns: Sequence[str]) -> None:
 
 
 def plain_value(key: str, value: Any) -> int | float | bool | str:
-    """A value as JSON has it: NumPy scalars become Python's, floats are rounded to ten significant digits.
+    """A value as JSON has it: NumPy scalars become Python's, floats are rounded to ten significant
+    digits.
 
     Raises ValueError, which names the key, for what is neither a finite number nor a text.
     """

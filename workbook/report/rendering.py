@@ -1,7 +1,8 @@
 """Turn report.md into one HTML file and a PDF, by pandoc and Typst.
 
-Both programs come from PyPI, so neither LaTeX nor fonts of the machine are needed. HTML and PDF have numbered sections, a
-table of contents, and a line under the title that says when, on what and with which versions everything was measured.
+Both programs come from PyPI, so neither LaTeX nor fonts of the machine are needed. HTML and PDF
+have numbered sections, a table of contents, and a line under the title that says when, on what and
+with which versions everything was measured.
 """
 
 import json
@@ -62,8 +63,8 @@ def describe_machine(stamp: dict[str, Any]) -> str:
 def render(report: Path, cover: str) -> list[Path]:
     """Write report.html and report.pdf into the folder of report.md; returns both paths.
 
-    cover: the line under the title. Pictures are searched for in the same folder, and the HTML contains them. Raises
-    RuntimeError if pandoc or Typst refuses the report.
+    cover: the line under the title. Pictures are searched for in the same folder, and the HTML
+    contains them. Raises RuntimeError if pandoc or Typst refuses the report.
     """
     title, text = split_title(report)
     with tempfile.TemporaryDirectory() as folder:

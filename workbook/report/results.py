@@ -1,10 +1,12 @@
-"""Look up what the notebooks recorded: numbers, cells of tables and what they ran on, each by a key.
+"""Look up what the notebooks recorded: numbers, cells of tables and what they ran on, each by a
+key.
 
-03.speed_up.file            a number of notebook 03; .low and .high after it are the ends of its interval
-05.accuracy.find.auc        a cell of figures/05_accuracy.csv: the row whose key is "find", the column "auc"
-05.stamp.cpu                what a notebook ran on; also 05.stamp.versions.numpy and 05.stamp.seconds
-memes.05.accuracy.find.auc  the same cell for a second data set, published in figures/memes/
-scale.growth.1000000.hours  a cell that a separate command measured, listed in figures/scale.json
+03.speed_up.file            a number of notebook 03; .low and .high after it are the ends of its
+interval 05.accuracy.find.auc        a cell of figures/05_accuracy.csv: the row whose key is "find",
+the column "auc" 05.stamp.cpu                what a notebook ran on; also 05.stamp.versions.numpy
+and 05.stamp.seconds memes.05.accuracy.find.auc  the same cell for a second data set, published in
+figures/memes/ scale.growth.1000000.hours  a cell that a separate command measured, listed in
+figures/scale.json
 """
 
 import json
@@ -34,20 +36,23 @@ INTEGER_FORMATS = {",", "d", ",d"}
 
 
 class ReportError(ValueError):
-    """The report asks for something that is not recorded, or contains something that it may not contain.
+    """The report asks for something that is not recorded, or contains something that it may not
+    contain.
 
     The message has one line for each place.
     """
 
 
 class Unmeasured(ReportError):
-    """A number that this run cannot give: one of PDQ's without its package, or a rate that needs more images."""
+    """A number that this run cannot give: one of PDQ's without its package, or a rate that needs
+    more images."""
 
 
 class Recorded(NamedTuple):
     """What one folder holds.
 
-    sections: the contents of each NN.json, by its stem. numbers: every value in them and in their tables, by key.
+    sections: the contents of each NN.json, by its stem. numbers: every value in them and in their
+    tables, by key.
     """
 
     sections: dict[str, Any]
@@ -57,12 +62,12 @@ class Recorded(NamedTuple):
 class Results:
     """The numbers and tables of a folder of figures.
 
-    figures: the folder that the notebooks wrote. published: the folder that holds second data sets, as folders of its
-    own, and what separate commands measured (scale.json); by default the same folder. Raises ReportError if no
-    notebook has left its NN.json in `figures`.
+    figures: the folder that the notebooks wrote. published: the folder that holds second data sets,
+    as folders of its own, and what separate commands measured (scale.json); by default the same
+    folder. Raises ReportError if no notebook has left its NN.json in `figures`.
 
-    sections: the contents of each .json file, by its stem. numbers: every value by its key. files: the names of the
-    files that the notebooks and commands recorded.
+    sections: the contents of each .json file, by its stem. numbers: every value by its key. files:
+    the names of the files that the notebooks and commands recorded.
     """
 
     def __init__(self, figures: str | Path, published: str | Path | None = None) -> None:
@@ -71,7 +76,8 @@ class Results:
         notebooks = read_folder(self.figures, NOTEBOOKS)
         if not notebooks.sections:
             raise ReportError(
-                f"there are no results (01.json, …) in {self.figures.name}/; run the notebooks first"
+                f"there are no results (01.json, …) in {self.figures.name}/: "
+                "run the notebooks first"
             )
         commands = read_folder(self.published, COMMANDS)
         self.sections = notebooks.sections | commands.sections
@@ -89,7 +95,8 @@ class Results:
     def __getitem__(self, key: str) -> Any:
         """The value that was recorded under a key.
 
-        Raises Unmeasured where this run could not measure it, and ReportError, with similar keys, where no run does.
+        Raises Unmeasured where this run could not measure it, and ReportError, with similar keys,
+        where no run does.
         """
         if key not in self.numbers:
             raise self._missing(key)
@@ -108,8 +115,8 @@ class Results:
     def rows(self, name: str) -> list[dict[str, Any]]:
         """The rows of a table, as dictionaries from column to value.
 
-        name: like "05.accuracy", or "memes.05.accuracy" for a second data set. Raises ReportError, with similar names,
-        if there is no such table.
+        name: like "05.accuracy", or "memes.05.accuracy" for a second data set. Raises ReportError,
+        with similar names, if there is no such table.
         """
         path = self._table_path(name)
         if path is None or not path.exists():
@@ -132,8 +139,8 @@ class Results:
 def read_folder(folder: Path, pattern: str, prefix: str = "") -> Recorded:
     """Read all files of numbers in a folder, and the tables that belong to them.
 
-    pattern: of the files' names. prefix: put before every key. Raises ReportError for a table that is listed and does
-    not exist, and for a key that is recorded twice.
+    pattern: of the files' names. prefix: put before every key. Raises ReportError for a table that
+    is listed and does not exist, and for a key that is recorded twice.
     """
     sections: dict[str, Any] = {}
     numbers: dict[str, Any] = {}
@@ -167,7 +174,8 @@ def section_values(path: Path, section: dict[str, Any]) -> Iterator[tuple[str, A
 
 
 def leaves(name: str, value: Any) -> Iterator[tuple[str, Any]]:
-    """The values inside nested dictionaries, each with the names that lead to it joined by points."""
+    """The values inside nested dictionaries, each with the names that lead to it joined by
+    points."""
     if not isinstance(value, dict):
         yield name, value
         return
@@ -199,7 +207,8 @@ def needs_pdq(key: str) -> bool:
 
 
 def suggest(name: str, names: Iterable[str]) -> str:
-    """The end of an error message that lists the names most similar to one that does not exist; "" if none is."""
+    """The end of an error message that lists the names most similar to one that does not exist; ""
+    if none is."""
     similar = get_close_matches(name, names, n=3, cutoff=0.5)
     if not similar:
         return ""
@@ -214,9 +223,10 @@ def is_nan(value: Any) -> bool:
 def format_value(value: Any, form: str = "") -> str:
     """Write a value as the report shows it; None and nan become `MISSING`.
 
-    form: one of Python's formats (`.1f`, `,.0f`, `.1%`), `~N` for N significant digits without an exponent (61, 1,200,
-    0.0034), or `sciN` for a power of ten (3.2×10⁻⁶). Without a format, integers are shown in full and other numbers as
-    by `~3`. Raises ReportError for a format that does not suit the value.
+    form: one of Python's formats (`.1f`, `,.0f`, `.1%`), `~N` for N significant digits without an
+    exponent (61, 1,200, 0.0034), or `sciN` for a power of ten (3.2×10⁻⁶). Without a format,
+    integers are shown in full and other numbers as by `~3`. Raises ReportError for a format that
+    does not suit the value.
     """
     if value is None or is_nan(value):
         return MISSING
@@ -249,7 +259,8 @@ def format_number(number: float, form: str) -> str:
 
 
 def significant_digits(number: float, digits: int) -> str:
-    """Write a number rounded to so many significant digits, without an exponent: 1,200 or 0.0034 for two."""
+    """Write a number rounded to so many significant digits, without an exponent: 1,200 or 0.0034
+    for two."""
     decimals_of_mantissa = max(digits, 1) - 1
     rounded = float(f"{number:.{decimals_of_mantissa}e}")
     decimals = 0

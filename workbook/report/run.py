@@ -1,9 +1,11 @@
-"""The main job: run the notebooks at full size, render report.md from report.md.j2, write it as HTML and PDF.
+"""The main job: run the notebooks at full size, render report.md from report.md.j2, write it as
+HTML and PDF.
 
-Without images of one's own, everything is written in place: figures/, notebooks/executed/, report.md, report.html and
-report.pdf. With a folder of images, everything is written under runs/NAME/, so that the published results stay as they
-are. `publish_tables` then copies that run's tables and numbers to figures/NAME/, where the report can quote them as those
-of a second data set. What separate commands measured, such as scale.json, stays in figures/.
+Without images of one's own, everything is written in place: figures/, notebooks/executed/,
+report.md, report.html and report.pdf. With a folder of images, everything is written under
+runs/NAME/, so that the published results stay as they are. `publish_tables` then copies that run's
+tables and numbers to figures/NAME/, where the report can quote them as those of a second data set.
+What separate commands measured, such as scale.json, stays in figures/.
 """
 
 import os
@@ -38,13 +40,13 @@ def run_report(
 ) -> FilledReport | None:
     """Run the notebooks and render the report; returns its text with the claims that do not hold.
 
-    data: a folder of images; None for the built-in families. name: of the run under runs/, by default the folder's.
-    only: the notebooks to run, by their digits ("05"); an empty list renders the report from what exists. publish:
-    whether to call `publish_tables` after the run; with a name and without data, nothing else is done and the result
-    is None. home: the checkout.
+    data: a folder of images; None for the built-in families. name: of the run under runs/, by
+    default the folder's. only: the notebooks to run, by their digits ("05"); an empty list renders
+    the report from what exists. publish: whether to call `publish_tables` after the run; with a
+    name and without data, nothing else is done and the result is None. home: the checkout.
 
-    Raises ValueError for wrong use, NotebookError if a cell fails, and RuntimeError if the report cannot be filled. The
-    details are printed to standard error before that.
+    Raises ValueError for wrong use, NotebookError if a cell fails, and RuntimeError if the report
+    cannot be filled. The details are printed to standard error before that.
     """
     check_checkout(home)
     if data is None and name is not None and publish:
@@ -87,7 +89,8 @@ def check_checkout(home: Path) -> None:
 
 
 def run_name(data: str | Path, name: str | None = None) -> str:
-    """The name of a run under runs/: the one given, or that of the folder of images in small letters.
+    """The name of a run under runs/: the one given, or that of the folder of images in small
+    letters.
 
     Raises ValueError for a given name of another form.
     """
@@ -124,7 +127,8 @@ def choose_notebooks(home: Path, only: Sequence[str] | None) -> list[Path]:
 
 
 def prepare_data(data: str | Path | None, *, needed: bool) -> None:
-    """List the images before the first notebook runs, so that a folder that cannot be read fails at once.
+    """List the images before the first notebook runs, so that a folder that cannot be read fails at
+    once.
 
     Without a folder, the built-in families are made. needed: False if no notebook is run.
     """
@@ -144,10 +148,11 @@ def prepare_data(data: str | Path | None, *, needed: bool) -> None:
 
 
 def run_one(source: Path, folder: Path, data: str | Path | None, home: Path) -> None:
-    """Run one notebook, with a line on how it went, and delete the files of an earlier run that it no longer makes.
+    """Run one notebook, with a line on how it went, and delete the files of an earlier run that it
+    no longer makes.
 
-    source: the notebook. folder: where its figures and the executed notebook are written. A notebook that fails is left
-    in runs/failed/.
+    source: the notebook. folder: where its figures and the executed notebook are written. A
+    notebook that fails is left in runs/failed/.
     """
     figures = folder / "figures"
     executed = folder / "notebooks" / "executed" / source.name
@@ -173,9 +178,11 @@ def run_one(source: Path, folder: Path, data: str | Path | None, home: Path) -> 
 
 
 def full_size_parameters(source: Path, figures: Path, data: str | Path | None) -> dict[str, Any]:
-    """The parameters that the main job gives a notebook: published sizes, where it writes, the folder of images.
+    """The parameters that the main job gives a notebook: published sizes, where it writes, the
+    folder of images.
 
-    Folders are relative to the notebook's own, so that the executed notebook does not name the machine's.
+    Folders are relative to the notebook's own, so that the executed notebook does not name the
+    machine's.
     """
     sizes = papermill.iorw.read_yaml_file(str(source.parent / "full_size.yaml"))
     parameters = {"out_dir": os.path.relpath(figures, source.parent)}
@@ -192,7 +199,8 @@ def full_size_parameters(source: Path, figures: Path, data: str | Path | None) -
 def fill_report(folder: Path, home: Path) -> tuple[Results, FilledReport]:
     """Write report.md into a run's folder; returns the results that it quotes, and its text.
 
-    Raises RuntimeError if it cannot be filled, after printing what is wrong, and leaves report.md as it was.
+    Raises RuntimeError if it cannot be filled, after printing what is wrong, and leaves report.md
+    as it was.
     """
     template = (home / TEMPLATE).read_text(encoding="utf-8")
     if folder != home:
@@ -244,9 +252,11 @@ def print_problems(filled: FilledReport, reasons: Sequence[str]) -> None:
 
 
 def publish_tables(name: str, home: Path = HOME) -> Path:
-    """Copy the numbers and tables of runs/NAME to figures/NAME, which the report quotes as NAME.05.key.
+    """Copy the numbers and tables of runs/NAME to figures/NAME, which the report quotes as
+    NAME.05.key.
 
-    Raw tables are left out. Returns the folder that was written; raises ReportError if there is no such run.
+    Raw tables are left out. Returns the folder that was written; raises ReportError if there is no
+    such run.
     """
     source = home / "runs" / name / "figures"
     target = home / "figures" / name

@@ -1,7 +1,8 @@
 """Measure how matching and clustering cope with millions of hashes, for `python -m workbook scale`.
 
-The command writes the tables scale_*.csv, and scale.json with the machine and the date. They stay until the command is
-run again; notebook 06 and the report show them as results of a run of their own.
+The command writes the tables scale_*.csv, and scale.json with the machine and the date. They stay
+until the command is run again; notebook 06 and the report show them as results of a run of their
+own.
 """
 
 from pathlib import Path
@@ -26,31 +27,41 @@ JOIN_RADIUS = 70
 """Bits; the radius at which ways to find all close pairs are compared."""
 
 
-def measure_scale(out: str | Path = "figures", largest: int | None = None) -> None:
-    """Measure clustering on ever larger sets, and write each table to the folder `out` as soon as it is complete.
+LabelledHashes = tuple[NDArray[np.uint8], NDArray[np.int64]]
+"""Packed hashes uint8[n, bits // 8] and the family of each."""
 
-    largest: the most hashes to cluster; None for all of `scale.SIZES`. Raises ValueError where that is less than the
-    smallest set has.
+
+def measure_scale(out: str | Path = "figures", largest: int | None = None) -> None:
+    """Measure clustering on ever larger sets, and write each table to the folder `out` as soon as
+    it is complete.
+
+    largest: the most hashes to cluster; None for all of `scale.SIZES`. Raises ValueError where that
+    is less than the smallest set has.
     """
     sizes = chosen_sizes(largest)
     detail_size = min(sizes[-1], LARGEST_DETAIL)
     recorder = Recorder("scale", out)
 
-    write_table(recorder, "rivals", clusterings.compare(rival_sets()), ["set", "method"])
+    rivals = clusterings.compare(rival_sets())
+    write_table(recorder, "rivals", rivals, ["set", "method"])
 
-    recalls = [scale.recall(size) for size in RECALL_SIZES if size <= sizes[-1]]
-    write_table(recorder, "recall", pd.concat(recalls, ignore_index=True), ["n", "distance"])
+    recall = measure_recall(sizes[-1])
+    write_table(recorder, "recall", recall, ["n", "distance"])
 
-    write_table(recorder, "daily", scale.daily(detail_size), ["way", "images"])
+    daily = scale.daily(detail_size)
+    write_table(recorder, "daily", daily, ["way", "images"])
 
-    runs: list[dict[str, float]] = []
+    growth_rows: list[dict[str, float]] = []
     for size in sizes:
-        runs.append(timing.in_fresh_process(scale.measured, size))
-        write_table(recorder, "growth", pd.DataFrame(runs), "n")
-    if len(runs) > 3:  # three sizes fit the power law, and the largest tests it
-        write_table(recorder, "law", predict_largest(pd.DataFrame(runs)), "work")
+        row = timing.in_fresh_process(scale.measured, size)
+        growth_rows.append(row)
+        write_table(recorder, "growth", pd.DataFrame(growth_rows), "n")
+    if len(growth_rows) > 3:  # three sizes fit the power law, and the largest tests it
+        prediction = predict_largest(pd.DataFrame(growth_rows))
+        write_table(recorder, "law", prediction, "work")
 
-    write_table(recorder, "joins", scale.joins(detail_size, JOIN_RADIUS), "way")
+    joins = scale.joins(detail_size, JOIN_RADIUS)
+    write_table(recorder, "joins", joins, "way")
 
 
 def chosen_sizes(largest: int | None) -> list[int]:
@@ -59,15 +70,17 @@ def chosen_sizes(largest: int | None) -> list[int]:
         return list(scale.SIZES)
     sizes = [size for size in scale.SIZES if size <= largest]
     if not sizes:
+        smallest = scale.SIZES[0]
         raise ValueError(
-            f"--largest {largest} leaves nothing to measure: the smallest set has "
-            f"{scale.SIZES[0]:,} hashes"
+            f"--largest {largest} leaves nothing to measure: the smallest set has {smallest:,} "
+            "hashes"
         )
     return sizes
 
 
-def rival_sets() -> dict[str, tuple[NDArray[np.uint8], NDArray[np.int64]]]:
-    """The simulated sets, by name, on which clustering algorithms are compared: packed hashes and their families."""
+def rival_sets() -> dict[str, LabelledHashes]:
+    """The simulated sets, by name, on which clustering algorithms are compared: packed hashes and
+    their families."""
     return {
         "families of 54": web_like.draw(RIVAL_SIZE, size=54),
         "web-like": web_like.draw(RIVAL_SIZE),
@@ -76,8 +89,18 @@ def rival_sets() -> dict[str, tuple[NDArray[np.uint8], NDArray[np.int64]]]:
     }
 
 
+def measure_recall(largest: int) -> pd.DataFrame:
+    """The recall of each of the `RECALL_SIZES` up to a number of hashes, one below the other."""
+    tables = []
+    for size in RECALL_SIZES:
+        if size <= largest:
+            tables.append(scale.recall(size))
+    return pd.concat(tables, ignore_index=True)
+
+
 def predict_largest(runs: pd.DataFrame) -> pd.DataFrame:
-    """Compare the largest run's time with a power law fitted to the smaller ones (see `growth.predicted`).
+    """Compare the largest run's time with a power law fitted to the smaller ones (see
+    `growth.predicted`).
 
     runs: columns n and seconds, the largest n last.
     """
@@ -85,7 +108,10 @@ def predict_largest(runs: pd.DataFrame) -> pd.DataFrame:
     largest = runs.iloc[-1]
     model = growth.power_law(smaller["n"], smaller["seconds"])
     measured = (float(largest["n"]), float(largest["seconds"]))
-    return growth.predicted({"clustering": model}, {"clustering": measured})
+    return growth.predicted(
+        {"clustering": model},
+        {"clustering": measured},
+    )
 
 
 def write_table(recorder: Recorder, slug: str, table: pd.DataFrame, key: str | list[str]) -> None:
