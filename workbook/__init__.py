@@ -1,5 +1,4 @@
-"""What only the notebooks and the report need. It is imported from the checkout and never
-installed.
+"""What only the notebooks and the report need; imported from the checkout, never installed.
 
 study   measures: data sets, scores, timings and models
 report  publishes: records results, draws figures, renders and checks the report

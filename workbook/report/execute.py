@@ -48,7 +48,11 @@ class Failure(NamedTuple):
 
 
 def run_notebook(
-    source: Path, target: Path, parameters: Mapping[str, Any], *, failed: Path | None = None
+    source: Path,
+    target: Path,
+    parameters: Mapping[str, Any],
+    *,
+    failed: Path | None = None,
 ) -> int:
     """Run a notebook with other parameters and write the result; returns its number of code cells.
 
@@ -81,7 +85,10 @@ def run_notebook(
     return sum(cell.cell_type == "code" for cell in notebook.cells)
 
 
-def refuse_unknown(source: Path, parameters: Mapping[str, Any]) -> None:
+def refuse_unknown(
+    source: Path,
+    parameters: Mapping[str, Any],
+) -> None:
     """Raise ValueError for parameters that a notebook does not have."""
     known = papermill.inspect_notebook(str(source))
     unknown = sorted(set(parameters) - set(known))
@@ -92,7 +99,11 @@ def refuse_unknown(source: Path, parameters: Mapping[str, Any]) -> None:
         )
 
 
-def execute(source: Path, target: Path, parameters: Mapping[str, Any]) -> None:
+def execute(
+    source: Path,
+    target: Path,
+    parameters: Mapping[str, Any],
+) -> None:
     """Run a notebook with papermill, a second time if its kernel does not start."""
     logging.getLogger("papermill").setLevel(logging.ERROR)
     options: dict[str, Any] = {
@@ -105,12 +116,22 @@ def execute(source: Path, target: Path, parameters: Mapping[str, Any]) -> None:
         "extra_arguments": ["--log-level=CRITICAL"],
     }
     try:
-        papermill.execute_notebook(str(source), str(target), dict(parameters), **options)
+        papermill.execute_notebook(
+            str(source),
+            str(target),
+            dict(parameters),
+            **options,
+        )
     except RuntimeError as error:
         if "didn't respond" not in str(error):
             raise
         # Two kernels that start together may choose the same port; one of them then never answers.
-        papermill.execute_notebook(str(source), str(target), dict(parameters), **options)
+        papermill.execute_notebook(
+            str(source),
+            str(target),
+            dict(parameters),
+            **options,
+        )
 
 
 def describe_failure(source: Path, error: Exception) -> Failure:
@@ -156,7 +177,11 @@ def clean_metadata(cell: Any) -> None:
     }
 
 
-def clean_output(output: Any, cell_id: str, root: Path) -> None:
+def clean_output(
+    output: Any,
+    cell_id: str,
+    root: Path,
+) -> None:
     """Replace a widget by a note, and what is random or depends on the machine in an output's
     texts."""
     if WIDGET in output.get("data", {}):

@@ -47,7 +47,12 @@ SCALE_HEIGHT = 1.8
 # Pictures and bits ---------------------------------------------------------------------------
 
 
-def squares(ax: Axes, bits: Any, *, flipped: bool = False) -> Axes:
+def squares(
+    ax: Axes,
+    bits: Any,
+    *,
+    flipped: bool = False,
+) -> Axes:
     """Show 16 x 16 bits as squares: set bits are black on white.
 
     flipped: the bits say where two hashes differ; such squares are dark red on light grey, so that
@@ -59,11 +64,20 @@ def squares(ax: Axes, bits: Any, *, flipped: bool = False) -> Axes:
     edges = np.arange(-0.5, 16)
     ax.set_xticks(edges, minor=True)
     ax.set_yticks(edges, minor=True)
-    ax.grid(visible=True, which="minor", color=style.GRID, linewidth=0.4)
+    ax.grid(
+        visible=True,
+        which="minor",
+        color=style.GRID,
+        linewidth=0.4,
+    )
     return ax
 
 
-def show_panel(ax: Axes, image: Any, **options: Any) -> Axes:
+def show_panel(
+    ax: Axes,
+    image: Any,
+    **options: Any,
+) -> Axes:
     """Show an image in a thin frame without ticks; the options are those of `Axes.imshow`."""
     ax.imshow(image, interpolation="nearest", **options)
     ax.set(xticks=[], yticks=[])
@@ -74,7 +88,10 @@ def show_panel(ax: Axes, image: Any, **options: Any) -> Axes:
     return ax
 
 
-def stages(pictures: Mapping[str, Stages], axes: Any) -> Any:
+def stages(
+    pictures: Mapping[str, Stages],
+    axes: Any,
+) -> Any:
     """Show FINd's stages of each picture in a row of panels, and the bits in which it differs from
     the first.
 
@@ -97,7 +114,13 @@ def stages(pictures: Mapping[str, Stages], axes: Any) -> Any:
     row_of_last_title = min(1, len(panels) - 1)
     titled = [*panels[0][:-1], panels[row_of_last_title][-1]]
     for ax, step in zip(titled, STEPS, strict=True):
-        ax.set_title(step, fontsize=8.5, fontweight="normal", loc="center", pad=4)
+        ax.set_title(
+            step,
+            fontsize=8.5,
+            fontweight="normal",
+            loc="center",
+            pad=4,
+        )
     return axes
 
 
@@ -106,14 +129,24 @@ def show_stages(row: Any, picture: Stages) -> None:
     show_panel(row[0], picture.rgb)
     greys = (picture.luma, picture.means, picture.small)
     for ax, grey in zip(row[1:4], greys, strict=True):
-        show_panel(ax, grey, cmap="gray", vmin=0, vmax=255)
+        show_panel(
+            ax,
+            grey,
+            cmap="gray",
+            vmin=0,
+            vmax=255,
+        )
     coefficients = picture.coefficients.ravel()
     ranks = coefficients.argsort().argsort()
     show_panel(row[4], ranks.reshape(picture.coefficients.shape), cmap="cividis")
     squares(row[5], picture.bits)
 
 
-def flip_sheet(rows: Sequence[Mapping[str, Any]], axes: Any, words: Mapping[str, str]) -> Any:
+def flip_sheet(
+    rows: Sequence[Mapping[str, Any]],
+    axes: Any,
+    words: Mapping[str, str],
+) -> Any:
     """Show changed pictures, each with the bits that the change flipped.
 
     rows: those of `anatomy.flips`. axes: two Axes for each of them. words: how the strength of a
@@ -172,7 +205,10 @@ def draw_histograms(ax: Axes, shares: pd.DataFrame) -> None:
         )
 
 
-def draw_marks(ax: Axes, distances: Mapping[str, float]) -> None:
+def draw_marks(
+    ax: Axes,
+    distances: Mapping[str, float],
+) -> None:
     """Mark distances on the axis; every other mark is a triangle with a higher label, so that
     labels do not meet."""
     for number, (name, distance) in enumerate(distances.items()):
@@ -195,14 +231,23 @@ def draw_marks(ax: Axes, distances: Mapping[str, float]) -> None:
         )
 
 
-def draw_thresholds(ax: Axes, thresholds: Mapping[str, float], top: float) -> None:
+def draw_thresholds(
+    ax: Axes,
+    thresholds: Mapping[str, float],
+    top: float,
+) -> None:
     """Draw thresholds as vertical lines, each label lower than the one before; `top` is the largest
     share."""
     line_styles = ("--", ":", "-.")
     for number, (name, threshold) in enumerate(thresholds.items()):
         line_style = line_styles[number % len(line_styles)]
         height = top * (1.3 - 0.17 * number)
-        ax.axvline(threshold, color=style.NEUTRAL, linestyle=line_style, linewidth=1.2)
+        ax.axvline(
+            threshold,
+            color=style.NEUTRAL,
+            linestyle=line_style,
+            linewidth=1.2,
+        )
         ax.annotate(
             f"{name}: {threshold:g}",
             xy=(threshold, height),
@@ -214,7 +259,10 @@ def draw_thresholds(ax: Axes, thresholds: Mapping[str, float], top: float) -> No
         )
 
 
-def beside(frame: pd.DataFrame, ax: Axes) -> Axes:
+def beside(
+    frame: pd.DataFrame,
+    ax: Axes,
+) -> Axes:
     """Compare the distances that several hashers give to the same pairs: a row for each hasher, a
     mark for each pair.
 
@@ -225,9 +273,23 @@ def beside(frame: pd.DataFrame, ax: Axes) -> Axes:
     for (pair, rows), mark in zip(pairs, PAIR_MARKERS, strict=False):
         places = [hashers.index(hasher) for hasher in rows["hasher"]]
         colours = [style.colour(hasher) for hasher in rows["hasher"]]
-        ax.scatter(rows["share"] * 100, places, c=colours, marker=mark, s=45, zorder=3)
+        ax.scatter(
+            rows["share"] * 100,
+            places,
+            c=colours,
+            marker=mark,
+            s=45,
+            zorder=3,
+        )
         # An empty scatter gives the legend a mark in a colour that is no method's.
-        ax.scatter([], [], c=style.NEUTRAL, marker=mark, s=45, label=pair)
+        ax.scatter(
+            [],
+            [],
+            c=style.NEUTRAL,
+            marker=mark,
+            s=45,
+            label=pair,
+        )
     ax.set_yticks(range(len(hashers)), [style.label(hasher) for hasher in hashers])
     ax.invert_yaxis()
     ax.set_xlim(left=0)
@@ -237,7 +299,9 @@ def beside(frame: pd.DataFrame, ax: Axes) -> Axes:
 
 
 def compared(
-    pictures: Mapping[str, Stages], shares: pd.DataFrame, thresholds: Mapping[str, float]
+    pictures: Mapping[str, Stages],
+    shares: pd.DataFrame,
+    thresholds: Mapping[str, float],
 ) -> Figure:
     """Draw one figure of several pictures: the stages of each, and below them their distances from
     the first.

@@ -106,15 +106,30 @@ class Threshold:
         is_within = (matching["distance"] <= threshold).to_numpy()
         around = first_around(matching, int(is_within.sum()))
         fig, axes = plt.subplots(2, COLUMNS, figsize=(style.WIDTH, 3))
-        self._draw_pairs(axes[0], around, threshold, are_matching=True)
-        self._draw_pairs(axes[1], nonmatching.head(PAIRS_SHOWN), threshold, are_matching=False)
+        self._draw_pairs(
+            axes[0],
+            around,
+            threshold,
+            are_matching=True,
+        )
+        self._draw_pairs(
+            axes[1],
+            nonmatching.head(PAIRS_SHOWN),
+            threshold,
+            are_matching=False,
+        )
         share_found = is_within.sum() / max(1, len(matching))
         false_pairs = int((nonmatching["distance"] <= threshold).sum())
         title = f"{style.label(method)} at {threshold} bits finds {share_found:.1%} of family pairs"
         return style.headline(fig, f"{title} and confuses {false_pairs:,} pairs of families")
 
     def _draw_pairs(
-        self, row: Any, pairs: pd.DataFrame, threshold: int, *, are_matching: bool
+        self,
+        row: Any,
+        pairs: pd.DataFrame,
+        threshold: int,
+        *,
+        are_matching: bool,
     ) -> None:
         """Show pairs of pictures on a row of Axes, two for each pair."""
         places = pairs[["i", "j"]].to_numpy().ravel()
@@ -134,7 +149,9 @@ class Threshold:
 
 
 def pair_distances(
-    packed: NDArray[np.uint8], i: NDArray[np.int64], j: NDArray[np.int64]
+    packed: NDArray[np.uint8],
+    i: NDArray[np.int64],
+    j: NDArray[np.int64],
 ) -> pd.DataFrame:
     """The distances of pairs of hashes, the closest first: columns i, j and distance (bits)."""
     differing = np.bitwise_count(packed[i] ^ packed[j])
@@ -143,7 +160,10 @@ def pair_distances(
     return table.sort_values("distance", kind="stable")
 
 
-def first_around(pairs: pd.DataFrame, within: int) -> pd.DataFrame:
+def first_around(
+    pairs: pd.DataFrame,
+    within: int,
+) -> pd.DataFrame:
     """Four pairs, of which two are within the threshold and two beyond it, where there are that
     many.
 
@@ -155,7 +175,13 @@ def first_around(pairs: pd.DataFrame, within: int) -> pd.DataFrame:
     return pairs.iloc[start : start + PAIRS_SHOWN]
 
 
-def draw_verdict(ax: Axes, distance: int, threshold: int, *, are_matching: bool) -> None:
+def draw_verdict(
+    ax: Axes,
+    distance: int,
+    threshold: int,
+    *,
+    are_matching: bool,
+) -> None:
     """Say under the first picture of a pair whether the threshold is right about it: solid box if
     so, dotted if not."""
     is_matched = distance <= threshold
@@ -224,7 +250,11 @@ class Browser:
             views["split families"] = mixed_groups(self.pictures, "family", "cluster")
         return views
 
-    def sheet(self, view: str = "clusters", number: int = 1) -> Figure:
+    def sheet(
+        self,
+        view: str = "clusters",
+        number: int = 1,
+    ) -> Figure:
         """Draw the contact sheet of a view's group, counted from 1; the last group if there are not
         so many.
 
@@ -243,7 +273,12 @@ class Browser:
         kind = "cluster" if view == "split families" else "family"
         return style.headline(draw_sheet(group, kind), self._title(view, number, group))
 
-    def _title(self, view: str, number: int, group: pd.DataFrame) -> str:
+    def _title(
+        self,
+        view: str,
+        number: int,
+        group: pd.DataFrame,
+    ) -> str:
         """Say what a sheet shows."""
         place = f"{number} of {len(self.views[view]):,}"
         images = f"{len(group):,} images" if len(group) > 1 else "1 image"
@@ -278,7 +313,12 @@ class Browser:
             tables.append(self.pictures.iloc[rows].assign(number=number))
         return pd.concat(tables)[["number", "cluster", "family", "path"]]
 
-    def export(self, folder: str | Path, view: str = "clusters", number: int = 1) -> str:
+    def export(
+        self,
+        folder: str | Path,
+        view: str = "clusters",
+        number: int = 1,
+    ) -> str:
         """Write the files of a view's groups to a CSV file in a folder; returns a sentence that
         says where.
 
@@ -291,7 +331,10 @@ class Browser:
         return f"{len(files):,} files of {len(self.views[view]):,} {view}: {path}"
 
 
-def group_rows(pictures: pd.DataFrame, column: str) -> list[NDArray[np.int64]]:
+def group_rows(
+    pictures: pd.DataFrame,
+    column: str,
+) -> list[NDArray[np.int64]]:
     """The rows with each value of a column, in the order of the values."""
     groups = pictures.groupby(column)
     rows = np.argsort(groups.ngroup().to_numpy(), kind="stable")
@@ -299,7 +342,11 @@ def group_rows(pictures: pd.DataFrame, column: str) -> list[NDArray[np.int64]]:
     return np.split(rows, starts)
 
 
-def mixed_groups(pictures: pd.DataFrame, column: str, other: str) -> list[NDArray[np.int64]]:
+def mixed_groups(
+    pictures: pd.DataFrame,
+    column: str,
+    other: str,
+) -> list[NDArray[np.int64]]:
     """The groups by one column that have several values of another one, the most mixed first.
 
     A group is the more mixed, the more of its pictures do not have its commonest value.

@@ -146,7 +146,11 @@ class FilledReport:
 
 
 def fill(
-    template: str, results: Results, *, folder: Path | None = None, name: str = "report.md.j2"
+    template: str,
+    results: Results,
+    *,
+    folder: Path | None = None,
+    name: str = "report.md.j2",
 ) -> FilledReport:
     """Render the report's template.
 
@@ -265,7 +269,11 @@ class Page:
         except Unmeasured:
             return None
 
-    def number(self, what: Any, form: str = "") -> str:
+    def number(
+        self,
+        what: Any,
+        form: str = "",
+    ) -> str:
         """A number as text; `what` is an expression of keys, or a value such as a cell of a row."""
         if isinstance(what, jinja2.Undefined):
             raise missing_column(what)
@@ -359,7 +367,10 @@ def wrap(text: str) -> str:
     return "\n".join(wrapped)
 
 
-def wrap_paragraph(prefix: str, lines: list[str]) -> str:
+def wrap_paragraph(
+    prefix: str,
+    lines: list[str],
+) -> str:
     """A paragraph with one sentence a line; `prefix` is its indent, with the mark of a list's
     item."""
     text = SENTENCE_END.sub(r"\1\n", " ".join(lines))
@@ -368,7 +379,12 @@ def wrap_paragraph(prefix: str, lines: list[str]) -> str:
     width = WIDTH - len(prefix)
     wrapped: list[str] = []
     for sentence in text.splitlines():
-        wrapped += textwrap.wrap(sentence, width, break_long_words=False, break_on_hyphens=False)
+        wrapped += textwrap.wrap(
+            sentence,
+            width,
+            break_long_words=False,
+            break_on_hyphens=False,
+        )
     indent = " " * len(prefix)
     return prefix + f"\n{indent}".join(wrapped).replace(UNBREAKABLE, " ")
 
@@ -412,7 +428,10 @@ def caption_problems(text: str) -> Iterator[str]:
             yield f"there is no caption **Figure N.** under {image[1]}"
 
 
-def missing_figures(template: str, folder: Path) -> Iterator[tuple[int, str]]:
+def missing_figures(
+    template: str,
+    folder: Path,
+) -> Iterator[tuple[int, str]]:
     """The figures of a template that do not exist in a folder, as (line, path)."""
     for image in IMAGE.finditer(template):
         path = image[1]

@@ -96,7 +96,11 @@ class Run:
         )
         return frame
 
-    def sample(self, data: pd.DataFrame, images: int) -> list[str]:
+    def sample(
+        self,
+        data: pd.DataFrame,
+        images: int,
+    ) -> list[str]:
         """Draw at most `images` pictures of the data that can be read; returns their paths.
 
         Prints how many were drawn and which could not be read. Raises ValueError if none can.
@@ -125,7 +129,12 @@ class Run:
         say(text)
         return paths
 
-    def finding(self, text: str, *, at_trial: str) -> str:
+    def finding(
+        self,
+        text: str,
+        *,
+        at_trial: str,
+    ) -> str:
         """The title of a figure: `text`, a finding, if the run has the published sizes, otherwise
         `at_trial`.
 
@@ -137,7 +146,11 @@ class Run:
         return f"{at_trial} (trial)"
 
 
-def describe_data(frame: pd.DataFrame, files: int, folder: str) -> str:
+def describe_data(
+    frame: pd.DataFrame,
+    files: int,
+    folder: str,
+) -> str:
     """Say in a sentence which images of a folder are used.
 
     frame: the images, with the columns path and family. files: how many pictures the folder has.
@@ -160,7 +173,10 @@ def describe_data(frame: pd.DataFrame, files: int, folder: str) -> str:
 # Parameters ----------------------------------------------------------------------------------
 
 
-def start(digits: str, names: MutableMapping[str, Any]) -> Run:
+def start(
+    digits: str,
+    names: MutableMapping[str, Any],
+) -> Run:
     """Begin a notebook: check its parameters, apply its published sizes if it is to be full, and
     say which it has.
 
@@ -203,7 +219,10 @@ def use_published_sizes(
             names[name] = size
 
 
-def differing_sizes(given: Mapping[str, Any], published: Mapping[str, Any]) -> dict[str, Any]:
+def differing_sizes(
+    given: Mapping[str, Any],
+    published: Mapping[str, Any],
+) -> dict[str, Any]:
     """The published sizes, by name, that a run does not have."""
     differing = {}
     for name, size in published.items():
@@ -252,7 +271,10 @@ def refuse_unknown_parameters(cells: Sequence[str]) -> None:
         known |= set(names)
 
 
-def suggest_parameter(name: str, known: set[str]) -> str:
+def suggest_parameter(
+    name: str,
+    known: set[str],
+) -> str:
     """The known name that is most like another one, or all of them."""
     similar = difflib.get_close_matches(name, known, 1)
     if similar:
@@ -274,7 +296,10 @@ def assignments(code: str) -> dict[str, ast.expr]:
     return expressions
 
 
-def banner(smaller: Mapping[str, Any], given: Mapping[str, Any]) -> str:
+def banner(
+    smaller: Mapping[str, Any],
+    given: Mapping[str, Any],
+) -> str:
     """Say whether a run has the published sizes, in Markdown.
 
     smaller: the published sizes that it does not have. given: its own parameters.
@@ -330,7 +355,11 @@ def data_folder(data_dir: str | Path) -> Path:
 # What a notebook shows -----------------------------------------------------------------------
 
 
-def table(frame: pd.DataFrame, headings: Mapping[str, str], digits: int = 3) -> "HTML":
+def table(
+    frame: pd.DataFrame,
+    headings: Mapping[str, str],
+    digits: int = 3,
+) -> "HTML":
     """A table for readers: some columns of a frame under plain headings.
 
     headings: the heading of each column to show. digits: the significant digits of floats. Values
@@ -422,7 +451,11 @@ def roughly(seconds: float) -> str:
     return f"about {max(1.0, seconds):.0f} s"
 
 
-def estimate(call: Callable[[Sequence[Any]], Any], items: Sequence[Any], sample: int = 20) -> str:
+def estimate(
+    call: Callable[[Sequence[Any]], Any],
+    items: Sequence[Any],
+    sample: int = 20,
+) -> str:
     """Estimate how long call(items) will take, in words, from timing it on the first `sample` of
     them.
 

@@ -35,7 +35,10 @@ class Series(NamedTuple):
     look: dict[str, Any]
 
 
-def series_of(frame: pd.DataFrame, group: str | None) -> Iterator[Series]:
+def series_of(
+    frame: pd.DataFrame,
+    group: str | None,
+) -> Iterator[Series]:
     """Split a table by a column, in the order of its values; None for one series of all rows."""
     line_styles = cycle(LINE_STYLES)
     markers = cycle(MARKERS)
@@ -56,7 +59,12 @@ def series_of(frame: pd.DataFrame, group: str | None) -> Iterator[Series]:
         yield Series(name, rows, look)
 
 
-def finish_axes(ax: Axes, log: str, *, legend: bool) -> Axes:
+def finish_axes(
+    ax: Axes,
+    log: str,
+    *,
+    legend: bool,
+) -> Axes:
     """Make the axes that `log` names logarithmic, and add a legend if there is to be one."""
     if "x" in log:
         ax.set_xscale("log")
@@ -92,8 +100,22 @@ def bars(
     shades = [given_colours.get(str(item), colour(str(item))) for item in frame[name]]
     places = np.arange(len(frame))
     lengths = frame[value].to_numpy(dtype=float)
-    ax.barh(places, lengths, height=0.68, color=shades)
-    return label_rows(frame, ax, name=name, value=value, low=low, high=high, unit=unit, text=text)
+    ax.barh(
+        places,
+        lengths,
+        height=0.68,
+        color=shades,
+    )
+    return label_rows(
+        frame,
+        ax,
+        name=name,
+        value=value,
+        low=low,
+        high=high,
+        unit=unit,
+        text=text,
+    )
 
 
 def dots(
@@ -121,7 +143,16 @@ def dots(
             color=colour(str(item)),
         )
     ax.set_xscale("log")
-    label_rows(frame, ax, name=name, value=value, low=low, high=high, unit=unit, text=text)
+    label_rows(
+        frame,
+        ax,
+        name=name,
+        value=value,
+        low=low,
+        high=high,
+        unit=unit,
+        text=text,
+    )
     _, right = ax.get_xlim()
     ax.set_xlim(right=right * 1.5)
     ax.xaxis.set_major_formatter(FuncFormatter(plain_tick))
@@ -161,7 +192,12 @@ def label_rows(
             elinewidth=1.2,
             capsize=2.5,
         )
-    for place, right_end, number in zip(places, right_ends, values, strict=True):
+    for place, right_end, number in zip(
+        places,
+        right_ends,
+        values,
+        strict=True,
+    ):
         ax.annotate(
             text.format(number),
             xy=(right_end, place),
@@ -191,8 +227,22 @@ def ladder(
 ) -> Axes:
     """Draw the speed-ups of successive versions as `dots` that are joined by a line, the first row
     on top."""
-    ax.plot(frame[speed_up], np.arange(len(frame)), color=GRID, zorder=0)
-    dots(frame, ax, name=name, value=speed_up, low=low, high=high, unit=unit, text=text)
+    ax.plot(
+        frame[speed_up],
+        np.arange(len(frame)),
+        color=GRID,
+        zorder=0,
+    )
+    dots(
+        frame,
+        ax,
+        name=name,
+        value=speed_up,
+        low=low,
+        high=high,
+        unit=unit,
+        text=text,
+    )
     largest = float(frame[speed_up].max())
     ax.set_xlim(0.8, largest * 6)
     return ax
@@ -211,7 +261,13 @@ def intervals(
     """Draw a point with its interval for each row, the first on top; `zero` is where a line of no
     difference goes."""
     names = [str(item) for item in frame[name]]
-    rows = zip(names, frame[value], frame[low], frame[high], strict=True)
+    rows = zip(
+        names,
+        frame[value],
+        frame[low],
+        frame[high],
+        strict=True,
+    )
     for place, (method, middle, start, end) in enumerate(rows):
         ax.plot(
             [start, end],
@@ -219,7 +275,12 @@ def intervals(
             color=colour(method),
             linestyle=linestyle(method),
         )
-        ax.plot([middle], [place], color=colour(method), marker=marker(method))
+        ax.plot(
+            [middle],
+            [place],
+            color=colour(method),
+            marker=marker(method),
+        )
     ax.set_yticks(range(len(names)), [label(method) for method in names])
     # Limits instead of an inversion: the next Axes that share this axis would invert it back.
     ax.set_ylim(len(names) - 0.5, -0.5)
@@ -283,7 +344,12 @@ def steps(
     """
     for _, rows, look in series_of(frame, group):
         look["marker"] = ""
-        ax.step(rows[x], rows[y], where="mid", **look)
+        ax.step(
+            rows[x],
+            rows[y],
+            where="mid",
+            **look,
+        )
         if fill:
             ax.fill_between(
                 rows[x],
@@ -362,12 +428,21 @@ def heat_map(
     columns = [label(str(item)) for item in table.columns]
     rows = [label(str(item)) for item in table.index]
     ax.set(xlabel="", ylabel="")
-    ax.set_xticks(ax.get_xticks(), columns, rotation=30, ha="right")
+    ax.set_xticks(
+        ax.get_xticks(),
+        columns,
+        rotation=30,
+        ha="right",
+    )
     ax.set_yticks(ax.get_yticks(), rows, rotation=0)
     return ax
 
 
-def gallery(images: Sequence[Any], captions: Sequence[str], axes: Any) -> Any:
+def gallery(
+    images: Sequence[Any],
+    captions: Sequence[str],
+    axes: Any,
+) -> Any:
     """Show pictures, each on Axes of its own with a caption below; Axes that are left over stay
     empty.
 
@@ -382,7 +457,12 @@ def gallery(images: Sequence[Any], captions: Sequence[str], axes: Any) -> Any:
         )
     for cell in cells:
         cell.set_axis_off()
-    for cell, image, caption in zip(cells, images, captions, strict=False):
+    for cell, image, caption in zip(
+        cells,
+        images,
+        captions,
+        strict=False,
+    ):
         cell.imshow(image)
         cell.set_title(
             caption,
@@ -399,7 +479,12 @@ def gallery(images: Sequence[Any], captions: Sequence[str], axes: Any) -> Any:
 # Thresholds on other images ------------------------------------------------------------------
 
 
-def transfer(frame: pd.DataFrame, axes: Any, *, least: float = 1e-7) -> Any:
+def transfer(
+    frame: pd.DataFrame,
+    axes: Any,
+    *,
+    least: float = 1e-7,
+) -> Any:
     """Show what thresholds that were chosen for a false-positive rate gave on other images.
 
     frame: columns hasher, intended (the rate that was wanted), set, fpr and tpr, with fpr_low and
@@ -414,7 +499,14 @@ def transfer(frame: pd.DataFrame, axes: Any, *, least: float = 1e-7) -> Any:
     for (name, rows), (upper, lower) in zip(frame.groupby("set", sort=False), columns, strict=True):
         draw_false_positives(rows, upper, rates, least)
         upper.set_title(str(name))
-        lines(rows, lower, x="intended", y="tpr", group="hasher", log="x")
+        lines(
+            rows,
+            lower,
+            x="intended",
+            y="tpr",
+            group="hasher",
+            log="x",
+        )
         lower.set(xlabel="wanted rate (log scale)", ylim=(lowest_share, 1.005))
         for ax in (upper, lower):
             ax.set_xlim(rates[0] / 2, rates[-1] * 2)
@@ -428,14 +520,31 @@ def transfer(frame: pd.DataFrame, axes: Any, *, least: float = 1e-7) -> Any:
 
 
 def draw_false_positives(
-    frame: pd.DataFrame, ax: Axes, rates: Sequence[float], least: float
+    frame: pd.DataFrame,
+    ax: Axes,
+    rates: Sequence[float],
+    least: float,
 ) -> None:
     """Draw one set's upper panel of `transfer`; `rates` are those that were wanted."""
     drawn = frame.copy()
     for column in ("fpr", "fpr_low", "fpr_high"):
         drawn[column] = drawn[column].clip(lower=least)
-    side_by_side(drawn, ax, x="intended", y="fpr", low="fpr_low", high="fpr_high", spread=1.25)
-    ax.plot(rates, rates, ":", color=NEUTRAL, zorder=0)
+    side_by_side(
+        drawn,
+        ax,
+        x="intended",
+        y="fpr",
+        low="fpr_low",
+        high="fpr_high",
+        spread=1.25,
+    )
+    ax.plot(
+        rates,
+        rates,
+        ":",
+        color=NEUTRAL,
+        zorder=0,
+    )
     ax.set_yscale("log")
     ax.set_ylim(least / 1.5, 0.1)
     ax.tick_params(labelbottom=False)
@@ -494,13 +603,24 @@ def explorer(
 def message_figure(text: str) -> Figure:
     """A low figure with a text instead of a drawing."""
     fig = plt.figure(figsize=(7, 0.6))
-    fig.text(0, 0.5, text, fontsize=8, wrap=True)
+    fig.text(
+        0,
+        0.5,
+        text,
+        fontsize=8,
+        wrap=True,
+    )
     return fig
 
 
 def png_of(fig: Figure) -> bytes:
     """A figure as the bytes of a PNG file; the figure is closed."""
     file = BytesIO()
-    fig.savefig(file, format="png", dpi=120, bbox_inches="tight")
+    fig.savefig(
+        file,
+        format="png",
+        dpi=120,
+        bbox_inches="tight",
+    )
     plt.close(fig)
     return file.getvalue()

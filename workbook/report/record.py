@@ -167,7 +167,11 @@ class Recorder:
     now.
     """
 
-    def __init__(self, notebook: str, out_dir: str | Path) -> None:
+    def __init__(
+        self,
+        notebook: str,
+        out_dir: str | Path,
+    ) -> None:
         if not NOTEBOOK.fullmatch(notebook):
             raise ValueError(
                 f"a notebook is named by its two digits, like '03', or a command by its name in "
@@ -187,7 +191,14 @@ class Recorder:
         """Where `save` writes."""
         return self.out_dir / f"{self.notebook}.json"
 
-    def number(self, key: str, value: Any, *, low: Any = None, high: Any = None) -> None:
+    def number(
+        self,
+        key: str,
+        value: Any,
+        *,
+        low: Any = None,
+        high: Any = None,
+    ) -> None:
         """Record a number, or a short text, that stands in no table.
 
         The report quotes it as `NN.key`, and the ends of its interval as `NN.key.low` and
@@ -207,7 +218,10 @@ class Recorder:
         self.numbers[key] = recorded
 
     def table(
-        self, slug: str, frame: pd.DataFrame, key: str | Sequence[str] | None = None
+        self,
+        slug: str,
+        frame: pd.DataFrame,
+        key: str | Sequence[str] | None = None,
     ) -> pd.DataFrame:
         """Save a table as out_dir/NN_slug.csv and return it; a named index becomes the first
         columns.
@@ -220,7 +234,12 @@ class Recorder:
         self.tables.add(slug)
         return frame
 
-    def _write_table(self, slug: str, frame: pd.DataFrame, key: str | Sequence[str] | None) -> None:
+    def _write_table(
+        self,
+        slug: str,
+        frame: pd.DataFrame,
+        key: str | Sequence[str] | None,
+    ) -> None:
         has_named_index = frame.index.names != [None]
         table = frame.reset_index() if has_named_index else frame
         self.keys.pop(slug, None)
@@ -303,7 +322,11 @@ def stamp_seconds(path: Path, seconds: float) -> None:
     write_json(path, saved)
 
 
-def check_key(slug: str, table: pd.DataFrame, columns: Sequence[str]) -> None:
+def check_key(
+    slug: str,
+    table: pd.DataFrame,
+    columns: Sequence[str],
+) -> None:
     """Raise ValueError unless the table has these columns and they name each of its rows
     differently."""
     missing = [column for column in columns if column not in table]
@@ -316,7 +339,10 @@ def check_key(slug: str, table: pd.DataFrame, columns: Sequence[str]) -> None:
         raise ValueError(f"table {slug}: several rows are named {name}; a key must name one row")
 
 
-def plain_value(key: str, value: Any) -> int | float | bool | str:
+def plain_value(
+    key: str,
+    value: Any,
+) -> int | float | bool | str:
     """A value as JSON has it: NumPy scalars become Python's, floats are rounded to ten significant
     digits.
 
@@ -331,9 +357,21 @@ def plain_value(key: str, value: Any) -> int | float | bool | str:
     raise ValueError(f"{key} needs a finite number or a text, got {value!r}")
 
 
-def write_json(path: Path, contents: dict[str, Any]) -> None:
+def write_json(
+    path: Path,
+    contents: dict[str, Any],
+) -> None:
     """Write a JSON file whose bytes depend only on its contents."""
-    write_text(path, json.dumps(contents, indent=1, sort_keys=True, ensure_ascii=False) + "\n")
+    write_text(
+        path,
+        json.dumps(
+            contents,
+            indent=1,
+            sort_keys=True,
+            ensure_ascii=False,
+        )
+        + "\n",
+    )
 
 
 def write_text(path: Path, text: str) -> None:

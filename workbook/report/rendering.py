@@ -60,7 +60,10 @@ def describe_machine(stamp: dict[str, Any]) -> str:
     return form.format(**stamp)
 
 
-def render(report: Path, cover: str) -> list[Path]:
+def render(
+    report: Path,
+    cover: str,
+) -> list[Path]:
     """Write report.html and report.pdf into the folder of report.md; returns both paths.
 
     cover: the line under the title. Pictures are searched for in the same folder, and the HTML
@@ -76,7 +79,11 @@ def render(report: Path, cover: str) -> list[Path]:
     return [html, pdf]
 
 
-def render_html(text: str, report: Path, options: list[str]) -> Path:
+def render_html(
+    text: str,
+    report: Path,
+    options: list[str],
+) -> Path:
     """Write Markdown, without its title, as the report's HTML; `options` are pandoc's."""
     import pypandoc
 
@@ -87,7 +94,12 @@ def render_html(text: str, report: Path, options: list[str]) -> Path:
     return html
 
 
-def render_pdf(text: str, report: Path, options: list[str], preamble: str) -> Path:
+def render_pdf(
+    text: str,
+    report: Path,
+    options: list[str],
+    preamble: str,
+) -> Path:
     """Write Markdown, without its title, as the report's PDF.
 
     options: pandoc's. preamble: what Typst is to read before the text.
@@ -114,7 +126,11 @@ def render_pdf(text: str, report: Path, options: list[str], preamble: str) -> Pa
     return pdf
 
 
-def fill_titles(program: Path, title: str, cover: str) -> str:
+def fill_titles(
+    program: Path,
+    title: str,
+    cover: str,
+) -> str:
     """A program for pandoc or Typst with its words TITLE and COVER replaced by quoted texts."""
     quoted = {
         "TITLE": json.dumps(title, ensure_ascii=False),

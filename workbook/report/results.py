@@ -1,12 +1,10 @@
-"""Look up what the notebooks recorded: numbers, cells of tables and what they ran on, each by a
-key.
+"""Look up what the notebooks recorded, by key: numbers, cells of tables and what they ran on.
 
-03.speed_up.file            a number of notebook 03; .low and .high after it are the ends of its
-interval 05.accuracy.find.auc        a cell of figures/05_accuracy.csv: the row whose key is "find",
-the column "auc" 05.stamp.cpu                what a notebook ran on; also 05.stamp.versions.numpy
-and 05.stamp.seconds memes.05.accuracy.find.auc  the same cell for a second data set, published in
-figures/memes/ scale.growth.1000000.hours  a cell that a separate command measured, listed in
-figures/scale.json
+03.speed_up.file            a number of notebook 03, with .low and .high for its interval
+05.accuracy.find.auc        a cell of figures/05_accuracy.csv: row "find", column "auc"
+05.stamp.cpu                what a notebook ran on; also .versions.numpy and .seconds
+memes.05.accuracy.find.auc  the same cell for a second data set, published in figures/memes/
+scale.growth.1000000.hours  a cell that a separate command measured, in figures/scale.json
 """
 
 import json
@@ -70,7 +68,11 @@ class Results:
     the names of the files that the notebooks and commands recorded.
     """
 
-    def __init__(self, figures: str | Path, published: str | Path | None = None) -> None:
+    def __init__(
+        self,
+        figures: str | Path,
+        published: str | Path | None = None,
+    ) -> None:
         self.figures = Path(figures)
         self.published = self.figures if published is None else Path(published)
         notebooks = read_folder(self.figures, NOTEBOOKS)
@@ -136,7 +138,11 @@ class Results:
         return folder / f"{section}_{slug}.csv"
 
 
-def read_folder(folder: Path, pattern: str, prefix: str = "") -> Recorded:
+def read_folder(
+    folder: Path,
+    pattern: str,
+    prefix: str = "",
+) -> Recorded:
     """Read all files of numbers in a folder, and the tables that belong to them.
 
     pattern: of the files' names. prefix: put before every key. Raises ReportError for a table that
@@ -155,7 +161,10 @@ def read_folder(folder: Path, pattern: str, prefix: str = "") -> Recorded:
     return Recorded(sections, numbers)
 
 
-def section_values(path: Path, section: dict[str, Any]) -> Iterator[tuple[str, Any]]:
+def section_values(
+    path: Path,
+    section: dict[str, Any],
+) -> Iterator[tuple[str, Any]]:
     """Every value of one file of numbers and of its tables, with its key inside that file.
 
     path: of the file. section: its contents.
@@ -173,7 +182,10 @@ def section_values(path: Path, section: dict[str, Any]) -> Iterator[tuple[str, A
         yield from leaves(slug, read_cells(table, key_columns))
 
 
-def leaves(name: str, value: Any) -> Iterator[tuple[str, Any]]:
+def leaves(
+    name: str,
+    value: Any,
+) -> Iterator[tuple[str, Any]]:
     """The values inside nested dictionaries, each with the names that lead to it joined by
     points."""
     if not isinstance(value, dict):
@@ -183,12 +195,20 @@ def leaves(name: str, value: Any) -> Iterator[tuple[str, Any]]:
         yield from leaves(f"{name}.{inner_name}", inner_value)
 
 
-def read_cells(path: Path, key_columns: list[str]) -> dict[str, dict[str, Any]]:
+def read_cells(
+    path: Path,
+    key_columns: list[str],
+) -> dict[str, dict[str, Any]]:
     """A table's cells by the name of their row, then by column.
 
     A row's name is what stands in its key columns, as it is written there, joined by points.
     """
-    written = pd.read_csv(path, usecols=key_columns, dtype=str, keep_default_na=False)
+    written = pd.read_csv(
+        path,
+        usecols=key_columns,
+        dtype=str,
+        keep_default_na=False,
+    )
     row_names = written[key_columns].agg(".".join, axis=1)
     values = pd.read_csv(path).drop(columns=key_columns)
     return dict(zip(row_names, plain_rows(values), strict=True))
@@ -206,10 +226,18 @@ def needs_pdq(key: str) -> bool:
     return any(part.startswith("pdq") for part in re.split(r"[._+]", key))
 
 
-def suggest(name: str, names: Iterable[str]) -> str:
+def suggest(
+    name: str,
+    names: Iterable[str],
+) -> str:
     """The end of an error message that lists the names most similar to one that does not exist; ""
     if none is."""
-    similar = get_close_matches(name, names, n=3, cutoff=0.5)
+    similar = get_close_matches(
+        name,
+        names,
+        n=3,
+        cutoff=0.5,
+    )
     if not similar:
         return ""
     return f"; did you mean {' or '.join(similar)}?"

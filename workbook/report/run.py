@@ -88,7 +88,10 @@ def check_checkout(home: Path) -> None:
 # Names and notebooks -------------------------------------------------------------------------
 
 
-def run_name(data: str | Path, name: str | None = None) -> str:
+def run_name(
+    data: str | Path,
+    name: str | None = None,
+) -> str:
     """The name of a run under runs/: the one given, or that of the folder of images in small
     letters.
 
@@ -107,7 +110,10 @@ def run_name(data: str | Path, name: str | None = None) -> str:
     return name
 
 
-def choose_notebooks(home: Path, only: Sequence[str] | None) -> list[Path]:
+def choose_notebooks(
+    home: Path,
+    only: Sequence[str] | None,
+) -> list[Path]:
     """The notebooks to run, in order: all of them, or those with these digits.
 
     Raises ValueError for digits that no notebook has.
@@ -126,7 +132,11 @@ def choose_notebooks(home: Path, only: Sequence[str] | None) -> list[Path]:
 # Data and notebooks --------------------------------------------------------------------------
 
 
-def prepare_data(data: str | Path | None, *, needed: bool) -> None:
+def prepare_data(
+    data: str | Path | None,
+    *,
+    needed: bool,
+) -> None:
     """List the images before the first notebook runs, so that a folder that cannot be read fails at
     once.
 
@@ -147,7 +157,12 @@ def prepare_data(data: str | Path | None, *, needed: bool) -> None:
     print(f"{time.monotonic() - started:>18.1f} s", flush=True)
 
 
-def run_one(source: Path, folder: Path, data: str | Path | None, home: Path) -> None:
+def run_one(
+    source: Path,
+    folder: Path,
+    data: str | Path | None,
+    home: Path,
+) -> None:
     """Run one notebook, with a line on how it went, and delete the files of an earlier run that it
     no longer makes.
 
@@ -177,7 +192,11 @@ def run_one(source: Path, folder: Path, data: str | Path | None, home: Path) -> 
             path.unlink()
 
 
-def full_size_parameters(source: Path, figures: Path, data: str | Path | None) -> dict[str, Any]:
+def full_size_parameters(
+    source: Path,
+    figures: Path,
+    data: str | Path | None,
+) -> dict[str, Any]:
     """The parameters that the main job gives a notebook: published sizes, where it writes, the
     folder of images.
 
@@ -196,7 +215,10 @@ def full_size_parameters(source: Path, figures: Path, data: str | Path | None) -
 # The report ----------------------------------------------------------------------------------
 
 
-def fill_report(folder: Path, home: Path) -> tuple[Results, FilledReport]:
+def fill_report(
+    folder: Path,
+    home: Path,
+) -> tuple[Results, FilledReport]:
     """Write report.md into a run's folder; returns the results that it quotes, and its text.
 
     Raises RuntimeError if it cannot be filled, after printing what is wrong, and leaves report.md
@@ -207,7 +229,12 @@ def fill_report(folder: Path, home: Path) -> tuple[Results, FilledReport]:
         template = move_links(template, home, folder)
     try:
         results = Results(folder / "figures", home / "figures")
-        filled = fill(template, results, folder=folder, name=TEMPLATE)
+        filled = fill(
+            template,
+            results,
+            folder=folder,
+            name=TEMPLATE,
+        )
     except ReportError as error:
         print(error, file=sys.stderr)
         count = len(str(error).splitlines())
@@ -219,7 +246,11 @@ def fill_report(folder: Path, home: Path) -> tuple[Results, FilledReport]:
     return results, filled
 
 
-def move_links(text: str, home: Path, folder: Path) -> str:
+def move_links(
+    text: str,
+    home: Path,
+    folder: Path,
+) -> str:
     """Markdown whose links to files in `home` still work from another folder.
 
     Links to what the run itself made in that folder stay as they are.
@@ -235,7 +266,10 @@ def move_links(text: str, home: Path, folder: Path) -> str:
     return LINK.sub(move_link, text)
 
 
-def print_problems(filled: FilledReport, reasons: Sequence[str]) -> None:
+def print_problems(
+    filled: FilledReport,
+    reasons: Sequence[str],
+) -> None:
     """Print the claims that do not hold on this run, and the reasons not to publish its results."""
     if filled.broken_claims:
         count = len(filled.broken_claims)
@@ -251,7 +285,10 @@ def print_problems(filled: FilledReport, reasons: Sequence[str]) -> None:
 # A second data set ---------------------------------------------------------------------------
 
 
-def publish_tables(name: str, home: Path = HOME) -> Path:
+def publish_tables(
+    name: str,
+    home: Path = HOME,
+) -> Path:
     """Copy the numbers and tables of runs/NAME to figures/NAME, which the report quotes as
     NAME.05.key.
 

@@ -31,7 +31,10 @@ LabelledHashes = tuple[NDArray[np.uint8], NDArray[np.int64]]
 """Packed hashes uint8[n, bits // 8] and the family of each."""
 
 
-def measure_scale(out: str | Path = "figures", largest: int | None = None) -> None:
+def measure_scale(
+    out: str | Path = "figures",
+    largest: int | None = None,
+) -> None:
     """Measure clustering on ever larger sets, and write each table to the folder `out` as soon as
     it is complete.
 
@@ -114,7 +117,12 @@ def predict_largest(runs: pd.DataFrame) -> pd.DataFrame:
     )
 
 
-def write_table(recorder: Recorder, slug: str, table: pd.DataFrame, key: str | list[str]) -> None:
+def write_table(
+    recorder: Recorder,
+    slug: str,
+    table: pd.DataFrame,
+    key: str | list[str],
+) -> None:
     """Save a table with all that was recorded before it, and print it."""
     recorder.table(slug, table, key)
     recorder.save()

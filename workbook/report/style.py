@@ -132,14 +132,25 @@ def linestyle(name: str) -> str:
     return "--" if bits == "64" else "-"
 
 
-def headline(fig: Figure, text: str, *, width: int = 78) -> Figure:
+def headline(
+    fig: Figure,
+    text: str,
+    *,
+    width: int = 78,
+) -> Figure:
     """Write the finding above a figure of several Axes, from its left edge, wrapped at `width`
     characters."""
     fig.suptitle(textwrap.fill(text, width), x=0.01, ha="left")
     return fig
 
 
-def finding(ax: Axes, text: str, note: str = "", *, width: int = 80) -> Axes:
+def finding(
+    ax: Axes,
+    text: str,
+    note: str = "",
+    *,
+    width: int = 80,
+) -> Axes:
     """Write the finding above the Axes, wrapped at `width` characters.
 
     note: the number of images, units or the source, in small type at the lower right.
