@@ -85,10 +85,7 @@ def run_notebook(
     return sum(cell.cell_type == "code" for cell in notebook.cells)
 
 
-def refuse_unknown(
-    source: Path,
-    parameters: Mapping[str, Any],
-) -> None:
+def refuse_unknown(source: Path, parameters: Mapping[str, Any]) -> None:
     """Raise ValueError for parameters that a notebook does not have."""
     known = papermill.inspect_notebook(str(source))
     unknown = sorted(set(parameters) - set(known))

@@ -88,10 +88,7 @@ def show_panel(
     return ax
 
 
-def stages(
-    pictures: Mapping[str, Stages],
-    axes: Any,
-) -> Any:
+def stages(pictures: Mapping[str, Stages], axes: Any) -> Any:
     """Show FINd's stages of each picture in a row of panels, and the bits in which it differs from
     the first.
 
@@ -205,10 +202,7 @@ def draw_histograms(ax: Axes, shares: pd.DataFrame) -> None:
         )
 
 
-def draw_marks(
-    ax: Axes,
-    distances: Mapping[str, float],
-) -> None:
+def draw_marks(ax: Axes, distances: Mapping[str, float]) -> None:
     """Mark distances on the axis; every other mark is a triangle with a higher label, so that
     labels do not meet."""
     for number, (name, distance) in enumerate(distances.items()):
@@ -259,10 +253,7 @@ def draw_thresholds(
         )
 
 
-def beside(
-    frame: pd.DataFrame,
-    ax: Axes,
-) -> Axes:
+def beside(frame: pd.DataFrame, ax: Axes) -> Axes:
     """Compare the distances that several hashers give to the same pairs: a row for each hasher, a
     mark for each pair.
 

@@ -160,10 +160,7 @@ def pair_distances(
     return table.sort_values("distance", kind="stable")
 
 
-def first_around(
-    pairs: pd.DataFrame,
-    within: int,
-) -> pd.DataFrame:
+def first_around(pairs: pd.DataFrame, within: int) -> pd.DataFrame:
     """Four pairs, of which two are within the threshold and two beyond it, where there are that
     many.
 
@@ -250,11 +247,7 @@ class Browser:
             views["split families"] = mixed_groups(self.pictures, "family", "cluster")
         return views
 
-    def sheet(
-        self,
-        view: str = "clusters",
-        number: int = 1,
-    ) -> Figure:
+    def sheet(self, view: str = "clusters", number: int = 1) -> Figure:
         """Draw the contact sheet of a view's group, counted from 1; the last group if there are not
         so many.
 
@@ -331,10 +324,7 @@ class Browser:
         return f"{len(files):,} files of {len(self.views[view]):,} {view}: {path}"
 
 
-def group_rows(
-    pictures: pd.DataFrame,
-    column: str,
-) -> list[NDArray[np.int64]]:
+def group_rows(pictures: pd.DataFrame, column: str) -> list[NDArray[np.int64]]:
     """The rows with each value of a column, in the order of the values."""
     groups = pictures.groupby(column)
     rows = np.argsort(groups.ngroup().to_numpy(), kind="stable")

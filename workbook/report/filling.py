@@ -269,11 +269,7 @@ class Page:
         except Unmeasured:
             return None
 
-    def number(
-        self,
-        what: Any,
-        form: str = "",
-    ) -> str:
+    def number(self, what: Any, form: str = "") -> str:
         """A number as text; `what` is an expression of keys, or a value such as a cell of a row."""
         if isinstance(what, jinja2.Undefined):
             raise missing_column(what)
@@ -367,10 +363,7 @@ def wrap(text: str) -> str:
     return "\n".join(wrapped)
 
 
-def wrap_paragraph(
-    prefix: str,
-    lines: list[str],
-) -> str:
+def wrap_paragraph(prefix: str, lines: list[str]) -> str:
     """A paragraph with one sentence a line; `prefix` is its indent, with the mark of a list's
     item."""
     text = SENTENCE_END.sub(r"\1\n", " ".join(lines))
@@ -428,10 +421,7 @@ def caption_problems(text: str) -> Iterator[str]:
             yield f"there is no caption **Figure N.** under {image[1]}"
 
 
-def missing_figures(
-    template: str,
-    folder: Path,
-) -> Iterator[tuple[int, str]]:
+def missing_figures(template: str, folder: Path) -> Iterator[tuple[int, str]]:
     """The figures of a template that do not exist in a folder, as (line, path)."""
     for image in IMAGE.finditer(template):
         path = image[1]

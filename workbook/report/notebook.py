@@ -96,11 +96,7 @@ class Run:
         )
         return frame
 
-    def sample(
-        self,
-        data: pd.DataFrame,
-        images: int,
-    ) -> list[str]:
+    def sample(self, data: pd.DataFrame, images: int) -> list[str]:
         """Draw at most `images` pictures of the data that can be read; returns their paths.
 
         Prints how many were drawn and which could not be read. Raises ValueError if none can.
@@ -173,10 +169,7 @@ def describe_data(
 # Parameters ----------------------------------------------------------------------------------
 
 
-def start(
-    digits: str,
-    names: MutableMapping[str, Any],
-) -> Run:
+def start(digits: str, names: MutableMapping[str, Any]) -> Run:
     """Begin a notebook: check its parameters, apply its published sizes if it is to be full, and
     say which it has.
 
@@ -219,10 +212,7 @@ def use_published_sizes(
             names[name] = size
 
 
-def differing_sizes(
-    given: Mapping[str, Any],
-    published: Mapping[str, Any],
-) -> dict[str, Any]:
+def differing_sizes(given: Mapping[str, Any], published: Mapping[str, Any]) -> dict[str, Any]:
     """The published sizes, by name, that a run does not have."""
     differing = {}
     for name, size in published.items():
@@ -271,10 +261,7 @@ def refuse_unknown_parameters(cells: Sequence[str]) -> None:
         known |= set(names)
 
 
-def suggest_parameter(
-    name: str,
-    known: set[str],
-) -> str:
+def suggest_parameter(name: str, known: set[str]) -> str:
     """The known name that is most like another one, or all of them."""
     similar = difflib.get_close_matches(name, known, 1)
     if similar:
@@ -296,10 +283,7 @@ def assignments(code: str) -> dict[str, ast.expr]:
     return expressions
 
 
-def banner(
-    smaller: Mapping[str, Any],
-    given: Mapping[str, Any],
-) -> str:
+def banner(smaller: Mapping[str, Any], given: Mapping[str, Any]) -> str:
     """Say whether a run has the published sizes, in Markdown.
 
     smaller: the published sizes that it does not have. given: its own parameters.

@@ -35,10 +35,7 @@ class Series(NamedTuple):
     look: dict[str, Any]
 
 
-def series_of(
-    frame: pd.DataFrame,
-    group: str | None,
-) -> Iterator[Series]:
+def series_of(frame: pd.DataFrame, group: str | None) -> Iterator[Series]:
     """Split a table by a column, in the order of its values; None for one series of all rows."""
     line_styles = cycle(LINE_STYLES)
     markers = cycle(MARKERS)

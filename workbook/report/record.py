@@ -167,11 +167,7 @@ class Recorder:
     now.
     """
 
-    def __init__(
-        self,
-        notebook: str,
-        out_dir: str | Path,
-    ) -> None:
+    def __init__(self, notebook: str, out_dir: str | Path) -> None:
         if not NOTEBOOK.fullmatch(notebook):
             raise ValueError(
                 f"a notebook is named by its two digits, like '03', or a command by its name in "
@@ -339,10 +335,7 @@ def check_key(
         raise ValueError(f"table {slug}: several rows are named {name}; a key must name one row")
 
 
-def plain_value(
-    key: str,
-    value: Any,
-) -> int | float | bool | str:
+def plain_value(key: str, value: Any) -> int | float | bool | str:
     """A value as JSON has it: NumPy scalars become Python's, floats are rounded to ten significant
     digits.
 
@@ -357,10 +350,7 @@ def plain_value(
     raise ValueError(f"{key} needs a finite number or a text, got {value!r}")
 
 
-def write_json(
-    path: Path,
-    contents: dict[str, Any],
-) -> None:
+def write_json(path: Path, contents: dict[str, Any]) -> None:
     """Write a JSON file whose bytes depend only on its contents."""
     write_text(
         path,

@@ -60,10 +60,7 @@ def describe_machine(stamp: dict[str, Any]) -> str:
     return form.format(**stamp)
 
 
-def render(
-    report: Path,
-    cover: str,
-) -> list[Path]:
+def render(report: Path, cover: str) -> list[Path]:
     """Write report.html and report.pdf into the folder of report.md; returns both paths.
 
     cover: the line under the title. Pictures are searched for in the same folder, and the HTML

@@ -68,11 +68,7 @@ class Results:
     the names of the files that the notebooks and commands recorded.
     """
 
-    def __init__(
-        self,
-        figures: str | Path,
-        published: str | Path | None = None,
-    ) -> None:
+    def __init__(self, figures: str | Path, published: str | Path | None = None) -> None:
         self.figures = Path(figures)
         self.published = self.figures if published is None else Path(published)
         notebooks = read_folder(self.figures, NOTEBOOKS)
@@ -161,10 +157,7 @@ def read_folder(
     return Recorded(sections, numbers)
 
 
-def section_values(
-    path: Path,
-    section: dict[str, Any],
-) -> Iterator[tuple[str, Any]]:
+def section_values(path: Path, section: dict[str, Any]) -> Iterator[tuple[str, Any]]:
     """Every value of one file of numbers and of its tables, with its key inside that file.
 
     path: of the file. section: its contents.
@@ -182,10 +175,7 @@ def section_values(
         yield from leaves(slug, read_cells(table, key_columns))
 
 
-def leaves(
-    name: str,
-    value: Any,
-) -> Iterator[tuple[str, Any]]:
+def leaves(name: str, value: Any) -> Iterator[tuple[str, Any]]:
     """The values inside nested dictionaries, each with the names that lead to it joined by
     points."""
     if not isinstance(value, dict):
@@ -195,10 +185,7 @@ def leaves(
         yield from leaves(f"{name}.{inner_name}", inner_value)
 
 
-def read_cells(
-    path: Path,
-    key_columns: list[str],
-) -> dict[str, dict[str, Any]]:
+def read_cells(path: Path, key_columns: list[str]) -> dict[str, dict[str, Any]]:
     """A table's cells by the name of their row, then by column.
 
     A row's name is what stands in its key columns, as it is written there, joined by points.
@@ -226,10 +213,7 @@ def needs_pdq(key: str) -> bool:
     return any(part.startswith("pdq") for part in re.split(r"[._+]", key))
 
 
-def suggest(
-    name: str,
-    names: Iterable[str],
-) -> str:
+def suggest(name: str, names: Iterable[str]) -> str:
     """The end of an error message that lists the names most similar to one that does not exist; ""
     if none is."""
     similar = get_close_matches(

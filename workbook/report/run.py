@@ -88,10 +88,7 @@ def check_checkout(home: Path) -> None:
 # Names and notebooks -------------------------------------------------------------------------
 
 
-def run_name(
-    data: str | Path,
-    name: str | None = None,
-) -> str:
+def run_name(data: str | Path, name: str | None = None) -> str:
     """The name of a run under runs/: the one given, or that of the folder of images in small
     letters.
 
@@ -110,10 +107,7 @@ def run_name(
     return name
 
 
-def choose_notebooks(
-    home: Path,
-    only: Sequence[str] | None,
-) -> list[Path]:
+def choose_notebooks(home: Path, only: Sequence[str] | None) -> list[Path]:
     """The notebooks to run, in order: all of them, or those with these digits.
 
     Raises ValueError for digits that no notebook has.
@@ -132,11 +126,7 @@ def choose_notebooks(
 # Data and notebooks --------------------------------------------------------------------------
 
 
-def prepare_data(
-    data: str | Path | None,
-    *,
-    needed: bool,
-) -> None:
+def prepare_data(data: str | Path | None, *, needed: bool) -> None:
     """List the images before the first notebook runs, so that a folder that cannot be read fails at
     once.
 
@@ -215,10 +205,7 @@ def full_size_parameters(
 # The report ----------------------------------------------------------------------------------
 
 
-def fill_report(
-    folder: Path,
-    home: Path,
-) -> tuple[Results, FilledReport]:
+def fill_report(folder: Path, home: Path) -> tuple[Results, FilledReport]:
     """Write report.md into a run's folder; returns the results that it quotes, and its text.
 
     Raises RuntimeError if it cannot be filled, after printing what is wrong, and leaves report.md
@@ -266,10 +253,7 @@ def move_links(
     return LINK.sub(move_link, text)
 
 
-def print_problems(
-    filled: FilledReport,
-    reasons: Sequence[str],
-) -> None:
+def print_problems(filled: FilledReport, reasons: Sequence[str]) -> None:
     """Print the claims that do not hold on this run, and the reasons not to publish its results."""
     if filled.broken_claims:
         count = len(filled.broken_claims)
@@ -285,10 +269,7 @@ def print_problems(
 # A second data set ---------------------------------------------------------------------------
 
 
-def publish_tables(
-    name: str,
-    home: Path = HOME,
-) -> Path:
+def publish_tables(name: str, home: Path = HOME) -> Path:
     """Copy the numbers and tables of runs/NAME to figures/NAME, which the report quotes as
     NAME.05.key.
 

@@ -31,10 +31,7 @@ LabelledHashes = tuple[NDArray[np.uint8], NDArray[np.int64]]
 """Packed hashes uint8[n, bits // 8] and the family of each."""
 
 
-def measure_scale(
-    out: str | Path = "figures",
-    largest: int | None = None,
-) -> None:
+def measure_scale(out: str | Path = "figures", largest: int | None = None) -> None:
     """Measure clustering on ever larger sets, and write each table to the folder `out` as soon as
     it is complete.
 
