@@ -83,12 +83,16 @@ class Results:
         self.files: set[str] = set()
         for section in self.sections.values():
             self.files.update(section["files"])
-        self._published_keys = set(read_folder(self.published, NOTEBOOKS).numbers)
+        published_notebooks = read_folder(self.published, NOTEBOOKS)
+        self._published_keys = set(published_notebooks.numbers)
         for folder in self._second_data_sets():
-            self.numbers |= read_folder(folder, NOTEBOOKS, prefix=f"{folder.name}.").numbers
+            data_set = read_folder(folder, NOTEBOOKS, prefix=f"{folder.name}.")
+            self.numbers |= data_set.numbers
 
     def _second_data_sets(self) -> list[Path]:
-        return sorted({path.parent for path in self.published.glob(f"*/{NOTEBOOKS}")})
+        """The folders of the second data sets, by name."""
+        files = self.published.glob(f"*/{NOTEBOOKS}")
+        return sorted({file.parent for file in files})
 
     def __getitem__(self, key: str) -> Any:
         """The value that was recorded under a key.
@@ -118,10 +122,9 @@ class Results:
         """
         path = self._table_path(name)
         if path is None or not path.exists():
-            tables = sorted(
-                table.stem.replace("_", ".", 1) for table in self.figures.glob("*_*.csv")
-            )
-            raise ReportError(f"no table {name!r} is recorded{suggest(name, tables)}")
+            files = sorted(self.figures.glob("*_*.csv"))
+            names = [file.stem.replace("_", ".", 1) for file in files]
+            raise ReportError(f"no table {name!r} is recorded{suggest(name, names)}")
         return plain_rows(pd.read_csv(path))
 
     def _table_path(self, name: str) -> Path | None:
@@ -165,7 +168,8 @@ def section_values(path: Path, section: dict[str, Any]) -> Iterator[tuple[str, A
     yield from leaves("stamp", section["stamp"])
     for key, ends in section["numbers"].items():
         for end, value in ends.items():
-            yield (key if end == "value" else f"{key}.{end}"), value
+            full_key = key if end == "value" else f"{key}.{end}"
+            yield full_key, value
     for slug, key_columns in section["keys"].items():
         table = path.with_name(f"{path.stem}_{slug}.csv")
         if not table.exists():
@@ -204,18 +208,24 @@ def read_cells(path: Path, key_columns: list[str]) -> dict[str, dict[str, Any]]:
 def plain_rows(table: pd.DataFrame) -> list[dict[str, Any]]:
     """A table's rows as dictionaries of plain Python values; integers stay integers."""
     columns = [str(column) for column in table]
-    values = table.astype(object).itertuples(index=False)
-    return [dict(zip(columns, row, strict=True)) for row in values]
+    rows = []
+    for values in table.astype(object).itertuples(index=False):
+        row = dict(zip(columns, values, strict=True))
+        rows.append(row)
+    return rows
 
 
 def needs_pdq(key: str) -> bool:
     """Whether a key names PDQ, alone or in a sum of hashes."""
-    return any(part.startswith("pdq") for part in re.split(r"[._+]", key))
+    parts = re.split(r"[._+]", key)
+    return any(part.startswith("pdq") for part in parts)
 
 
 def suggest(name: str, names: Iterable[str]) -> str:
-    """The end of an error message that lists the names most similar to one that does not exist; ""
-    if none is."""
+    """The end of an error message that names what is most similar; "" if nothing is.
+
+    name: does not exist. names: those that do.
+    """
     similar = get_close_matches(
         name,
         names,
