@@ -3,7 +3,6 @@
 import json
 import os
 import sys
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
@@ -12,7 +11,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from PIL.Image import Transpose
 from tqdm import tqdm
 
 from finlib.clustering import corrections
@@ -20,17 +18,15 @@ from finlib.clustering.clusters import Clusters, cluster, extend
 from finlib.distributed import dask_client
 from finlib.files import lock, one_line, text_to_path
 from finlib.hashing import execution, tables
-from finlib.hashing.decoding import Picture, open_picture
-from finlib.hashing.find import find_variants
-from finlib.hashing.hashers import Hasher, get_hasher
-from finlib.hashing.images import list_images
+from finlib.hashing.decoding import open_picture
+from finlib.hashing.hashers import get_hasher
+from finlib.hashing.images import scan_folder
 from finlib.hashing.tables import CLUSTERS
 from finlib.matching import near
 from finlib.matching.pairs import find_distinct
 from finlib.pools import in_threads
 
 DUPLICATES = ("keep", "others", "size")
-TURNS = [Transpose(k) for k in (0, 1, 3, 5, 2, 4, 6)]  # of the VARIANTS after the first
 
 
 def say(text: object) -> None:
@@ -67,8 +63,7 @@ def files_of(source: str) -> Sequence[str | Path]:
         return [name for name in names if name]
     if os.path.lexists(source) and not os.path.isdir(source):
         return [source]
-    passed_over: Counter[str] = Counter()
-    found = list_images(source, passed_over)
+    found, passed_over = scan_folder(source)
     if passed_over:
         kinds = ", ".join(
             f"{count} {suffix or 'without suffix'}" for suffix, count in passed_over.most_common(5)
@@ -102,20 +97,6 @@ def parts_of(output: Path, names: str) -> Iterator[Path]:
                 parts.rmdir()
 
 
-def hash_variants(picture: Picture, hasher: Hasher, numbers: Sequence[int]) -> NDArray[np.uint8]:
-    """Hashes uint8[len(numbers), bits // 8] of a picture in those of its VARIANTS, the first of which is itself.
-
-    FINd's are from one transform; for any other hasher the pixels are turned.
-    """
-    if hasher.name == "find":
-        return find_variants(picture.rgb)[list(numbers)]
-    turned = [
-        Picture(picture.image.transpose(TURNS[number - 1])) if number else picture
-        for number in numbers
-    ]
-    return np.stack([hasher.compute(each)[0] for each in turned])
-
-
 @dataclass(frozen=True)
 class Hashes:
     """The rows of a table that have a hash, and the hashes packed, by one hasher."""
@@ -135,9 +116,8 @@ class Hashes:
 
         def one(path: str) -> NDArray[np.uint8]:
             try:
-                return hash_variants(
-                    open_picture(text_to_path(path)), get_hasher(self.hasher), variants
-                )
+                picture = open_picture(text_to_path(path))
+                return get_hasher(self.hasher).variants(picture, variants)
             except (OSError, ValueError) as error:
                 errors.append(str(error))
                 return self.packed[:0]

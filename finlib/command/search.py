@@ -20,7 +20,8 @@ from tqdm import tqdm
 from finlib import __version__
 from finlib.command.daily import Hashes, parts_folder, parts_of, say
 from finlib.distributed import dask_client
-from finlib.hashing import find, tables
+from finlib.hashing import tables
+from finlib.hashing.decoding import VARIANTS
 from finlib.matching import thresholds
 from finlib.matching.pairs import estimate_pairs, index_hashes, iter_pairs, neighbours
 from finlib.matching.self_join import iter_self_join
@@ -33,7 +34,7 @@ PART = "pairs-{:0>8}.parquet"
 
 
 def variants(mirrored: bool, turned: bool) -> Sequence[int]:
-    """Numbers in compiled.VARIANTS of what is compared: the picture itself, and its mirror image, its turns or both."""
+    """Numbers in decoding.VARIANTS of what is compared: the picture itself, and its mirror image, its turns or both."""
     return sorted([0] + mirrored * [1] + turned * [3, 5, 6] + (mirrored and turned) * [2, 4, 7])
 
 
@@ -66,20 +67,20 @@ class PairSearch:
             )
         hasher = self.new.hasher
         if false_pairs is not None:
-            radius = thresholds.radius_for(hasher, self.pairs, false_pairs=false_pairs)
+            radius = thresholds.radius_for_false_pairs(hasher, self.pairs, false_pairs)
         elif precision is not None:
             images = len(self.held.rows) * len(self.variants)
             radius = thresholds.radius_for_precision(hasher, images, precision)
         else:
             return radius
-        rate, share = thresholds.expected(hasher, radius)
+        rate, share = thresholds.expected_at(hasher, radius)
         found = f"which find about {share:.0%} of the pairs of a family"
         say(
             f"radius {radius} bits, {found}: by the evidence on {hasher}, for {self.pairs:,} pairs of files"
         )
-        if radius < (least := thresholds.evidence(hasher).least):
+        if radius < (least := thresholds.evidence(hasher).least_measured):
             wanted = rate if false_pairs is None else false_pairs / max(1, self.pairs)
-            fewer = wanted / thresholds.expected(hasher, least)[0]
+            fewer = wanted / thresholds.expected_at(hasher, least).nonmatching
             enough = len(self.held.rows) * (fewer if false_pairs is None else math.sqrt(fewer))
             say(
                 f"an estimate: measured is down to {least} bits, which would do for about {enough:,.0f} images"
@@ -91,7 +92,7 @@ class PairSearch:
         if radius is not None and nearest is None and self.pairs > self.max_pairs:
             old = self.old.packed if self.old else None
             self._check_room(
-                estimate_pairs(self.new.packed, radius, old) * len(self.variants), output
+                estimate_pairs(self.new.packed, old, radius) * len(self.variants), output
             )
         turns, whole = len(self.variants), (self.new.packed, np.arange(len(self.new.rows)))
         hashes, row = whole if turns == 1 else self.new.turned(self.variants, self.workers)
@@ -117,7 +118,7 @@ class PairSearch:
         )
         if radius is not None and written:
             with suppress(ValueError):
-                expected = self.pairs * thresholds.expected(self.new.hasher, radius)[0]
+                expected = self.pairs * thresholds.expected_at(self.new.hasher, radius).nonmatching
                 much = "an unknown number" if math.isnan(expected) else f"about {expected:,.2g}"
                 more = f"; {turns} variants make {turns} times as many" if turns > 1 else ""
                 say(
@@ -130,7 +131,7 @@ class PairSearch:
         names, others = self.new.rows["path"].array, self.held.rows["path"].array
         frame = pd.DataFrame({"path_a": names[a], "path_b": others[j], "distance": distance})
         if turns > 1:
-            frame["variant"] = np.array(find.VARIANTS)[list(self.variants)][i % turns]
+            frame["variant"] = np.array(VARIANTS)[list(self.variants)][i % turns]
         once = self.old or nearest or turns == 1
         frame = frame[frame["path_a"] != frame["path_b"] if once else a < j]
         return (
@@ -206,7 +207,7 @@ class PairSearch:
         size = max(STEP, COMPARED // max(1, len(self.held.rows)))
         for low in range(start * size, n, size):
             i = range(low, min(n, low + size))
-            yield iter_pairs(new, radius, others, i=i, workers=self.workers, progress=True)
+            yield iter_pairs(new, others, radius, i=i, workers=self.workers, progress=True)
 
 
 def _kept(parts: Path, search: str) -> tuple[list[Path], int]:

@@ -24,11 +24,8 @@ STEPS = (
 )
 """What stands above the panels of `stages`."""
 
-PAIR_COLOURS = {"same family": "#0072B2", "strangers": "#D55E00"}
+PAIR_COLOURS = {"same family": "#0072B2", "unrelated": "#D55E00"}
 """The colour of each kind of pair, by its name in the tables of `anatomy.pair_shares`."""
-
-PAIR_LABELS = {"same family": "same family", "strangers": "unrelated images"}
-"""What a reader sees for each kind of pair."""
 
 PAIR_MARKERS = ("o", "X", "s", "D")
 
@@ -198,7 +195,7 @@ def draw_histograms(ax: Axes, shares: pd.DataFrame) -> None:
             color=PAIR_COLOURS[kind],
             alpha=0.3,
             linewidth=0,
-            label=f"{PAIR_LABELS[kind]} ({rows['count'].sum():,} pairs)",
+            label=f"{kind} ({rows['count'].sum():,} pairs)",
         )
 
 

@@ -77,7 +77,7 @@ class Threshold:
         return {
             method: FamilyPairs(
                 matching=pair_distances(packed, i, j),
-                nonmatching=hard_cases.closest_strangers(
+                nonmatching=hard_cases.closest_nonmatching(
                     packed, self.labels, int(CLOSE_SHARE * 8 * packed.shape[1])
                 ),
             )
