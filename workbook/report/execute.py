@@ -1,5 +1,7 @@
-"""Run notebooks at full size with papermill, and clean the results so that two equal runs leave
-equal files."""
+"""Run notebooks at full size with papermill, and clean what they leave.
+
+Two equal runs leave equal files.
+"""
 
 import logging
 import re
@@ -165,8 +167,10 @@ def clean(notebook: Any, root: Path) -> None:
 
 
 def clean_metadata(cell: Any) -> None:
-    """Leave a cell only its tags and JupyterLab's settings, and give the injected cell a fixed
-    id."""
+    """Leave a cell only its tags and JupyterLab's settings.
+
+    The cell that papermill adds gets a fixed id.
+    """
     if "injected-parameters" in cell.metadata.get("tags", []):
         cell.id = "injected-parameters"
     cell.metadata = {
@@ -179,8 +183,10 @@ def clean_output(
     cell_id: str,
     root: Path,
 ) -> None:
-    """Replace a widget by a note, and what is random or depends on the machine in an output's
-    texts."""
+    """Remove from an output what is random or depends on the machine.
+
+    A widget becomes a note.
+    """
     if WIDGET in output.get("data", {}):
         output["data"] = {"text/markdown": WIDGET_NOTE}
         output["metadata"] = {}

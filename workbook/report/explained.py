@@ -1,5 +1,4 @@
-"""Show a hash as pictures: its stages, its bits as squares, the bits that differ, and distances on
-a scale."""
+"""Show a hash as pictures: its stages, its bits as squares, and distances on a scale."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -86,8 +85,9 @@ def show_panel(
 
 
 def stages(pictures: Mapping[str, Stages], axes: Any) -> Any:
-    """Show FINd's stages of each picture in a row of panels, and the bits in which it differs from
-    the first.
+    """Show FINd's stages of each picture in a row of panels.
+
+    The last panel of a row has the bits in which the picture differs from the first one.
 
     axes: [len(pictures), 7] Axes. The frequencies are shaded by the order of their coefficients,
     because only that order decides the bits.
@@ -165,8 +165,9 @@ def scale(
     shares: pd.DataFrame,
     thresholds: Mapping[str, float] | None = None,
 ) -> Axes:
-    """Show distances on a scale in bits, above the distances that matching and unrelated pairs
-    have.
+    """Show distances on a scale in bits.
+
+    Behind them are the distances of matching and of unrelated pairs.
 
     distances: in bits, by name, drawn as marks. shares: the histograms behind them, from
     `anatomy.pair_shares`. thresholds: in bits, by name, drawn as lines.
@@ -200,8 +201,10 @@ def draw_histograms(ax: Axes, shares: pd.DataFrame) -> None:
 
 
 def draw_marks(ax: Axes, distances: Mapping[str, float]) -> None:
-    """Mark distances on the axis; every other mark is a triangle with a higher label, so that
-    labels do not meet."""
+    """Mark distances on the axis.
+
+    Every other mark is a triangle with a higher label, so that labels do not overlap.
+    """
     for number, (name, distance) in enumerate(distances.items()):
         is_odd = number % 2 == 1
         ax.plot(
@@ -227,8 +230,10 @@ def draw_thresholds(
     thresholds: Mapping[str, float],
     top: float,
 ) -> None:
-    """Draw thresholds as vertical lines, each label lower than the one before; `top` is the largest
-    share."""
+    """Draw thresholds as vertical lines.
+
+    Each label is lower than the one before; `top` is the largest share.
+    """
     line_styles = ("--", ":", "-.")
     for number, (name, threshold) in enumerate(thresholds.items()):
         line_style = line_styles[number % len(line_styles)]
@@ -251,8 +256,9 @@ def draw_thresholds(
 
 
 def beside(frame: pd.DataFrame, ax: Axes) -> Axes:
-    """Compare the distances that several hashers give to the same pairs: a row for each hasher, a
-    mark for each pair.
+    """Compare the distances that several hashers give to the same pairs.
+
+    A row is drawn for each hasher, and a mark for each pair.
 
     frame: columns hasher, pair and share (of the hash's bits that differ).
     """
@@ -291,8 +297,7 @@ def compared(
     shares: pd.DataFrame,
     thresholds: Mapping[str, float],
 ) -> Figure:
-    """Draw one figure of several pictures: the stages of each, and below them their distances from
-    the first.
+    """Draw the stages of several pictures, and below them their distances from the first.
 
     shares, thresholds: as for `scale`.
     """

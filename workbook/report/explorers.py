@@ -40,16 +40,19 @@ PAIRS_SHOWN = 4
 """Pairs in each row of the figure of a threshold."""
 
 CLOSE_SHARE = 7 / 16
-"""Pairs of different families are searched up to this share of the bits; unrelated images differ in
-half of them."""
+"""The share of a hash's bits up to which pairs of different families are searched.
+
+Unrelated images differ in about half of their bits.
+"""
 
 
 # A threshold ---------------------------------------------------------------------------------
 
 
 class FamilyPairs(NamedTuple):
-    """Pairs of pictures by one method, the closest first: columns i, j (places of the pictures) and
-    distance (bits).
+    """Pairs of pictures by one method, the closest first.
+
+    Columns i and j (places of the pictures) and distance (bits).
 
     matching: all pairs within a family. nonmatching: the closest pair of each two families.
     """
@@ -96,8 +99,10 @@ class Threshold:
         return np.concatenate(firsts), np.concatenate(seconds)
 
     def draw(self, method: str, threshold: int) -> Figure:
-        """Show what a threshold in bits does: four matching pairs around it, and the four closest
-        of other families.
+        """Show what a threshold in bits does to pairs that are close to it.
+
+        The upper row has four matching pairs around the threshold, the lower row the four closest
+        pairs of different families.
 
         A box under each pair says whether the threshold is right or wrong about it. The title
         counts all pairs.
@@ -161,8 +166,9 @@ def pair_distances(
 
 
 def first_around(pairs: pd.DataFrame, within: int) -> pd.DataFrame:
-    """Four pairs, of which two are within the threshold and two beyond it, where there are that
-    many.
+    """Four pairs around the threshold: two within it and two beyond it.
+
+    Where there are fewer on one side, there are more from the other.
 
     within: how many of the sorted pairs are within the threshold.
     """
@@ -179,8 +185,10 @@ def draw_verdict(
     *,
     are_matching: bool,
 ) -> None:
-    """Say under the first picture of a pair whether the threshold is right about it: solid box if
-    so, dotted if not."""
+    """Say under the first picture of a pair whether the threshold is right about it.
+
+    The box is solid if it is right, and dotted if it is wrong.
+    """
     is_matched = distance <= threshold
     is_right = is_matched == are_matching
     decision = "matched" if is_matched else "not matched"
@@ -221,8 +229,10 @@ class Browser:
 
     @cached_property
     def pictures(self) -> pd.DataFrame:
-        """A row for each picture: columns path, family and cluster; clusters are numbered from 1,
-        the largest first."""
+        """A row for each picture: columns path, family and cluster.
+
+        Clusters are numbered from 1, the largest first.
+        """
         size = np.bincount(self.labels)
         by_size = np.argsort(-size, kind="stable")
         number = np.empty(len(size), np.int64)
@@ -233,8 +243,9 @@ class Browser:
 
     @cached_property
     def views(self) -> dict[str, list[NDArray[np.int64]]]:
-        """The groups of pictures to look at, by the name of the view; a group is an array of rows
-        of `pictures`.
+        """The groups of pictures to look at, by the name of the view.
+
+        A group is an array of rows of `pictures`.
 
         "clusters" are all clusters, the largest first. "mixed clusters" contain several families,
         and "split families" are spread over several clusters; those with the most pictures outside
@@ -248,8 +259,9 @@ class Browser:
         return views
 
     def sheet(self, view: str = "clusters", number: int = 1) -> Figure:
-        """Draw the contact sheet of a view's group, counted from 1; the last group if there are not
-        so many.
+        """Draw the contact sheet of one group of a view.
+
+        number: of the group, counted from 1; if there are not so many, the last one is drawn.
 
         Pictures of the rarest family come first, or those of the rarest cluster in a split family.
         """
@@ -298,8 +310,10 @@ class Browser:
         return " of 1 family" if count == 1 else f" of {count} families"
 
     def listed(self, view: str) -> pd.DataFrame:
-        """The files of a view's groups, in its order: columns number (of the group), cluster,
-        family and path."""
+        """List the files of a view's groups, in its order.
+
+        Columns: number (of the group), cluster, family and path.
+        """
         # The empty table gives the result its columns where the view has no groups.
         tables = [self.pictures.iloc[:0].assign(number=0)]
         for number, rows in enumerate(self.views[view], 1):
@@ -312,8 +326,9 @@ class Browser:
         view: str = "clusters",
         number: int = 1,
     ) -> str:
-        """Write the files of a view's groups to a CSV file in a folder; returns a sentence that
-        says where.
+        """Write the files of a view's groups to a CSV file in a folder.
+
+        Returns a sentence that says where the file is.
 
         number: of the sheet that is seen, which makes no difference; the notebook's control passes
         it.
@@ -394,8 +409,9 @@ def calculator(
     precision: str = "0.9",
     recall: str = "0.95",
 ) -> Figure:
-    """Draw the core hours of each way to match a number of images, and say what the chosen number
-    takes.
+    """Draw the core hours of each way to match a number of images.
+
+    The title and the legend say what the chosen number takes.
 
     ways: `costs.ways` with everything given except the numbers of images, precision and recall.
     images: the chosen number. cores: that work at once. dollars: the price of a core hour.
@@ -425,8 +441,10 @@ def calculator(
 
 
 def describe_threshold(chosen: pd.Series, precision: str) -> str:
-    """Say which threshold keeps a precision, and what it finds; `chosen` is a row of
-    `costs.ways`."""
+    """Say which threshold keeps a precision, and what it finds.
+
+    chosen: a row of `costs.ways`.
+    """
     if not np.isfinite(chosen["threshold"]):
         return f"no threshold keeps a precision of {precision}"
     return (

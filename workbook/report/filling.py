@@ -1,5 +1,6 @@
-"""Render report.md from report.md.j2: the prose is written by hand, and every number, table and
-comparison is looked up.
+"""Render report.md from report.md.j2, whose prose is written by hand.
+
+Every number, table and comparison in the prose is looked up in the results.
 
 The template is Jinja2 with StrictUndefined (https://jinja.palletsprojects.com). In addition it has:
 
@@ -218,8 +219,10 @@ class Page:
         return wrap(re.sub(rf"\s*{TRUE_CLAIM}", "", text))
 
     def _noting_problems(self, function: Callable[..., Any]) -> Callable[..., Any]:
-        """The function, but a ReportError becomes one of the problems, so that a rendering finds
-        all of them."""
+        """Wrap a function so that a ReportError becomes one of the problems.
+
+        A rendering then finds all of them.
+        """
 
         def call(*arguments: Any, **options: Any) -> Any:
             try:
@@ -240,8 +243,10 @@ class Page:
         return f"{self.name}:{template.get_corresponding_lineno(frame.f_lineno)}"
 
     def evaluate(self, expression: str) -> Any:
-        """The value of a key or of a Jinja expression of keys; raises ReportError for anything
-        else."""
+        """The value of a key or of a Jinja expression of keys.
+
+        Raises ReportError for anything else.
+        """
         is_key = expression in self.results.numbers or not OPERATION.search(expression)
         if is_key:
             return self.results[expression]
@@ -277,8 +282,10 @@ class Page:
         return format_value(value, form)
 
     def claim(self, expression: str) -> str:
-        """What a comparison leaves in the text: nothing that is seen if it holds, otherwise a mark
-        with the values."""
+        """What a comparison leaves in the text.
+
+        Nothing is seen of a claim that holds; otherwise there is a mark with the values.
+        """
         try:
             holds = self.evaluate(expression)
         except Unmeasured:
@@ -337,8 +344,10 @@ def template_line(error: Exception) -> int | str:
 
 
 def wrap(text: str) -> str:
-    """Markdown with one sentence a line and no line over `WIDTH`; headings, tables, figures and
-    code stay as they are."""
+    """Markdown with one sentence a line and no line over `WIDTH`.
+
+    Headings, tables, figures and code stay as they are.
+    """
     wrapped: list[str] = []
     prefix = ""
     paragraph: list[str] = []
@@ -364,8 +373,10 @@ def wrap(text: str) -> str:
 
 
 def wrap_paragraph(prefix: str, lines: list[str]) -> str:
-    """A paragraph with one sentence a line; `prefix` is its indent, with the mark of a list's
-    item."""
+    """A paragraph with one sentence a line.
+
+    prefix: its indent, with the mark of a list's item.
+    """
     text = SENTENCE_END.sub(r"\1\n", " ".join(lines))
     # A line must not begin with what would start a list or a heading.
     text = MARK_OF_LIST_OR_HEADING.sub(UNBREAKABLE, text)
@@ -386,8 +397,10 @@ def wrap_paragraph(prefix: str, lines: list[str]) -> str:
 
 
 def count_words(text: str) -> int:
-    """Count the words of rendered text as the module's docstring says; a word has a letter or a
-    digit."""
+    """Count the words of rendered text, as the module's docstring says.
+
+    A word has a letter or a digit.
+    """
     text = FENCED_CODE.sub("", text)
     text = TITLE.sub("", text, count=1)
     for pattern in (CAPTION, REFERENCES, BROKEN_CLAIM, TABLE_ROW, IMAGE):

@@ -1,5 +1,6 @@
-"""What every notebook begins with: its parameters, its data, where it writes, and what a run of its
-size may claim.
+"""What every notebook begins with: its parameters, its data and where it writes.
+
+It also decides what a run of its size may claim.
 
     run = notebook.start("01", globals())  # after the cell of parameters
     data = run.data()                      # columns path and family; prints how many images
@@ -131,8 +132,9 @@ class Run:
         *,
         at_trial: str,
     ) -> str:
-        """The title of a figure: `text`, a finding, if the run has the published sizes, otherwise
-        `at_trial`.
+        """The title of a figure: a finding only if the run has the published sizes.
+
+        text: the finding. at_trial: the title of a smaller run.
 
         `at_trial` only names what is drawn, because a small run proves nothing; " (trial)" is added
         to it.
@@ -170,8 +172,9 @@ def describe_data(
 
 
 def start(digits: str, names: MutableMapping[str, Any]) -> Run:
-    """Begin a notebook: check its parameters, apply its published sizes if it is to be full, and
-    say which it has.
+    """Begin a notebook: check its parameters and apply its published sizes if asked for.
+
+    It also prints which sizes the run has.
 
     digits: of the notebook, like "01". names: its globals(). Raises ValueError if papermill set a
     parameter that the notebook does not have, or if it would write outside the checkout.
@@ -192,8 +195,10 @@ def start(digits: str, names: MutableMapping[str, Any]) -> Run:
 
 
 def find_source(digits: str) -> Path:
-    """The file of the notebook that begins with two digits; a name without a folder if there is
-    none."""
+    """The file of the notebook that begins with two digits.
+
+    If there is none, the result is a name without a folder.
+    """
     sources = sorted((HOME / "notebooks").glob(f"{digits}_*.ipynb"))
     if sources:
         return sources[0]
@@ -205,8 +210,10 @@ def use_published_sizes(
     defaults: Mapping[str, Any],
     published: Mapping[str, Any],
 ) -> None:
-    """Give every parameter that still has its default its published size, in the notebook's own
-    names."""
+    """Give every parameter that still has its default its published size.
+
+    names: the notebook's own, which are changed.
+    """
     for name, size in published.items():
         if names.get(name) == defaults.get(name):
             names[name] = size
@@ -223,8 +230,10 @@ def differing_sizes(given: Mapping[str, Any], published: Mapping[str, Any]) -> d
 
 
 def parameters(source: Path) -> dict[str, Any]:
-    """The parameters of a notebook with their defaults, from its cell tagged `parameters`; {}
-    without a file."""
+    """The parameters of a notebook and their defaults, from its cell tagged `parameters`.
+
+    The result is {} if there is no such file.
+    """
     if not source.exists():
         return {}
     defaults = {}
@@ -236,8 +245,10 @@ def parameters(source: Path) -> dict[str, Any]:
 
 
 def published_sizes(stem: str) -> dict[str, Any]:
-    """The parameters that the published run gives a notebook, by the stem of its file, instead of
-    its defaults."""
+    """The parameters that the published run gives a notebook instead of its defaults.
+
+    stem: of the notebook's file.
+    """
     file = HOME / "notebooks" / "full_size.yaml"
     if not file.exists():
         return {}
@@ -270,8 +281,10 @@ def suggest_parameter(name: str, known: set[str]) -> str:
 
 
 def assignments(code: str) -> dict[str, ast.expr]:
-    """The plain assignments of a cell: its names with their expressions; {} for a cell with
-    IPython's own syntax."""
+    """The plain assignments of a cell: its names with their expressions.
+
+    The result is {} for a cell with IPython's own syntax.
+    """
     try:
         statements = ast.parse(code).body
     except SyntaxError:
@@ -321,8 +334,9 @@ def output_folder(out_dir: str | Path) -> Path:
 
 
 def data_folder(data_dir: str | Path) -> Path:
-    """A folder of one's own images, relative to where the run was started, otherwise to the
-    checkout's root.
+    """Find a folder of one's own images.
+
+    A relative path starts where the run was started, otherwise at the checkout's root.
 
     Raises FileNotFoundError if neither exists.
     """
@@ -393,8 +407,10 @@ def label_of_hasher(name: str) -> str:
 
 
 def source(*functions: Any, folded: bool = False) -> "HTML":
-    """Show the source of functions; `folded` to one line that opens on a click, for what few
-    readers need."""
+    """Show the source of functions.
+
+    folded: whether it is hidden behind one line that opens on a click, for what few readers need.
+    """
     from IPython.display import HTML, Code
 
     plain = [plain_function(function) for function in functions]
@@ -440,8 +456,9 @@ def estimate(
     items: Sequence[Any],
     sample: int = 20,
 ) -> str:
-    """Estimate how long call(items) will take, in words, from timing it on the first `sample` of
-    them.
+    """Estimate how long call(items) will take, in words.
+
+    It is timed on the first `sample` items.
 
     One item is processed before that, so that nothing is timed on its first use.
     """

@@ -1,5 +1,6 @@
-"""Draw figures that look alike: each function takes a tidy table and Axes, and returns the same
-Axes.
+"""Draw figures that look alike.
+
+Each function takes a tidy table and Axes, and returns the same Axes.
 
 Nothing is computed here. Colours, markers and fonts are those of `workbook.report.style`. The title
 of a figure is its finding (`style.finding`), which the caller computes.
@@ -27,8 +28,11 @@ COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#5
 
 
 class Series(NamedTuple):
-    """One group of a table's rows: its name, its rows, and the properties of its line for
-    Matplotlib."""
+    """One group of a table's rows.
+
+    name: of the group. rows: its part of the table. look: the properties of its line for
+    Matplotlib.
+    """
 
     name: str
     rows: pd.DataFrame
@@ -222,8 +226,10 @@ def ladder(
     text: str = "{:,.0f}×",
     unit: str = "speed-up over the reference, times (log scale; right is faster)",
 ) -> Axes:
-    """Draw the speed-ups of successive versions as `dots` that are joined by a line, the first row
-    on top."""
+    """Draw the speed-ups of successive versions as `dots` joined by a line.
+
+    The first row is on top.
+    """
     ax.plot(
         frame[speed_up],
         np.arange(len(frame)),
@@ -255,8 +261,10 @@ def intervals(
     high: str,
     zero: float | None = None,
 ) -> Axes:
-    """Draw a point with its interval for each row, the first on top; `zero` is where a line of no
-    difference goes."""
+    """Draw a point with its interval for each row, the first on top.
+
+    zero: where a line of no difference is drawn.
+    """
     names = [str(item) for item in frame[name]]
     rows = zip(
         names,
@@ -333,8 +341,9 @@ def steps(
     fill: bool = False,
     log: str = "",
 ) -> Axes:
-    """Draw steps through counts: a histogram (`x` is the bin, `y` its share) or a cumulative
-    distribution.
+    """Draw steps through counts.
+
+    They are a histogram (`x` is the bin, `y` its share) or a cumulative distribution.
 
     group: the column whose values are a line each. fill: whether to shade the area below. log: the
     axes that are logarithmic.
@@ -402,8 +411,9 @@ def heat_map(
     high: float = 1.0,
     unit: str = "",
 ) -> Axes:
-    """Draw a table as shades, with every value printed in its cell; high values are light, in grey
-    print too.
+    """Draw a table as shades, with every value printed in its cell.
+
+    High values are light, in grey print too.
 
     text: the format of the values. low, high: the ends of the scale. unit: its label.
     """
@@ -440,8 +450,9 @@ def gallery(
     captions: Sequence[str],
     axes: Any,
 ) -> Any:
-    """Show pictures, each on Axes of its own with a caption below; Axes that are left over stay
-    empty.
+    """Show pictures, each on Axes of its own with a caption below.
+
+    Axes that are left over stay empty.
 
     images: anything that `Axes.imshow` accepts. Raises ValueError unless there are as many captions
     as images, and at least as many Axes.

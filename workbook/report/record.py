@@ -1,5 +1,4 @@
-"""Save a notebook's tables, figures and numbers with the machine and the versions that they come
-from.
+"""Save a notebook's tables, figures and numbers, and say where they come from.
 
 A notebook makes one `Recorder` and calls its `save` last. The report may quote only what was saved.
 Everything lies in one folder:
@@ -37,8 +36,10 @@ HOME = Path(__file__).resolve().parents[2]
 """The checkout's root, in which finlib/, workbook/, notebooks/ and figures/ lie."""
 
 SOURCES = ("finlib", "workbook", "notebooks/*.ipynb", ":!notebooks/executed")
-"""What results depend on, as git's pathspecs: a change in one of them marks the commit in the
-stamp."""
+"""The sources that results depend on, as git's pathspecs.
+
+A change in one of them marks the commit in the stamp.
+"""
 
 KEY = re.compile(r"[a-z0-9_](?:[a-z0-9_.+-]*[a-z0-9_])?")
 SLUG = re.compile(r"[a-z0-9_]+")
@@ -87,8 +88,10 @@ def machine() -> dict[str, Any]:
 
 
 def processor() -> tuple[str, str]:
-    """The processor's name and its `SIMD_FEATURES`, separated by spaces; "" where they are not
-    known."""
+    """The processor's name and its `SIMD_FEATURES`, separated by spaces.
+
+    Features that are not known are "".
+    """
     name = platform.processor() or platform.machine()
     info = Path("/proc/cpuinfo")
     if info.exists():
@@ -126,8 +129,10 @@ def versions() -> dict[str, str]:
 
 @cache
 def commit(checkout: Path = HOME) -> str:
-    """The short commit of a checkout, followed by "+" if its code has changed since; "" outside
-    git."""
+    """The short commit of a checkout; "" outside git.
+
+    A "+" follows if the code has changed since that commit.
+    """
     try:
         changes = git(checkout, "status", "--porcelain", "--", *SOURCES)
         head = git(checkout, "rev-parse", "--short=10", "HEAD")
@@ -219,8 +224,9 @@ class Recorder:
         frame: pd.DataFrame,
         key: str | Sequence[str] | None = None,
     ) -> pd.DataFrame:
-        """Save a table as out_dir/NN_slug.csv and return it; a named index becomes the first
-        columns.
+        """Save a table as out_dir/NN_slug.csv and return it.
+
+        A named index becomes the first columns.
 
         key: the column, or columns, that name a row. With it the report can quote every other cell
         as `NN.slug.<key>.<column>`, several keys joined by ".". Raises ValueError if such a column
@@ -323,8 +329,10 @@ def check_key(
     table: pd.DataFrame,
     columns: Sequence[str],
 ) -> None:
-    """Raise ValueError unless the table has these columns and they name each of its rows
-    differently."""
+    """Check that a table has these columns and that they name each row differently.
+
+    Raises ValueError otherwise.
+    """
     missing = [column for column in columns if column not in table]
     if missing:
         known = ", ".join(str(column) for column in table)
@@ -336,8 +344,9 @@ def check_key(
 
 
 def plain_value(key: str, value: Any) -> int | float | bool | str:
-    """A value as JSON has it: NumPy scalars become Python's, floats are rounded to ten significant
-    digits.
+    """A value as it is written to JSON.
+
+    NumPy scalars become Python's, and floats are rounded to ten significant digits.
 
     Raises ValueError, which names the key, for what is neither a finite number nor a text.
     """

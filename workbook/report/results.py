@@ -34,16 +34,17 @@ INTEGER_FORMATS = {",", "d", ",d"}
 
 
 class ReportError(ValueError):
-    """The report asks for something that is not recorded, or contains something that it may not
-    contain.
+    """The report asks for what is not recorded, or contains what it may not.
 
     The message has one line for each place.
     """
 
 
 class Unmeasured(ReportError):
-    """A number that this run cannot give: one of PDQ's without its package, or a rate that needs
-    more images."""
+    """A number that this run cannot give.
+
+    It is one of PDQ's, whose package is not installed, or needs more images.
+    """
 
 
 class Recorded(NamedTuple):
@@ -180,8 +181,10 @@ def section_values(path: Path, section: dict[str, Any]) -> Iterator[tuple[str, A
 
 
 def leaves(name: str, value: Any) -> Iterator[tuple[str, Any]]:
-    """The values inside nested dictionaries, each with the names that lead to it joined by
-    points."""
+    """The values inside nested dictionaries, with their names.
+
+    A name consists of the names that lead to the value, joined by points.
+    """
     if not isinstance(value, dict):
         yield name, value
         return
@@ -281,8 +284,10 @@ def format_number(number: float, form: str) -> str:
 
 
 def significant_digits(number: float, digits: int) -> str:
-    """Write a number rounded to so many significant digits, without an exponent: 1,200 or 0.0034
-    for two."""
+    """Write a number with so many significant digits, without an exponent.
+
+    With two digits, it is like 1,200 or 0.0034.
+    """
     decimals_of_mantissa = max(digits, 1) - 1
     rounded = float(f"{number:.{decimals_of_mantissa}e}")
     decimals = 0

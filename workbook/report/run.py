@@ -1,5 +1,6 @@
-"""The main job: run the notebooks at full size, render report.md from report.md.j2, write it as
-HTML and PDF.
+"""The main job: run the notebooks at full size and render the report.
+
+The report is rendered from report.md.j2 as report.md, HTML and PDF.
 
 Without images of one's own, everything is written in place: figures/, notebooks/executed/,
 report.md, report.html and report.pdf. With a folder of images, everything is written under
@@ -89,8 +90,9 @@ def check_checkout(home: Path) -> None:
 
 
 def run_name(data: str | Path, name: str | None = None) -> str:
-    """The name of a run under runs/: the one given, or that of the folder of images in small
-    letters.
+    """The name of a run under runs/.
+
+    It is the one given, or that of the folder of images in small letters.
 
     Raises ValueError for a given name of another form.
     """
@@ -127,8 +129,9 @@ def choose_notebooks(home: Path, only: Sequence[str] | None) -> list[Path]:
 
 
 def prepare_data(data: str | Path | None, *, needed: bool) -> None:
-    """List the images before the first notebook runs, so that a folder that cannot be read fails at
-    once.
+    """Make sure that the images are there before the first notebook runs.
+
+    The images in a folder are listed, so that a folder that cannot be read fails at once.
 
     Without a folder, the built-in families are made. needed: False if no notebook is run.
     """
@@ -153,8 +156,9 @@ def run_one(
     data: str | Path | None,
     home: Path,
 ) -> None:
-    """Run one notebook, with a line on how it went, and delete the files of an earlier run that it
-    no longer makes.
+    """Run one notebook and print a line on how it went.
+
+    Files of an earlier run that it no longer makes are deleted.
 
     source: the notebook. folder: where its figures and the executed notebook are written. A
     notebook that fails is left in runs/failed/.
@@ -187,8 +191,9 @@ def full_size_parameters(
     figures: Path,
     data: str | Path | None,
 ) -> dict[str, Any]:
-    """The parameters that the main job gives a notebook: published sizes, where it writes, the
-    folder of images.
+    """The parameters that the main job gives a notebook.
+
+    They are the published sizes, where it writes, and the folder of images.
 
     Folders are relative to the notebook's own, so that the executed notebook does not name the
     machine's.
@@ -270,8 +275,9 @@ def print_problems(filled: FilledReport, reasons: Sequence[str]) -> None:
 
 
 def publish_tables(name: str, home: Path = HOME) -> Path:
-    """Copy the numbers and tables of runs/NAME to figures/NAME, which the report quotes as
-    NAME.05.key.
+    """Copy the numbers and tables of runs/NAME to figures/NAME.
+
+    The report quotes them as NAME.05.key.
 
     Raw tables are left out. Returns the folder that was written; raises ReportError if there is no
     such run.

@@ -32,8 +32,9 @@ LabelledHashes = tuple[NDArray[np.uint8], NDArray[np.int64]]
 
 
 def measure_scale(out: str | Path = "figures", largest: int | None = None) -> None:
-    """Measure clustering on ever larger sets, and write each table to the folder `out` as soon as
-    it is complete.
+    """Measure clustering on ever larger sets of hashes.
+
+    Each table is written to the folder `out` as soon as it is complete.
 
     largest: the most hashes to cluster; None for all of `scale.SIZES`. Raises ValueError where that
     is less than the smallest set has.
@@ -79,8 +80,7 @@ def chosen_sizes(largest: int | None) -> list[int]:
 
 
 def rival_sets() -> dict[str, LabelledHashes]:
-    """The simulated sets, by name, on which clustering algorithms are compared: packed hashes and
-    their families."""
+    """Draw the simulated sets on which clustering algorithms are compared, by name."""
     return {
         "families of 54": web_like.draw(RIVAL_SIZE, size=54),
         "web-like": web_like.draw(RIVAL_SIZE),
@@ -99,8 +99,9 @@ def measure_recall(largest: int) -> pd.DataFrame:
 
 
 def predict_largest(runs: pd.DataFrame) -> pd.DataFrame:
-    """Compare the largest run's time with a power law fitted to the smaller ones (see
-    `growth.predicted`).
+    """Compare the largest run's time with a power law fitted to the smaller ones.
+
+    The columns are those of `growth.predicted`.
 
     runs: columns n and seconds, the largest n last.
     """

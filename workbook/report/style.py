@@ -1,5 +1,4 @@
-"""How every figure looks: a colour and a marker for each method, and fonts and sizes that are
-legible in print.
+"""How every figure looks: colours and markers of methods, fonts and sizes.
 
 The 256-bit variant of a method is drawn solid, its 64-bit variant dashed. The hues are Okabe and
 Ito's, which colour-blind readers can tell apart; in grey print, markers, line styles and an order
@@ -83,8 +82,7 @@ STYLE: Any = {
 
 
 def use_style() -> None:
-    """Set Matplotlib's defaults for all figures that follow: fonts, sizes and constrained
-    layout."""
+    """Set Matplotlib's defaults for all figures that follow."""
     plt.rcParams.update(STYLE)
 
 
@@ -105,8 +103,10 @@ def look(name: str) -> Look:
 
 
 def label(name: str) -> str:
-    """What a reader sees: "pHash 64" for "phash64", "FINd + dHash 256" for a sum; other names stay
-    as they are."""
+    """What a reader sees: "pHash 64" for "phash64", "FINd + dHash 256" for a sum.
+
+    Other names stay as they are.
+    """
     if "+" in name:
         return " + ".join(label(part) for part in name.split("+"))
     stem, bits = split(name)
@@ -116,8 +116,10 @@ def label(name: str) -> str:
 
 
 def colour(name: str) -> str:
-    """The method's colour, shared by its 64- and 256-bit variants; `NEUTRAL` for a name that is not
-    a method."""
+    """The method's colour, shared by its 64- and 256-bit variants.
+
+    It is `NEUTRAL` for a name that is not a method.
+    """
     return look(name).colour
 
 
@@ -138,8 +140,10 @@ def headline(
     *,
     width: int = 78,
 ) -> Figure:
-    """Write the finding above a figure of several Axes, from its left edge, wrapped at `width`
-    characters."""
+    """Write the finding above a figure of several Axes, from its left edge.
+
+    The text is wrapped at `width` characters.
+    """
     fig.suptitle(textwrap.fill(text, width), x=0.01, ha="left")
     return fig
 
