@@ -368,6 +368,13 @@ class Distance(ABC):
     def word_distances(self, queries: Words, stored: Words) -> npt.NDArray[np.int64]:
         """What each word adds to the distances: int64[queries, stored, compared words]."""
 
+    @abstractmethod
+    def between(self, one: Packed, other: Packed) -> npt.NDArray[np.int64]:
+        """The distances between packed hashes, uint8[..., size], element by element, in NumPy.
+
+        The leading axes are broadcast. For few hashes: the kernels need far less memory and time.
+        """
+
     def choose_prefix(self, queries: Words, stored: Words, radius: int) -> int:
         """Choose how many words of each hash `scan` compares before it computes distances.
 
@@ -467,3 +474,9 @@ class Hamming(Distance):
 
     def word_distances(self, queries: Words, stored: Words) -> npt.NDArray[np.int64]:
         return np.bitwise_count(queries[:, None] ^ stored[None]).astype(np.int64)
+
+    def between(self, one: Packed, other: Packed) -> npt.NDArray[np.int64]:
+        if self.size % 8 == 0:  # whole words take an eighth of the time
+            one = np.ascontiguousarray(one).view(np.uint64)
+            other = np.ascontiguousarray(other).view(np.uint64)
+        return np.bitwise_count(one ^ other).sum(axis=-1, dtype=np.int64)

@@ -290,3 +290,9 @@ class RowDistance(Distance):
         rows = np.minimum(np.bitwise_count(in_rows), CAP).sum(axis=-1, dtype=np.int64)
         bits = np.bitwise_count(different[..., ROW_WORDS:]).astype(np.int64)
         return np.concatenate([self.weight * rows, bits], axis=-1)
+
+    def between(self, one: Packed, other: Packed) -> npt.NDArray[np.int64]:
+        start = self.other_bytes
+        rows = row_distances(one[..., start:], other[..., start:])
+        different = np.bitwise_count(one[..., :start] ^ other[..., :start])
+        return self.weight * rows + different.sum(axis=-1, dtype=np.int64)
