@@ -26,12 +26,12 @@ def measured(n: int, seed: int = 2026) -> dict[str, Any]:
     cluster(web_like.draw(30_000, seed=1)[0])  # kernels compiled
     packed, family = web_like.draw(n, seed=seed)
     Path("/proc/self/clear_refs").write_text("5")
-    before, start, used = timing._high_water(), perf_counter(), process_time()
+    before, start, used = timing.high_water(), perf_counter(), process_time()
     found = cluster(packed)
     seconds, cpu_s, peak = (
         perf_counter() - start,
         process_time() - used,
-        timing._high_water() - before,
+        timing.high_water() - before,
     )
     row = {
         "n": n,
