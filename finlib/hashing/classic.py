@@ -18,7 +18,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from finlib.hashing.find import dct_coefficients, lower_median, pack_bits
+from finlib.hashing.kernels import dct_coefficients, lower_median, pack_bits
 
 STRIP = 256  # rows of the picture that pass together, side by side in vectors
 LANES = 16  # lines are filled up to a multiple of this

@@ -9,7 +9,6 @@ gives up in its own way, decodes the file instead.
 
 import io
 import os
-import threading
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -19,6 +18,7 @@ import simplejpeg
 from numba import njit
 from numpy.typing import NDArray
 from PIL import Image, features
+from PIL.Image import Transpose
 
 from finlib.hashing.images import MAX_SIDE, load_rgb, open_image
 
@@ -31,7 +31,19 @@ START, SCAN, ADOBE, APPLICATION = b"\xff\xd8\xff", 0xDA, 0xEE, range(0xE0, 0xF0)
 # Baseline and progressive frames; Huffman and quantisation tables, restart interval, comment.
 FRAMES_AND_TABLES = frozenset((0xC0, 0xC2, 0xC4, 0xDB, 0xDD, 0xFE))
 HEADER_SIZE = 1 << 16
-_buffers = threading.local()
+
+_TRANSPOSES: dict[str, Transpose | None] = {
+    "as it is": None,
+    "mirrored": Transpose.FLIP_LEFT_RIGHT,
+    "upside down": Transpose.FLIP_TOP_BOTTOM,
+    "half turn": Transpose.ROTATE_180,
+    "transposed": Transpose.TRANSPOSE,
+    "quarter": Transpose.ROTATE_90,
+    "three quarters": Transpose.ROTATE_270,
+    "transverse": Transpose.TRANSVERSE,
+}
+VARIANTS = tuple(_TRANSPOSES)
+"""The eight turns and mirror images of a picture; quarter turns go anticlockwise, as in Pillow."""
 
 
 def plain_header(data: bytes) -> bool | None:
@@ -95,7 +107,7 @@ def _read(path: str | Path) -> bytes:
         os.close(file)
 
 
-def _fast(path: str | Path, buffer: bytearray | None) -> NDArray[np.uint8] | None:
+def decode_jpeg(path: str | Path, buffer: bytearray | None = None) -> NDArray[np.uint8] | None:
     """A JPEG's pixels in RGB by simplejpeg, in `buffer` where one is given and fits; None where Pillow must do it."""
     data = _read(path) if SAME_LIBRARY else b""
     plain, limit = plain_header(data), Image.MAX_IMAGE_PIXELS
@@ -182,14 +194,19 @@ class Picture:
             self.decoded if isinstance(self.decoded, Image.Image) else Image.fromarray(self.decoded)
         )
 
+    def variant(self, number: int) -> "Picture":
+        """This picture turned or mirrored; `number` is a place in VARIANTS, 0 the picture itself."""
+        transpose = _TRANSPOSES[VARIANTS[number]]
+        if transpose is None:
+            return self
+        return Picture(self.image.transpose(transpose))
 
-def open_picture(path: str | Path) -> Picture:
-    """A file decoded, the pixels in memory that this thread's next call writes over: hash them before.
 
-    Fresh pages for every picture cost more than its hash, and threads that take and give back memory wait for another.
-    Errors are those of `images.open_image`.
+def open_picture(path: str | Path, buffer: bytearray | None = None) -> Picture:
+    """A decoded file; errors are those of `images.open_image`.
+
+    The picture owns its pixels, unless the caller gives a `buffer`: a JPEG that fits is decoded into it, and its
+    picture lasts until the caller uses the buffer again.
     """
-    if not hasattr(_buffers, "pixels"):
-        _buffers.pixels = bytearray(3 * MAX_SIDE * MAX_SIDE)
-    pixels = _fast(path, _buffers.pixels)
+    pixels = decode_jpeg(path, buffer)
     return Picture(open_image(path) if pixels is None else pixels)

@@ -119,7 +119,7 @@ def _rows_of(
     """The rows of each chunk of files, in order."""
     files = sum(map(len, chunks))
     if executor == "auto":
-        holds_gil = any(part == "pdq" or part.startswith("whash") for part in hasher.split("+"))
+        holds_gil = not get_hasher(hasher).releases_gil
         if holds_gil:
             workers = min(workers, files // FILES_A_PROCESS)
         executor = (

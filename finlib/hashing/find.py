@@ -24,6 +24,8 @@ from finlib.hashing.certificate import (
     rounding_bound,
     spans,
 )
+from finlib.hashing.decoding import VARIANTS
+from finlib.hashing.kernels import dct_coefficients, lower_median, pack_bits, quality
 from finlib.hashing.reference import HALF, KEPT, SIDE
 
 ROUNDINGS = (
@@ -32,18 +34,7 @@ ROUNDINGS = (
 MAX_WINDOW = (
     257  # pixels whose sum is sure to fit 16 bits: 257 * 255 = 65,535; sides up to 512 need 100
 )
-REACH = 2.0 * ROW_SUM * ROW_SUM * 255  # twice what a coefficient can be
-VARIANTS = (
-    "as it is",
-    "mirrored",
-    "upside down",
-    "half turn",
-    "transposed",
-    "quarter",
-    "three quarters",
-    "transverse",
-)
-"""The eight turns and mirror images, in the order of `find_variants`; quarter turns go anticlockwise as in Pillow."""
+LARGEST_COEFFICIENT = 2.0 * ROW_SUM * ROW_SUM * 255  # twice what a coefficient can be
 
 
 @lru_cache(maxsize=1024)
@@ -145,39 +136,6 @@ def _means(pixels, plan, factors, half, means):  # type: ignore[no-untyped-def]
 
 
 @njit(nogil=True, cache=True)
-def dct_coefficients(means, basis, values):  # type: ignore[no-untyped-def]
-    """values = basis @ means @ basis.T, float64[k, k] of [n, n] (step 5), by the BLAS of SciPy."""
-    np.dot(np.dot(basis, means), basis.T, values)
-
-
-@njit(nogil=True, cache=True)
-def lower_median(values, tolerance, reach=REACH):  # type: ignore[no-untyped-def]
-    """Of float64[2 n] the n-th smallest, and whether the next one exceeds it by more than `tolerance` (step 6).
-
-    Bisection for a value with n at or under it, from bounds that no coefficient passes. Where there is none in an
-    interval wider than the tolerance, the first result is no median.
-    """
-    half = values.size // 2
-    low, high = -reach, reach
-    while high - low > tolerance:
-        middle = (low + high) / 2
-        count = 0
-        for k in range(2 * half):
-            count += values[k] <= middle
-        if count == half:
-            below, above = low, high
-            for value in values:
-                below = max(below, value if value <= middle else low)
-                above = min(above, value if value > middle else high)
-            return below, above - below > tolerance
-        if count < half:
-            low = middle
-        else:
-            high = middle
-    return low, False
-
-
-@njit(nogil=True, cache=True)
 def _reference_order(pixels, plan, basis, means, values):  # type: ignore[no-untyped-def]
     """`means` and `values` as `reference` computes them, operation by operation, in the windows decimation keeps."""
     for i in range(SIDE):
@@ -206,28 +164,6 @@ def _reference_order(pixels, plan, basis, means, values):  # type: ignore[no-unt
 
 
 @njit(nogil=True, cache=True)
-def _quality(means):  # type: ignore[no-untyped-def]
-    """PDQ's image quality of float64[64, 64]: steps between neighbours, in whole hundredths of white, added up."""
-    total = 0
-    for i in range(SIDE - 1):
-        for j in range(SIDE):
-            total += np.int32(abs((means[i, j] - means[i + 1, j]) * 100 / 255))
-    for i in range(SIDE):
-        for j in range(SIDE - 1):
-            total += np.int32(abs((means[i, j] - means[i, j + 1]) * 100 / 255))
-    return min(total // 90, 100)
-
-
-@njit(nogil=True, cache=True)
-def pack_bits(bits):  # type: ignore[no-untyped-def]
-    """uint8[n // 8] of bool[...], as `numpy.packbits` packs them."""
-    flat, packed = bits.ravel(), np.zeros(bits.size // 8, np.uint8)
-    for k in range(8 * packed.size):
-        packed[k // 8] = 2 * packed[k // 8] + flat[k]
-    return packed
-
-
-@njit(nogil=True, cache=True)
 def _find(pixels, plan, factors, tolerance, half, basis, rated):  # type: ignore[no-untyped-def]
     """Packed bits (steps 2 to 7), means, whether the certificate held, and the quality where that is wanted."""
     means, values = np.empty((SIDE, SIDE)), np.empty((KEPT, KEPT))
@@ -236,11 +172,11 @@ def _find(pixels, plan, factors, tolerance, half, basis, rated):  # type: ignore
     if tolerance < np.inf:
         _means(pixels, plan, factors, half, means)
         dct_coefficients(means, basis, values)
-        median, certain = lower_median(flat, tolerance)
+        median, certain = lower_median(flat, tolerance, LARGEST_COEFFICIENT)
     if not certain:
         _reference_order(pixels, plan, basis, means, values)
         median = np.sort(flat)[HALF - 1]
-    return pack_bits(flat[::-1] > median), means, certain, _quality(means) if rated else 0
+    return pack_bits(flat[::-1] > median), means, certain, quality(means) if rated else 0
 
 
 def _run(rgb: Any, rated: bool = False) -> tuple[NDArray[np.uint8], NDArray[np.float64], bool, int]:
@@ -260,8 +196,8 @@ def find_pixels(rgb: Any) -> NDArray[np.uint8]:
 
 def find_with_quality(rgb: Any) -> tuple[NDArray[np.uint8], float]:
     """`find_pixels`, and PDQ's image quality, 0 (flat) to 100, taken on FINd's own 64 x 64 means."""
-    packed, _, _, quality = _run(rgb, rated=True)
-    return packed, float(quality)
+    packed, _, _, detail = _run(rgb, rated=True)
+    return packed, float(detail)
 
 
 def reference_coefficients(rgb: Any) -> NDArray[np.float64]:

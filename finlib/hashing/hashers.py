@@ -1,18 +1,20 @@
-"""The table of every hash studied: name, bits, the function.
+"""The table of every hash studied, and hashes combined from several of them.
 
-`HASHERS["find"]`, then `["ahash64"]`, `["ahash256"]` and so on for a, p, d and w at 64 and 256 bits (imagehash), and
-`["pdq"]` where the package pdqhash is installed (extra `pdq`). Each turns an image, or a file, into packed bits:
-`uint8[bits // 8]`, `numpy.packbits` order, so that `row.tobytes().hex()` is imagehash's text of the same hash.
+`HASHERS` is a plain dictionary: "find", then "ahash64", "ahash256" and so on for the a, p, d and w hashes of imagehash
+at 64 and 256 bits, and "pdq" where the package pdqhash is installed (extra `pdq`). A `Hasher` turns an image, or a
+file, into packed bits: `uint8[bits // 8]` in the order of `numpy.packbits`, so that `row.tobytes().hex()` is
+imagehash's text of the same hash. A new hash is one more entry of the table.
 
-Hashes add up: two or three names joined by "+", as in `HASHERS["find+dhash256"]`, are one longer hash, its parts' bytes
-in the order named, from one decoding. Its Hamming distance is the sum of theirs.
+Two or three hashes can be combined: `get_hasher("find+dhash256")` puts their bytes one after the other, in the order
+named, from one decoding of the file. The Hamming distance of a combined hash is the sum of its parts' distances.
 """
 
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from importlib.util import find_spec
-from math import nan
+from math import isnan, nan
 from pathlib import Path
 from typing import NamedTuple
 
@@ -21,17 +23,33 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from finlib import needs_extra
 from finlib.hashing import classic, find
 from finlib.hashing.decoding import Picture, open_picture
+from finlib.hashing.images import MAX_SIDE
 
 Packed = NDArray[np.uint8]
 
+_EXTRA_OF = {"pdq": "pdq"}  # a hasher whose package is optional: the extra that installs it
+_buffers = threading.local()
+
+
+class HashAndQuality(NamedTuple):
+    """What a hasher computes from a picture.
+
+    packed: the hash, uint8[bits // 8].
+    quality: from 0 (flat) to 100, whether the picture has enough detail to be matched; nan for hashes without one.
+    """
+
+    packed: Packed
+    quality: float
+
 
 class Hashed(NamedTuple):
-    """What one file gives: packed bits, the file's own width and height in pixels, and a quality.
+    """What one file gives: its hash, the file's own width and height in pixels, and its quality.
 
-    Quality runs from 0 (flat) to 100 and tells whether an image has enough detail to be matched; it is PDQ's idea, so
-    FINd and PDQ have one and the other methods give nan. A sum has that of its first part with one.
+    The quality is PDQ's idea; FINd and PDQ have one, the other hashes give nan. A combined hash has the quality of its
+    first part with one.
     """
 
     packed: Packed
@@ -42,43 +60,83 @@ class Hashed(NamedTuple):
 
 @dataclass(frozen=True)
 class Hasher:
-    """A perceptual hash as data. `compute` turns a decoded picture into packed bits and a quality."""
+    """A perceptual hash, described as data.
+
+    name: its name in `HASHERS`, or the names of its parts joined by "+".
+    label: its name in tables and figures.
+    bits: the length of the hash.
+    compute: a decoded picture to its hash and quality. A function of a module, so that a hasher can be pickled.
+    has_quality: whether `compute` gives a quality other than nan.
+    releases_gil: whether `compute` releases Python's global lock, so that threads hash in parallel.
+    compute_variants: a decoded picture to the hashes of all its VARIANTS, uint8[8, bits // 8], where a hash has a
+        quicker way to them than to turn the pixels.
+    """
 
     name: str
     label: str
     bits: int
-    has_quality: bool
-    compute: Callable[[Picture], tuple[Packed, float]]
+    compute: Callable[[Picture], HashAndQuality]
+    has_quality: bool = False
+    releases_gil: bool = False
+    compute_variants: Callable[[Picture], Packed] | None = None
 
     def from_image(self, image: Image.Image) -> Packed:
         """Packed bits, `uint8[bits // 8]`, of a Pillow image in any mode."""
-        return self.compute(Picture(image))[0]
+        packed, _ = self.compute(Picture(image))
+        return packed
 
     def from_file(self, path: str | Path) -> Packed:
         """Packed bits, `uint8[bits // 8]`, of an image file; OSError or ValueError where it cannot be read."""
         return self.read(path).packed
 
     def read(self, path: str | Path) -> Hashed:
-        """All that a table of hashes needs, from one decoding of the file; errors as for `from_file`."""
-        picture = open_picture(path)
+        """All that a table of hashes needs, from one decoding of the file; errors as for `from_file`.
+
+        Each thread decodes into one buffer of its own again and again: fresh memory for every picture would cost more
+        time than its hash.
+        """
+        picture = open_picture(path, _buffer_of_this_thread())
         packed, quality = self.compute(picture)
-        return Hashed(packed, *picture.size, quality)
+        width, height = picture.size
+        return Hashed(packed, width, height, quality)
+
+    def variants(self, picture: Picture, numbers: Sequence[int]) -> Packed:
+        """Hashes of a picture's turns and mirror images, uint8[len(numbers), bits // 8].
+
+        `numbers` are places in `decoding.VARIANTS`; 0 is the picture as it is.
+        """
+        if self.compute_variants is not None:
+            return self.compute_variants(picture)[list(numbers)]
+        hashes = []
+        for number in numbers:
+            packed, _ = self.compute(picture.variant(number))
+            hashes.append(packed)
+        return np.stack(hashes)
 
     @property
     def parts(self) -> list["Hasher"]:
-        """The hashers that this one is the sum of, in the order of its bytes; itself where it is none."""
-        return [HASHERS[name] for name in self.name.split("+")] if "+" in self.name else [self]
+        """The hashers that a combined one consists of, in the order of its bytes; a single hasher is its only part."""
+        if "+" not in self.name:
+            return [self]
+        return [HASHERS[name] for name in self.name.split("+")]
+
+
+def _buffer_of_this_thread() -> bytearray:
+    """Memory for the pixels of one picture of ordinary size, the same at every call by this thread."""
+    if not hasattr(_buffers, "pixels"):
+        _buffers.pixels = bytearray(3 * MAX_SIDE * MAX_SIDE)
+    return _buffers.pixels
 
 
 def to_imagehash(packed: Packed) -> imagehash.ImageHash:
-    """The `imagehash.ImageHash` (row by row; square unless it is a sum's) of one packed row."""
-    return imagehash.ImageHash(
-        np.unpackbits(packed).astype(bool).reshape(-1, 16 if packed.size >= 32 else 8)
-    )
+    """One packed hash as an `imagehash.ImageHash`, row by row; it is square unless the hash is a combined one."""
+    columns = 16 if packed.size >= 32 else 8
+    bits = np.unpackbits(packed).astype(bool)
+    return imagehash.ImageHash(bits.reshape(-1, columns))
 
 
 def findhash(image: Image.Image) -> imagehash.ImageHash:
-    """FINd of a Pillow image, used as `imagehash.phash` is: subtract two for a distance, print it for its text.
+    """FINd of a Pillow image, used as `imagehash.phash` is: subtract two for a distance, print one for its text.
 
     >>> from PIL import Image
     >>> ramp = Image.linear_gradient("L")
@@ -89,91 +147,122 @@ def findhash(image: Image.Image) -> imagehash.ImageHash:
 
 
 def get_hasher(name: str) -> Hasher:
-    """The hasher of that name, or the sum of those joined by "+"; ValueError with the names there are, or the extra to
-    install.
+    """The hasher of that name, or the combined one where several names are joined by "+".
+
+    ValueError for an unknown name, for a hash whose package is not installed, and for a combination that is not of two
+    or three different hashers.
 
     >>> get_hasher("find+dhash256").label, get_hasher("find+dhash256").bits
     ('FINd + dHash 256', 512)
     """
-    for part in name.split("+"):
-        if part == "pdq" and part not in HASHERS:
-            raise ValueError(
-                "hasher 'pdq' needs the package pdqhash: install the extra with pip install 'finlib[pdq]'"
-            )
-        if part not in HASHERS:
-            raise ValueError(
-                f"no hasher is named {part!r}; there are {', '.join(HASHERS)}, and sums: find+dhash256"
-            )
-    return HASHERS[name]
+    parts = tuple(_single_hasher(part) for part in name.split("+"))
+    if len(parts) == 1:
+        return parts[0]
+    return _combine(parts)
 
 
-class _Hashers(dict[str, Hasher]):
-    """The table; a sum is made when it is asked for and is not listed."""
-
-    def __missing__(self, name: str) -> Hasher:
-        if "+" not in name:
-            raise KeyError(name)
-        return _sum(name)
-
-
-@lru_cache
-def _sum(name: str) -> Hasher:
-    parts = [HASHERS[part] for part in name.split("+")]
-    if len(parts) > 3 or len({part.name for part in parts}) < len(parts):
-        raise ValueError(
-            f"{name}: two or three different hashers can be added up, as in find+dhash256"
-        )
-    rated = next((k for k, part in enumerate(parts) if part.has_quality), 0)
-    label, bits = " + ".join(part.label for part in parts), sum(part.bits for part in parts)
-    return Hasher(
-        name, label, bits, any(part.has_quality for part in parts), partial(_of_parts, parts, rated)
+def _single_hasher(name: str) -> Hasher:
+    if name in HASHERS:
+        return HASHERS[name]
+    if name in _EXTRA_OF:
+        raise needs_extra(f"hasher {name!r}", _EXTRA_OF[name])
+    names = ", ".join(HASHERS)
+    raise ValueError(
+        f"no hasher is named {name!r}; there are {names}, and combinations such as find+dhash256"
     )
 
 
-# What hashers compute by are functions of this module, so that a Hasher travels to other processes.
+@lru_cache
+def _combine(parts: tuple[Hasher, ...]) -> Hasher:
+    """The hasher that puts the bytes of these one after the other."""
+    name = "+".join(part.name for part in parts)
+    if len(parts) > 3 or len(set(parts)) < len(parts):
+        raise ValueError(
+            f"{name}: a combination is of two or three different hashers, as in find+dhash256"
+        )
+    return Hasher(
+        name,
+        " + ".join(part.label for part in parts),
+        sum(part.bits for part in parts),
+        partial(_compute_parts, parts),
+        has_quality=any(part.has_quality for part in parts),
+        releases_gil=all(part.releases_gil for part in parts),
+    )
 
 
-def _of_parts(parts: list[Hasher], rated: int, picture: Picture) -> tuple[Packed, float]:
-    found = [part.compute(picture) for part in parts]
-    return np.concatenate([packed for packed, _ in found]), found[rated][1]
+def _compute_parts(parts: Sequence[Hasher], picture: Picture) -> HashAndQuality:
+    hashes = []
+    quality = nan
+    for part in parts:
+        packed, quality_of_part = part.compute(picture)
+        hashes.append(packed)
+        if isnan(quality):
+            quality = quality_of_part
+    return HashAndQuality(np.concatenate(hashes), quality)
 
 
-def _find(picture: Picture) -> tuple[Packed, float]:
-    return find.find_with_quality(picture.rgb)
+def _find(picture: Picture) -> HashAndQuality:
+    packed, quality = find.find_with_quality(picture.rgb)
+    return HashAndQuality(packed, quality)
 
 
-def _pdq(picture: Picture) -> tuple[Packed, float]:
+def _find_variants(picture: Picture) -> Packed:
+    return find.find_variants(picture.rgb)
+
+
+def _pdq(picture: Picture) -> HashAndQuality:
     import pdqhash  # an optional extra
 
-    vector, quality = pdqhash.compute(picture.rgb)
-    return np.packbits(vector.astype(bool)), float(quality)
+    bits, quality = pdqhash.compute(picture.rgb)
+    return HashAndQuality(np.packbits(bits.astype(bool)), float(quality))
 
 
-def _of_grey(
+def _wavelet_hash(grey: Packed, side: int) -> Packed:
+    image = Image.fromarray(grey)
+    return np.packbits(imagehash.whash(image, hash_size=side).hash)
+
+
+def _hash_grey(
     function: Callable[[Packed, int], Packed], side: int, picture: Picture
-) -> tuple[Packed, float]:
-    return function(picture.grey, side), nan
+) -> HashAndQuality:
+    return HashAndQuality(function(picture.grey, side), nan)
 
 
-def _whash(grey: Packed, side: int) -> Packed:
-    return np.packbits(imagehash.whash(Image.fromarray(grey), hash_size=side).hash)
+def _square_hasher(
+    name: str,
+    label: str,
+    side: int,
+    function: Callable[[Packed, int], Packed],
+    releases_gil: bool = True,
+) -> Hasher:
+    """A hash of side x side bits, computed by `function(grey, side)` from the grey picture."""
+    compute = partial(_hash_grey, function, side)
+    return Hasher(name, label, side * side, compute, releases_gil=releases_gil)
 
 
-def _table() -> _Hashers:
-    rows = [Hasher("find", "FINd", 256, True, _find)]
-    functions = {
-        "a": classic.average_hash,
-        "p": classic.dct_hash,
-        "d": classic.difference_hash,
-        "w": _whash,
-    }
-    for letter, function in functions.items():
-        for bits in (64, 256):
-            compute = partial(_of_grey, function, round(bits**0.5))
-            rows.append(Hasher(f"{letter}hash{bits}", f"{letter}Hash {bits}", bits, False, compute))
+def _all_hashers() -> list[Hasher]:
+    hashers = [
+        Hasher(
+            "find",
+            "FINd",
+            256,
+            _find,
+            has_quality=True,
+            releases_gil=True,
+            compute_variants=_find_variants,
+        ),
+        _square_hasher("ahash64", "aHash 64", 8, classic.average_hash),
+        _square_hasher("ahash256", "aHash 256", 16, classic.average_hash),
+        _square_hasher("phash64", "pHash 64", 8, classic.dct_hash),
+        _square_hasher("phash256", "pHash 256", 16, classic.dct_hash),
+        _square_hasher("dhash64", "dHash 64", 8, classic.difference_hash),
+        _square_hasher("dhash256", "dHash 256", 16, classic.difference_hash),
+        _square_hasher("whash64", "wHash 64", 8, _wavelet_hash, releases_gil=False),
+        _square_hasher("whash256", "wHash 256", 16, _wavelet_hash, releases_gil=False),
+    ]
     if find_spec("pdqhash"):
-        rows.append(Hasher("pdq", "PDQ", 256, True, _pdq))
-    return _Hashers({row.name: row for row in rows})
+        hashers.append(Hasher("pdq", "PDQ", 256, _pdq, has_quality=True))
+    return hashers
 
 
-HASHERS: dict[str, Hasher] = _table()
+HASHERS: dict[str, Hasher] = {hasher.name: hasher for hasher in _all_hashers()}

@@ -10,6 +10,7 @@ import stat
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy
 from PIL import Image, UnidentifiedImageError
@@ -23,12 +24,28 @@ class ImageError(ValueError):
     """A file that holds no usable image; the text names it, and says why and what to do."""
 
 
-def list_images(directory: str | Path, passed_over: Counter[str] | None = None) -> list[Path]:
+class FolderListing(NamedTuple):
+    """The files below a folder.
+
+    images: those with one of SUFFIXES, sorted by path.
+    passed_over: the number of other files by suffix in lower case, hidden ones left out.
+    """
+
+    images: list[Path]
+    passed_over: Counter[str]
+
+
+def list_images(directory: str | Path) -> list[Path]:
+    """The images of `scan_folder`."""
+    return scan_folder(directory).images
+
+
+def scan_folder(directory: str | Path) -> FolderListing:
     """Every file under `directory` with one of SUFFIXES, in any case, sorted by path.
 
     Links to folders are followed, each folder once. What cannot be read (a folder that may not be listed, a broken
     link, a pipe named as an image) is listed too, so that it shows up as an error later and is not skipped without a
-    word. `passed_over` is given the number of other files by suffix, hidden ones left out.
+    word.
     """
     root = Path(directory)
     if not root.exists():
@@ -37,12 +54,13 @@ def list_images(directory: str | Path, passed_over: Counter[str] | None = None) 
         raise NotADirectoryError(
             f"{root}: a folder of images was expected, not a file. Give the folder that holds it."
         )
-    found = sorted(_walk(root, Counter() if passed_over is None else passed_over), key=str)
+    passed_over: Counter[str] = Counter()
+    found = sorted(_walk(root, passed_over), key=str)
     if not found:
         raise ValueError(
             f"{root}: no images in this folder or below it. Expected names ending in {', '.join(SUFFIXES)}."
         )
-    return found
+    return FolderListing(found, passed_over)
 
 
 def _walk(root: Path, passed_over: Counter[str]) -> Iterator[Path]:

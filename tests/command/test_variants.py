@@ -5,9 +5,7 @@ import pytest
 from PIL import Image
 from PIL.Image import Transpose
 
-from finlib.command.daily import hash_variants
-from finlib.hashing.decoding import Picture
-from finlib.hashing.find import VARIANTS
+from finlib.hashing.decoding import VARIANTS, Picture
 from finlib.hashing.hashers import get_hasher
 
 TURNED = {
@@ -24,7 +22,7 @@ TURNED = {
 @pytest.mark.parametrize("name", ["find", "dhash256", "whash64", "find+dhash256"])
 def test_each_variant_is_the_turned_pictures_hash(name: str, picture: Image.Image) -> None:
     method = get_hasher(name)
-    found = hash_variants(Picture(picture), method, range(8))
+    found = method.variants(Picture(picture), range(8))
     expected = [
         method.from_image(picture.transpose(TURNED[v]) if v in TURNED else picture)
         for v in VARIANTS
@@ -35,4 +33,4 @@ def test_each_variant_is_the_turned_pictures_hash(name: str, picture: Image.Imag
     assert distance[0] == 0
     apart = np.bitwise_count(found[:, None] ^ found[None]).sum(axis=2)
     assert apart[np.triu_indices(8, 1)].min() > distance.max()
-    assert np.array_equal(hash_variants(Picture(picture), method, (0, 5)), found[[0, 5]])
+    assert np.array_equal(method.variants(Picture(picture), (0, 5)), found[[0, 5]])

@@ -8,7 +8,7 @@ from exactness import KINDS, MODES, pixels
 from hypothesis import HealthCheck, given, settings, strategies as st
 from PIL import Image
 
-from finlib.hashing import classic, find
+from finlib.hashing import classic, kernels
 from finlib.hashing.decoding import Picture, open_picture
 from finlib.hashing.images import list_images, open_image
 
@@ -120,7 +120,7 @@ def test_the_products_are_scipys_transform_within_the_bound():
             small = rng.integers(0, 256, (4 * side, 4 * side)).astype(np.uint8)
             expected = scipy.fftpack.dct(scipy.fftpack.dct(small, axis=0), axis=1)[:side, :side]
             values, basis = np.empty((side, side)), classic._cosines(side)
-            find.dct_coefficients(small.astype(np.float64), basis, values)
+            kernels.dct_coefficients(small.astype(np.float64), basis, values)
             assert np.abs(values - expected).max() < 1e-7 < classic.TOLERANCE
             assert np.abs(expected).max() < classic.REACH
 

@@ -51,13 +51,13 @@ def same_as_pillow(tmp_path):
             kind, text = type(error), str(error)
             with pytest.raises(kind, match=f"^{re.escape(text)}$"):
                 decoding.open_picture(path)
-            assert decoding._fast(path, None) is None
+            assert decoding.decode_jpeg(path) is None
             return False
         found = decoding.open_picture(path)
         assert found.size == images.open_image(path).size
         assert found.rgb.dtype == np.uint8
         assert np.array_equal(found.rgb, expected)
-        return decoding._fast(path, None) is not None
+        return decoding.decode_jpeg(path) is not None
 
     return check
 
@@ -217,7 +217,7 @@ def test_pillow_on_another_libjpeg_decodes_itself(monkeypatch, tmp_path, photo):
     photo.save(tmp_path / "a.jpg")
     expected = decoding.open_picture(tmp_path / "a.jpg").rgb.copy()
     monkeypatch.setattr(decoding, "SAME_LIBRARY", False)
-    assert decoding._fast(tmp_path / "a.jpg", None) is None
+    assert decoding.decode_jpeg(tmp_path / "a.jpg") is None
     assert np.array_equal(decoding.open_picture(tmp_path / "a.jpg").rgb, expected)
 
 
@@ -226,4 +226,4 @@ def test_golden_and_built_in_images():
     built_in = dataset("", 12, 3)["path"].tolist()
     for path in [*golden, *built_in]:
         assert np.array_equal(decoding.open_picture(path).rgb, images.load_rgb(path)), path
-    assert all(decoding._fast(path, None) is not None for path in built_in)
+    assert all(decoding.decode_jpeg(path) is not None for path in built_in)

@@ -12,7 +12,7 @@ from exactness import GOLDEN, KINDS, MODES, check_every_version, golden_rows, or
 from hypothesis import HealthCheck, given, settings, strategies as st
 from PIL import Image
 
-from finlib.hashing import find, images, reference
+from finlib.hashing import find, images, kernels, reference
 from finlib.hashing.hashers import HASHERS
 from workbook.study import optimisation, vectorised
 
@@ -153,8 +153,8 @@ def test_quality_by_hand():
     # One step of 51 / 255 in every one of 64 rows of means: 64 * 20 whole hundredths, over 90, cut to 14.
     means = np.zeros((64, 64))
     means[:, 32:] = 51.0
-    assert find._quality(means) == 14
-    assert find._quality(np.indices((64, 64)).sum(axis=0) % 2 * 255.0) == 100
+    assert kernels.quality(means) == 14
+    assert kernels.quality(np.indices((64, 64)).sum(axis=0) % 2 * 255.0) == 100
 
 
 def test_threads_do_not_disturb_each_other(tmp_path):
@@ -170,9 +170,9 @@ def test_threads_do_not_disturb_each_other(tmp_path):
 
 def test_a_second_process_loads_what_the_first_compiled(tmp_path):
     code = (
-        "import numpy; from finlib.hashing.find import _quality\n"
-        "_quality(numpy.zeros((64, 64)))\n"
-        "print(sum(_quality.stats.cache_hits.values()), sum(_quality.stats.cache_misses.values()))"
+        "import numpy; from finlib.hashing.kernels import quality\n"
+        "quality(numpy.zeros((64, 64)))\n"
+        "print(sum(quality.stats.cache_hits.values()), sum(quality.stats.cache_misses.values()))"
     )
     environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)}
     first, second = (

@@ -2,14 +2,21 @@
 
 import os
 import threading
-from collections import Counter
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from finlib.hashing.images import ImageError, family_of, list_images, load_rgb, open_image, open_rgb
+from finlib.hashing.images import (
+    ImageError,
+    family_of,
+    list_images,
+    load_rgb,
+    open_image,
+    open_rgb,
+    scan_folder,
+)
 
 
 def test_images_are_found_below_the_folder_in_a_stable_order(tmp_path: Path) -> None:
@@ -18,8 +25,7 @@ def test_images_are_found_below_the_folder_in_a_stable_order(tmp_path: Path) -> 
     names = ["b/2.PNG", "b/c/1.jpeg", "a.jpg/3.webp", "9.tif", "10.gif", "ünïcode 家.bmp"]
     for name in [*names, "notes.txt", "b/table.csv", "b/2.CSV", "jpg", ".DS_Store"]:
         (tmp_path / name).touch()
-    passed_over: Counter[str] = Counter()
-    found = list_images(tmp_path, passed_over)
+    found, passed_over = scan_folder(tmp_path)
     assert passed_over == {".txt": 1, ".csv": 2, "": 1}
     assert found == sorted((tmp_path / name for name in names), key=str)
     assert list_images(str(tmp_path)) == found

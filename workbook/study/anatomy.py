@@ -9,7 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
-from finlib.hashing.hashers import HASHERS
+from finlib.hashing.hashers import HASHERS, get_hasher
 from finlib.hashing.images import ImageError, load_rgb, open_rgb
 from finlib.hashing.reference import KEPT
 from finlib.matching import thresholds
@@ -110,7 +110,7 @@ def distances(
     """How far `others` are from `first` by each hasher: columns hasher, pair, bits, distance, share (of the bits)."""
     rows = []
     for name in names:
-        hasher = HASHERS[name]
+        hasher = get_hasher(name)
         own = hasher.from_image(first)
         for pair, image in others.items():
             bits = int(np.bitwise_count(own ^ hasher.from_image(image)).sum())

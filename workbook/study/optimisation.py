@@ -15,7 +15,7 @@ import simplejpeg
 from numpy.typing import NDArray
 from PIL import Image
 
-from finlib.hashing import certificate, decoding, find
+from finlib.hashing import certificate, decoding, find, kernels
 from finlib.hashing.hashers import HASHERS
 from finlib.hashing.images import MAX_SIDE, load_rgb
 from finlib.hashing.reference import KEPT, SIDE
@@ -69,12 +69,14 @@ def kernel_stages(rgb: Pixels) -> dict[str, Callable[[], Any]]:
     half = certificate.half_window(rgb.shape[1])
     means, values = np.empty((SIDE, SIDE)), np.empty((KEPT, KEPT))
     find._means(rgb, plan, factors, half, means)
-    find.dct_coefficients(means, find.BASIS, values)
+    kernels.dct_coefficients(means, find.BASIS, values)
     flat, spare = values.ravel(), np.empty((KEPT, KEPT))
     return {
         "luma, box mean, decimate": partial(find._means, rgb, plan, factors, half, means),
-        "DCT": partial(find.dct_coefficients, means, find.BASIS, values),
-        "median and certificate": partial(find.lower_median, flat, tolerance),
+        "DCT": partial(kernels.dct_coefficients, means, find.BASIS, values),
+        "median and certificate": partial(
+            kernels.lower_median, flat, tolerance, find.LARGEST_COEFFICIENT
+        ),
         "all, from Python": partial(find.find_pixels, rgb),
         "reference's order (fall-back)": partial(
             find._reference_order, rgb, plan, find.BASIS, np.empty((SIDE, SIDE)), spare
@@ -160,7 +162,7 @@ def decoders(paths: Sequence[str | Path]) -> pd.DataFrame:
             f"{path}: pixels differ"
         )
         rows.append(
-            (str(path), "Pillow" if decoding._fast(path, None) is None else "libjpeg-turbo")
+            (str(path), "Pillow" if decoding.decode_jpeg(path) is None else "libjpeg-turbo")
         )
     return pd.DataFrame(rows, columns=["path", "decoder"])
 

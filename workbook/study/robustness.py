@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from finlib.hashing.hashers import HASHERS
+from finlib.hashing.hashers import get_hasher
 from finlib.hashing.images import open_rgb
 from finlib.scoring.metrics import query_counts, rate_at
 from workbook.study.transforms import TRANSFORMS
@@ -33,7 +33,7 @@ def _hash_changed(names: Sequence[str], seed: int, place: int, path: str) -> Has
                 original, strength, np.random.default_rng([seed, place, turn, level])
             )
             for name in names:
-                out[name].append(HASHERS[name].from_image(changed))
+                out[name].append(get_hasher(name).from_image(changed))
     return {
         name: np.stack(rows).reshape(len(TRANSFORMS), -1, rows[0].size)
         for name, rows in out.items()

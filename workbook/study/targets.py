@@ -160,7 +160,7 @@ def time_all(paths: Sequence[str | Path], *, repeats: int, reference_images: int
     names of hashes (file to hash), imagehash (file to its dHash 256).
     FINd's hashes are compared in every round. ValueError where a file is not one for the fast decoder.
     """
-    slow = [str(path) for path in paths if decoding._fast(path, None) is None]
+    slow = [str(path) for path in paths if decoding.decode_jpeg(path) is None]
     if slow or not paths:
         raise ValueError(
             f"JPEGs that libjpeg-turbo decodes as Pillow does are expected; {slow or 'nothing'} was given"
@@ -177,7 +177,7 @@ def time_all(paths: Sequence[str | Path], *, repeats: int, reference_images: int
         "reference": lambda: [reference.find_pixels(load_rgb(path)) for path in few],
     }
     for name in ("dhash256", "ahash256", "phash256", "find+dhash256"):
-        calls[name] = partial(_discard, HASHERS[name].from_file, paths)
+        calls[name] = partial(_discard, get_hasher(name).from_file, paths)
     calls["imagehash"] = partial(_discard, as_installed("dhash256"), paths)
     for path in paths:
         assert np.array_equal(
@@ -238,7 +238,7 @@ def method_costs(paths: Sequence[str | Path], names: Sequence[str], repeats: int
                 f"{path}: {part} differs"
             )
         calls[f"installed {part}"] = partial(_discard, function, files[part])
-    calls |= {name: partial(_discard, HASHERS[name].read, paths) for name in names}
+    calls |= {name: partial(_discard, get_hasher(name).read, paths) for name in names}
     counts = {name: len(paths) for name in names} | {
         f"installed {part}": len(files[part]) for part in parts
     }

@@ -6,7 +6,7 @@ import pytest
 from exactness import KINDS, pixels
 from PIL import Image
 
-from finlib.hashing import certificate, find, reference
+from finlib.hashing import certificate, decoding, find, reference
 from workbook.study import vectorised
 
 SHAPES = [(1, 1), (2, 5), (64, 64), (65, 63), (90, 130)]
@@ -126,11 +126,11 @@ def test_eight_turns_come_from_one_transform(picture):
     ways += [turn.TRANSPOSE, turn.ROTATE_90, turn.ROTATE_270, turn.TRANSVERSE]
     large = picture.resize((250, 250))
     found = find.find_variants(np.asarray(large))
-    assert found.shape == (len(find.VARIANTS), 32)
+    assert found.shape == (len(decoding.VARIANTS), 32)
     np.testing.assert_array_equal(found[0], vectorised.find_pixels(np.asarray(large)))
     for place, way in enumerate(ways, 1):
         true = vectorised.find_pixels(np.asarray(large.transpose(way)))
         off = np.bitwise_count(found[place] ^ true).sum()
-        assert off <= (2 if way == turn.TRANSPOSE else 40), find.VARIANTS[place]
+        assert off <= (2 if way == turn.TRANSPOSE else 40), decoding.VARIANTS[place]
         others = np.delete(found, place, axis=0)
         assert off < np.bitwise_count(others ^ true).sum(axis=1).min()
