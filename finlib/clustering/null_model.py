@@ -52,7 +52,7 @@ def fit_null_model(packed: Packed, seed: int = 2026, workers: int | None = None)
         far = NullModel(expected, 1.15 * np.sqrt(bits) / 2)  # most pairs are of a few families
     radius, some = far.radius(CHANCE / len(some)), some[find_distinct(some)[0]]
     forest = Forest(len(some))
-    for pairs in iter_pairs(some, radius, workers=workers):
+    for pairs in iter_pairs(some, None, radius, workers=workers):
         forest.take(*pairs)
     single = some[np.unique(forest.roots())]
     if len(single) < ENOUGH:

@@ -69,7 +69,7 @@ class VariantHashes(NamedTuple):
 
 
 def hash_variants(hashes: Hashes, variants: Sequence[int], workers: int | None) -> VariantHashes:
-    """Read the pictures of the files again and hash them in these variants, numbers into `find.VARIANTS`.
+    """Read the pictures of the files again and hash them in these variants, numbers into `decoding.VARIANTS`.
 
     Files that cannot be read any more are left out, with a message. RuntimeError where there are files and none of
     them can be read.

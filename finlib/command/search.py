@@ -25,7 +25,7 @@ from finlib.command.inputs import Hashes, VariantHashes, hash_variants
 from finlib.command.output import parts_folder, say, unfinished_parts
 from finlib.distributed import dask_client
 from finlib.hashing import tables
-from finlib.hashing.find import VARIANTS
+from finlib.hashing.decoding import VARIANTS
 from finlib.matching import thresholds
 from finlib.matching.pairs import Pairs, estimate_pairs, index_hashes, iter_pairs, neighbours
 from finlib.matching.self_join import iter_self_join

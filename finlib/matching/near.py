@@ -143,7 +143,7 @@ def unite_near(
     forest, (rows, of) = make(), find_distinct(packed)  # copies, which may be most, have many pairs
     forest.take(np.arange(len(packed)), of, None)
     for i, j, distance in iter_pairs(
-        packed[rows], radius, workers=resources.workers, progress=resources.progress
+        packed[rows], None, radius, workers=resources.workers, progress=resources.progress
     ):
         forest.take(rows[i], rows[j], distance)
     return forest

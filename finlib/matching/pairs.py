@@ -96,7 +96,7 @@ def choose_prefix(rows: Words, radius: int, sample: int = 128) -> int:
 
 
 def estimate_pairs(
-    packed: Packed, radius: int, others: Packed | None = None, *, sample: int = 1024
+    packed: Packed, others: Packed | None, radius: int, *, sample: int = 1024
 ) -> float:
     """Expected number of pairs within the radius, in the set or with one of `others`, from all pairs of some rows.
 
@@ -108,14 +108,14 @@ def estimate_pairs(
         if n <= sample
         else packed[np.random.default_rng(2026).choice(n, sample, replace=False)]
     )
-    found = sum(len(part.i) for part in iter_pairs(some, radius, held))
+    found = sum(len(part.i) for part in iter_pairs(some, held, radius))
     return (found if others is not None else (found - len(some)) / 2) * n / max(1, len(some))
 
 
 def iter_pairs(
     packed: Packed,
+    others: Packed | None,
     radius: int,
-    others: Packed | None = None,
     *,
     i: range | None = None,
     workers: int | None = None,
@@ -192,12 +192,12 @@ def pairs_within(
     """
     radius = check_radius(radius, 8 * check_hashes(packed).shape[1])
     if len(packed) * (len(packed) - 1) // 2 > max_pairs:
-        expected = estimate_pairs(packed, radius)
+        expected = estimate_pairs(packed, None, radius)
         if expected > 1.5 * max_pairs:
             raise ValueError(
                 f"radius {radius} would give about {expected:,.0f} pairs, over {max_pairs:,}: {ADVICE}"
             )
-    return _bounded(iter_pairs(packed, radius, workers=workers), radius, max_pairs)
+    return _bounded(iter_pairs(packed, None, radius, workers=workers), radius, max_pairs)
 
 
 def _bounded(parts: Iterable[Pairs], radius: int, max_pairs: int) -> Pairs:
@@ -211,15 +211,15 @@ def _bounded(parts: Iterable[Pairs], radius: int, max_pairs: int) -> Pairs:
 
 
 def pairs_between(
-    left: Packed,
-    right: Packed,
+    packed: Packed,
+    others: Packed,
     radius: int,
     *,
     max_pairs: int = MAX_PAIRS,
     workers: int | None = None,
 ) -> Pairs:
-    """All pairs of one hash of `left` and one of `right` at most `radius` bits apart; refused as by `pairs_within`."""
-    return _bounded(iter_pairs(left, radius, right, workers=workers), radius, max_pairs)
+    """All pairs of one hash of `packed` and one of `others` at most `radius` bits apart; refused as by `pairs_within`."""
+    return _bounded(iter_pairs(packed, others, radius, workers=workers), radius, max_pairs)
 
 
 class Neighbours(NamedTuple):

@@ -17,12 +17,12 @@ from numpy.typing import NDArray
 
 
 class Evidence(NamedTuple):
-    """What is known of one method, by ascending distance in bits, which are measured from `least` on."""
+    """What is known of one method, by ascending distance in bits, which are measured from `least_measured` on."""
 
     distance: NDArray[np.int64]
-    strangers: NDArray[np.float64]
-    found: NDArray[np.float64]
-    least: int
+    nonmatching: NDArray[np.float64]
+    matching: NDArray[np.float64]
+    least_measured: int
 
 
 @cache
@@ -49,33 +49,40 @@ def evidence(hasher: str) -> Evidence:
     return _table()[hasher]
 
 
-def expected(hasher: str, radius: float) -> tuple[float, float]:
+class Expected(NamedTuple):
+    """The shares of non-matching and of matching pairs within a radius; nan where not known."""
+
+    nonmatching: float
+    matching: float
+
+
+def expected_at(hasher: str, radius: float) -> Expected:
     """The shares of the pairs of unrelated images, and of a family's, within `radius` bits; nan where not known."""
     known = evidence(hasher)
     if not known.distance[0] <= radius <= known.distance[-1]:
-        return nan, nan
+        return Expected(nan, nan)
     at = np.searchsorted(known.distance, radius, side="right") - 1
-    return float(known.strangers[at]), float(known.found[at])
+    return Expected(float(known.nonmatching[at]), float(known.matching[at]))
 
 
-def radius_for(hasher: str, pairs: float, *, false_pairs: float) -> int:
+def radius_for_false_pairs(hasher: str, pairs: float, false_pairs: float) -> int:
     """The largest radius at which at most `false_pairs` of `pairs` pairs of unrelated images are expected.
 
-    Under `evidence(hasher).least` it is an estimate. ValueError where no radius lets in so few.
+    Under `evidence(hasher).least_measured` it is an estimate. ValueError where no radius lets in so few.
     """
-    return _largest(hasher, evidence(hasher).strangers * pairs <= false_pairs)
+    return _largest(hasher, evidence(hasher).nonmatching * pairs <= false_pairs)
 
 
 def radius_for_precision(hasher: str, images: int, precision: float) -> int:
     """The largest radius at which the pairs found among `images` images are expected to hold `precision` true ones.
 
-    An image is taken to have one true match among the others. An estimate and ValueError as from `radius_for`;
+    An image is taken to have one true match among the others. An estimate and ValueError as from `radius_for_false_pairs`;
     ValueError for a precision outside 0 to 1, too.
     """
     if not 0 < precision < 1:
         raise ValueError(f"a precision lies between 0 and 1; got {precision}")
     known = evidence(hasher)
-    true, false = images / 2 * known.found, images * (images - 1) / 2 * known.strangers
+    true, false = images / 2 * known.matching, images * (images - 1) / 2 * known.nonmatching
     return _largest(hasher, true >= precision * (true + false))
 
 

@@ -368,7 +368,7 @@ def test_a_radius_by_intent_and_what_to_expect(
         assert f"compared within {radius} bits" in said
         assert "may be false (an estimate" in said
         if intent[0] == "--false-pairs":
-            assert radius == thresholds.radius_for("find", 36, false_pairs=0.01)
+            assert radius == thresholds.radius_for_false_pairs("find", 36, 0.01)
     packed = np.random.default_rng(1).integers(0, 256, (20_000, 32), np.uint8)
     many = _table_of(packed, tmp_path / "many.parquet")
     assert status(monkeypatch, "match", many, "--false-pairs", 1, "-o", tmp_path / "r.csv") == 0

@@ -77,7 +77,7 @@ def test_fewer_words_are_compared_where_they_tell_and_the_pairs_stay_the_same(ra
 
 def test_blocks_of_pairs_concatenate_to_all_pairs():
     packed = random_set(2000, 64)
-    blocks = list(iter_pairs(packed, 16))
+    blocks = list(iter_pairs(packed, None, 16))
     assert len(blocks) > 3
     for column, wanted in zip(zip(*blocks, strict=True), pairs_within(packed, 16), strict=True):
         np.testing.assert_array_equal(np.concatenate(column), wanted)
@@ -86,9 +86,9 @@ def test_blocks_of_pairs_concatenate_to_all_pairs():
 @pytest.mark.parametrize("others", [None, random_set(300, 64, seed=9)])
 def test_pairs_of_some_rows_are_those_of_all_with_such_an_i(others):
     packed = random_set(1000, 64)
-    whole = [np.concatenate(column) for column in zip(*iter_pairs(packed, 20, others), strict=True)]
+    whole = [np.concatenate(column) for column in zip(*iter_pairs(packed, others, 20), strict=True)]
     for rows in (range(0, 1000), range(37, 612), range(990, 1000), range(5, 5)):
-        blocks = [Pairs(*(column[:0] for column in whole)), *iter_pairs(packed, 20, others, i=rows)]
+        blocks = [Pairs(*(column[:0] for column in whole)), *iter_pairs(packed, others, 20, i=rows)]
         wanted = np.isin(whole[0], rows)
         assert wanted.any() or len(rows) <= 10
         for column, of_all in zip(zip(*blocks, strict=True), whole, strict=True):
@@ -122,8 +122,8 @@ def test_too_many_pairs_are_refused_where_a_sample_misses_them(monkeypatch):
 def test_the_estimate_is_exact_on_small_sets_and_close_on_larger_ones():
     packed = random_set(1000, 64)
     count = len(pairs_within(packed, 20)[0])
-    assert estimate_pairs(packed, 20) == count
-    assert estimate_pairs(packed, 20, sample=600) == pytest.approx(count, rel=0.2)
+    assert estimate_pairs(packed, None, 20) == count
+    assert estimate_pairs(packed, None, 20, sample=600) == pytest.approx(count, rel=0.2)
 
 
 @pytest.mark.parametrize(("n", "bits", "radius"), [(30_000, 0, 0), (9000, 3, 10)])
@@ -131,7 +131,7 @@ def test_memory_is_bounded_where_everything_matches(n, bits, radius, monkeypatch
     monkeypatch.setattr(pairs, "CAPACITY", 1 << 16)
     packed = np.zeros((n, 32), np.uint8)
     packed[:, 0] = np.random.default_rng(3).integers(0, 1 << bits, n)
-    blocks, found = iter_pairs(packed, radius, workers=2), 0
+    blocks, found = iter_pairs(packed, None, radius, workers=2), 0
     tracemalloc.start()
     for block in blocks:
         assert len(block.i) <= CAPACITY
@@ -147,8 +147,8 @@ def test_memory_is_bounded_where_everything_matches(n, bits, radius, monkeypatch
 def test_the_estimate_sees_copies_and_two_sets():
     packed = random_set(20_000, 256)
     packed[:10_000] = packed[0]
-    assert estimate_pairs(packed, 0) == pytest.approx(10_000 * 9999 / 2, rel=0.2)
-    assert estimate_pairs(packed[:5], 0, packed) == 50_000
+    assert estimate_pairs(packed, None, 0) == pytest.approx(10_000 * 9999 / 2, rel=0.2)
+    assert estimate_pairs(packed[:5], packed, 0) == 50_000
 
 
 def test_pairs_between_two_sets_are_those_of_brute_force(packed):

@@ -137,9 +137,13 @@ def pair_shares(apart: pd.DataFrame, width: int = 8) -> pd.DataFrame:
 def radii(pairs: Sequence[int] = (100_000, 1_000)) -> dict[str, float]:
     """FINd's thresholds by what they cost: "one false pair in 1,000" -> bits, without what the evidence cannot tell."""
     known = thresholds.evidence("find")
-    told = [count for count in pairs if count * known.strangers[known.distance == known.least] <= 1]
+    told = [
+        count
+        for count in pairs
+        if count * known.nonmatching[known.distance == known.least_measured] <= 1
+    ]
     return {
-        f"one false pair in {count:,}": thresholds.radius_for("find", count, false_pairs=1)
+        f"one false pair in {count:,}": thresholds.radius_for_false_pairs("find", count, 1)
         for count in told
     }
 

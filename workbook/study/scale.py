@@ -86,7 +86,7 @@ def joins(n: int, radius: int, queries: int = 50, seed: int = 2026) -> pd.DataFr
         near.unite_near(packed, radius, recall=wanted, resources=near.Resources(1))
         rows.append((f"bit sampling, {wanted:.0%} at the radius", wanted, perf_counter() - start))
     start = perf_counter()
-    for _ in iter_pairs(packed[: n // 4], radius, workers=1):
+    for _ in iter_pairs(packed[: n // 4], None, radius, workers=1):
         pass
     rows.append(("exact engine", 1.0, 16 * (perf_counter() - start)))
     with timing.one_thread():
