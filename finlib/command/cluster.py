@@ -1,7 +1,7 @@
 """Groups of files whose hashes are alike: what `finlib cluster` does.
 
-A clustering is a table with a row per file, and beside it a file with the clusters' centres, from which a later run
-extends the clustering by new files.
+A clustering is a table with a row per file, and beside it a file with the clusters' centres, from
+which a later run extends the clustering by new files.
 """
 
 from collections.abc import Iterator
@@ -25,7 +25,9 @@ VERDICTS = ("right", "wrong")
 
 
 class Corrections(NamedTuple):
-    """Files of pairs that a person has judged: pairs that belong together, and pairs that do not; None for no file."""
+    """Files of pairs that a person has judged: pairs that belong together, and pairs that do not;
+    None for no file.
+    """
 
     together: Path | None = None
     apart: Path | None = None
@@ -34,8 +36,9 @@ class Corrections(NamedTuple):
 class FileClusters(NamedTuple):
     """Files in clusters.
 
-    table: a row per file with its path, family, cluster, the cluster's size, and the distance in bits to the cluster's
-    centre. clusters: what it takes to extend the clustering later. hasher: the name of the hasher.
+    table: a row per file with its path, family, cluster, the cluster's size, and the distance in
+    bits to the cluster's centre. clusters: what it takes to extend the clustering later. hasher:
+    the name of the hasher.
     """
 
     table: pd.DataFrame
@@ -51,7 +54,8 @@ def write_clusters(
     workers: int | None,
     scheduler: str,
 ) -> None:
-    """Cluster the files, or extend the clustering `onto` by them, and write the table and the centres beside it.
+    """Cluster the files, or extend the clustering `onto` by them, and write the table and the
+    centres beside it.
 
     An interrupted run resumes when it is called again.
     """
@@ -104,10 +108,11 @@ def cluster_files(
 def extend_clusters(
     hashes: Hashes, onto: Path, corrected: Corrections, resources: near.Resources
 ) -> FileClusters:
-    """Extend the clustering in the table `onto` by the files that are not in it, which come after its own.
+    """Extend the clustering in the table `onto` by the files that are not in it, which come after
+    its own.
 
-    ValueError where the corrections contradict each other, or the clustering is by another hasher; FileNotFoundError
-    where the file of its centres is missing.
+    ValueError where the corrections contradict each other, or the clustering is by another hasher;
+    FileNotFoundError where the file of its centres is missing.
     """
     old = tables.read_columns(onto, tables.CLUSTERS)
     new = hashes.select(~hashes.files["path"].isin(old["path"]).to_numpy())
@@ -116,11 +121,10 @@ def extend_clusters(
     before, hasher = _load_clusters(onto, old["cluster"])
     if len(files) and hasher != new.hasher:
         raise ValueError(
-            f"The clusters in {onto} are by {hasher}, the new hashes by {new.hasher}. Give --hasher {hasher}."
+            f"The clusters in {onto} are by {hasher}, the new hashes by {new.hasher}. Give "
+            f"--hasher {hasher}."
         )
-    found = clusters.extend(
-        before, new.packed, together=together, apart=apart, resources=resources
-    )
+    found = clusters.extend(before, new.packed, together=together, apart=apart, resources=resources)
     distance = _distance_to_centre(new.packed, found.labels[len(old) :], found)
     old_files = old.reindex(columns=["path", "family", "distance"])
     all_files = pd.concat([old_files, files.assign(distance=distance)])
@@ -128,11 +132,14 @@ def extend_clusters(
 
 
 def _load_clusters(onto: Path, labels: pd.Series) -> tuple[clusters.Clusters, str]:
-    """The clustering of the table `onto`, whose files have these labels, and the name of its hasher."""
+    """The clustering of the table `onto`, whose files have these labels, and the name of its
+    hasher.
+    """
     centres = centres_file(onto)
     if not centres.is_file():
         raise FileNotFoundError(
-            f"{centres} is missing. `finlib cluster` wrote it beside {onto.name}; keep the two files together."
+            f"{centres} is missing. `finlib cluster` wrote it beside {onto.name}; keep the two "
+            "files together."
         )
     before, stored_with_it = clusters.Clusters.load(centres, labels)
     return before, stored_with_it["hasher"]
@@ -141,13 +148,17 @@ def _load_clusters(onto: Path, labels: pd.Series) -> tuple[clusters.Clusters, st
 def _distance_to_centre(
     packed: NDArray[np.uint8], labels: NDArray[np.int64], found: clusters.Clusters
 ) -> NDArray[np.int32]:
-    """The distance in bits of each hash from the (first) centre of the cluster that its label names."""
+    """The distance in bits of each hash from the (first) centre of the cluster that its label
+    names.
+    """
     centre = found.centres[np.searchsorted(found.cluster, labels)]
     return np.bitwise_count(packed ^ centre).sum(axis=1, dtype=np.int32)
 
 
 def _table(files: pd.DataFrame, found: clusters.Clusters) -> pd.DataFrame:
-    """The table of clusters: files with path, family and distance, in the order of the labels, and their clusters."""
+    """The table of clusters: files with path, family and distance, in the order of the labels, and
+    their clusters.
+    """
     labelled = files.assign(cluster=found.labels, size=found.size[found.labels])
     return labelled[["path", "family", "cluster", "size", "distance"]]
 
@@ -162,13 +173,15 @@ def _corrected_rows(
     if contradiction is not None:
         one, other = paths.iloc[list(contradiction)]
         raise ValueError(
-            f"The corrections contradict each other: {one} and {other} are to be apart, and together by other pairs."
+            f"The corrections contradict each other: {one} and {other} are to be apart, and "
+            "together by other pairs."
         )
     return together, apart
 
 
 def _read_corrections(file: Path | None, verdict: str, paths: pd.Series) -> NDArray[np.int64]:
-    """int64[pairs, 2]: the rows of the pairs of files with this verdict, or of all pairs in a table without verdicts.
+    """int64[pairs, 2]: the rows of the pairs of files with this verdict, or of all pairs in a table
+    without verdicts.
 
     Pairs that name a file which is not among `paths` are left out, with a message.
     """
@@ -184,13 +197,16 @@ def _read_corrections(file: Path | None, verdict: str, paths: pd.Series) -> NDAr
     unknown = (rows < 0).any(axis=1)
     if unknown.any():
         say(
-            f"{file}: {unknown.sum()} of {len(rows)} pairs name a file that has no hash here, and are left out."
+            f"{file}: {unknown.sum()} of {len(rows)} pairs name a file that has no hash here, and "
+            "are left out."
         )
     return rows[~unknown]
 
 
 def _select_verdict(pairs: pd.DataFrame, verdict: str, file: Path) -> pd.DataFrame:
-    """The pairs with this verdict; ValueError where there is one that is neither right nor wrong nor empty."""
+    """The pairs with this verdict; ValueError where there is one that is neither right nor wrong
+    nor empty.
+    """
     verdicts = pairs["verdict"].fillna("").astype(str).str.strip().str.lower()
     unknown = set(verdicts) - {*VERDICTS, ""}
     if unknown:

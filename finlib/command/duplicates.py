@@ -1,4 +1,6 @@
-"""Groups of alike images in a folder, the file to keep first: what `finlib duplicates` does. It deletes nothing."""
+"""Groups of alike images in a folder, the file to keep first: what `finlib duplicates` does. It
+deletes nothing.
+"""
 
 import json
 import os
@@ -29,7 +31,8 @@ def write_duplicates(
     workers: int | None,
     overwrite: bool,
 ) -> None:
-    """Write the table of groups of alike images, and beside it a page of them and the table of the images' hashes.
+    """Write the table of groups of alike images, and beside it a page of them and the table of the
+    images' hashes.
 
     The hashes serve the next run, which only has to hash files that are new or changed.
     """
@@ -45,7 +48,8 @@ def write_duplicates(
     tables.write_table(groups, output)
     redundant = (groups["size"] - 1).sum()
     say(
-        f"{len(groups)} groups, with {redundant} files in addition to the {len(groups)} to keep: {output}"
+        f"{len(groups)} groups, with {redundant} files in addition to the {len(groups)} to keep: "
+        f"{output}"
     )
     if page.groups < len(groups):
         say(f"The first {page.groups} groups to look at: {page_file}")
@@ -54,10 +58,11 @@ def write_duplicates(
 
 
 def find_duplicates(hashes: Hashes, workers: int | None) -> pd.DataFrame:
-    """A row per group of alike files: the one to keep, the others as a JSON list, their number; larger groups first.
+    """A row per group of alike files: the one to keep, the others as a JSON list, their number;
+    larger groups first.
 
-    The file to keep is the largest in pixels, then in bytes, then the oldest; a link only where the group has nothing
-    else. Files that cannot be seen now are in no group.
+    The file to keep is the largest in pixels, then in bytes, then the oldest; a link only where the
+    group has nothing else. Files that cannot be seen now are in no group.
     """
     hashes = hashes.select(_are_present(hashes.files["path"]))
     clusters = cluster_files(hashes, Corrections(), near.Resources(workers, progress=True)).table
@@ -77,7 +82,9 @@ def _are_present(paths: pd.Series) -> NDArray[np.bool_]:
 
 
 def _best_first(files: pd.DataFrame, clusters: pd.DataFrame) -> NDArray[np.int64]:
-    """Rows by the size of their cluster, largest first, and within a cluster from the best file to keep to the worst."""
+    """Rows by the size of their cluster, largest first, and within a cluster from the best file to
+    keep to the worst.
+    """
     is_link = [os.path.islink(text_to_path(path)) for path in files["path"]]
     pixels = files["width"].astype(np.int64) * files["height"]
     least_important_first = (

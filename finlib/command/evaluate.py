@@ -26,13 +26,16 @@ def write_scores(
 
 
 def list_labelled(folder: Path) -> list[Path]:
-    """The images of the folder whose names tell their family; ValueError where there are fewer than two families."""
+    """The images of the folder whose names tell their family; ValueError where there are fewer than
+    two families.
+    """
     images = list_images(folder)
     labelled = [file for file in images if family_of(file)]
     families = {family_of(file) for file in labelled}
     if len(families) < 2:
         raise ValueError(
-            f"{folder} does not hold images of two families. The name of an image must be FFFF_ID.ext, "
+            f"{folder} does not hold images of two families. The name of an image must be "
+            "FFFF_ID.ext, "
             "where the four digits FFFF say which family it belongs to."
         )
     others = len(images) - len(labelled)
@@ -41,9 +44,7 @@ def list_labelled(folder: Path) -> list[Path]:
     return labelled
 
 
-def score_hasher(
-    hasher: Hasher, files: Sequence[Path], workers: int | None
-) -> dict[str, object]:
+def score_hasher(hasher: Hasher, files: Sequence[Path], workers: int | None) -> dict[str, object]:
     """Hash the files and compare every pair of them: the hasher's row in the table of scores."""
     say(f"Hashing {len(files)} files with {hasher.label}.")
     table = execution.hash_files(files, hasher.name, workers=workers, progress=True)

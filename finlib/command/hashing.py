@@ -19,7 +19,9 @@ PARTS = "*part-*.parquet"  # the finished and unfinished parts that `execution` 
 
 @dataclass(frozen=True)
 class HashingRun:
-    """How a run hashes files: on how many workers or which Dask scheduler, and where it keeps what is finished."""
+    """How a run hashes files: on how many workers or which Dask scheduler, and where it keeps what
+    is finished.
+    """
 
     workers: int | None
     scheduler: str
@@ -28,7 +30,9 @@ class HashingRun:
     def hash(
         self, files: Iterable[str | Path], hasher: str, known: pd.DataFrame | None = None
     ) -> execution.HashedFiles:
-        """The table of these files' hashes; files that did not change since they became known are not read."""
+        """The table of these files' hashes; files that did not change since they became known are
+        not read.
+        """
         return execution.hash_new_files(
             files,
             hasher,
@@ -50,12 +54,13 @@ def hash_into(
     prune: bool = False,
     replace: bool = False,
 ) -> None:
-    """Hash the files of the sources that are new or changed, and write them into the table `output`.
+    """Hash the files of the sources that are new or changed, and write them into the table
+    `output`.
 
-    `hasher` is by default that of the table, or FINd. Rows of other files stay in the table, unless `prune` drops those
-    of files that no source names, or `replace` drops all rows. An interrupted run resumes when it is called again.
-    RuntimeError where no file can be hashed: the table is then left as it was. ValueError where the table holds other
-    hashes.
+    `hasher` is by default that of the table, or FINd. Rows of other files stay in the table, unless
+    `prune` drops those of files that no source names, or `replace` drops all rows. An interrupted
+    run resumes when it is called again. RuntimeError where no file can be hashed: the table is then
+    left as it was. ValueError where the table holds other hashes.
     """
     tables.is_csv(output)
     get_hasher(hasher or "find")
@@ -121,12 +126,12 @@ def _is_unlistable(path: str | Path) -> bool:
     return False
 
 
-def _with_hasher(
-    stored: pd.DataFrame, hasher: str, output: Path, run: HashingRun
-) -> pd.DataFrame:
-    """The stored table with hashes by `hasher`: where it has the first parts of a combined hash, the rest is added.
+def _with_hasher(stored: pd.DataFrame, hasher: str, output: Path, run: HashingRun) -> pd.DataFrame:
+    """The stored table with hashes by `hasher`: where it has the first parts of a combined hash,
+    the rest is added.
 
-    ValueError where it has other hashes; RuntimeError where a file is not what it was when it was hashed.
+    ValueError where it has other hashes; RuntimeError where a file is not what it was when it was
+    hashed.
     """
     hashed = tables.hashed_rows(stored)
     hasher_names = sorted(set(hashed["hasher"]))
@@ -151,9 +156,7 @@ def _with_hasher(
     return pd.concat([both, failed], ignore_index=True).assign(hasher=hasher)
 
 
-def _check_unchanged(
-    hashed: pd.DataFrame, added: pd.DataFrame, missing: str, output: Path
-) -> None:
+def _check_unchanged(hashed: pd.DataFrame, added: pd.DataFrame, missing: str, output: Path) -> None:
     """RuntimeError where a file has changed since it was hashed, or could not be hashed again."""
     identity = ["bytes", "modified_ns"]
     unchanged = (added[identity] == hashed[identity]).all(axis=1)
@@ -161,8 +164,10 @@ def _check_unchanged(
     if not usable.all():
         example = hashed["path"][~usable].iloc[0]
         raise RuntimeError(
-            f"{missing} cannot be added: {(~usable).sum()} of {len(usable)} files are changed, gone or unreadable, "
-            f"among them {example}. {output} is as it was. Bring the files back, or give --output another name."
+            f"{missing} cannot be added: {(~usable).sum()} of {len(usable)} files are changed, "
+            "gone or unreadable, "
+            f"among them {example}. {output} is as it was. Bring the files back, or give --output "
+            "another name."
         )
 
 
@@ -170,7 +175,8 @@ def _check_any_hashed(table: pd.DataFrame, output: Path) -> None:
     """RuntimeError where every file failed and there is a table that this run would spoil."""
     if (table["error"] != "").all() and output.exists():
         raise RuntimeError(
-            f"No file could be hashed, and {output} is as it was. The first error: {table['error'].iloc[0]}"
+            f"No file could be hashed, and {output} is as it was. The first error: "
+            f"{table['error'].iloc[0]}"
         )
 
 
@@ -186,7 +192,8 @@ def _combine(stored: pd.DataFrame | None, new: pd.DataFrame, prune: bool) -> pd.
 def merge_rows(stored: pd.DataFrame, new: pd.DataFrame) -> pd.DataFrame:
     """Take new rows into a stored table: in place of the rows of the same path, or at the end.
 
-    No hash is lost: rows of other paths stay, and so does a row with a hash where the new one has an error.
+    No hash is lost: rows of other paths stay, and so does a row with a hash where the new one has
+    an error.
     """
     both = pd.concat([stored, new], ignore_index=True)
     is_new = both.index >= len(stored)
@@ -201,7 +208,9 @@ def merge_rows(stored: pd.DataFrame, new: pd.DataFrame) -> pd.DataFrame:
 
 
 def _report(table: pd.DataFrame, newly_hashed: int, rows: int, output: Path) -> None:
-    """Say what became of the files. `newly_hashed` counts those that were read now, with those that failed."""
+    """Say what became of the files. `newly_hashed` counts those that were read now, with those that
+    failed.
+    """
     failed = int((table["error"] != "").sum())
     hashed = newly_hashed - failed
     known = len(table) - failed - hashed

@@ -1,7 +1,7 @@
 """What a command is given: folders, single images, lists of files, and tables of hashes.
 
-`list_files` turns a source on the command line into files. `load` and `load_both` turn one into `Hashes`, read from a
-table or made from the images there and then.
+`list_files` turns a source on the command line into files. `load` and `load_both` turn one into
+`Hashes`, read from a table or made from the images there and then.
 """
 
 import os
@@ -33,8 +33,9 @@ SUFFIXES_SHOWN = 5
 class Hashes:
     """The files of a table that have a hash, and their hashes.
 
-    files: a row per file, with the table's columns but for hash, hasher and error. packed: uint8[files, bits // 8], the
-    hashes in the same order. hasher: the name of the hasher that made them.
+    files: a row per file, with the table's columns but for hash, hasher and error. packed:
+    uint8[files, bits // 8], the hashes in the same order. hasher: the name of the hasher that made
+    them.
     """
 
     files: pd.DataFrame
@@ -60,8 +61,8 @@ class Hashes:
 class VariantHashes(NamedTuple):
     """The hashes of several variants (turns and mirror images) of each of some files.
 
-    packed: uint8[n, bits // 8], all variants of the first file, then those of the next. row: int64[n], the row of the
-    file that each hash belongs to.
+    packed: uint8[n, bits // 8], all variants of the first file, then those of the next. row:
+    int64[n], the row of the file that each hash belongs to.
     """
 
     packed: NDArray[np.uint8]
@@ -69,10 +70,11 @@ class VariantHashes(NamedTuple):
 
 
 def hash_variants(hashes: Hashes, variants: Sequence[int], workers: int | None) -> VariantHashes:
-    """Read the pictures of the files again and hash them in these variants, numbers into `decoding.VARIANTS`.
+    """Read the pictures of the files again and hash them in these variants, numbers into
+    `decoding.VARIANTS`.
 
-    Files that cannot be read any more are left out, with a message. RuntimeError where there are files and none of
-    them can be read.
+    Files that cannot be read any more are left out, with a message. RuntimeError where there are
+    files and none of them can be read.
     """
     hasher = get_hasher(hashes.hasher)
     errors: list[str] = []
@@ -90,7 +92,8 @@ def hash_variants(hashes: Hashes, variants: Sequence[int], workers: int | None) 
     hashes_of_files = list(tqdm(hashed, total=len(paths), unit="file", disable=None))
     if errors and len(errors) == len(paths):
         raise RuntimeError(
-            "--mirrored and --turned have to read the pictures again, and none of them can be read. "
+            "--mirrored and --turned have to read the pictures again, and none of them can be "
+            "read. "
             f"The first error: {errors[0]}"
         )
     say_first("left out", errors)
@@ -102,10 +105,11 @@ def hash_variants(hashes: Hashes, variants: Sequence[int], workers: int | None) 
 
 
 def list_files(source: str) -> Sequence[str | Path]:
-    """The files that a source of `finlib hash` stands for: a folder's images, one file, or "-" for a list on stdin.
+    """The files that a source of `finlib hash` stands for: a folder's images, one file, or "-" for
+    a list on stdin.
 
-    A message says which files of a folder are passed over. ValueError where a list or a folder has nothing to offer,
-    FileNotFoundError where the source is not there.
+    A message says which files of a folder are passed over. ValueError where a list or a folder has
+    nothing to offer, FileNotFoundError where the source is not there.
     """
     if source == "-":
         return _read_list()
@@ -146,10 +150,11 @@ def _say_passed_over(folder: str, passed_over: Counter[str]) -> None:
 def load(source: Path, hasher: str | None, min_quality: float, workers: int | None) -> Hashes:
     """The hashes of a table, or those of a folder's images or of one image, made here.
 
-    A table gives the hashes that it has, or those of one part of a combined hash if `hasher` names one; images are
-    hashed by `hasher`, by default FINd. Files with an error, files that a later row names again, and files of less than
-    `min_quality` are left out, with a message. RuntimeError where nothing has a hash; ValueError where `min_quality` is
-    asked of hashes that have no quality.
+    A table gives the hashes that it has, or those of one part of a combined hash if `hasher` names
+    one; images are hashed by `hasher`, by default FINd. Files with an error, files that a later row
+    names again, and files of less than `min_quality` are left out, with a message. RuntimeError
+    where nothing has a hash; ValueError where `min_quality` is asked of hashes that have no
+    quality.
     """
     if is_table(source):
         table = _read_table(source, hasher)
@@ -163,7 +168,8 @@ def load(source: Path, hasher: str | None, min_quality: float, workers: int | No
         raise RuntimeError(f"{source} gives no hash to work with.")
     if min_quality and files["quality"].isna().any():
         raise ValueError(
-            f"--min-quality cannot be used: the hashes of {source} have no quality. Those of find and pdq have one."
+            f"--min-quality cannot be used: the hashes of {source} have no quality. Those of find "
+            "and pdq have one."
         )
     repeated = files["path"].duplicated(keep="last").to_numpy()
     poor = (files["quality"] < min_quality).to_numpy() & ~repeated
@@ -204,7 +210,7 @@ def is_table(source: Path) -> bool:
 
 
 def _read_table(source: Path, hasher: str | None) -> pd.DataFrame:
-    """The table of hashes, or that of one part of its combined hash, with the quality of the whole."""
+    """The table, or that of one part of its combined hash, with the quality of the whole."""
     whole = tables.read_hashes(source)
     if hasher is None or set(whole["hasher"]) <= {hasher}:
         return whole
@@ -213,7 +219,7 @@ def _read_table(source: Path, hasher: str | None) -> pd.DataFrame:
 
 
 def _say_left_out(source: Path, rows: int, left_out: dict[str, int]) -> None:
-    """Say how many of the table's rows are left out, and for which reasons; nothing where none is."""
+    """Say how many of the rows are left out, and why; nothing where none is."""
     reasons = [f"{count} {reason}" for reason, count in left_out.items() if count]
     if reasons:
         say(f"{source}: of {rows} rows, these are left out: {', '.join(reasons)}.")

@@ -1,8 +1,9 @@
-"""What a command says and what it may write: messages, files, and the folder of its unfinished work.
+"""What a command says and what it may write: messages, files, and the folder of its unfinished
+work.
 
-Messages are lines on standard error. A command refuses to write over a file that it reads, over a file of another kind,
-and over an older result unless it is asked to. While it runs it keeps what is finished in a folder beside its output,
-from which the same command resumes after an interruption.
+Messages are lines on standard error. A command refuses to write over a file that it reads, over a
+file of another kind, and over an older result unless it is asked to. While it runs it keeps what is
+finished in a folder beside its output, from which the same command resumes after an interruption.
 """
 
 import sys
@@ -43,9 +44,9 @@ def check_table_output(
 ) -> None:
     """Make sure that a table with these columns may be written to `output`.
 
-    `inputs` are the files that the command reads, None for one that was not given. ValueError where the name ends in
-    neither .parquet nor .csv, and where `output` exists and is one of the inputs, is no table with these columns, or
-    may not be overwritten.
+    `inputs` are the files that the command reads, None for one that was not given. ValueError where
+    the name ends in neither .parquet nor .csv, and where `output` exists and is one of the inputs,
+    is no table with these columns, or may not be overwritten.
     """
     tables.is_csv(output)
     if not output.exists():
@@ -53,14 +54,13 @@ def check_table_output(
     _refuse_inputs(output, inputs)
     if not _is_table_with(output, columns):
         raise ValueError(
-            f"{output} exists and is another kind of file. Give another name, or move the file away."
+            f"{output} exists and is another kind of file. Give another name, or move the file "
+            "away."
         )
     _refuse_existing(output, overwrite)
 
 
-def check_page_output(
-    output: Path, overwrite: bool, inputs: Iterable[Path | None] = ()
-) -> None:
+def check_page_output(output: Path, overwrite: bool, inputs: Iterable[Path | None] = ()) -> None:
     """Make sure that a page may be written to `output`; ValueError as from `check_table_output`."""
     if output.suffix != ".html":
         raise ValueError(f"{output}: the name of a page ends in .html.")
@@ -100,9 +100,9 @@ def parts_folder(output: Path) -> Path:
 def unfinished_parts(output: Path, pattern: str) -> Iterator[Path]:
     """The folder for the finished parts of the run that writes `output`, for this run alone.
 
-    Where the block ends without an error, the files in the folder whose names match `pattern` are removed. The folder
-    goes when nothing else is in it. RuntimeError where another run is writing the same output; FileExistsError where a
-    file has the folder's name.
+    Where the block ends without an error, the files in the folder whose names match `pattern` are
+    removed. The folder goes when nothing else is in it. RuntimeError where another run is writing
+    the same output; FileExistsError where a file has the folder's name.
     """
     folder = parts_folder(output)
     if folder.exists() and not folder.is_dir():

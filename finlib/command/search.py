@@ -1,7 +1,8 @@
 """Pairs of files whose hashes are near: what `finlib match` does.
 
-A search goes step by step. The pairs of a finished step are kept beside the output, so that an interrupted run resumes
-after the last step that it finished; at the end all steps' pairs are written into one table.
+A search goes step by step. The pairs of a finished step are kept beside the output, so that an
+interrupted run resumes after the last step that it finished; at the end all steps' pairs are
+written into one table.
 """
 
 import hashlib
@@ -10,7 +11,7 @@ import shutil
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -46,7 +47,9 @@ TURNED = [VARIANTS.index(name) for name in ("half turn", "quarter", "three quart
 
 
 def choose_variants(mirrored: bool, turned: bool) -> list[int]:
-    """Numbers into VARIANTS of what is compared: the picture, and its mirror image, its quarter turns, or all eight."""
+    """Numbers into VARIANTS of what is compared: the picture, and its mirror image, its quarter
+    turns, or all eight.
+    """
     if mirrored and turned:
         return list(range(len(VARIANTS)))
     if mirrored:
@@ -59,8 +62,9 @@ def choose_variants(mirrored: bool, turned: bool) -> list[int]:
 class Criterion(NamedTuple):
     """What makes two files a match, as a person asks for it; None for what is not asked for.
 
-    radius: the largest distance in bits. false_pairs: the number of false pairs to accept. precision: the share of the
-    pairs that must be true. nearest: the number of nearest files wanted for each file.
+    radius: the largest distance in bits. false_pairs: the number of false pairs to accept.
+    precision: the share of the pairs that must be true. nearest: the number of nearest files wanted
+    for each file.
     """
 
     radius: int | None = None
@@ -74,20 +78,23 @@ class Criterion(NamedTuple):
         given = sum(each is not None for each in radii)
         if given == 0 and self.nearest is None:
             raise ValueError(
-                "Missing option '--radius', '--false-pairs', '--precision' or '--nearest': one of them says what a match is."
+                "Missing option '--radius', '--false-pairs', '--precision' or '--nearest': one of "
+                "them says what a match is."
             )
         if given > 1:
             raise ValueError(
-                "--radius, --false-pairs and --precision contradict each other: each sets the radius. Give one of them."
+                "--radius, --false-pairs and --precision contradict each other: each sets the "
+                "radius. Give one of them."
             )
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """What is compared: each file of `new`, in some variants of its picture, with each file of `stored`.
+    """What is compared: each file of `new`, in some variants of its picture, with each file of
+    `stored`.
 
-    Where `stored` is None, the files of `new` are compared with each other. ValueError where the hashes are by
-    different hashers.
+    Where `stored` is None, the files of `new` are compared with each other. ValueError where the
+    hashes are by different hashers.
     """
 
     new: Hashes
@@ -127,10 +134,11 @@ class Comparison:
         return pairs_of_files * len(self.variants)
 
     def radius(self, criterion: Criterion) -> int | None:
-        """The radius that is asked for, or that the evidence in the package gives; None where only `nearest` is given.
+        """The radius that is asked for, or that the evidence in the package gives; None where only
+        `nearest` is given.
 
-        A message says what the radius promises. ValueError where there is no evidence for the hasher, or no radius
-        keeps the promise.
+        A message says what the radius promises. ValueError where there is no evidence for the
+        hasher, or no radius keeps the promise.
         """
         hasher = self.new.hasher
         if criterion.false_pairs is not None:
@@ -141,23 +149,26 @@ class Comparison:
             return criterion.radius
         share = thresholds.expected_at(hasher, radius).matching
         say(
-            f"The radius is {radius} bits, by the evidence on {hasher} for {self.pairs:,} pairs of files. "
+            f"The radius is {radius} bits, by the evidence on {hasher} for {self.pairs:,} pairs "
+            "of files. "
             f"It finds about {share:.0%} of the matching pairs."
         )
         least_measured = thresholds.evidence(hasher).least_measured
         if radius < least_measured:
             enough_for = self._images_at(least_measured, radius, criterion)
             say(
-                f"This radius is an estimate. The evidence is measured down to {least_measured} bits, "
+                f"This radius is an estimate. The evidence is measured down to {least_measured} "
+                "bits, "
                 f"which would be enough for about {enough_for:,.0f} images."
             )
         return radius
 
     def _images_at(self, measured: int, radius: int, criterion: Criterion) -> float:
-        """The number of images for which the `measured` radius would keep the promise that `radius` keeps for these.
+        """The number of images for which the `measured` radius would keep the promise that `radius`
+        keeps for these.
 
-        The allowed rate of false pairs falls with the number of images where a precision is asked for, and with its
-        square where a number of false pairs is.
+        The allowed rate of false pairs falls with the number of images where a precision is asked
+        for, and with its square where a number of false pairs is.
         """
         measured_rate = thresholds.expected_at(self.new.hasher, measured).nonmatching
         images = len(self.others.files)
@@ -168,7 +179,8 @@ class Comparison:
         return images * math.sqrt(rate / measured_rate)
 
     def expected_false_pairs(self, radius: int) -> float:
-        """The number of pairs of unrelated images to expect within the radius; nan where it is unknown.
+        """The number of pairs of unrelated images to expect within the radius; nan where it is
+        unknown.
 
         ValueError where there is no evidence for the hasher.
         """
@@ -179,8 +191,8 @@ class Comparison:
 class PairSearch:
     """The search for the pairs of a comparison within a radius, or the nearest ones, or both.
 
-    More than `max_pairs` pairs are refused. The search runs on `workers` threads, or on the Dask scheduler at an
-    address, which only compares one set with itself within a radius.
+    More than `max_pairs` pairs are refused. The search runs on `workers` threads, or on the Dask
+    scheduler at an address, which only compares one set with itself within a radius.
     """
 
     comparison: Comparison
@@ -191,9 +203,11 @@ class PairSearch:
     scheduler: str = ""
 
     def write(self, output: Path) -> None:
-        """Write a table with path_a, path_b and distance of each pair, and the variant where there are several.
+        """Write a table with path_a, path_b and distance of each pair, and the variant where there
+        are several.
 
-        ValueError where there are too many pairs, RuntimeError where the disk is too small for those expected.
+        ValueError where there are too many pairs, RuntimeError where the disk is too small for
+        those expected.
         """
         may_be_many = self.comparison.pairs > self.max_pairs
         if may_be_many and self.radius is not None and self.nearest is None:
@@ -207,7 +221,7 @@ class PairSearch:
         self._report(pairs, output)
 
     def _queries(self) -> VariantHashes:
-        """The hashes to search for: those of the new files, or of all variants of their pictures."""
+        """The hashes to search for: of the new files, or of all variants of their pictures."""
         new = self.comparison.new
         if self.comparison.has_variants:
             return hash_variants(new, self.comparison.variants, self.workers)
@@ -220,7 +234,9 @@ class PairSearch:
         return pa.schema(columns)
 
     def _key(self, queries: VariantHashes) -> str:
-        """A text that distinguishes this search from any other one, and from those of other versions."""
+        """A text that distinguishes this search from any other one, and from those of other
+        versions.
+        """
         comparison = self.comparison
         settings = (
             __version__,
@@ -244,7 +260,9 @@ class PairSearch:
     def _find_parts(
         self, queries: VariantHashes, checkpoint: Checkpoint, schema: pa.Schema, output: Path
     ) -> int:
-        """Find the pairs of each step that is not finished yet and keep them as a part; returns the number of pairs."""
+        """Find the pairs of each step that is not finished yet and keep them as a part; returns the
+        number of pairs.
+        """
         finished = checkpoint.parts()
         pairs = sum(pq.read_metadata(part).num_rows for part in finished)
         self._check_pairs(pairs, output)
@@ -262,7 +280,9 @@ class PairSearch:
         return pairs
 
     def _steps(self, packed: NDArray[np.uint8], first: int) -> Iterator[Iterable[Pairs]]:
-        """For each step from number `first` on, the pairs of a query and one of the others, in blocks."""
+        """For each step from number `first` on, the pairs of a query and one of the others, in
+        blocks.
+        """
         if self.nearest is not None:
             return self._nearest_steps(packed, self.nearest, first)
         assert self.radius is not None  # Criterion.check has seen to that
@@ -312,7 +332,9 @@ class PairSearch:
             )
 
     def _rows(self, queries: VariantHashes, found: Pairs) -> pd.DataFrame:
-        """The rows of the table for these pairs of hashes: no file with itself, and no pair of files twice."""
+        """The rows of the table for these pairs of hashes: no file with itself, and no pair of
+        files twice.
+        """
         comparison = self.comparison
         new_row = queries.row[found.i]
         rows = pd.DataFrame(
@@ -334,19 +356,23 @@ class PairSearch:
         return rows.groupby(query, sort=False).head(self.nearest)
 
     def _check_expected_pairs(self, radius: int, output: Path) -> None:
-        """Estimate the number of pairs, and refuse one that is over `max_pairs` or more than the disk can hold."""
+        """Estimate the number of pairs, and refuse one that is over `max_pairs` or more than the
+        disk can hold.
+        """
         comparison = self.comparison
         stored = None if comparison.stored is None else comparison.stored.packed
         pairs_of_pictures = estimate_pairs(comparison.new.packed, stored, radius)
         pairs = pairs_of_pictures * len(comparison.variants)
         if pairs > self.max_pairs:
             raise ValueError(
-                f"About {pairs:,.0f} pairs are expected, more than the {self.max_pairs:,} allowed. {ADVICE}."
+                f"About {pairs:,.0f} pairs are expected, more than the {self.max_pairs:,} "
+                f"allowed. {ADVICE}."
             )
         free = _free_bytes(output)
         if pairs * BYTES_PER_PAIR > free:
             raise RuntimeError(
-                f"About {pairs:,.0f} pairs are expected, too many for the {free / 1e9:.1f} GB that are free. {ADVICE}."
+                f"About {pairs:,.0f} pairs are expected, too many for the {free / 1e9:.1f} GB "
+                f"that are free. {ADVICE}."
             )
         say(f"About {pairs:,.0f} pairs are expected.")
 
@@ -360,7 +386,8 @@ class PairSearch:
     def _report(self, pairs: int, output: Path) -> None:
         within = "" if self.radius is None else f" within {self.radius} bits"
         say(
-            f"{pairs} pairs of files{within} were found, of {self.comparison.pairs:,} compared: {output}"
+            f"{pairs} pairs of files{within} were found, of {self.comparison.pairs:,} compared: "
+            f"{output}"
         )
         if self.radius is None or pairs == 0:
             return
@@ -370,7 +397,8 @@ class PairSearch:
             return
         number = "An unknown number" if math.isnan(false_pairs) else f"About {false_pairs:,.2g}"
         say(
-            f"{number} of them may be false. This is an estimate from the unrelated images of the workbook."
+            f"{number} of them may be false. This is an estimate from the unrelated images of the "
+            "workbook."
         )
         if self.comparison.has_variants:
             variants = len(self.comparison.variants)
@@ -378,7 +406,7 @@ class PairSearch:
 
 
 def _join_parts(parts: Sequence[Path], pairs: int, schema: pa.Schema, output: Path) -> None:
-    """Write the pairs of all parts into one table; RuntimeError where some are not there any more."""
+    """Write the pairs of all parts into one table; RuntimeError where some are missing."""
     written = 0
     with tables.table_writer(output, schema) as write:
         for part in parts:
@@ -388,13 +416,16 @@ def _join_parts(parts: Sequence[Path], pairs: int, schema: pa.Schema, output: Pa
                 write(rows)
         if written != pairs:
             raise RuntimeError(
-                f"{pairs - written} of the pairs found have been damaged in {parts_folder(output)} since. "
+                f"{pairs - written} of the pairs found have been damaged in "
+                f"{parts_folder(output)} since. "
                 "Check the disk and run the command again: it resumes."
             )
 
 
 def _free_bytes(output: Path) -> int:
-    """The bytes of disk that a search may use: those that are free, and those of the steps that it finished before."""
+    """The bytes of disk that a search may use: those that are free, and those of the steps that it
+    finished before.
+    """
     existing = next(folder for folder in output.absolute().parents if folder.exists())
     finished = parts_folder(output).glob(PART_PATTERN)
     return shutil.disk_usage(existing).free + sum(file.stat().st_size for file in finished)

@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 import finlib as package
-from finlib.command import cli
+from finlib.command import cli, process
 from finlib.files import lock
 from finlib.hashing import execution, tables
 from finlib.matching import thresholds
@@ -28,7 +28,7 @@ def finlib(*arguments: object, stdin: bytes = b"") -> subprocess.CompletedProces
 def status(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> int:
     """The exit status in this process: quicker than a process of its own."""
     monkeypatch.setattr(sys, "argv", ["finlib", *map(str, arguments)])
-    return cli.run()
+    return process.run(cli.app)
 
 
 @pytest.fixture
