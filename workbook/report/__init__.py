@@ -9,6 +9,7 @@ record     stamp machine and versions; save tables, figures and numbers
 results    what was recorded, by key: numbers, cells of tables, stamps
 filling    render report.md from its template; refuse what is typed by hand
 execute    run a notebook at full size and clean what it leaves
+row_distances  the row distance explored, chosen and judged, by `python -m workbook rows`
 rendering  the report as HTML and PDF
 scale      clustering of millions, measured by a command of its own: `python -m workbook.report.scale`
 run        the whole run: notebooks, report, one's own images

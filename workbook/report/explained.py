@@ -20,7 +20,7 @@ STEPS = (
     "256 bits",
     "bits that\ndiffer",
 )
-PAIR_COLOURS = {"same family": "#0072B2", "strangers": "#D55E00"}
+PAIR_COLOURS = {"same family": "#0072B2", "unrelated": "#D55E00"}
 
 
 def squares(ax: Axes, bits: Any, *, flipped: bool = False) -> Axes:

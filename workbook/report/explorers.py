@@ -47,7 +47,7 @@ class Threshold:
         )
 
     def _closest(self, name: str) -> pd.DataFrame:
-        return hard_cases.closest_strangers(
+        return hard_cases.closest_nonmatching(
             self.packed[name], self.labels, 7 * self.packed[name].shape[1] // 2
         )
 

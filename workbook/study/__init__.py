@@ -1,27 +1,30 @@
-"""What the notebooks measure with: data sets, scores, timing, robustness, growth, costs.
+"""What the notebooks measure with: sets of images, scores, timing, robustness, growth and costs.
 
-transforms     what happens to an image on its way round the web; captions
+package_files  files that other packages ship: photographs and a font
+transforms     changes that images undergo on their way round the web; captions
 templates      pictures to put captions on
-families       the built-in families: templates, captions, the cache
-vectorised     FINd in NumPy, single image and batch, in the array API's terms
-timing         time calls side by side, results compared; the memory a call needs at its peak
-anatomy        what a hash is made of: stages to be looked at, bits that flip
-baseline       where FINd's time and memory go: stages, functions, lines
-optimisation   what the optimised versions cost, and how sure their bits are
-targets        what the speed should be, and is
-robustness     what survives when an image is changed on its way
-uncertainty    how sure a score is: families resampled, thresholds held out
+families       the built-in families: captioned templates, kept in a cache
+site           a site's templates under captions that people wrote
+vectorised     FINd in NumPy, for one image and for a batch, by the array API standard
+timing         calls timed side by side with equal results; the peak memory of a call
+anatomy        what a hash is made of: stages to look at, and bits that flip
+baseline       where FINd's time and memory go, by stage, function and line
+optimisation   what the optimised versions cost, and how certain their bits are
+targets        how fast hashing should be, and how fast it is
+robustness     which hashes survive when an image is changed
+uncertainty    how certain a score is: families resampled, thresholds on unseen families
 evidence       the rule that decides which hash FIN should use
+row_distances  how to compare a dHash row by row: what was tried, and how it was chosen
 together       two hashes together: sums, weighted sums, AND, OR, a cascade
-strangers      how far unrelated images' distances can be told; thresholds
-hard_cases     where methods fail: the closest strangers, plain pictures, label noise
-hash_model     hash sets of any size with the distances of real ones
-near_pairs     near pairs listed by bit sampling, to measure its recall
-web_like       hashes as a crawl of the web brings them
-clusterings    clusterings that the one in use is compared with
-workers        what many workers do with many hashes, played through
-growth         growth laws, distances as products for a GPU
+nonmatching    distances of unrelated images, and thresholds chosen from them
+hard_cases     where methods fail: the closest unrelated images, plain pictures, wrong labels
+hash_model     sets of any number of hashes with the distances of real ones
+near_pairs     near pairs found by bit sampling, to measure its recall
+web_like       hashes distributed as in a crawl of the web
+clusterings    other clusterings to compare with the one in use
+workers        what many workers do with many hashes, simulated
+growth         how time grows with size; distances as matrix products for a GPU
 scale          clustering of millions: time, memory, quality, daily portions
-faiss_indexes  FAISS's indexes beside the exact scan
+faiss_indexes  FAISS's indexes compared with the exact scan
 costs          what a number of images costs, at prices that FIN can edit
 """

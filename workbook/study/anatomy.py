@@ -1,4 +1,4 @@
-"""What a hash is made of: FINd's stages on a picture, kept to be looked at; a picture changed; bits that flip."""
+"""Take a hash apart to look at it: FINd's stages, changed pictures, and bits that flip."""
 
 from collections.abc import Mapping, Sequence
 from io import BytesIO
@@ -9,7 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
-from finlib.hashing.hashers import HASHERS, get_hasher
+from finlib.hashing.hashers import get_hasher
 from finlib.hashing.images import ImageError, load_rgb, open_rgb
 from finlib.hashing.reference import KEPT
 from finlib.matching import thresholds
@@ -18,12 +18,20 @@ from workbook.study.templates import template
 from workbook.study.transforms import TRANSFORMS
 
 CHANGES = {"crop": 0.1, "blur": 3.0, "noise": 20.0, "caption": 24.0}
-"""The changes that `change` makes, in its order, each with a middling strength in its transform's unit."""
+"""The changes that `change` makes, in this order, each with a middling strength."""
+
+PICTURE = "a picture"
+NEAR_DUPLICATE = "near-duplicate"
+UNRELATED = "unrelated"
 
 
 class Stages(NamedTuple):
-    """FINd of one picture, step by step: rgb uint8[H, W, 3]; luma and means float64[H, W] and small float64[64, 64], 0
-    to 255; coefficients float64[16, 16] and bits bool[16, 16], both in the hash's order: low frequencies last."""
+    """What FINd makes of one picture, step by step.
+
+    rgb is uint8[H, W, 3]. luma and means are float64[H, W] and small is float64[64, 64], from 0 to
+    255. coefficients are float64[16, 16] and bits bool[16, 16], both in the hash's order, which
+    puts low frequencies last.
+    """
 
     rgb: NDArray[np.uint8]
     luma: NDArray[np.float64]
@@ -34,146 +42,211 @@ class Stages(NamedTuple):
 
 
 def stages(image: Image.Image) -> Stages:
-    """The stages of FINd on an image; the bits are the hasher's own."""
+    """The stages of FINd on an image; the bits are those of the hasher."""
     rgb = load_rgb(image)
     luma = vectorised.luma(rgb)
     means = vectorised.box_mean(luma)
     small = vectorised.decimate(means)
     coefficients = vectorised.dct(small)[::-1, ::-1]
-    bits = np.unpackbits(HASHERS["find"].from_image(image)).astype(bool).reshape(KEPT, KEPT)
-    return Stages(rgb, luma / 1000, means, small, coefficients, bits)
+    packed = get_hasher("find").from_image(image)
+    bits = np.unpackbits(packed).astype(bool).reshape(KEPT, KEPT)
+    return Stages(
+        rgb=rgb,
+        luma=luma / 1000,
+        means=means,
+        small=small,
+        coefficients=coefficients,
+        bits=bits,
+    )
 
 
 def change(image: Image.Image, *, seed: int = 2026, **strengths: float) -> Image.Image:
-    """The image under the changes named (of CHANGES), each at its strength, in the order of CHANGES; 0 leaves it out.
+    """Change an image as CHANGES names it, each change at its strength, in the order of CHANGES.
 
-    ValueError for a change that isn't one.
+    A change without a strength, or of strength 0, is left out. ValueError for an unknown change.
     """
-    if unknown := set(strengths) - set(CHANGES):
+    unknown = sorted(set(strengths) - set(CHANGES))
+    if unknown:
         raise ValueError(
-            f"no change is named {', '.join(sorted(unknown))}; there are {', '.join(CHANGES)}"
+            f"There is no change named {', '.join(unknown)}. Choose from {', '.join(CHANGES)}."
         )
     changed = image.convert("RGB")
     for name in CHANGES:
-        if strengths.get(name):
-            changed = TRANSFORMS[name].apply(changed, strengths[name], np.random.default_rng(seed))
+        strength = strengths.get(name, 0)
+        if strength:
+            rng = np.random.default_rng(seed)
+            changed = TRANSFORMS[name].apply(changed, strength, rng)
     return changed
 
 
-def pairs(paths: Sequence[str], labels: Sequence[str]) -> pd.DataFrame:
-    """Every pair of files by FINd: columns one, other (places in `paths`), distance (bits) and same (one family).
+def compare_pairs(paths: Sequence[str], labels: Sequence[str]) -> pd.DataFrame:
+    """Compare every pair of files by FINd, to see how the distances of the pairs are spread.
 
-    labels: the files' families; those with "" are strangers to all.
+    `labels` are the files' families; a file with "" belongs to none. Columns: one and other (places
+    in `paths`), distance (bits) and same (whether they are of one family).
     """
-    packed = np.stack([HASHERS["find"].from_file(path) for path in paths])
+    packed = np.stack([get_hasher("find").from_file(path) for path in paths])
+    families = np.asarray(labels, dtype=object)
     one, other = np.triu_indices(len(packed), 1)
-    label = np.asarray(labels, dtype=object)
+    differing = np.bitwise_count(packed[one] ^ packed[other])
+    same = (families[one] == families[other]) & (families[one] != "")
     return pd.DataFrame(
         {
             "one": one,
             "other": other,
-            "distance": np.bitwise_count(packed[one] ^ packed[other]).sum(axis=1, dtype=np.int64),
-            "same": ((label[one] == label[other]) & (label[one] != "")).astype(bool),
+            "distance": differing.sum(axis=1, dtype=np.int64),
+            "same": same.astype(bool),
         }
     )
 
 
-def trio(paths: Sequence[str], apart: pd.DataFrame, seed: int = 2026) -> dict[str, Image.Image]:
-    """Three typical pictures to compare: "a picture", "its relative" and "a stranger"; `apart` is from `pairs`.
+def typical_pictures(
+    paths: Sequence[str],
+    pairs: pd.DataFrame,
+    seed: int = 2026,
+) -> dict[str, Image.Image]:
+    """Choose three typical pictures to compare: PICTURE, NEAR_DUPLICATE and UNRELATED.
 
-    The first two are the pair at the median of the pairs of one family, the third is at the median of the first one's
-    strangers. Without such a pair the relative is the first picture under a caption, the stranger a built-in picture.
+    `pairs` is from `compare_pairs`. The first two are the pair at the median distance of the pairs
+    of one family, and the third is at the median distance of the pictures unrelated to the first.
+    Without such a pair, the near-duplicate is the first picture under a caption, and the unrelated
+    picture a built-in one.
     """
-    kin = apart[apart["same"]].sort_values("distance", kind="stable")
-    first, near = (
-        kin.iloc[(len(kin) - 1) // 2][["one", "other"]].astype(int) if len(kin) else (0, None)
-    )
-    of_first = (apart["one"] == first) | (apart["other"] == first)
-    far = apart[of_first & ~apart["same"]].sort_values("distance", kind="stable")
-    picture = open_rgb(paths[first])
-    relative = (
-        change(picture, seed=seed, caption=CHANGES["caption"])
-        if near is None
-        else open_rgb(paths[near])
-    )
-    if len(far):
-        row = far.iloc[(len(far) - 1) // 2]
-        stranger = open_rgb(paths[int(row["other"] if row["one"] == first else row["one"])])
+    matching = pairs[pairs["same"]]
+    if len(matching):
+        median = _median_pair(matching)
+        first = int(median["one"])
+        picture = open_rgb(paths[first])
+        near_duplicate = open_rgb(paths[int(median["other"])])
     else:
-        stranger = template(1, seed)
-    return {"a picture": picture, "its relative": relative, "a stranger": stranger}
+        first = 0
+        picture = open_rgb(paths[first])
+        near_duplicate = change(picture, seed=seed, caption=CHANGES["caption"])
+    of_first = (pairs["one"] == first) | (pairs["other"] == first)
+    nonmatching = pairs[of_first & ~pairs["same"]]
+    if len(nonmatching):
+        median = _median_pair(nonmatching)
+        place = median["other"] if median["one"] == first else median["one"]
+        unrelated = open_rgb(paths[int(place)])
+    else:
+        unrelated = template(1, seed)
+    return {
+        PICTURE: picture,
+        NEAR_DUPLICATE: near_duplicate,
+        UNRELATED: unrelated,
+    }
+
+
+def _median_pair(pairs: pd.DataFrame) -> pd.Series:
+    by_distance = pairs.sort_values("distance", kind="stable")
+    return by_distance.iloc[(len(pairs) - 1) // 2]
 
 
 def distances(
-    first: Image.Image, others: dict[str, Image.Image], names: Sequence[str]
+    first: Image.Image,
+    others: dict[str, Image.Image],
+    names: Sequence[str],
 ) -> pd.DataFrame:
-    """How far `others` are from `first` by each hasher: columns hasher, pair, bits, distance, share (of the bits)."""
-    rows = []
+    """How far some pictures are from a first one by each hasher.
+
+    Columns: hasher, pair (the key in `others`), bits (the hash's length), distance (in bits) and
+    share (of the bits).
+    """
+    measured = []
     for name in names:
         hasher = get_hasher(name)
-        own = hasher.from_image(first)
+        packed = hasher.from_image(first)
         for pair, image in others.items():
-            bits = int(np.bitwise_count(own ^ hasher.from_image(image)).sum())
-            rows.append((name, pair, hasher.bits, bits, bits / hasher.bits))
-    return pd.DataFrame(rows, columns=["hasher", "pair", "bits", "distance", "share"])
+            differing = np.bitwise_count(packed ^ hasher.from_image(image))
+            distance = int(differing.sum())
+            share = distance / hasher.bits
+            measured.append((name, pair, hasher.bits, distance, share))
+    columns = ["hasher", "pair", "bits", "distance", "share"]
+    return pd.DataFrame(measured, columns=columns)
 
 
-def pair_shares(apart: pd.DataFrame, width: int = 8) -> pd.DataFrame:
-    """The histogram of `pairs`: columns pairs ("same family" or "strangers"), distance (the middle of a bin `width`
-    bits wide), share (of the pairs of that kind) and count."""
+def pair_shares(pairs: pd.DataFrame, width: int = 8) -> pd.DataFrame:
+    """The histograms of distances from `compare_pairs`, for pairs of one family and for others.
+
+    Columns: pairs ("same family" or "unrelated"), distance (the middle of a bin `width` bits wide),
+    share (of the pairs of that kind) and count.
+    """
     edges = np.arange(0, 256 + width, width)
+    kinds = {"same family": pairs["same"], "unrelated": ~pairs["same"]}
     parts = []
-    for kind, chosen in (("same family", apart["same"]), ("strangers", ~apart["same"])):
-        counts, _ = np.histogram(apart.loc[chosen, "distance"], edges)
-        bins = {
-            "pairs": kind,
-            "distance": edges[:-1] + width / 2,
-            "share": counts / max(1, counts.sum()),
-        }
-        parts.append(pd.DataFrame({**bins, "count": counts}))
+    for kind, chosen in kinds.items():
+        counts, _ = np.histogram(pairs.loc[chosen, "distance"], edges)
+        part = pd.DataFrame(
+            {
+                "pairs": kind,
+                "distance": edges[:-1] + width / 2,
+                "share": counts / max(1, counts.sum()),
+                "count": counts,
+            }
+        )
+        parts.append(part)
     return pd.concat(parts, ignore_index=True)
 
 
 def radii(pairs: Sequence[int] = (100_000, 1_000)) -> dict[str, float]:
-    """FINd's thresholds by what they cost: "one false pair in 1,000" -> bits, without what the evidence cannot tell."""
+    """FINd's thresholds in bits by the false pairs to expect, as "one false pair in 1,000".
+
+    One false pair is expected in each number of `pairs`. A number is left out where that was not
+    measured, because at the least distance measured there are more.
+    """
     known = thresholds.evidence("find")
-    told = [
-        count
-        for count in pairs
-        if count * known.nonmatching[known.distance == known.least_measured] <= 1
-    ]
-    return {
-        f"one false pair in {count:,}": thresholds.radius_for_false_pairs("find", count, 1)
-        for count in told
-    }
+    at_least = known.distance == known.least_measured
+    least_share = float(known.nonmatching[at_least][0])
+    chosen = {}
+    for count in pairs:
+        if count * least_share <= 1:
+            radius = thresholds.radius_for_false_pairs("find", count, false_pairs=1)
+            chosen[f"one false pair in {count:,}"] = float(radius)
+    return chosen
 
 
 def flips(
-    image: Image.Image, strengths: dict[str, Sequence[float]], seed: int = 2026
+    image: Image.Image,
+    strengths: dict[str, Sequence[float]],
+    seed: int = 2026,
 ) -> list[dict[str, Any]]:
-    """Each change at each strength: change, strength, image (the changed one), flipped (bool[16, 16]) and distance."""
-    before = stages(image).bits
-    rows: list[dict[str, Any]] = []
+    """Find the bits that flip under each change at each of its strengths.
+
+    Each item has the keys change, strength, image (the changed one), flipped (bool[16, 16]) and
+    distance (the number of bits that flipped).
+    """
+    bits = stages(image).bits
+    results: list[dict[str, Any]] = []
     for name, levels in strengths.items():
         for strength in levels:
             changed = change(image, seed=seed, **{name: strength})
-            flipped = stages(changed).bits != before
-            row: dict[str, Any] = {
+            flipped = stages(changed).bits != bits
+            result = {
                 "change": name,
                 "strength": strength,
                 "image": changed,
                 "flipped": flipped,
+                "distance": int(flipped.sum()),
             }
-            rows.append({**row, "distance": int(flipped.sum())})
-    return rows
+            results.append(result)
+    return results
 
 
-def dropped(uploads: Sequence[Mapping[str, Any]], otherwise: Image.Image) -> Image.Image:
-    """The picture dropped into an ipywidgets FileUpload, else `otherwise`. ImageError for what is no picture."""
+def uploaded_picture(
+    uploads: Sequence[Mapping[str, Any]],
+    otherwise: Image.Image,
+) -> Image.Image:
+    """The picture dropped into an ipywidgets FileUpload, or `otherwise` where there is none.
+
+    ImageError for a file that is no picture.
+    """
     if not uploads:
         return otherwise
+    upload = uploads[0]
     try:
-        with Image.open(BytesIO(bytes(uploads[0]["content"]))) as image:
+        with Image.open(BytesIO(bytes(upload["content"]))) as image:
             return open_rgb(image)
     except UnidentifiedImageError:
-        raise ImageError(f"{uploads[0]['name']}: no image of a format that Pillow reads.") from None
+        raise ImageError(
+            f"{upload['name']} is no image of a format that Pillow reads. Choose another file."
+        ) from None

@@ -17,7 +17,7 @@ import pandas as pd
 from finlib.clustering.null_model import NullModel
 from finlib.matching.pairs import index_hashes, neighbours
 from workbook.study import workers
-from workbook.study.strangers import reads_off
+from workbook.study.nonmatching import choose_thresholds
 
 HOUR = 3600.0
 MONTH = 730.0  # hours
@@ -202,9 +202,9 @@ def ways(
     sizes, bits = np.asarray(list(images), dtype=np.float64), np.arange(len(same))
     told = {"strangers": law.within(bits), "found": np.cumsum(same) / max(1, same.sum())}
     evidence = pd.DataFrame({"hasher": "", "distance": bits, **told})
-    table = reads_off(evidence, sizes.tolist(), [precision], relatives=relatives).drop(
-        columns=["hasher", "precision"]
-    )
+    table = choose_thresholds(
+        evidence, sizes.tolist(), [precision], matches_per_image=relatives
+    ).drop(columns=["hasher", "precision"])
     plans = [
         workers.bucket_join(n, int(radius), bucket_seconds, 1, recall=recall, bits=len(same) - 1)
         if radius > 0

@@ -1,4 +1,4 @@
-"""Where methods fail: the closest strangers, images with too little in them, and signs of label noise."""
+"""Find where methods fail: unrelated images that they match, plain pictures, wrong labels."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -6,192 +6,293 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.random import Generator
 from PIL import Image, ImageDraw
+from PIL.Image import Resampling
 from scipy.ndimage import gaussian_filter
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from finlib.hashing.images import open_rgb
 from finlib.matching.pairs import pairs_within
-from workbook.study.transforms import draw_caption
+from workbook.study.transforms import draw_caption, to_picture
+
+SIDE = 250  # of a plain picture
+TYPED_WORDS = "not now when you see it again monday coffee save changes file"
+PLAIN_WORDS = TYPED_WORDS.split()
+FLAT_STEP = 1.5  # neighbours that differ by less, of 255, are flat
+
+LINE_PITCH = 14  # pixels from one line of type to the next
+INK = (40, 40, 40)
+SKY_BLUE = (120, 165, 215)
+DIALOG_SIZE = (170, 110)
+DIALOG_COLOUR = (250, 250, 250)
+DIALOG_EDGE = (120, 120, 120)
+TITLE_BAR = (60, 90, 150)
+BUTTON_SIZE = (45, 18)
+BUTTON_COLOUR = (225, 225, 225)
+BUTTON_EDGE = (150, 150, 150)
+
+Size = tuple[int, int]
 
 
-def closest_strangers(
-    packed: np.ndarray, labels: Any, radius: float, count: int = 0
+def closest_nonmatching(
+    packed: np.ndarray,
+    labels: Any,
+    radius: float,
+    count: int = 0,
 ) -> pd.DataFrame:
-    """Pairs of different families at most `radius` apart, the closest of each pair of families, closest first.
+    """The closest pair of images of each two families, closest first, as far as within `radius`.
 
-    Columns i, j (rows of `packed`), distance, one, other (families); the first `count`, or all where 0.
+    Columns i and j (rows of `packed`), distance, one and other (their families). At most `count`
+    pairs, or all where that is 0.
     """
     labels = np.asarray(labels)
-    i, j, distance = (
-        pairs_within(packed, int(radius)) if radius >= 0 else (np.empty(0, np.int64),) * 3
+    if radius >= 0:
+        i, j, distance = pairs_within(packed, int(radius))
+    else:
+        i = j = distance = np.empty(0, np.int64)
+    nonmatching = labels[i] != labels[j]
+    pairs = pd.DataFrame(
+        {
+            "i": i[nonmatching],
+            "j": j[nonmatching],
+            "distance": distance[nonmatching],
+        }
     )
-    strangers = labels[i] != labels[j]
-    frame = pd.DataFrame({"i": i[strangers], "j": j[strangers], "distance": distance[strangers]})
-    families = np.sort(np.stack([labels[frame["i"]], labels[frame["j"]]]), axis=0)
-    frame["one"], frame["other"] = families
-    frame = frame.sort_values(["distance", "i", "j"]).drop_duplicates(
-        ["one", "other"], ignore_index=True
-    )
-    return frame.head(count) if count else frame
+    families = labels[pairs[["i", "j"]].to_numpy()]
+    ordered = np.sort(families, axis=1)
+    pairs["one"] = ordered[:, 0]
+    pairs["other"] = ordered[:, 1]
+    pairs = pairs.sort_values(["distance", "i", "j"])
+    closest = pairs.drop_duplicates(["one", "other"], ignore_index=True)
+    return closest.head(count) if count else closest
+
+
+# Plain pictures. Every draw from the Generator decides those after it: their order must not change.
 
 
 def low_detail_images(seed: int = 2026) -> dict[str, Image.Image]:
-    """66 pictures with little in them, 250 x 250, no two the same: six of each kind, named "kind number".
+    """Make 66 pictures with little in them, which hashes tend to confuse.
 
-    Made: flat colours, gradients, faint noise, a thin line, a small dot, a few words on a flat page. Like natural ones:
-    skies, walls, text on white, scans of a page that is nearly empty, screenshots of a dialog.
+    They are 250 x 250, all different, six of each kind and named "kind number". Six kinds are
+    artificial: flat colours, gradients, faint noise, a thin line, a small dot, a few words on a
+    flat page. Five are as they occur: skies, walls, text on white, scans of a page that is nearly
+    empty, screenshots of a dialog.
     """
     rng = np.random.default_rng(seed)
     images: dict[str, Image.Image] = {}
-    ramp = np.linspace(0, 1, 250)[None, :, None] * np.ones((250, 1, 1))
-    for turn in range(6):
-        one, other = rng.integers(30, 226, (2, 3))
-        flat = np.broadcast_to(one, (250, 250, 3)).astype(np.uint8)
-        sloped = one + (other - one) * np.rot90(ramp, turn)
-        lined, dotted = flat.copy(), flat.copy()
-        at, across = rng.integers(30, 220, 2)
-        lined[at : at + 2] = other
-        dotted[at : at + 6, across : across + 6] = other
-        words = " ".join(rng.choice(_PLAIN_WORDS, 4))
-        images[f"flat {turn}"] = Image.fromarray(flat)
-        images[f"gradient {turn}"] = _picture(sloped)
-        images[f"faint noise {turn}"] = _picture(flat + rng.integers(-2, 3, flat.shape))
-        images[f"line {turn}"] = Image.fromarray(lined)
-        images[f"dot {turn}"] = Image.fromarray(dotted)
-        images[f"words {turn}"] = draw_caption(
-            Image.fromarray(flat), words if turn % 2 else "", "" if turn % 2 else words
-        )
-        images |= {f"{kind} {turn}": picture for kind, picture in _natural(rng, ramp).items()}
+    for number in range(6):
+        pictures = {
+            **_draw_artificial(rng, number),
+            "sky": _draw_sky(rng),
+            "wall": _draw_wall(rng),
+            **_draw_pages(rng),
+            "dialog": _draw_dialog(rng),
+        }
+        for kind, picture in pictures.items():
+            images[f"{kind} {number}"] = picture
     return images
 
 
-_PLAIN_WORDS = [
-    "not",
-    "now",
-    "when",
-    "you",
-    "see",
-    "it",
-    "again",
-    "monday",
-    "coffee",
-    "save",
-    "changes",
-    "file",
-]
-
-
-def _picture(values: np.ndarray) -> Image.Image:
-    return Image.fromarray(np.clip(values, 0, 255).astype(np.uint8))
-
-
-def _lines(
-    image: Image.Image, rng: np.random.Generator, rows: Sequence[int], left: int, right: int
-) -> None:
-    """Dark type in `rows`, of random words."""
-    draw = ImageDraw.Draw(image)
-    for row in rows:
-        text = " ".join(rng.choice(_PLAIN_WORDS, max(1, (right - left) // 36)))
-        draw.text((left, row), text, fill=(40, 40, 40))
-
-
-def _natural(rng: np.random.Generator, ramp: np.ndarray) -> dict[str, Image.Image]:
-    """One sky, wall, page of text, scan and dialog."""
-    down = np.rot90(ramp)
-    cloud = gaussian_filter(rng.standard_normal((250, 250)), 40)[..., None]
-    sky = (
-        (120, 165, 215)
-        + (1 - down) * rng.integers(20, 60)
-        + cloud / cloud.std() * rng.integers(2, 10)
-    )
-    grain = gaussian_filter(rng.standard_normal((250, 250)), 1)[..., None]
-    wall = rng.integers(120, 220, 3) * (1 - rng.uniform(0, 0.3) * ramp) + 6 * grain / grain.std()
-    page, scan = (
-        Image.new("RGB", (250, 250), "white"),
-        _picture(242 + rng.normal(0, 2, (250, 250, 1)) + 0 * ramp[..., [0] * 3]),
-    )
-    top = int(rng.integers(10, 60))
-    _lines(page, rng, range(top, top + 14 * int(rng.integers(4, 12)), 14), 20, 230)
-    _lines(scan, rng, [top, top + 14], int(rng.integers(20, 120)), 230)
-    dialog = Image.new("RGB", (250, 250), tuple(int(part) for part in rng.integers(180, 240, 3)))
-    left, above = (int(part) for part in rng.integers(15, 60, 2))
-    draw = ImageDraw.Draw(dialog)
-    draw.rectangle(
-        (left, above, left + 170, above + 110), fill=(250, 250, 250), outline=(120, 120, 120)
-    )
-    draw.rectangle((left, above, left + 170, above + 16), fill=(60, 90, 150))
-    for place in (60, 115):
-        draw.rectangle(
-            (left + place, above + 84, left + place + 45, above + 102),
-            fill=(225, 225, 225),
-            outline=(150,) * 3,
-        )
-    _lines(dialog, rng, [above + 30, above + 46], left + 12, left + 150)
+def _draw_artificial(rng: Generator, number: int) -> dict[str, Image.Image]:
+    """A flat colour, a gradient, faint noise, a thin line, a small dot and a few words."""
+    one, other = rng.integers(30, 226, (2, 3))
+    page = Image.new("RGB", (SIDE, SIDE), _as_colour(one))
+    flat = np.asarray(page)
+    ramp = np.rot90(_ramp(), number)
+    gradient = one + (other - one) * ramp
+    top, left = rng.integers(30, 220, 2)
+    lined = flat.copy()
+    lined[top : top + 2] = other
+    dotted = flat.copy()
+    dotted[top : top + 6, left : left + 6] = other
+    words = " ".join(rng.choice(PLAIN_WORDS, 4))
+    noise = rng.integers(-2, 3, flat.shape)
+    top_words = words if number % 2 else ""
+    bottom_words = "" if number % 2 else words
+    captioned = draw_caption(page, top_words, bottom_words)
     return {
-        "sky": _picture(sky),
-        "wall": _picture(wall),
-        "text": page,
-        "scan": scan,
-        "dialog": dialog,
+        "flat": page,
+        "gradient": to_picture(gradient),
+        "faint noise": to_picture(flat + noise),
+        "line": Image.fromarray(lined),
+        "dot": Image.fromarray(dotted),
+        "words": captioned,
     }
 
 
-def gate_value(quality: np.ndarray, refused: float = 0.002) -> float:
-    """The greatest gate (least quality matched, a whole number) that refuses at most this share of these images."""
-    gates = np.arange(101)
-    return float(gates[[float((quality < gate).mean()) <= refused for gate in gates]].max())
+def _as_colour(levels: np.ndarray) -> tuple[int, ...]:
+    return tuple(int(level) for level in levels)
+
+
+def _ramp() -> np.ndarray:
+    """A ramp from 0 at the left to 1 at the right: float64[250, 250, 1]."""
+    row = np.linspace(0, 1, SIDE)
+    return np.tile(row, (SIDE, 1))[..., None]
+
+
+def _smooth_noise(rng: Generator, radius: float) -> np.ndarray:
+    """Smooth noise of standard deviation 1: float64[250, 250, 1]."""
+    rough = rng.standard_normal((SIDE, SIDE))
+    noise = gaussian_filter(rough, radius)
+    return noise[..., None] / noise.std()
+
+
+def _draw_sky(rng: Generator) -> Image.Image:
+    down = np.rot90(_ramp())
+    clouds = _smooth_noise(rng, 40)
+    haze = (1 - down) * rng.integers(20, 60)
+    density = rng.integers(2, 10)
+    return to_picture(SKY_BLUE + haze + clouds * density)
+
+
+def _draw_wall(rng: Generator) -> Image.Image:
+    grain = _smooth_noise(rng, 1)
+    colour = rng.integers(120, 220, 3)
+    light = 1 - rng.uniform(0, 0.3) * _ramp()
+    return to_picture(colour * light + 6 * grain)
+
+
+def _draw_pages(rng: Generator) -> dict[str, Image.Image]:
+    """A page of text, and the scan of one that is nearly empty."""
+    page = Image.new("RGB", (SIDE, SIDE), "white")
+    paper = 242 + rng.normal(0, 2, (SIDE, SIDE, 1))
+    scan = to_picture(paper.repeat(3, axis=2))
+    top = int(rng.integers(10, 60))
+    lines = int(rng.integers(4, 12))
+    _type_lines(page, rng, top, lines, left=20, right=230)
+    left = int(rng.integers(20, 120))
+    _type_lines(scan, rng, top, 2, left=left, right=230)
+    return {"text": page, "scan": scan}
+
+
+def _draw_dialog(rng: Generator) -> Image.Image:
+    """A screenshot of a dialog: a title bar, two lines of text and two buttons."""
+    background = _as_colour(rng.integers(180, 240, 3))
+    screen = Image.new("RGB", (SIDE, SIDE), background)
+    left, top = rng.integers(15, 60, 2).tolist()
+    draw = ImageDraw.Draw(screen)
+    width, _ = DIALOG_SIZE
+    dialog = _box(left, top, DIALOG_SIZE)
+    draw.rectangle(dialog, fill=DIALOG_COLOUR, outline=DIALOG_EDGE)
+    title_bar = _box(left, top, (width, 16))
+    draw.rectangle(title_bar, fill=TITLE_BAR)
+    for offset in (60, 115):
+        button = _box(left + offset, top + 84, BUTTON_SIZE)
+        draw.rectangle(button, fill=BUTTON_COLOUR, outline=BUTTON_EDGE)
+    _type_lines(screen, rng, top + 30, 2, left=left + 12, right=left + 150, pitch=16)
+    return screen
+
+
+def _box(left: int, top: int, size: Size) -> tuple[int, int, int, int]:
+    width, height = size
+    return left, top, left + width, top + height
+
+
+def _type_lines(
+    image: Image.Image,
+    rng: Generator,
+    top: int,
+    lines: int,
+    *,
+    left: int,
+    right: int,
+    pitch: int = LINE_PITCH,
+) -> None:
+    """Write some lines of random words in dark type, the first one at `top`."""
+    draw = ImageDraw.Draw(image)
+    count = max(1, (right - left) // 36)
+    for line in range(lines):
+        text = " ".join(rng.choice(PLAIN_WORDS, count))
+        draw.text((left, top + line * pitch), text, fill=INK)
+
+
+# Signs of plain pictures
+
+
+def choose_detail_filter(quality: np.ndarray, refused: float = 0.002) -> float:
+    """Choose the least quality that an image must have to be matched.
+
+    `quality` is FINd's, of ordinary images: a whole number from 0 (flat) to 100 (detailed). The
+    result is the greatest one that refuses at most the share `refused` of these images.
+    """
+    least = 0
+    for candidate in range(101):
+        if (quality < candidate).mean() <= refused:
+            least = candidate
+    return float(least)
 
 
 def flat_share(path: str | Path) -> float:
-    """How much of an image is flat: the share of neighbours that differ by under 1.5 of 255, along the rows.
+    """How much of an image is flat: the share of neighbours in a row that hardly differ.
 
-    The image is shrunk to 17 x 16 grey pixels, as for a dHash of 256 bits; only its middle half of rows is looked at,
-    where captions seldom are.
+    The image is shrunk to 17 x 16 grey pixels, as for a dHash of 256 bits. Only the middle half of
+    its rows counts, where captions seldom are.
     """
-    grey = np.asarray(
-        open_rgb(path).convert("L").resize((17, 16), Image.Resampling.LANCZOS), dtype=np.float64
-    )
-    return float(np.mean(np.abs(np.diff(grey[4:12], axis=1)) < 1.5))
+    pixels = _grey_pixels(path, (17, 16), Resampling.LANCZOS)
+    middle = pixels[4:12]
+    steps = np.abs(np.diff(middle, axis=1))
+    return float(np.mean(steps < FLAT_STEP))
+
+
+def _grey_pixels(path: str | Path, size: Size, resampling: Resampling) -> np.ndarray:
+    """An image shrunk to width x height in grey: float64[height, width]."""
+    grey = open_rgb(path).convert("L")
+    small = grey.resize(size, resampling)
+    return np.asarray(small, dtype=np.float64)
+
+
+# Wrong labels
 
 
 def pixel_correlation(pairs: pd.DataFrame, paths: Sequence[str | Path]) -> np.ndarray:
-    """How alike the two images of each row (i, j) look to no hash at all: correlation of their grey middles, -1 to 1.
+    """How alike the two images of each pair (i, j) look, independent of any hash.
 
-    Images are shrunk to 64 x 64 and only the middle half of the rows is compared, where captions seldom are. NaN
-    where one of the two is flat there.
+    That is the correlation of their grey pixels, from -1 to 1. Images are shrunk to 64 x 64 and
+    only the middle half of the rows is compared, where captions seldom are. NaN where one of the
+    two is flat there.
     """
-
-    def middle(path: str | Path) -> np.ndarray:
-        grey = np.asarray(
-            open_rgb(path).convert("L").resize((64, 64), Image.Resampling.BOX), dtype=np.float64
-        )
-        rows = grey[16:48].ravel() - grey[16:48].mean()
-        norm = np.linalg.norm(rows)
-        return rows / norm if norm > 1e-9 else np.full_like(rows, np.nan)
-
     used = np.unique(pairs[["i", "j"]].to_numpy())
-    middles = {row: middle(paths[row]) for row in used}
-    return np.array([middles[i] @ middles[j] for i, j in zip(pairs["i"], pairs["j"], strict=True)])
+    middles = {row: _standardised_middle(paths[row]) for row in used}
+    correlations = []
+    for i, j in zip(pairs["i"], pairs["j"], strict=True):
+        correlations.append(middles[i] @ middles[j])
+    return np.array(correlations)
+
+
+def _standardised_middle(path: str | Path) -> np.ndarray:
+    """The grey middle rows of an image with a mean of 0 and a length of 1; NaN where it is flat."""
+    pixels = _grey_pixels(path, (64, 64), Resampling.BOX)
+    middle = pixels[16:48].ravel()
+    centred = middle - middle.mean()
+    length = np.linalg.norm(centred)
+    if length > 1e-9:
+        return centred / length
+    return np.full_like(centred, np.nan)
 
 
 def merge_families(labels: Any, one: Any, other: Any) -> np.ndarray:
-    """int64[n] labels in which families `one[k]` and `other[k]` are the same, and whatever follows from that."""
+    """Give families that are the same one label: int64[n].
+
+    Family `one[k]` and family `other[k]` are the same for each k, and so is what these connect.
+    """
     names, codes = np.unique(np.asarray(labels), return_inverse=True)
-    ends = (
-        np.searchsorted(names, np.asarray(one, names.dtype)),
-        np.searchsorted(names, np.asarray(other, names.dtype)),
-    )
-    joined = coo_array((np.ones(len(ends[0])), ends), shape=(len(names), len(names)))
-    return connected_components(joined, directed=False)[1][codes].astype(np.int64)
+    first = np.searchsorted(names, np.asarray(one, names.dtype))
+    second = np.searchsorted(names, np.asarray(other, names.dtype))
+    edges = (np.ones(len(first)), (first, second))
+    graph = coo_array(edges, shape=(len(names), len(names)))
+    _, merged = connected_components(graph, directed=False)
+    return merged[codes].astype(np.int64)
 
 
 def mislabelled(labels: Any, share: float, seed: int = 2026) -> np.ndarray:
-    """The labels with a share of the images put into another family at random."""
+    """The labels with a share of the images put into another family, at random."""
     names, codes = np.unique(np.asarray(labels), return_inverse=True)
     rng = np.random.default_rng(seed)
-    moved = rng.choice(len(codes), round(share * len(codes)), replace=False)
-    codes = codes.copy()
-    codes[moved] = (codes[moved] + rng.integers(1, max(2, len(names)), len(moved))) % len(names)
-    return names[codes]
+    count = round(share * len(codes))
+    moved = rng.choice(len(codes), count, replace=False)
+    shift = rng.integers(1, max(2, len(names)), count)
+    wrong = codes.copy()
+    wrong[moved] = (codes[moved] + shift) % len(names)
+    return names[wrong]

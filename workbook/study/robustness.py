@@ -1,19 +1,22 @@
-"""What survives when an image is changed on its way: every transform at every strength, hashed by every method.
+"""Measure which hashes survive when an image is changed on its way round the web.
 
-A method's threshold is fixed beforehand, on unchanged images. What is asked then is how many changed images are still
-matched with their own original, how many with the other images of their family, and whether strangers start to match:
-a change that makes all images alike is 'survived' only by giving up the false-positive rate.
+Images go through every transform at every strength and are hashed by every method. A method's
+threshold is fixed beforehand, on unchanged images. Three shares are then measured: of changed
+images that still match their own original, of pairs with the other images of their family that
+match, and of pairs with unrelated images that match. The last one matters because a change that
+makes all images alike is survived only at the price of false matches.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
+from PIL import Image
 
 from finlib.hashing.hashers import get_hasher
 from finlib.hashing.images import open_rgb
@@ -21,55 +24,96 @@ from finlib.scoring.metrics import query_counts, rate_at
 from workbook.study.transforms import TRANSFORMS
 
 Hashes = dict[str, np.ndarray]
+"""Arrays by the name of a hasher."""
+
+COLUMNS = ["hasher", "transform", "level", "strength", "unit", "own", "family", "fpr"]
 
 
-def _hash_changed(names: Sequence[str], seed: int, place: int, path: str) -> Hashes:
-    """One image: uint8[transforms, strengths, bits // 8] a hasher. Its randomness depends on its place alone."""
-    original = open_rgb(path)
-    out: dict[str, list[np.ndarray]] = {name: [] for name in names}
-    for turn, transform in enumerate(TRANSFORMS.values()):
-        for level, strength in enumerate(transform.strengths):
-            changed = transform.apply(
-                original, strength, np.random.default_rng([seed, place, turn, level])
+class Change(NamedTuple):
+    """One transform at one strength, with its places in arrays of changed images."""
+
+    transform: str
+    strength: float
+    unit: str
+    transform_index: int
+    strength_index: int
+
+
+def _all_changes() -> Iterator[Change]:
+    for transform_index, transform in enumerate(TRANSFORMS.values()):
+        for strength_index, strength in enumerate(transform.strengths):
+            yield Change(
+                transform.name,
+                strength,
+                transform.unit,
+                transform_index,
+                strength_index,
             )
-            for name in names:
-                out[name].append(get_hasher(name).from_image(changed))
-    return {
-        name: np.stack(rows).reshape(len(TRANSFORMS), -1, rows[0].size)
-        for name, rows in out.items()
-    }
 
 
 def hash_changed(
-    paths: Sequence[str | Path], names: Sequence[str], *, seed: int = 2026, workers: int = 1
+    paths: Sequence[str | Path],
+    names: Sequence[str],
+    *,
+    seed: int = 2026,
+    workers: int = 1,
 ) -> Hashes:
-    """Every image under every transform at every strength: uint8[transforms, strengths, n, bits // 8] a hasher.
+    """Hash every image under every transform at every strength, by the hashers of these names.
 
-    Transforms are in the order of `TRANSFORMS`; the images are RGB and at most 512 on a side before they are changed.
-    Equal for any number of `workers` (processes).
+    uint8[transforms, strengths, n, bits // 8] for each hasher, transforms in the order of
+    TRANSFORMS. Images are opened as `open_rgb` does, at most 512 pixels on a side, and then
+    changed. The hashes are equal for any number of `workers`, which are processes.
     """
-    job = partial(_hash_changed, list(names), seed)
-    places, files = range(len(paths)), [str(path) for path in paths]
+    hash_one = partial(_hash_one, list(names), seed)
+    numbers = range(len(paths))
+    files = [str(path) for path in paths]
     if workers == 1:
-        done = list(map(job, places, files))
+        by_image = list(map(hash_one, numbers, files))
     else:
         with ProcessPoolExecutor(workers, get_context("spawn")) as pool:
-            done = list(pool.map(job, places, files, chunksize=4))
-    return {name: np.stack([one[name] for one in done], axis=2) for name in names}
+            by_image = list(pool.map(hash_one, numbers, files, chunksize=4))
+    return {name: np.stack([hashes[name] for hashes in by_image], axis=2) for name in names}
+
+
+def _hash_one(names: Sequence[str], seed: int, number: int, path: str) -> Hashes:
+    """Hash one image under every change: uint8[transforms, strengths, bits // 8] by hasher.
+
+    Its random numbers depend on the seed and on the image's number, not on other images.
+    """
+    original = open_rgb(path)
+    by_hasher: dict[str, list[np.ndarray]] = {name: [] for name in names}
+    for change in _all_changes():
+        changed = _apply(change, original, seed, number)
+        for name in names:
+            by_hasher[name].append(get_hasher(name).from_image(changed))
+    shaped = {}
+    for name, hashes in by_hasher.items():
+        shaped[name] = np.stack(hashes).reshape(len(TRANSFORMS), -1, hashes[0].size)
+    return shaped
+
+
+def _apply(change: Change, original: Image.Image, seed: int, number: int) -> Image.Image:
+    transform = TRANSFORMS[change.transform]
+    rng = np.random.default_rng([seed, number, change.transform_index, change.strength_index])
+    return transform.apply(original, change.strength, rng)
 
 
 def own_matches(
-    changed: Hashes, originals: Mapping[str, np.ndarray], thresholds: Mapping[str, float]
+    changed: Hashes,
+    originals: Mapping[str, np.ndarray],
+    thresholds: Mapping[str, float],
 ) -> Hashes:
-    """bool[transforms, strengths, n] a hasher: whether a changed image still matches its own original.
+    """Whether each changed image still matches its original: bool[transforms, strengths, n].
 
-    `changed` is from `hash_changed`; `originals` holds the packed hashes of the same n images before the change.
+    `changed` is from `hash_changed`; `originals` are the packed hashes of the same n images before
+    the change, and `thresholds` bits, both by hasher as the result is.
     """
-    return {
-        name: np.bitwise_count(hashes ^ originals[name]).sum(axis=-1, dtype=np.int64)
-        <= thresholds[name]
-        for name, hashes in changed.items()
-    }
+    matches = {}
+    for name, hashes in changed.items():
+        differing = np.bitwise_count(hashes ^ originals[name])
+        distance = differing.sum(axis=-1, dtype=np.int64)
+        matches[name] = distance <= thresholds[name]
+    return matches
 
 
 def robustness(
@@ -79,25 +123,38 @@ def robustness(
     labels: Any,
     thresholds: Mapping[str, float],
 ) -> pd.DataFrame:
-    """How each method fares under each transform and strength, at its own threshold.
+    """Score each method under each transform and strength, at its own threshold.
 
-    `changed` is from `hash_changed` on the images at rows `sample` of `packed` and `labels`. Columns: hasher,
-    transform, level (1 the weakest), strength, unit; own (share matched with their own original), family (share of
-    pairs with the other images of the family matched), fpr (share of pairs with strangers matched).
+    `changed` is from `hash_changed` on the images at the rows `sample` of `packed` and `labels`.
+    Columns: hasher, transform, level (1 is the weakest), strength, unit, and three shares: own (of
+    changed images that match their original), family (of pairs with other images of the family
+    that match) and fpr (of pairs with unrelated images that match).
     """
-    labels, rows = np.asarray(labels), []
-    own = own_matches(changed, {name: packed[name][sample] for name in changed}, thresholds)
+    labels = np.asarray(labels)
+    originals = {name: packed[name][sample] for name in changed}
+    own = own_matches(changed, originals, thresholds)
+    scores = []
     for name, hashes in changed.items():
-        for turn, transform in enumerate(TRANSFORMS.values()):
-            for level, strength in enumerate(transform.strengths):
-                queries = hashes[turn, level]
-                counts = query_counts(
-                    queries, labels[sample], packed[name], labels, itself=sample
-                ).sum(axis=0)
-                place = (name, transform.name, level + 1, strength, transform.unit)
-                rows.append(
-                    (*place, own[name][turn, level].mean(), *rate_at(counts, thresholds[name]))
+        for change in _all_changes():
+            place = (change.transform_index, change.strength_index)
+            by_query = query_counts(
+                hashes[place],
+                labels[sample],
+                packed[name],
+                labels,
+                itself=sample,
+            )
+            family, fpr = rate_at(by_query.sum(axis=0), thresholds[name])
+            scores.append(
+                (
+                    name,
+                    change.transform,
+                    change.strength_index + 1,
+                    change.strength,
+                    change.unit,
+                    own[name][place].mean(),
+                    family,
+                    fpr,
                 )
-    return pd.DataFrame(
-        rows, columns=["hasher", "transform", "level", "strength", "unit", "own", "family", "fpr"]
-    )
+            )
+    return pd.DataFrame(scores, columns=COLUMNS)

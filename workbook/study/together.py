@@ -1,11 +1,11 @@
-"""Two hashes together: sums, weighted sums, AND, OR and a cascade, from the joint histogram of their distances.
+"""Two hashes together: sums, weighted sums, AND, OR and a cascade of their distances.
 
-`joint` counts every pair of images once by both distances, so that any rule on the two needs no pair to be looked at
-again. What a rule needs to know (a weight, two thresholds) is chosen on one half of the families and judged on the
-other.
+`joint` counts every pair of images once by both distances, so that any rule on the two distances
+can be scored without looking at a pair again. What a rule needs to know (a weight, two thresholds)
+is chosen on one half of the families and judged on the other.
 """
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -14,65 +14,102 @@ from workbook.study.evidence import tpr_at_realised
 from workbook.study.uncertainty import half_weights
 
 WEIGHTS = (0.25, 0.5, 1.0, 2.0, 4.0)
+STEPS = 4  # a weighted sum is counted in quarters of a bit
+STRIP = 64  # images whose distances to all others are in memory at once
+
+
+class Judged(NamedTuple):
+    """What one rule accepts: the shares of matching and of non-matching pairs."""
+
+    rule: str
+    tpr: float
+    fpr: float
+
+
+class Saved(NamedTuple):
+    """Matching pairs that one hash misses and the other finds most surely."""
+
+    by_second: pd.DataFrame
+    by_first: pd.DataFrame
 
 
 def distances(packed: np.ndarray, start: int, stop: int) -> np.ndarray:
-    """int64[stop - start, n - start]: bits from each of these rows to every row from `start` on."""
-    words = np.ascontiguousarray(packed).view(np.uint64) if packed.shape[1] % 8 == 0 else packed
-    return np.bitwise_count(words[start:stop, None] ^ words[None, start:]).sum(
-        axis=2, dtype=np.int64
-    )
+    """Bits from each of the rows start..stop to every row from `start` on: int64[rows, others]."""
+    whole_words = packed.shape[1] % 8 == 0
+    words = np.ascontiguousarray(packed).view(np.uint64) if whole_words else packed
+    different = words[start:stop, None] ^ words[None, start:]
+    return np.bitwise_count(different).sum(axis=2, dtype=np.int64)
 
 
 def joint(one: np.ndarray, other: np.ndarray, labels: Any) -> np.ndarray:
-    """int64[2, A + 1, B + 1]: pairs of one family (0) and of two (1) by both distances, of A and B bits."""
+    """Pairs of one family (0) and of two (1) by both distances: int64[2, A + 1, B + 1].
+
+    one, other: packed hashes of A and of B bits of the same images. labels: their families.
+    """
     family = np.unique(np.asarray(labels), return_inverse=True)[1]
-    wide, size = 8 * other.shape[1] + 1, (8 * one.shape[1] + 1) * (8 * other.shape[1] + 1)
+    one_size = 8 * one.shape[1] + 1
+    other_size = 8 * other.shape[1] + 1
+    size = one_size * other_size
     counts = np.zeros(2 * size, np.int64)
-    for start in range(0, len(family), 64):
-        stop = min(start + 64, len(family))
-        cell = distances(one, start, stop) * wide + distances(other, start, stop)
-        cell += (family[start:stop, None] != family[None, start:]) * size
-        later = np.arange(start, len(family))[None] > np.arange(start, stop)[:, None]
-        counts += np.bincount(cell[later], minlength=2 * size)
-    return counts.reshape(2, -1, wide)
+    images = len(family)
+    for start in range(0, images, STRIP):
+        stop = min(start + STRIP, images)
+        cell = distances(one, start, stop) * other_size + distances(other, start, stop)
+        is_different = family[start:stop, None] != family[None, start:]
+        cell += is_different * size
+        is_later = np.arange(start, images)[None] > np.arange(start, stop)[:, None]
+        counts += np.bincount(cell[is_later], minlength=2 * size)
+    return counts.reshape(2, one_size, other_size)
 
 
 def weighted(table: np.ndarray, weight: float) -> np.ndarray:
-    """[2, most + 1] counts of the distance a + weight * b, in steps of a quarter."""
-    a, b = (np.arange(size) for size in table.shape[1:])
-    total = (4 * a[:, None] + round(4 * weight) * b[None]).ravel()
-    return np.stack([np.bincount(total, row.ravel(), minlength=total.max() + 1) for row in table])
+    """Counts of the distance a + weight * b in steps of a quarter bit: [2, most + 1]."""
+    first = np.arange(table.shape[1])
+    second = np.arange(table.shape[2])
+    total = (STEPS * first[:, None] + round(STEPS * weight) * second[None]).ravel()
+    size = total.max() + 1
+    return np.stack([np.bincount(total, counts.ravel(), minlength=size) for counts in table])
 
 
 def both(table: np.ndarray, rate: float) -> tuple[int, int]:
-    """The thresholds (a, b) of AND, both distances within, that accept most family pairs at a rate of false ones."""
-    return _best(table.cumsum(axis=1).cumsum(axis=2), table, rate)
+    """The thresholds of AND that accept most matching pairs at this rate of non-matching ones.
+
+    A pair is accepted where both distances are within their thresholds.
+    """
+    return _best_thresholds(_within_both(table), table, rate)
 
 
 def either(table: np.ndarray, rate: float) -> tuple[int, int]:
-    """The thresholds of OR, one distance within its own."""
-    return _best(_within_either(table), table, rate)
+    """The thresholds of OR: a pair is accepted where one distance is within its own threshold."""
+    return _best_thresholds(_within_either(table), table, rate)
+
+
+def _within_both(table: np.ndarray) -> np.ndarray:
+    """Pairs within both thresholds, for every two thresholds."""
+    return table.cumsum(axis=1).cumsum(axis=2)
 
 
 def _within_either(table: np.ndarray) -> np.ndarray:
-    one, other = table.sum(axis=2).cumsum(axis=1), table.sum(axis=1).cumsum(axis=1)
-    return one[:, :, None] + other[:, None, :] - table.cumsum(axis=1).cumsum(axis=2)
+    """Pairs within one of the thresholds at least, for every two thresholds."""
+    within_first = table.sum(axis=2).cumsum(axis=1)
+    within_second = table.sum(axis=1).cumsum(axis=1)
+    return within_first[:, :, None] + within_second[:, None, :] - _within_both(table)
 
 
-def _best(accepted: np.ndarray, table: np.ndarray, rate: float) -> tuple[int, int]:
-    allowed = np.where(accepted[1] <= rate * table[1].sum(), accepted[0], -1)
-    a, b = np.unravel_index(int(np.argmax(allowed)), allowed.shape)
-    return int(a), int(b)
+def _best_thresholds(accepted: np.ndarray, table: np.ndarray, rate: float) -> tuple[int, int]:
+    """Of the thresholds that accept few enough non-matching pairs those with most matching ones."""
+    few_enough = accepted[1] <= rate * table[1].sum()
+    matching = np.where(few_enough, accepted[0], -1)
+    first, second = np.unravel_index(int(np.argmax(matching)), matching.shape)
+    return int(first), int(second)
 
 
-def _rates(accepted: np.ndarray, table: np.ndarray) -> tuple[float, float]:
-    """The shares of both kinds of pairs that are accepted, nan where there are none."""
-    true, false = (
-        part / total if total else np.nan
-        for part, total in zip(accepted, table.sum(axis=(1, 2)), strict=True)
-    )
-    return float(true), float(false)
+def _judged(rule: str, accepted: np.ndarray, table: np.ndarray) -> Judged:
+    """The shares of both kinds of pairs that a rule accepts; nan where there are no such pairs."""
+    shares = []
+    for part, total in zip(accepted, table.sum(axis=(1, 2)), strict=True):
+        shares.append(float(part / total) if total else float("nan"))
+    return Judged(rule, *shares)
 
 
 def rules(
@@ -84,82 +121,115 @@ def rules(
     splits: int = 2,
     seed: int = 2026,
 ) -> pd.DataFrame:
-    """Each rule for two hashes, what it needs chosen on half of the families and judged on the other half.
+    """Score each rule for two hashes: chosen on half of the families and judged on the other half.
 
-    Columns: rule, tpr, fpr (realised), low and high of tpr over the halves; means over 2 x `splits` halves. The first
-    two rows are the hashes alone. A sum's TPR is at the rate exactly; that of AND, OR and the cascade at thresholds
-    chosen on the other half. The cascade accepts what the first hash does at a tenth of the rate, and what both do.
-    Rates are nan where halves have no such pairs.
+    Columns: rule, tpr, fpr (realised), low and high (of tpr over the halves); tpr and fpr are means
+    over 2 x `splits` halves. The first two rows are the hashes alone. A sum's TPR is at the rate
+    exactly; that of AND, OR and the cascade at thresholds that were chosen on the other half. The
+    cascade accepts what the first hash accepts at a tenth of the rate, and what both accept. Rates
+    are nan where halves have no such pairs.
     """
     labels = np.asarray(labels)
-    names = np.unique(labels)
-    rows = []
-    for half in half_weights(len(names), splits, seed):
-        chosen = half[np.searchsorted(names, labels)] == 1
-        tables = [joint(one[part], other[part], labels[part]) for part in (chosen, ~chosen)]
-        for fit, judge in (tables, tables[::-1]):
-            rows += _judged(fit, judge, rate)
-    frame = pd.DataFrame(rows, columns=["rule", "tpr", "fpr"])
-    found = frame.groupby("rule", sort=False).agg(
+    families = np.unique(labels)
+    judged: list[Judged] = []
+    for half in half_weights(len(families), splits, seed):
+        in_half = half[np.searchsorted(families, labels)] == 1
+        first = joint(one[in_half], other[in_half], labels[in_half])
+        second = joint(one[~in_half], other[~in_half], labels[~in_half])
+        judged += judge_rules(first, second, rate)
+        judged += judge_rules(second, first, rate)
+    by_rule = pd.DataFrame(judged).groupby("rule", sort=False)
+    summary = by_rule.agg(
         tpr=("tpr", "mean"), fpr=("fpr", "mean"), low=("tpr", "min"), high=("tpr", "max")
     )
-    return found.reset_index()
+    return summary.reset_index()
 
 
-def _judged(fit: np.ndarray, judge: np.ndarray, rate: float) -> list[tuple[str, float, float]]:
-    rows = [("first alone", tpr_at_realised(judge.sum(axis=2), rate), rate)]
-    rows.append(("second alone", tpr_at_realised(judge.sum(axis=1), rate), rate))
-    rows.append(("sum", tpr_at_realised(weighted(judge, 1.0), rate), rate))
-    best = max(WEIGHTS, key=lambda weight: tpr_at_realised(weighted(fit, weight), rate))
-    rows.append(("weighted sum", tpr_at_realised(weighted(judge, best), rate), rate))
-    corner = judge.cumsum(axis=1).cumsum(axis=2)
-    rows.append(("both (AND)", *_rates(corner[:, *both(fit, rate)], judge)))
-    rows.append(("either (OR)", *_rates(_within_either(judge)[:, *either(fit, rate)], judge)))
-    false = fit[1].sum(axis=1).cumsum() / max(fit[1].sum(), 1)
-    sure = max(int(np.searchsorted(false, rate / 10, side="right")) - 1, 0)
-    rest_fit, rest = (
-        np.concatenate([0 * t[:, : sure + 1], t[:, sure + 1 :]], axis=1) for t in (fit, judge)
-    )
-    at = _best(rest_fit.cumsum(axis=1).cumsum(axis=2), fit, rate * 0.9)
-    accepted = rest.cumsum(axis=1).cumsum(axis=2)[:, at[0], at[1]] + judge[:, : sure + 1].sum(
-        axis=(1, 2)
-    )
-    return [*rows, ("cascade", *_rates(accepted, judge))]
+def judge_rules(fit: np.ndarray, judge: np.ndarray, rate: float) -> list[Judged]:
+    """Every rule, with what it needs to know chosen on one joint table and judged on another."""
+
+    def of_weight(table: np.ndarray, weight: float) -> float:
+        return tpr_at_realised(weighted(table, weight), rate)
+
+    best = max(WEIGHTS, key=lambda weight: of_weight(fit, weight))
+    first, second = both(fit, rate)
+    within_both = _within_both(judge)[:, first, second]
+    first, second = either(fit, rate)
+    within_either = _within_either(judge)[:, first, second]
+    return [
+        Judged("first alone", tpr_at_realised(judge.sum(axis=2), rate), rate),
+        Judged("second alone", tpr_at_realised(judge.sum(axis=1), rate), rate),
+        Judged("sum", of_weight(judge, 1.0), rate),
+        Judged("weighted sum", of_weight(judge, best), rate),
+        _judged("both (AND)", within_both, judge),
+        _judged("either (OR)", within_either, judge),
+        _judge_cascade(fit, judge, rate),
+    ]
+
+
+def _judge_cascade(fit: np.ndarray, judge: np.ndarray, rate: float) -> Judged:
+    """The first hash alone at a tenth of the rate, and both together for the rest of the pairs."""
+    false_share = fit[1].sum(axis=1).cumsum() / max(fit[1].sum(), 1)
+    sure = max(int(np.searchsorted(false_share, rate / 10, side="right")) - 1, 0)
+    fit_rest = fit.copy()
+    fit_rest[:, : sure + 1] = 0
+    judge_rest = judge.copy()
+    judge_rest[:, : sure + 1] = 0
+    first, second = _best_thresholds(_within_both(fit_rest), fit, rate * 0.9)
+    of_first = judge[:, : sure + 1].sum(axis=(1, 2))
+    of_both = _within_both(judge_rest)[:, first, second]
+    return _judged("cascade", of_first + of_both, judge)
 
 
 def correlation(table: np.ndarray) -> tuple[float, float]:
     """Pearson's correlation of the two distances, for pairs of one family and of two."""
-    a, b = (np.arange(size, dtype=np.float64) for size in table.shape[1:])
-    found = []
-    for counts in table:
-        share = counts / counts.sum()
-        mean_a, mean_b = a @ share.sum(axis=1), b @ share.sum(axis=0)
-        covariance = (a - mean_a) @ share @ (b - mean_b)
-        spread = ((a - mean_a) ** 2 @ share.sum(axis=1)) * ((b - mean_b) ** 2 @ share.sum(axis=0))
-        found.append(float(covariance / np.sqrt(spread)))
-    return found[0], found[1]
+    return _correlation(table[0]), _correlation(table[1])
+
+
+def _correlation(counts: np.ndarray) -> float:
+    first = np.arange(counts.shape[0], dtype=np.float64)
+    second = np.arange(counts.shape[1], dtype=np.float64)
+    share = counts / counts.sum()
+    of_first = share.sum(axis=1)
+    of_second = share.sum(axis=0)
+    from_first_mean = first - first @ of_first
+    from_second_mean = second - second @ of_second
+    covariance = from_first_mean @ share @ from_second_mean
+    variances = (from_first_mean**2 @ of_first) * (from_second_mean**2 @ of_second)
+    return float(covariance / np.sqrt(variances))
 
 
 def saved(
     one: np.ndarray, other: np.ndarray, labels: Any, thresholds: tuple[float, float], count: int = 4
-) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Family pairs that the first hash misses and the second finds most surely, and the other way round.
+) -> Saved:
+    """Matching pairs that the first hash misses and the second finds most surely, and the reverse.
 
-    Each with columns i, j, a, b (distances), one pair a family, at most `count`.
+    thresholds: of the first hash and of the second. Each frame has columns i, j (rows), a, b (the
+    distances by the first and the second hash) and family; one pair a family, at most `count`.
     """
-    labels, rows = np.asarray(labels), []
+    pairs = _pairs_of_families(one, other, np.asarray(labels))
+    first_finds = pairs["a"] <= thresholds[0]
+    second_finds = pairs["b"] <= thresholds[1]
+    by_second = pairs[~first_finds & second_finds].sort_values(["b", "i", "j"])
+    by_first = pairs[first_finds & ~second_finds].sort_values(["a", "i", "j"])
+    return Saved(
+        by_second.drop_duplicates("family").head(count),
+        by_first.drop_duplicates("family").head(count),
+    )
+
+
+def _pairs_of_families(one: np.ndarray, other: np.ndarray, labels: np.ndarray) -> pd.DataFrame:
+    """All pairs of images of one family with both distances: columns i, j, a, b, family."""
+    frames = []
     for family in np.unique(labels):
         members = np.flatnonzero(labels == family)
-        x, y = np.triu_indices(len(members), 1)
-        a, b = (distances(rows_[members], 0, len(members))[x, y] for rows_ in (one, other))
-        rows.append(
-            pd.DataFrame({"i": members[x], "j": members[y], "a": a, "b": b, "family": family})
-        )
-    frame = pd.concat(rows, ignore_index=True)
-    by_second = frame[(frame["a"] > thresholds[0]) & (frame["b"] <= thresholds[1])].sort_values(
-        ["b", "i", "j"]
-    )
-    by_first = frame[(frame["a"] <= thresholds[0]) & (frame["b"] > thresholds[1])].sort_values(
-        ["a", "i", "j"]
-    )
-    return tuple(part.drop_duplicates("family").head(count) for part in (by_second, by_first))  # type: ignore[return-value]
+        i, j = np.triu_indices(len(members), 1)
+        columns = {
+            "i": members[i],
+            "j": members[j],
+            "a": distances(one[members], 0, len(members))[i, j],
+            "b": distances(other[members], 0, len(members))[i, j],
+            "family": family,
+        }
+        frames.append(pd.DataFrame(columns))
+    return pd.concat(frames, ignore_index=True)

@@ -1,4 +1,4 @@
-"""A hash taken apart: the stages are FINd's, changes change what they say, the pictures shown are typical ones."""
+"""A hash taken apart: its stages, changed pictures, typical pictures and the bits that flip."""
 
 import numpy as np
 import pandas as pd
@@ -38,13 +38,13 @@ def test_a_change_of_no_strength_changes_nothing_and_each_other_one_does(picture
             or np.asarray(changed).tobytes() != np.asarray(picture).tobytes()
         )
         assert changed.tobytes() == anatomy.change(picture, **{name: strength}).tobytes()
-    with pytest.raises(ValueError, match="no change is named smudge"):
+    with pytest.raises(ValueError, match="no change named smudge"):
         anatomy.change(picture, smudge=1)
 
 
 @pytest.fixture
 def drawer(tmp_path, picture):
-    """Paths and families of three pictures of one family and one of another; the last has no label."""
+    """Paths and families: three pictures of one family, one of another, and one without a label."""
     turned = {
         "0001_1.png": picture,
         "0001_2.png": anatomy.change(picture, blur=3),
@@ -58,7 +58,7 @@ def drawer(tmp_path, picture):
 
 
 def test_pairs_are_every_pair_and_no_label_is_no_family(drawer):
-    apart = anatomy.pairs(*drawer)
+    apart = anatomy.compare_pairs(*drawer)
     assert len(apart) == 10
     assert apart["same"].sum() == 3
     hashes = [HASHERS["find"].from_file(path) for path in drawer[0]]
@@ -66,23 +66,26 @@ def test_pairs_are_every_pair_and_no_label_is_no_family(drawer):
     assert (
         first["distance"] == np.bitwise_count(hashes[first["one"]] ^ hashes[first["other"]]).sum()
     )
-    assert not anatomy.pairs(drawer[0][-1:] * 2, ["", ""])["same"].any()
+    assert not anatomy.compare_pairs(drawer[0][-1:] * 2, ["", ""])["same"].any()
 
 
 def test_the_three_pictures_are_typical_ones(drawer):
     paths, labels = drawer
-    apart = anatomy.pairs(paths, labels)
-    seen = {name: anatomy.stages(image).bits for name, image in anatomy.trio(paths, apart).items()}
-    near = (seen["a picture"] != seen["its relative"]).sum()
+    apart = anatomy.compare_pairs(paths, labels)
+    seen = {
+        name: anatomy.stages(image).bits
+        for name, image in anatomy.typical_pictures(paths, apart).items()
+    }
+    near = (seen["a picture"] != seen["near-duplicate"]).sum()
     assert near == apart.loc[apart["same"], "distance"].median()
-    assert (seen["a picture"] != seen["a stranger"]).sum() > near
+    assert (seen["a picture"] != seen["unrelated"]).sum() > near
 
 
 @pytest.mark.parametrize("count", [1, 2])
 def test_three_pictures_where_there_are_fewer(drawer, count):
     paths = drawer[0][-count:]
-    seen = anatomy.trio(paths, anatomy.pairs(paths, [""] * count))
-    assert list(seen) == ["a picture", "its relative", "a stranger"]
+    seen = anatomy.typical_pictures(paths, anatomy.compare_pairs(paths, [""] * count))
+    assert list(seen) == ["a picture", "near-duplicate", "unrelated"]
     bits = [anatomy.stages(image).bits for image in seen.values()]
     assert 0 < (bits[0] != bits[1]).sum() < (bits[0] != bits[2]).sum()
 
@@ -97,7 +100,7 @@ def test_shares_of_each_kind_of_pair_add_up_to_one():
     assert table.groupby("pairs")["share"].sum().tolist() == pytest.approx([1, 1])
     assert table["count"].sum() == 5
     nothing = anatomy.pair_shares(apart[:3])
-    assert not nothing.loc[nothing["pairs"] == "strangers", "share"].any()
+    assert not nothing.loc[nothing["pairs"] == "unrelated", "share"].any()
 
 
 def test_distances_by_hand(picture):
@@ -109,7 +112,7 @@ def test_distances_by_hand(picture):
     assert row["share"] == row["distance"] / 64
 
 
-def test_flips_say_which_bits_and_how_many(picture):
+def test_flips_are_the_bits_that_differ(picture):
     rows = anatomy.flips(picture, {"blur": (1, 8), "caption": (24,)})
     assert [(row["change"], row["strength"]) for row in rows] == [
         ("blur", 1),
@@ -122,7 +125,7 @@ def test_flips_say_which_bits_and_how_many(picture):
         assert row["distance"] == np.bitwise_count(changed).sum()
 
 
-def test_thresholds_that_the_evidence_cannot_tell_are_left_out():
+def test_thresholds_that_were_not_measured_are_left_out():
     found = anatomy.radii((1_000, 10**30))
     assert list(found) == ["one false pair in 1,000"]
     assert 64 < found["one false pair in 1,000"] < 128
@@ -132,7 +135,10 @@ def test_a_picture_dropped_in(tmp_path, picture):
     picture.save(tmp_path / "p.png")
     content = memoryview((tmp_path / "p.png").read_bytes())
     other = Image.new("RGB", (4, 4))
-    assert anatomy.dropped(({"name": "p.png", "content": content},), other).size == picture.size
-    assert anatomy.dropped((), other) is other
-    with pytest.raises(ImageError, match=r"p\.txt: no image"):
-        anatomy.dropped(({"name": "p.txt", "content": memoryview(b"no picture")},), other)
+    assert (
+        anatomy.uploaded_picture(({"name": "p.png", "content": content},), other).size
+        == picture.size
+    )
+    assert anatomy.uploaded_picture((), other) is other
+    with pytest.raises(ImageError, match=r"p\.txt is no image"):
+        anatomy.uploaded_picture(({"name": "p.txt", "content": memoryview(b"no picture")},), other)

@@ -19,10 +19,30 @@ def test_tpr_is_taken_at_the_realised_rate():
     assert np.isnan(evidence.tpr_at_realised(np.array([[1, 0], [0, 0]]), 0.1))
 
 
-def test_a_rate_counts_from_ten_expected_false_pairs():
-    assert evidence.told(np.array([[1], [10**6]])) == [1e-4, 1e-5]
-    assert evidence.usable(np.array([[1], [20_000]])) == [1e-3]
-    assert evidence.usable(np.array([[1], [3]])) == [0.5]
+def test_rates_are_measured_from_ten_expected_false_pairs():
+    assert evidence.rates_with_enough_pairs(np.array([[1], [10**6]])) == [1e-4, 1e-5]
+    assert evidence.usable_rates(np.array([[1], [20_000]])) == [1e-3]
+    assert evidence.usable_rates(np.array([[1], [3]])) == [0.5]
+
+
+def test_false_pairs_are_traced_to_pairs_of_families_by_hand():
+    """Families 0 and 1 lie 1 bit apart, 2 lies 8 from both: its closest pairs are 7 and 8."""
+    packed = np.array([[0b0], [0b11], [0b1], [0b111], [0b11111111]], np.uint8)
+    labels = ["0", "0", "1", "1", "2"]
+    closest = evidence.closest_of_families(packed, labels)
+    assert closest.tolist() == [1, 6, 5]
+    counts = np.zeros((2, 9), np.int64)
+    counts[1, [1, 2, 5, 6]] = 3, 1, 1, 3
+    assert evidence.family_pairs_at(counts, closest, 0.1) == 1
+    assert evidence.family_pairs_at(counts, closest, 0.5) == 2
+
+
+def test_a_cell_that_is_not_resolved_decides_nothing():
+    measured = measured_of({"a": 0.9, "b": 0.5}, family_pairs=9)
+    cells = evidence.compare("x", measured)
+    assert not cells["resolved"].any()
+    assert not evidence.beats(cells, "a", "b", ["x"], SIZE)
+    assert "recommended" not in evidence.decide(cells, ["x"], SIZE, MS)["answer"].tolist()
 
 
 @pytest.mark.parametrize(
@@ -38,17 +58,23 @@ def test_verdicts(interval, expected):
     assert evidence.verdict(Interval(*interval)) == expected
 
 
+def measured_of(scores, rate=1e-4, family_pairs=10):
+    """A set where candidates have these scores at one rate, without any spread."""
+    return evidence.Measured(
+        {name: {rate: score} for name, score in scores.items()},
+        {name: {rate: np.full(50, score)} for name, score in scores.items()},
+        {name: {rate: family_pairs} for name in scores},
+    )
+
+
 def cells_of(sets, better_by):
-    """Candidates a, b and a+b; `better_by` maps (one, other) to a difference, the same in every set."""
-    parts = []
-    for name in sets:
-        scores = {"a": {1e-4: 0.90}, "b": {1e-4: 0.85}, "a+b": {1e-4: 0.90 + better_by}}
-        draws = {one: {1e-4: np.full(50, value[1e-4])} for one, value in scores.items()}
-        parts.append(evidence.compare(name, scores, draws))
-    return pd.concat(parts)
+    """Candidates a, b and a+b; the sum finds that much more than a does, the same in every set."""
+    scores = {"a": 0.90, "b": 0.85, "a+b": 0.90 + better_by}
+    return pd.concat([evidence.compare(name, measured_of(scores)) for name in sets])
 
 
-SIZE, MS = {"a": 32, "b": 32, "a+b": 64}, {"a": 1.0, "b": 0.5, "a+b": 1.4}
+SIZE = {"a": 32, "b": 32, "a+b": 64}
+MS = {"a": 1.0, "b": 0.5, "a+b": 1.4}
 
 
 def test_a_sum_must_remove_a_quarter_of_the_misses():
@@ -76,15 +102,36 @@ def test_a_set_that_is_missing_leaves_it_undecided():
 def test_one_cell_that_is_worse_stops_a_verdict():
     cells = cells_of(["x", "y"], 0.05)
     against = cells_of(["class pairs"], -0.05)
-    assert evidence.beats(cells, "a+b", "a", ["x", "y"])
-    assert not evidence.beats(pd.concat([cells, against]), "a+b", "a", ["x", "y"])
+    assert evidence.beats(cells, "a+b", "a", ["x", "y"], SIZE)
+    assert not evidence.beats(pd.concat([cells, against]), "a+b", "a", ["x", "y"], SIZE)
 
 
-def test_the_simplest_of_equals_keeps_stored_hashes():
-    order = sorted(
-        ["phash256", "find", "find+dhash64"], key=lambda name: evidence.simplicity(name, dict.fromkeys(
-            ["phash256", "find", "find+dhash64"], 32), {}))  # fmt: skip
-    assert order == ["find", "phash256", "find+dhash64"]
+def test_the_simplest_stores_least_then_has_fewest_constants_then_takes_least_time():
+    size = {"find": 32, "dhash256": 32, "dhash256-rows": 32, "find+dhash256-rows": 64}
+    ms = {"find": 1.0, "dhash256": 1.2, "find+dhash256": 1.4}
+    order = sorted([*size][::-1], key=lambda name: evidence.simplicity(name, size, ms))
+    assert order == list(size)
+
+
+def test_candidates_say_what_they_store_and_how_it_is_compared():
+    assert evidence.hasher_of("find+dhash256-rows") == "find+dhash256"
+    assert evidence.distance_of("find+dhash256-rows") == "rows"
+    assert evidence.distance_of("find+dhash256") == "hamming"
+    counted = [evidence.constants_of(name) for name in ("find", *evidence.ROWS)]
+    assert counted == [0, 2, 3]
+
+
+def test_losing_changed_copies_stops_a_verdict():
+    """a finds five points more of the matching pairs, but loses thirteen of changed copies."""
+    better = evidence.compare("x", measured_of({"a": 0.95, "b": 0.90}))
+    assert evidence.beats(better, "a", "b", ["x"], SIZE)
+    matches = {"a": np.zeros((2, 5, 100), bool), "b": np.zeros((2, 5, 100), bool)}
+    matches["a"][..., :60] = True
+    matches["b"][..., :73] = True
+    copies = evidence.measure_changed_copies(matches, seed=1)
+    assert copies.scores["a"][evidence.CHANGED_COPIES] == pytest.approx(0.60)
+    worse = evidence.compare("x", copies)
+    assert not evidence.beats(pd.concat([better, worse]), "a", "b", ["x"], SIZE)
 
 
 def test_class_pairs_give_what_their_authors_report():

@@ -1,4 +1,4 @@
-"""The built-in families: repeatable, complete in the cache whatever happens, and read as the class set is."""
+"""The built-in families: repeatable, complete in the cache, and read as the class set is."""
 
 import os
 import subprocess
@@ -77,7 +77,11 @@ def test_two_builders_at_once_end_with_one_whole_folder(cache: Path) -> None:
 
 
 def test_a_killed_builder_leaves_nothing_that_looks_whole(cache: Path) -> None:
-    code = "from workbook.study.families import make_families; print('ready', flush=True); make_families(40, 40)"
+    code = """
+from workbook.study.families import make_families
+print("ready", flush=True)
+make_families(40, 40)
+"""
     with subprocess.Popen(
         [sys.executable, "-c", code], env=dict(os.environ), stdout=subprocess.PIPE
     ) as builder:
@@ -104,7 +108,7 @@ def test_a_failed_build_leaves_nothing_behind(cache: Path, monkeypatch: pytest.M
 def test_a_cache_that_cannot_be_written_says_what_to_set(cache: Path) -> None:
     cache.write_text("a file where the folder should be")
     with pytest.raises(
-        OSError, match=r"cannot keep the built-in families here .* Set FINLIB_CACHE"
+        OSError, match=r"for the built-in families cannot be written .* Set FINLIB_CACHE"
     ):
         make_families(1, 1)
 
@@ -196,7 +200,7 @@ def test_templates_that_cannot_be_read_are_left_out_with_a_warning(tmp_path: Pat
     (folder / "broken.png").write_text("no picture")
     Image.new("RGB", (300, 300), "red").save(folder / "red.png")
     with pytest.warns(
-        UserWarning, match=r"1 of 2 pictures cannot be read: .*broken\.png: no image"
+        UserWarning, match=r"1 of 2 templates cannot be read: .*broken\.png: no image"
     ):
         frame = dataset(folder, per_family=2)
     assert frame["family"].tolist() == ["0000", "0000"]
@@ -204,7 +208,7 @@ def test_templates_that_cannot_be_read_are_left_out_with_a_warning(tmp_path: Pat
 
 def test_the_class_set_is_checked_where_its_zip_is_there(labelled: Path) -> None:
     (labelled.parent / "das_images.zip").write_bytes(b"not the class set")
-    with pytest.raises(ValueError, match=r"das_images\.zip: md5"):
+    with pytest.raises(ValueError, match=r"das_images\.zip has the md5"):
         dataset(labelled)
 
 
@@ -217,7 +221,7 @@ def test_captions_stay_within_the_picture_and_cover_part_of_it() -> None:
     """Words that ran over the edge or over each other would make families unlike memes."""
     white = Image.new("RGB", (250, 250), (128, 128, 128))
     for number in range(40):
-        captioned = np.asarray(families._captioned(white, np.random.default_rng(number)))
+        captioned = np.asarray(families.add_random_caption(white, np.random.default_rng(number)))
         inked = (captioned != 128).any(axis=2)
         assert 0.01 < inked.mean() < 0.75
         assert not inked[:, :1].any()
@@ -228,10 +232,9 @@ def test_the_class_set_is_known_by_its_md5(tmp_path: Path, monkeypatch: pytest.M
     path = tmp_path / "das_images.zip"
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr(zipfile.ZipInfo("0297_21195384.jpg"), b"other")
-    with pytest.raises(
-        ValueError,
-        match=f"das_images.zip: md5 [0-9a-f]{{32}}, but the class set .* has {families.CLASS_SET_MD5}",
-    ):
+    wanted = families.CLASS_SET_MD5
+    message = f"das_images.zip has the md5 [0-9a-f]{{32}}, but the class set .* has {wanted}"
+    with pytest.raises(ValueError, match=message):
         families.check_class_set(path)
     path.write_bytes(b"abc")
     monkeypatch.setattr(

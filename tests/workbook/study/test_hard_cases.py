@@ -1,4 +1,4 @@
-"""The worst pairs, hard families, gate and noise signs, worked by hand on a few hashes."""
+"""The closest pairs, plain pictures and wrong labels, computed by hand on a few hashes."""
 
 import numpy as np
 import pandas as pd
@@ -17,15 +17,15 @@ PACKED = packed_of(0, 2, 10, 12, 30, 33)
 LABELS = np.array(["a", "a", "b", "b", "c", "c"])
 
 
-def test_closest_strangers_by_hand():
-    frame = hard_cases.closest_strangers(PACKED, LABELS, 20)
+def test_closest_nonmatching_by_hand():
+    frame = hard_cases.closest_nonmatching(PACKED, LABELS, 20)
     assert frame[["i", "j", "distance", "one", "other"]].to_numpy().tolist() == [
         [1, 2, 8, "a", "b"],
         [3, 4, 18, "b", "c"],
     ]
-    assert len(hard_cases.closest_strangers(PACKED, LABELS, 20, count=1)) == 1
-    assert len(hard_cases.closest_strangers(PACKED, LABELS, -1)) == 0
-    assert list(hard_cases.closest_strangers(PACKED, LABELS, 1).columns) == list(frame.columns)
+    assert len(hard_cases.closest_nonmatching(PACKED, LABELS, 20, count=1)) == 1
+    assert len(hard_cases.closest_nonmatching(PACKED, LABELS, -1)) == 0
+    assert list(hard_cases.closest_nonmatching(PACKED, LABELS, 1).columns) == list(frame.columns)
 
 
 def test_low_detail_images_are_different_pictures():
@@ -79,3 +79,11 @@ def test_mislabelled_moves_the_share_it_says():
     assert (noisy != labels).sum() == 30
     assert set(noisy) == {"a", "b", "c"}
     np.testing.assert_array_equal(hard_cases.mislabelled(labels, 0), labels)
+
+
+def test_the_detail_filter_refuses_at_most_the_share_allowed():
+    quality = np.array([100] * 997 + [50, 60, 70])
+    assert hard_cases.choose_detail_filter(quality, refused=0.002) == 70
+    assert hard_cases.choose_detail_filter(quality, refused=0.0005) == 50
+    assert hard_cases.choose_detail_filter(np.array([100, 100])) == 100
+    assert hard_cases.choose_detail_filter(np.array([0, 100])) == 0

@@ -42,7 +42,7 @@ def test_workers_change_nothing(paths):
 
 
 def test_robustness_by_hand():
-    # Three hashes: two of family a, 4 bits apart, and a stranger 30 bits from the first.
+    # Three hashes: two of family a, 4 bits apart, and an unrelated one 30 bits from the first.
     packed = np.packbits([[1] * ones + [0] * (64 - ones) for ones in (0, 4, 30)], axis=1)
     labels = np.array(["a", "a", "b"])
     sample = np.array([0, 1])

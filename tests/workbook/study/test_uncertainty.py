@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-from sklearn.metrics import v_measure_score
 
 from finlib.scoring import histograms, metrics
 from workbook.study import uncertainty
@@ -50,7 +49,8 @@ def test_weights_draw_as_many_groups_as_there_are():
 
 
 def test_weighted_counts_by_hand():
-    # Two families; distances 0 and 1. Family 0 drawn three times, family 1 once: 3 x its pairs, 3 x 1 across.
+    # Two families; distances 0 and 1. Family 0 is drawn three times and family 1 once:
+    # 3 x the pairs of family 0, and 3 x 1 the pairs between the two.
     same = np.array([[2, 0], [0, 5]])
     different = np.zeros((2, 2, 2), int)
     different[0, 1] = [1, 4]
@@ -98,36 +98,42 @@ def test_histograms_of_families_are_the_ones_counted_here():
     np.testing.assert_array_equal(uncertainty.weighted_counts(*few, np.ones((1, 3)))[0], whole)
 
 
-def test_bootstrap_is_paired_and_repeats():
+def resampled_auc(packed, labels, resamples=200, seed=5):
+    """The AUC of a labelled set, and of its families resampled."""
+    same, different = by_family(packed, labels)
+    whole = uncertainty.weighted_counts(same, different, np.ones((1, len(same))))[0]
+    weights = uncertainty.family_weights(len(same), resamples, seed)
+    drawn = uncertainty.weighted_counts(same, different, weights)
+    return metrics.auc(whole), np.array([metrics.auc(counts) for counts in drawn])
+
+
+def test_differences_between_methods_are_paired():
     good, labels = random_set(1, families=20, flips=6)
     worse, _ = random_set(2, families=20, flips=16)
-    tables = {
-        name: by_family(packed, labels)
-        for name, packed in (("good", good), ("twin", good), ("worse", worse))
-    }
-    scores = {"auc": metrics.auc, "tpr_1e-2": lambda counts: metrics.tpr_at(counts, 1e-2)}
-    frame, values = uncertainty.bootstrap(tables, scores, resamples=200, seed=5)
-    assert (frame["low"] <= frame["value"]).all()
-    assert (frame["value"] <= frame["high"]).all()
-    assert uncertainty.difference(frame, values, "good", "twin", "auc") == (0, 0, 0)
-    gap = uncertainty.difference(frame, values, "good", "worse", "tpr_1e-2")
+    good_auc, good_draws = resampled_auc(good, labels)
+    twin_auc, twin_draws = resampled_auc(good, labels)
+    worse_auc, worse_draws = resampled_auc(worse, labels)
+    assert uncertainty.interval(good_auc - twin_auc, good_draws - twin_draws) == (0, 0, 0)
+    gap = uncertainty.interval(good_auc - worse_auc, good_draws - worse_draws)
     assert 0 < gap.low <= gap.value <= gap.high
-    table = uncertainty.differences(frame, values, [("good", "twin"), ("good", "worse")])
-    assert table["decided"].tolist() == [False, False, True, True]
-    assert tuple(table.iloc[3][["value", "low", "high"]]) == gap
-    again, _ = uncertainty.bootstrap(tables, scores, resamples=200, seed=5)
-    assert frame.equals(again)
 
 
 def test_intervals_narrow_with_more_families():
     widths = []
     for families in (6, 40):
         packed, labels = random_set(7, families=families, flips=16)
-        frame, _ = uncertainty.bootstrap(
-            {"it": by_family(packed, labels)}, {"auc": metrics.auc}, resamples=200
-        )
-        widths.append(float(frame["high"].iloc[0] - frame["low"].iloc[0]))
+        auc = uncertainty.interval(*resampled_auc(packed, labels))
+        assert auc.low <= auc.value <= auc.high
+        widths.append(auc.high - auc.low)
     assert widths[1] < widths[0]
+
+
+def test_the_interval_of_a_share_by_hand():
+    # Clopper and Pearson: of 0 in n, the upper end solves (1 - p)^n = 0.025.
+    assert uncertainty.count_interval(0, 10) == (0.0, pytest.approx(1 - 0.025**0.1))
+    assert uncertainty.count_interval(10, 10) == (pytest.approx(0.025**0.1), 1.0)
+    low, high = uncertainty.count_interval(5, 10)
+    assert low == pytest.approx(1 - high)
 
 
 def test_held_out_thresholds_come_from_the_other_half():
@@ -143,24 +149,3 @@ def test_held_out_thresholds_come_from_the_other_half():
     assert summary["intended"].tolist() == [1e-3, 1e-2]
     assert (summary["fpr_low"] <= summary["fpr"]).all()
     assert (summary["fpr"] <= summary["fpr_high"]).all()
-
-
-def test_b_cubed_by_hand():
-    # One cluster of a, a, b: the two a see 2/3 of it, b sees 1/3; every family is whole.
-    assert uncertainty.b_cubed(["a", "a", "b"], [0, 0, 0]) == pytest.approx((5 / 9, 1, 5 / 7))
-    # All apart: clusters are pure, the two a each hold half of their family.
-    assert uncertainty.b_cubed(["a", "a", "b"], [0, 1, 2]) == pytest.approx((1, 2 / 3, 4 / 5))
-
-
-def test_cluster_scores_by_hand():
-    perfect = uncertainty.cluster_scores(["a", "a", "b"], np.array([7, 7, 1]))
-    assert set(perfect) == {"ari", "v_measure", "b_cubed_precision", "b_cubed_recall", "b_cubed_f"}
-    assert all(score == pytest.approx(1) for score in perfect.values())
-    # Noise is apart: with labels -1 the two a are two clusters, not one.
-    noise = uncertainty.cluster_scores(["a", "a", "b"], np.array([-1, -1, -1]))
-    assert noise["b_cubed_recall"] == pytest.approx(2 / 3)
-    assert noise["ari"] == 0
-    together = uncertainty.cluster_scores(["a", "a", "b", "b"], np.array([0, 0, 0, 1]))
-    assert together["v_measure"] == pytest.approx(v_measure_score([0, 0, 1, 1], [0, 0, 0, 1]))
-    # Pairs: 1 agreed; 3 in clusters, 2 in families, 6 in all: (1 - 1) / (2.5 - 1) = 0.
-    assert together["ari"] == pytest.approx(0)

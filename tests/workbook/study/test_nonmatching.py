@@ -1,4 +1,4 @@
-"""How far strangers can be told, by hand."""
+"""Shares of non-matching pairs, predictions of small ones and thresholds, computed by hand."""
 
 from pathlib import Path
 
@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from scipy.special import ndtr
 
-from workbook.study import strangers
+from workbook.study import nonmatching
 
 PUBLISHED = Path(__file__).parents[3] / "figures" / "05_thresholds.csv"
 
@@ -22,15 +22,18 @@ def gaussian(total, mean=60.0, spread=8.0):
 
 def test_shares_start_at_ten_false_pairs():
     counts = np.array([[4, 4, 2, 0, 0], [0, 6, 5, 60, 929]])
-    assert strangers.shares(counts).to_numpy().tolist() == [[2, 0.011, 1.0], [3, 0.071, 1.0]]
+    assert nonmatching.measure_shares(counts).to_numpy().tolist() == [
+        [2, 0.011, 1.0],
+        [3, 0.071, 1.0],
+    ]
 
 
-def test_a_parabola_is_believed_where_it_is_true():
-    checked = strangers.check(gaussian(10**7), gaussian(10**7))
-    assert strangers.believed(checked) == pytest.approx(checked["observed"].min())
+def test_a_parabola_is_trusted_where_it_is_right():
+    checked = nonmatching.check_tail(gaussian(10**7), gaussian(10**7))
+    assert nonmatching.least_trusted_share(checked) == pytest.approx(checked["observed"].min())
     broken = checked.assign(ratio=np.where(checked["observed"] < 1e-5, 10, checked["ratio"]))
-    assert 1e-5 <= strangers.believed(broken) < 2e-5
-    assert np.isnan(strangers.believed(checked.assign(ratio=10.0)))
+    assert 1e-5 <= nonmatching.least_trusted_share(broken) < 2e-5
+    assert np.isnan(nonmatching.least_trusted_share(checked.assign(ratio=10.0)))
 
 
 def test_thresholds_take_the_worst_of_the_sets():
@@ -45,23 +48,23 @@ def test_thresholds_take_the_worst_of_the_sets():
     other = pd.DataFrame(
         {"hasher": "h", "distance": [3, 4], "strangers": [0.1, 0.4], "found": [0.9, 0.6]}
     )
-    assert strangers.thresholds([one, other]).to_numpy().tolist() == [
-        ["h", 2, 0.1, 0.5],  # the other set tells no share below 0.1
+    assert nonmatching.combine_sets([one, other]).to_numpy().tolist() == [
+        ["h", 2, 0.1, 0.5],  # the smallest share of the other set is 0.1
         ["h", 3, 0.2, 0.6],
         ["h", 4, 0.4, 0.6],
     ]
 
 
-def test_normal_laws_go_on_below_what_is_measured():
+def test_normal_distributions_extend_what_is_measured():
     distance = np.arange(129)
     columns = {"strangers": ndtr((distance - 110) / 9), "found": ndtr((distance - 50) / 20)}
     whole = pd.DataFrame({"hasher": "h", "distance": distance} | columns)
-    found = strangers.continued(whole[70:])
+    found = nonmatching.extrapolate(whole[70:])
     pd.testing.assert_frame_equal(found.drop(columns="measured"), whole, rtol=1e-6)
     assert found["measured"].tolist() == [False] * 70 + [True] * 59
 
 
-def test_without_pairs_of_a_family_or_with_one_distance_it_goes_on_too():
+def test_without_matching_pairs_or_with_one_distance_it_is_extended_too():
     table = pd.DataFrame(
         {
             "hasher": ["a", "b", "b"],
@@ -70,29 +73,29 @@ def test_without_pairs_of_a_family_or_with_one_distance_it_goes_on_too():
             "found": 0,
         }
     )
-    found = strangers.continued(table)
+    found = nonmatching.extrapolate(table)
     assert found["distance"].tolist() == [0, 1, 2, 0, 1, 3]
     assert found["strangers"].between(0, 0.1).all()
     assert (found["found"] == 0).all()
 
 
 @pytest.mark.parametrize("hasher", ["find", "phash256", "dhash256", "find+dhash256"])
-def test_where_the_last_decades_are_held_back_the_law_comes_near_them(hasher):
+def test_estimates_come_near_the_smallest_shares_when_these_are_withheld(hasher):
     published = pd.read_csv(PUBLISHED)
     whole = published[published["measured"] & (published["hasher"] == hasher)]
     least = whole["strangers"].iloc[0]
-    again = strangers.continued(whole[whole["strangers"] >= 30 * least])
+    again = nonmatching.extrapolate(whole[whole["strangers"] >= 30 * least])
     ends = [
         frame.loc[frame["strangers"] <= 2 * least, "distance"].max() for frame in (again, whole)
     ]
     assert abs(ends[0] - ends[1]) <= 4
 
 
-def test_reads_off_by_hand():
+def test_chosen_thresholds_by_hand():
     table = pd.DataFrame(
         {"hasher": "h", "distance": [2, 4], "strangers": [1e-3, 1e-1], "found": [0.5, 1.0]}
     )
-    frame = strangers.reads_off(table, [101], [0.5, 0.99], relatives=1)
+    frame = nonmatching.choose_thresholds(table, [101], [0.5, 0.99])
     # At 2 bits: 25.25 true, 5.05 false; at 4: 50.5 true, 505 false.
     assert frame.loc[0, ["threshold", "false_pairs", "found"]].tolist() == pytest.approx(
         [2, 5.05, 0.5]
@@ -110,11 +113,11 @@ def test_thresholds_on_another_set_by_hand():
         "threshold": [3.0, 4.0, 5.5, 7.0],
     }
     chosen = pd.DataFrame(limits).assign(fpr=0.0, tpr=1.0, fpr_low=0.0, fpr_high=0.0)
-    there = strangers.transferred(chosen, shares, "memes")
-    assert there["intended"].tolist() == [1e-4, 1e-3, 1e-2]  # so few as within 3 bits are not told
+    there = nonmatching.apply_thresholds(chosen, shares, "memes")
+    assert there["intended"].tolist() == [1e-4, 1e-3, 1e-2]  # no share is measured within 3 bits
     assert there["fpr"].tolist() == [1e-4, 1e-4, 1e-2]
     assert there["tpr"].tolist() == [0.5, 0.5, 0.8]
     assert there[["fpr_low", "fpr_high"]].isna().all(axis=None)
     assert set(there["set"]) == {"memes"}
-    assert strangers.at_worst(there).to_dict() == {"h": pytest.approx(1.0)}
-    assert strangers.transferred(chosen, shares.assign(hasher="other"), "memes").empty
+    assert nonmatching.worst_excess(there).to_dict() == {"h": pytest.approx(1.0)}
+    assert nonmatching.apply_thresholds(chosen, shares.assign(hasher="other"), "memes").empty

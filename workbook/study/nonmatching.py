@@ -1,0 +1,234 @@
+"""Measure how the distances of unrelated images are spread, and choose thresholds from that.
+
+Two unrelated images are a non-matching pair. The share of non-matching pairs within a threshold is
+the rate of false matches to expect from it. Pairs are counted as in `finlib.scoring.metrics`:
+`counts` is [2, bits + 1], matching pairs by distance first, then non-matching ones.
+
+A share is measured where at least EXPECTED_FALSE_PAIRS pairs lie within the threshold. Smaller ones
+can only be predicted. One prediction is a parabola: log10 of the share as a function of the
+threshold. It is fitted where shares are larger, and trusted only down to where it predicted the
+shares of other images within a factor of 3.
+
+Tables of shares have a column strangers, the share of non-matching pairs within the distance, and a
+column found, the share of matching pairs within it, as thresholds.csv of finlib.matching has.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scipy.special import ndtr, ndtri
+
+from finlib.scoring.metrics import Counts
+from workbook.study.evidence import EXPECTED_FALSE_PAIRS
+
+TRUSTED_FACTOR = 3.0  # a prediction is right within this factor
+FITTED = (1e-4, 1e-2)  # the parabola is fitted to shares between these
+LARGEST_SHARE = 1 / 5  # larger shares do not belong to the tail
+SHARES = ["strangers", "found"]
+
+
+def measure_shares(counts: Counts) -> pd.DataFrame:
+    """The shares of pairs within each distance that occurs and at which the share is measured.
+
+    Columns distance, strangers (of non-matching pairs) and found (of matching pairs).
+    """
+    matching, nonmatching = np.cumsum(counts, axis=1)
+    occurs = np.sum(counts, axis=0) > 0
+    enough = nonmatching >= EXPECTED_FALSE_PAIRS
+    in_tail = nonmatching <= nonmatching[-1] * LARGEST_SHARE
+    distance = np.flatnonzero(occurs & enough & in_tail)
+    return pd.DataFrame(
+        {
+            "distance": distance,
+            "strangers": nonmatching[distance] / nonmatching[-1],
+            "found": matching[distance] / max(matching[-1], 1),
+        }
+    )
+
+
+def fit_tail(counts: Counts) -> np.ndarray:
+    """The parabola of log10 of the share of non-matching pairs by threshold: float64[3].
+
+    The highest power comes first, as `np.polyval` expects. NaN where fewer than four shares are
+    measured.
+    """
+    shares = measure_shares(counts)
+    fitted = shares[shares["strangers"].between(*FITTED)]
+    if len(fitted) < 4:
+        return np.full(3, np.nan)
+    return np.polyfit(fitted["distance"], np.log10(fitted["strangers"]), 2)
+
+
+def check_tail(fitted: Counts, judged: Counts) -> pd.DataFrame:
+    """Compare the parabola fitted to some images with the shares measured on others.
+
+    Columns distance, observed, predicted, and ratio (predicted / observed).
+    """
+    shares = measure_shares(judged)
+    predicted = 10 ** np.polyval(fit_tail(fitted), shares["distance"])
+    return pd.DataFrame(
+        {
+            "distance": shares["distance"],
+            "observed": shares["strangers"],
+            "predicted": predicted,
+            "ratio": predicted / shares["strangers"],
+        }
+    )
+
+
+def least_trusted_share(checked: pd.DataFrame) -> float:
+    """The smallest share down to which every prediction was right within TRUSTED_FACTOR.
+
+    `checked` is from `check_tail`. NaN where no prediction was right.
+    """
+    smaller = checked[checked["observed"] <= FITTED[1]]
+    smaller = smaller.sort_values("observed", ascending=False)
+    right = smaller["ratio"].between(1 / TRUSTED_FACTOR, TRUSTED_FACTOR)
+    right_so_far = right.cumprod().astype(bool)
+    return float(smaller.loc[right_so_far, "observed"].min())
+
+
+def combine_sets(sets: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    """Take the worst of several sets of images at each distance, for thresholds to be safe.
+
+    Each set is `measure_shares` of several methods, put together, with a column hasher. Columns
+    hasher, distance, strangers (the largest share of any set) and found (the smallest). A set
+    without a share as small as this counts with the smallest that it has.
+    """
+    combined = []
+    for name in dict.fromkeys(sets[0]["hasher"]):
+        tables = []
+        for shares in sets:
+            table = shares[shares["hasher"] == name].set_index("distance")[SHARES]
+            if len(table):
+                tables.append(table)
+        worst = _worst(tables)
+        worst.insert(0, "hasher", name)
+        combined.append(worst)
+    return pd.concat(combined, ignore_index=True)
+
+
+def _worst(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    """The largest share of non-matching and the smallest of matching pairs at each distance.
+
+    `tables` have the columns strangers and found, by distance.
+    """
+    last = min(table.index.max() for table in tables)
+    occurring = pd.concat(tables).index.unique().sort_values()
+    distances = occurring[occurring <= last]
+    strangers = []
+    found = []
+    for table in tables:
+        filled = table.reindex(distances).ffill()
+        strangers.append(filled["strangers"].fillna(table["strangers"].iloc[0]))
+        found.append(filled["found"])
+    return pd.DataFrame(
+        {
+            "distance": distances,
+            "strangers": np.max(strangers, axis=0),
+            "found": np.nanmin(found, axis=0),
+        }
+    )
+
+
+def extrapolate(table: pd.DataFrame) -> pd.DataFrame:
+    """Add estimates for every distance below the measured ones to a table from `combine_sets`.
+
+    A new column measured is False for the estimates. They follow normal distributions through the
+    smallest shares measured, up to 100 times the smallest.
+    """
+    parts = []
+    for name, measured in table.groupby("hasher", sort=False):
+        below = np.arange(measured["distance"].iloc[0])
+        least = measured["strangers"].iloc[0]
+        fitted = measured[measured["strangers"] <= 100 * least]
+        estimates: dict[str, Any] = {"hasher": name, "distance": below}
+        for column in SHARES:
+            estimate = _extend_normal(fitted["distance"], fitted[column], below)
+            estimates[column] = np.minimum(estimate, measured[column].iloc[0])
+        parts.append(pd.DataFrame(estimates).assign(measured=False))
+        parts.append(measured.assign(measured=True))
+    return pd.concat(parts, ignore_index=True)
+
+
+def _extend_normal(distance: pd.Series, share: pd.Series, below: np.ndarray) -> np.ndarray:
+    """Fit a normal distribution to shares by distance, and read off its shares elsewhere."""
+    quantile = ndtri(np.clip(share, 1e-12, 1 - 1e-9))
+    degree = min(1, len(distance) - 1)  # a constant where there is only one share
+    line = np.polyfit(distance, quantile, degree)
+    return ndtr(np.polyval(line, below))
+
+
+def apply_thresholds(chosen: pd.DataFrame, shares: pd.DataFrame, name: str) -> pd.DataFrame:
+    """The rates on another set of images of thresholds that were chosen on one.
+
+    `chosen` has the columns hasher, intended and threshold, as from `uncertainty.held_out_summary`;
+    `shares` are those of the other set, with a column hasher. Returns the columns of `chosen`, with
+    fpr and tpr of the other set, NaN for their intervals, and a column set with its name. Left out
+    where the other set has no share as small as that.
+    """
+    applied = []
+    for threshold in chosen.to_dict("records"):
+        of_hasher = shares[shares["hasher"] == threshold["hasher"]]
+        within = of_hasher[of_hasher["distance"] <= threshold["threshold"]]
+        if within.empty:
+            continue
+        last = within.loc[within["distance"].idxmax()]
+        rates = {
+            "fpr": last["strangers"],
+            "tpr": last["found"],
+            "fpr_low": np.nan,
+            "fpr_high": np.nan,
+        }
+        applied.append({**threshold, **rates})
+    return pd.DataFrame(applied, columns=list(chosen)).assign(set=name)
+
+
+def worst_excess(tried: pd.DataFrame) -> pd.Series:
+    """By how much thresholds exceeded the intended false-positive rate at worst, by hasher.
+
+    `tried` has the columns hasher, intended and fpr; 2 means twice the intended rate.
+    """
+    excess = tried["fpr"] / tried["intended"]
+    return excess.groupby(tried["hasher"], sort=False).max()
+
+
+def choose_thresholds(
+    table: pd.DataFrame,
+    images: Sequence[float],
+    precisions: Sequence[float],
+    *,
+    matches_per_image: float = 1.0,
+) -> pd.DataFrame:
+    """The largest threshold that promises a precision among a number of images, by method.
+
+    `table` is from `combine_sets`, and `matches_per_image` is the number of true matches that an
+    image has among the others. Columns hasher, images, precision, threshold, false_pairs (to
+    expect) and found (the share of matching pairs within the threshold). The last three are NaN
+    where no threshold that was measured has this precision.
+    """
+    chosen = []
+    for name, shares in table.groupby("hasher", sort=False):
+        for count in images:
+            pairs = count * (count - 1) / 2
+            true = count * matches_per_image / 2 * shares["found"]
+            false = pairs * shares["strangers"]
+            for precision in precisions:
+                precise = shares[true >= precision * (true + false)]
+                choice: dict[str, Any] = {
+                    "hasher": name,
+                    "images": count,
+                    "precision": precision,
+                    "threshold": np.nan,
+                    "false_pairs": np.nan,
+                    "found": np.nan,
+                }
+                if len(precise):
+                    choice["threshold"] = precise["distance"].iloc[-1]
+                    choice["false_pairs"] = pairs * precise["strangers"].iloc[-1]
+                    choice["found"] = precise["found"].iloc[-1]
+                chosen.append(choice)
+    columns = ["hasher", "images", "precision", "threshold", "false_pairs", "found"]
+    return pd.DataFrame(chosen, columns=columns)
