@@ -1,4 +1,8 @@
-"""Files and their names: written whole or not at all, locked against a second run, and named in UTF-8 text."""
+"""Files and their names: written whole or not at all, locked against a second run, named in text.
+
+A reader of a file that is written here sees the old content or the new, never half of it. File
+names, which may hold any bytes, become UTF-8 text for tables and messages, and paths again.
+"""
 
 import fcntl
 import os
@@ -6,19 +10,22 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import BinaryIO
 
-# What a spreadsheet would take for a formula.
+# Spreadsheets take a cell that begins with one of these for a formula.
 FORMULA_STARTS = (b"=", b"+", b"-", b"@", b"\t", b"\r", b"\n")
 
-# Files that runs of this process are writing. Whoever ends the process at once has to remove them.
+# The files that this process is writing. Code that ends the process at once, without running its
+# `finally` blocks, has to remove them.
 unfinished_files: set[Path] = set()
 
 
 @contextmanager
 def write_atomically(path: Path) -> Iterator[Path]:
-    """A temporary name beside `path`, renamed to it when the block ends well and removed when it does not.
+    """Give a temporary file to write, which becomes `path` when the block ends without an error.
 
-    RuntimeError where another run is writing it.
+    It is removed when the block ends with one, and `path` stays as it was. RuntimeError where
+    another run is writing `path`.
     """
     temporary = path.with_name(f".{path.name}.tmp")
     with lock(temporary, path):
@@ -27,60 +34,72 @@ def write_atomically(path: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def lock(file: Path, path: Path) -> Iterator[None]:
-    """Hold `file`, made and removed again, on behalf of `path`; RuntimeError where another run holds it."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    with open(file, "ab") as held:
-        try:
-            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            taken = not file.exists() or not os.path.samestat(
-                os.fstat(held.fileno()), os.stat(file)
-            )
-        except BlockingIOError:
-            taken = True
-        except OSError:  # this file system has no locks
-            taken = False
-        if taken:
+def lock(lock_file: Path, path: Path) -> Iterator[None]:
+    """Keep other runs from writing `path` while the block runs.
+
+    `lock_file` is made for the lock and is removed with it. RuntimeError where another run has
+    locked it. On a file system without locks, runs are not kept apart.
+    """
+    lock_file.parent.mkdir(parents=True, exist_ok=True)
+    with open(lock_file, "ab") as opened:
+        if not _take_lock(opened, lock_file):
             raise RuntimeError(
                 f"{path} is being written by another run: wait for it to end, or give another name"
             )
         try:
-            unfinished_files.add(file)
+            unfinished_files.add(lock_file)
             yield
         finally:
-            unfinished_files.discard(file)
-            with suppress(FileNotFoundError):  # renamed; there may be another run's by now
-                if os.path.samestat(os.fstat(held.fileno()), os.stat(file)):
-                    file.unlink()
+            unfinished_files.discard(lock_file)
+            # By now the file may have been renamed, and another run may have made its own.
+            with suppress(FileNotFoundError):
+                if _is_still_at(lock_file, opened):
+                    lock_file.unlink()
+
+
+def _take_lock(opened: BinaryIO, lock_file: Path) -> bool:
+    """Lock the opened file; False where another run has it, or has just removed it."""
+    try:
+        fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return _is_still_at(lock_file, opened)
+    except (BlockingIOError, FileNotFoundError):
+        return False
+    except OSError:  # this file system has no locks
+        return True
+
+
+def _is_still_at(path: Path, opened: BinaryIO) -> bool:
+    """Return whether `path` still names the opened file; FileNotFoundError where it names none."""
+    return os.path.samestat(os.fstat(opened.fileno()), os.stat(path))
 
 
 def path_to_text(path: str | Path) -> str:
-    """The path as UTF-8 text for a table: two paths never have the same text, and `path_of` gives the path back.
+    r"""Write a path as UTF-8 text for a table. `text_to_path` gives the path back.
 
-    Bytes that are not UTF-8 are written \\xNN, and so is the backslash of a name with such a byte or with \\x in it. A
-    relative path that starts as a spreadsheet's formula (=, +, -, @, a tab, a line end) gets ./ before it.
+    Two paths never have the same text. Bytes that are not UTF-8 are written \xNN; in such a name,
+    and in one that has \x in it already, the backslash is written \x5c. A relative path that a
+    spreadsheet would take for a formula gets ./ before it.
     """
     raw = os.fsencode(path)
-    if raw[:1] in FORMULA_STARTS:
+    if raw.startswith(FORMULA_STARTS):
         raw = b"./" + raw
     text = raw.decode("utf-8", "backslashreplace")
-    return (
-        text
-        if "\\x" not in text
-        else raw.replace(b"\\", b"\\x5c").decode("utf-8", "backslashreplace")
-    )
+    if "\\x" in text:
+        return raw.replace(b"\\", b"\\x5c").decode("utf-8", "backslashreplace")
+    return text
 
 
 def text_to_path(text: str) -> str:
-    """The path that `as_text` wrote."""
-    raw = re.sub(
-        rb"\\x([0-9a-f]{2})", lambda match: bytes.fromhex(match[1].decode()), text.encode()
-    )
+    """Give back the path that `path_to_text` has written as this text."""
+    raw = re.sub(rb"\\x([0-9a-f]{2})", _byte_of_escape, text.encode())
     return os.fsdecode(raw)
 
 
+def _byte_of_escape(match: re.Match[bytes]) -> bytes:
+    return bytes.fromhex(match[1].decode())
+
+
 def one_line(message: object) -> str:
-    """A message on one line, with bytes of names that are not UTF-8 as \\xNN."""
-    return " ".join(
-        str(message).encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace").split()
-    )
+    r"""Put a message on one line, with bytes of file names that are not UTF-8 written \xNN."""
+    raw = str(message).encode("utf-8", "surrogateescape")
+    return " ".join(raw.decode("utf-8", "backslashreplace").split())

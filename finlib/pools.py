@@ -1,8 +1,12 @@
-"""Jobs on processors: results in the jobs' order, few of them waiting however many jobs there are."""
+"""Jobs on this machine's processors, with results in the jobs' order.
+
+However many jobs there are, only a few wait at a time, so jobs and results may come from a
+generator and need little memory. An exception, Ctrl-C included, ends the work soon.
+"""
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Executor, ThreadPoolExecutor
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
@@ -10,7 +14,11 @@ Result = TypeVar("Result")
 
 
 def processors(workers: int | None = None) -> int:
-    """`workers` as given, ValueError under 1; None: the processors that affinity and the container's limits leave."""
+    """Return the number of workers to use: `workers`, or by default one for each processor.
+
+    By default only the processors count that this process may use, by its affinity and by the
+    limits of its container. ValueError where `workers` is less than 1.
+    """
     if workers is None:
         from joblib import cpu_count
 
@@ -20,9 +28,17 @@ def processors(workers: int | None = None) -> int:
     return workers
 
 
+def _do_nothing() -> None:
+    pass
+
+
 @contextmanager
-def stopping(pool: Executor, stop: Callable[[], None] = lambda: None) -> Iterator[Executor]:
-    """The pool; on an exception (Ctrl-C is one) jobs in hand are told to stop and the others never start."""
+def stopping(pool: Executor, stop: Callable[[], None] = _do_nothing) -> Iterator[Executor]:
+    """Shut the pool down when the block ends, and do it soon when the block ends with an exception.
+
+    In that case `stop` is called, which is to end the jobs that run, and the other jobs never
+    start. Ctrl-C is such an exception.
+    """
     try:
         yield pool
     except BaseException:
@@ -35,23 +51,27 @@ def stopping(pool: Executor, stop: Callable[[], None] = lambda: None) -> Iterato
 def in_order(
     pool: Executor, function: Callable[..., Result], jobs: Iterable[tuple[Any, ...]], most: int
 ) -> Iterator[Result]:
-    """function(*job) of every job, in order, at most `most` of them submitted at a time."""
-    waiting: deque[Any] = deque()
+    """Yield function(*job) for every job, in the jobs' order; at most `most` are in the pool."""
+    submitted: deque[Future[Result]] = deque()
     for job in jobs:
-        waiting.append(pool.submit(function, *job))
-        if len(waiting) >= most:
-            yield waiting.popleft().result()
-    while waiting:
-        yield waiting.popleft().result()
+        submitted.append(pool.submit(function, *job))
+        if len(submitted) >= most:
+            yield submitted.popleft().result()
+    while submitted:
+        yield submitted.popleft().result()
 
 
 def in_threads(
     function: Callable[..., Result], jobs: Iterable[tuple[Any, ...]], workers: int | None
 ) -> Iterator[Result]:
-    """`in_order` on that many threads (None: one a processor), or on this one alone where it is one."""
+    """Yield function(*job) for every job, in the jobs' order, computed by that many threads.
+
+    `workers` is as for `processors`; with one worker no thread is started.
+    """
     workers = processors(workers)
     if workers == 1:
-        yield from (function(*job) for job in jobs)
+        for job in jobs:
+            yield function(*job)
         return
     with stopping(ThreadPoolExecutor(workers)) as pool:
         yield from in_order(pool, function, jobs, 2 * workers)

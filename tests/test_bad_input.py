@@ -1,6 +1,7 @@
-"""Bad days: damaged, hostile and odd files give a row each, and no crash, hang or flood of memory.
+"""Damaged, hostile and odd files give a row each, and no crash, no hang and no flood of memory.
 
-Run as a program on a folder, this file hashes it in a process of its own and prints what it found as JSON.
+Run as a program on a folder, this file hashes the folder and prints what it found as JSON, so that
+the tests can do it in a process of its own.
 """
 
 import json
@@ -28,7 +29,8 @@ from finlib.hashing.images import list_images, load_rgb, open_rgb
 from finlib.hashing.reference import find_pixels
 from finlib.hashing.tables import read_hashes, write_table
 
-MOST_MIB = 3000  # two copies at 4 bytes a pixel of the largest image that is allowed, twice over, and the libraries
+# Two copies at 4 bytes a pixel of the largest image that is allowed, twice over, and the libraries.
+MOST_MIB = 3000
 SUFFIX = {
     "JPEG": ".jpg",
     "PNG": ".png",
@@ -39,57 +41,62 @@ SUFFIX = {
 }
 
 
-def _encoded(image: Image.Image, kind: str, **options: Any) -> tuple[str, bytes]:
+Encoded = tuple[str, bytes]  # a suffix and a file's content
+
+
+def _encoded(image: Image.Image, kind: str, **options: Any) -> Encoded:
     file = BytesIO()
     image.save(file, kind, **options)
     return SUFFIX[kind], file.getvalue()
 
 
-def _sound_files() -> list[tuple[str, bytes]]:
-    """Small sound files of every format, in the modes and codings that have decoders of their own."""
-    rgb = Image.fromarray(default_rng(8).integers(0, 256, (6, 8, 3), dtype=np.uint8)).resize(
-        (72, 54)
-    )
-    grey, palette, alpha = rgb.convert("L"), rgb.quantize(16), rgb.convert("RGBA")
+def _sound_files() -> list[Encoded]:
+    """Small sound files of every format, in the modes and codings that have their own decoders."""
+    pixels = default_rng(8).integers(0, 256, (6, 8, 3), dtype=np.uint8)
+    rgb = Image.fromarray(pixels).resize((72, 54))
+    grey = rgb.convert("L")
+    bilevel = grey.convert("1")
+    cmyk = rgb.convert("CMYK")
+    palette = rgb.quantize(16)
+    alpha = rgb.convert("RGBA")
     alpha.putalpha(grey)
-    moving = [rgb.rotate(90 * turn) for turn in range(3)]
     deep = Image.fromarray(np.asarray(grey).astype(np.uint16) * 200)
+    moving = [rgb.rotate(90 * turn) for turn in range(3)]
     exif = Image.Exif()
-    exif[0x0112] = 6
-    files = [_encoded(rgb, kind) for kind in SUFFIX]
-    files += [
-        _encoded(rgb, "JPEG", quality=quality, subsampling=part)
-        for quality, part in ((95, 0), (30, 1), (75, 2))
-    ]
-    files += [_encoded(rgb, "JPEG", progressive=True), _encoded(rgb, "JPEG", restart_marker_rows=1)]
-    files += [
+    exif[0x0112] = 6  # to be turned by a quarter
+    return [
+        *(_encoded(rgb, kind) for kind in SUFFIX),
+        _encoded(rgb, "JPEG", quality=95, subsampling=0),
+        _encoded(rgb, "JPEG", quality=30, subsampling=1),
+        _encoded(rgb, "JPEG", quality=75, subsampling=2),
+        _encoded(rgb, "JPEG", progressive=True),
+        _encoded(rgb, "JPEG", restart_marker_rows=1),
         _encoded(rgb, "JPEG", exif=exif, dpi=(72, 72), comment=b"a comment"),
         _encoded(grey, "JPEG"),
-    ]
-    files += [
-        _encoded(rgb.convert("CMYK"), "JPEG"),
+        _encoded(cmyk, "JPEG"),
         _encoded(rgb.resize((700, 400)), "JPEG", quality=60),
-    ]
-    files += [_encoded(image, "PNG") for image in (alpha, deep, grey.convert("1"))]
-    files += [
+        _encoded(alpha, "PNG"),
+        _encoded(deep, "PNG"),
+        _encoded(bilevel, "PNG"),
         _encoded(palette, "PNG", transparency=3),
         _encoded(rgb, "PNG", save_all=True, append_images=moving),
-    ]
-    files += [
         _encoded(palette, "GIF", transparency=1),
         _encoded(rgb, "GIF", save_all=True, append_images=moving),
-    ]
-    files += [
         _encoded(alpha, "WEBP", lossless=True),
         _encoded(rgb, "WEBP", save_all=True, append_images=moving),
+        _encoded(grey, "BMP"),
+        _encoded(palette, "BMP"),
+        _encoded(bilevel, "BMP"),
+        _encoded(alpha, "BMP"),
+        _encoded(rgb, "TIFF", compression="tiff_lzw"),
+        _encoded(rgb, "TIFF", compression="tiff_adobe_deflate"),
+        _encoded(rgb, "TIFF", compression="jpeg"),
+        _encoded(rgb, "TIFF", compression="packbits"),
+        _encoded(deep, "TIFF"),
+        _encoded(grey.convert("F"), "TIFF"),
+        _encoded(cmyk, "TIFF"),
+        _encoded(bilevel, "TIFF", compression="group4"),
     ]
-    files += [_encoded(image, "BMP") for image in (grey, palette, grey.convert("1"), alpha)]
-    files += [
-        _encoded(rgb, "TIFF", compression=name)
-        for name in ("tiff_lzw", "tiff_adobe_deflate", "jpeg", "packbits")
-    ]
-    files += [_encoded(image, "TIFF") for image in (deep, grey.convert("F"), rgb.convert("CMYK"))]
-    return [*files, _encoded(grey.convert("1"), "TIFF", compression="group4")]
 
 
 Mutation = Callable[[bytearray, bytes, Generator], bytes]
@@ -107,12 +114,14 @@ def _flip_header(data: bytearray, other: bytes, rng: Generator) -> bytes:
     return bytes(data)
 
 
+EXTREMES = [b"\xff\xff\xff\xff", b"\0\0\0\0", b"\x7f\xff\xff\xff", b"\0\0\xff\x7f"]
+
+
 def _extremes(data: bytearray, other: bytes, rng: Generator) -> bytes:
-    """Sizes and counts are 2 to 4 bytes together: the largest, the smallest, the largest with a sign."""
-    at, long = int(rng.integers(0, min(300, len(data) - 4))), int(rng.integers(2, 5))
-    data[at : at + long] = [b"\xff\xff\xff\xff", b"\0\0\0\0", b"\x7f\xff\xff\xff", b"\0\0\xff\x7f"][
-        rng.integers(4)
-    ][:long]
+    """Sizes and counts take 2 to 4 bytes: the largest, the smallest, the largest with a sign."""
+    at = int(rng.integers(0, min(300, len(data) - 4)))
+    size = int(rng.integers(2, 5))
+    data[at : at + size] = EXTREMES[rng.integers(4)][:size]
     return bytes(data)
 
 
@@ -158,48 +167,67 @@ MUTATIONS: list[Mutation] = [
 
 
 def _mutants(folder: Path, count: int, seed: int) -> list[Path]:
-    """`count` damaged files, over all formats in turn and all kinds of damage, some under another's suffix."""
-    sound, paths = _sound_files(), []
+    """`count` damaged files of all formats and kinds of damage, some under a wrong suffix."""
+    sound = _sound_files()
+    paths = []
     for number in range(count):
         rng = default_rng([seed, number])
         suffix, data = sound[number % len(sound)]
-        other = sound[rng.integers(len(sound))][1]
+        _, other = sound[rng.integers(len(sound))]
         mutate = MUTATIONS[rng.integers(len(MUTATIONS))]
-        wrong = rng.random() < 0.05
-        path = folder / f"{number % 7:04d}_{number}{'.png' if wrong else suffix}"
+        if rng.random() < 0.05:
+            suffix = ".png"
+        path = folder / f"{number % 7:04d}_{number}{suffix}"
         path.write_bytes(mutate(bytearray(data), other, rng))
         paths.append(path)
     return paths
 
 
-def _pixels(function: Callable[[Path], Any], path: Path) -> Any:
+def _pixels(read: Callable[[Path], Any], path: Path) -> Any:
     try:
-        return function(path)
+        return read(path)
     except (ValueError, OSError):
         return None
 
 
+def _read_fast(path: Path) -> Any:
+    return open_picture(path).rgb
+
+
+def _decoders_agree(path: Path, is_error: bool) -> bool:
+    """Whether both decoders give the same pixels, or both none where the table has an error."""
+    fast = _pixels(_read_fast, path)
+    slow = _pixels(load_rgb, path)
+    if fast is None or slow is None:
+        return fast is None and slow is None and is_error
+    return np.array_equal(fast, slow) and not is_error
+
+
+def _peak_mib() -> float:
+    """The most memory that this process has had, in MiB; 0 where the system does not say."""
+    status = Path("/proc/self/status")
+    if not status.exists():
+        return 0
+    peak = re.search(r"VmHWM:\s+(\d+)", status.read_text())
+    assert peak is not None
+    return int(peak[1]) / 1024
+
+
 def _examine(folder: Path) -> dict[str, Any]:
-    """Hash a folder, compare both decoders on every file, and say how much memory all of it took."""
+    """Hash a folder, compare both decoders on every file, and measure the memory that it took."""
     warnings.simplefilter("ignore")
     paths = list_images(folder)
     table = hash_files(paths, "find", "threads", 2)
-    differ = []
-    for path, error in zip(paths, table["error"], strict=True):
-        fast, slow = _pixels(lambda file: open_picture(file).rgb, path), _pixels(load_rgb, path)
-        agree = (fast is None) == (slow is None) and np.array_equal(fast, slow)  # None equals None
-        if not agree or (slow is None) != bool(error):
-            differ.append(path.name)
-    peak = (
-        re.search(r"VmHWM:\s+(\d+)", Path("/proc/self/status").read_text())
-        if Path("/proc/self").exists()
-        else None
-    )
+    differ = [
+        path.name
+        for path, error in zip(paths, table["error"], strict=True)
+        if not _decoders_agree(path, error != "")
+    ]
     return {
         "paths": table["path"].tolist(),
         "errors": table["error"].tolist(),
         "differ": differ,
-        "peak_mib": int(peak.group(1)) / 1024 if peak else 0,
+        "peak_mib": _peak_mib(),
     }
 
 
@@ -352,7 +380,10 @@ def test_values_over_a_byte_are_cut_off_and_not_scaled(
 
 
 def test_transparency_is_dropped_and_not_blended(tmp_path: Path) -> None:
-    """Up to 512 pixels the colours under it show; a larger image is shrunk weighted by alpha, so they turn black."""
+    """Up to 512 pixels, the colours under it show.
+
+    A larger image is shrunk with weights by its alpha, so that transparent colours turn black.
+    """
     noise = Image.effect_noise((90, 90), 90).convert("RGB")
     noise.save(tmp_path / "opaque.png")
     clear = noise.convert("RGBA")

@@ -1,8 +1,8 @@
-"""One hasher over many files: serial, threads, processes or Dask; ordered, resumable, errors kept as rows.
+"""Hash many files with one hasher: one after another, in threads, in processes or with Dask.
 
-The table is that of `finlib.hashing.tables`. The GIL is released while a file is decoded and while it is hashed by a compiled
-method, so threads serve these: they start at once, and are about as fast as processes. wHash and PDQ hold it and want
-processes, once there is enough to do for each.
+The result is the table of `finlib.hashing.tables`, the same whatever executes it. Threads serve
+hashers that release Python's global lock (the GIL): they start at once and are about as fast as
+processes. The other hashers need processes, which pay where there are thousands of files.
 """
 
 import os
@@ -12,31 +12,49 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import closing, contextmanager, suppress
-from itertools import islice, takewhile
-from math import nan
+from math import ceil, nan
 from multiprocessing import get_context
+from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Literal, NamedTuple, get_args
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.parquet as pq
 from tqdm import tqdm
 
-from finlib.distributed import dask_client
+from finlib.checkpoint import Checkpoint
+from finlib.distributed import count_threads, dask_client, run_in_order
 from finlib.files import one_line, path_to_text
 from finlib.hashing.hashers import get_hasher
 from finlib.hashing.images import family_of
-from finlib.hashing.tables import SCHEMA, Rows, read_hashes, rows_to_arrow, write_table
+from finlib.hashing.tables import COLUMNS, SCHEMA, HashRow, rows_to_arrow
 from finlib.pools import in_order, processors, stopping
 
 ExecutorName = Literal["auto", "serial", "threads", "processes", "dask"]
-Chunks = Sequence[Sequence[str]]
-Found = Generator[Rows, None, None]
-KILLED = "the process that hashed it was killed, most likely for want of memory. Shrink it, or leave it out."
-FILES_A_PROCESS = (
-    1000  # to hash, before another process earns the second or two that it takes to start
+Chunk = Sequence[str]  # files that travel to a worker together
+Rows = list[HashRow]
+
+PARTS_VERSION = 1  # to be raised when the columns of a table or the bits of any hash change
+FILES_PER_PROCESS = 1000  # hashed by each process, at least, to be worth the seconds of its start
+CHUNKS_PER_WORKER = 4  # at least, so that all workers end at about the same time
+KILLED = (
+    "the process that hashed it was killed, most likely for want of memory. Shrink it, or leave it "
+    "out."
 )
+
+
+class HashedFiles(NamedTuple):
+    """What `hash_new_files` returns.
+
+    table: the table of hashes, with a row for each path.
+    newly_hashed: the number of files that were hashed in this run, failures included; the rows of
+        the other files were known.
+    """
+
+    table: pd.DataFrame
+    newly_hashed: int
 
 
 def hash_files(
@@ -51,228 +69,433 @@ def hash_files(
     chunk: int = 256,
     progress: bool = False,
 ) -> pd.DataFrame:
-    """The table of hashes of `paths`, a row per path and in their order, whatever the executor.
+    """Hash files into a table with a row for each path, in the order of the paths.
 
-    A file that cannot be read is a row with its error. The executor "auto" takes threads where the hasher releases the
-    GIL, processes where it does not and there are thousands of files, and Dask where `scheduler`, the address of a
-    Dask scheduler, is given. `workers` is the most to use, by default the processors at hand. Files travel to workers
-    by name, at most `chunk` at a time, and no more than a few chunks are in flight. Where a worker process is killed,
-    the files that it may have had are hashed once more, each alone; one that kills again is a row with an error.
+    A file that cannot be read has a row with its error. So has a file that kills the process that
+    hashes it: where a worker process is killed, the files that it may have had are hashed again,
+    each alone in a process.
 
-    With `checkpoint`, a folder, each finished chunk is written there under a temporary name and then renamed. A run
-    that finds such parts, or is given the rows of an earlier table as `known`, hashes only the files whose size or
-    time has changed since, and those that failed; `attrs["hashed"]` of the table tells how many that were.
+    Parameters
+    ----------
+    paths: the files, each by its path.
+    hasher: the hasher's name, such as "find" or "find+dhash256".
+    executor: what hashes the files. "auto" takes threads where the hasher releases the GIL,
+        processes where it does not and there are thousands of files, and Dask where `scheduler` is
+        given.
+    workers: the most threads or processes to use; by default one for each processor.
+    scheduler: the address of a Dask scheduler whose workers see the files under the same names.
+    checkpoint: a folder that keeps the hashes of each finished chunk, so that an interrupted run
+        resumes. `hash_checkpoint(checkpoint, hasher).clear()` removes them.
+    known: an earlier table. A row of it or of the checkpoint is used again where the file still has
+        the same size and time of modification. Rows with an error are not.
+    chunk: the most files that travel to a worker together. They travel by name, and only a few
+        chunks are with the workers at a time.
+    progress: whether to show a progress bar.
 
-    ValueError for an unknown hasher or executor and for arguments that contradict each other; TypeError where `paths`
-    is one path. In a script, call it under `if __name__ == "__main__":` where the executor is "processes" or "dask":
-    their workers import the script again.
+    ValueError for an unknown hasher or executor and for arguments that contradict each other;
+    TypeError where `paths` is a single path. A script that uses "processes" or "dask" has to call
+    this under `if __name__ == "__main__":`, because their workers import the script again.
 
-    >>> hash_files(["missing.jpg"])[["path", "hash", "error"]].to_numpy().tolist()
-    [['missing.jpg', '', 'FileNotFoundError: missing.jpg: no such file. Check the path, or whether it was moved.']]
+    >>> table = hash_files(["missing.jpg"])
+    >>> table["path"][0], table["hash"][0]
+    ('missing.jpg', '')
+    >>> table["error"][0][:46]
+    'FileNotFoundError: missing.jpg: no such file. '
+    """
+    return hash_new_files(
+        paths,
+        hasher,
+        executor,
+        workers,
+        scheduler=scheduler,
+        checkpoint=checkpoint,
+        known=known,
+        chunk=chunk,
+        progress=progress,
+    ).table
+
+
+def hash_new_files(
+    paths: Iterable[str | Path],
+    hasher: str = "find",
+    executor: ExecutorName = "auto",
+    workers: int | None = None,
+    *,
+    scheduler: str | None = None,
+    checkpoint: str | Path | None = None,
+    known: pd.DataFrame | None = None,
+    chunk: int = 256,
+    progress: bool = False,
+) -> HashedFiles:
+    """Do what `hash_files` does, and also return the number of files that were not known.
+
+    Arguments and errors are those of `hash_files`.
     """
     get_hasher(hasher)
-    if isinstance(paths, str | bytes | os.PathLike):
-        raise TypeError(
-            f"paths must be files, not one path: give [{paths!r}], or find_images({paths!r}) for a folder"
-        )
-    if executor not in get_args(ExecutorName):
-        raise ValueError(
-            f"executor must be one of {', '.join(get_args(ExecutorName))}, not {executor!r}"
-        )
-    if scheduler is not None and executor not in ("auto", "dask"):
-        raise ValueError(f"a scheduler's address is for executor 'dask', not {executor!r}")
-    if workers is not None and (scheduler is not None or (executor == "serial" and workers > 1)):
-        raise ValueError(
-            "workers has no effect with a scheduler, which has its own, or with executor 'serial'"
-        )
-    if chunk < 1:
-        raise ValueError(f"chunk must be at least 1, not {chunk}")
-    most, paths = processors(workers), list(paths)
-    parts = Path(checkpoint) if checkpoint is not None else None
-    held = sorted(parts.glob("part-*.parquet")) if parts is not None else []
+    _check_options(paths, executor, workers, scheduler, chunk)
+    most_workers = processors(workers)
+    paths = list(paths)
     texts = [path_to_text(path) for path in paths]
     files = {text: os.fspath(path) for text, path in zip(texts, paths, strict=True)}
-    kept = _unchanged(files, hasher, [*_read_parts(held), *([] if known is None else [known])])
-    done = set(kept["path"])
-    todo = [file for text, file in files.items() if text not in done]
-    size = min(chunk, -(-len(todo) // (4 * most)) or 1)
-    chunks = [todo[at : at + size] for at in range(0, len(todo), size)]
-    number = int(held[-1].stem[5:]) + 1 if held else 0
-    bar = tqdm(total=len(files), initial=len(done), unit="file", disable=None if progress else True)
-    with bar, closing(_rows_of(chunks, hasher, executor, most, scheduler)) as found:
-        made = [SCHEMA.empty_table()]  # not frames: each costs as much as the hashes of a few files
-        for rows in found:
-            made.append(rows_to_arrow(rows))
-            if parts is not None:
-                write_table(made[-1].to_pandas(), parts / f"part-{number:08d}.parquet")
-                number += 1
-            bar.update(len(rows))
-    table = pd.concat([kept, pa.concat_tables(made).to_pandas()], ignore_index=True)
-    table = table.iloc[pd.Index(table["path"]).get_indexer(texts)].reset_index(drop=True)
-    table.attrs["hashed"] = len(todo)
-    return table
+
+    keeper = _ChunkKeeper(checkpoint, hasher)
+    known_tables = keeper.tables if known is None else [*keeper.tables, known]
+    reusable = _reusable_rows(known_tables, files, hasher)
+    reusable_paths = set(reusable["path"])
+    new_files = [file for text, file in files.items() if text not in reusable_paths]
+
+    plan = plan_execution(
+        hasher, executor, most_workers, scheduler, files=len(new_files), chunk=chunk
+    )
+    chunks = _split(new_files, plan.chunk_size)
+    bar = tqdm(
+        total=len(files),
+        initial=len(reusable),
+        unit="file",
+        disable=None if progress else True,
+    )
+    with bar, closing(hash_chunks(chunks, hasher, plan, scheduler)) as results:
+        new_rows = _collect(results, keeper, bar)
+    return HashedFiles(_in_order_of(texts, reusable, new_rows), len(new_files))
 
 
-def _rows_of(
-    chunks: Chunks, hasher: str, executor: str, workers: int, scheduler: str | None
-) -> Found:
-    """The rows of each chunk of files, in order."""
-    files = sum(map(len, chunks))
-    if executor == "auto":
-        holds_gil = not get_hasher(hasher).releases_gil
-        if holds_gil:
-            workers = min(workers, files // FILES_A_PROCESS)
-        executor = (
-            "dask"
-            if scheduler
-            else "serial"
-            if workers < 2
-            else "processes"
-            if holds_gil
-            else "threads"
+def hash_checkpoint(folder: str | Path, hasher: str) -> Checkpoint:
+    """Return what a run with this `checkpoint` folder keeps of this hasher: tables in Parquet.
+
+    The files to be hashed are not part of its key, because rows are matched with files by path,
+    size and time of modification. Several hashers can share a folder.
+    """
+    key = f"{hasher}, version {PARTS_VERSION}"
+    return Checkpoint(Path(folder), key, f"part-{hasher}", ".parquet")
+
+
+# What a run is given
+
+
+def _check_options(
+    paths: object,
+    executor: str,
+    workers: int | None,
+    scheduler: str | None,
+    chunk: int,
+) -> None:
+    if isinstance(paths, str | bytes | os.PathLike):
+        raise TypeError(
+            f"paths must be files, not one path: give [{paths!r}] for a file, or "
+            f"list_images({paths!r}) for a folder"
         )
-    workers = max(1, min(workers, len(chunks)))
-    if not chunks or executor == "serial":
-        return (_hash_chunk(hasher, chunk) for chunk in chunks)
-    if executor == "dask":
-        return _by_dask(hasher, chunks, workers, scheduler)
-    return (_in_threads if executor == "threads" else _in_processes)(hasher, chunks, workers)
+    if executor not in get_args(ExecutorName):
+        names = ", ".join(get_args(ExecutorName))
+        raise ValueError(f"executor must be one of {names}, not {executor!r}")
+    if scheduler is not None and executor not in ("auto", "dask"):
+        raise ValueError(f"a scheduler's address is for executor 'dask', not {executor!r}")
+    if scheduler is not None and workers is not None:
+        raise ValueError("workers has no effect with a scheduler, which has workers of its own")
+    if executor == "serial" and workers is not None and workers > 1:
+        raise ValueError("workers has no effect with executor 'serial', which uses none")
+    if chunk < 1:
+        raise ValueError(f"chunk must be at least 1, not {chunk}")
 
 
-def hash_row(file: str, hasher: str) -> tuple[Any, ...]:
-    """The table's row of one file, in the order of COLUMNS; whatever goes wrong with the file is in the row."""
-    text, family, size, modified = path_to_text(file), path_to_text(family_of(file)), 0, 0
-    with suppress(OSError, ValueError):  # what is wrong with the file, the reader says better
-        status = os.stat(file)
-        size, modified = status.st_size, status.st_mtime_ns
+# What is known
+
+
+class FileState(NamedTuple):
+    """The size of a file in bytes and when it was last modified, in nanoseconds since 1970."""
+
+    bytes: int
+    modified_ns: int
+
+
+def _file_state(file: str) -> FileState | None:
+    """Return the state of a file, or None where the system does not give it."""
     try:
-        packed, width, height, quality = get_hasher(hasher).read(file)
-    except (
-        Exception
-    ) as error:  # a decoder may raise anything on a damaged file, and every file must have its row
-        return _failed(file, hasher, error, size, modified)
-    return text, family, width, height, hasher, packed.tobytes().hex(), quality, "", size, modified
+        status = os.stat(file)
+    except (OSError, ValueError):
+        return None
+    return FileState(status.st_size, status.st_mtime_ns)
 
 
-def _failed(
-    file: str, hasher: str, error: Exception, size: int = 0, modified: int = 0
-) -> tuple[Any, ...]:
-    why = one_line(f"{type(error).__name__}: {error}")
-    return (
-        path_to_text(file),
-        path_to_text(family_of(file)),
-        0,
-        0,
-        hasher,
-        "",
-        nan,
-        why,
-        size,
-        modified,
-    )
+def _reusable_rows(
+    known_tables: Sequence[pd.DataFrame], files: dict[str, str], hasher: str
+) -> pd.DataFrame:
+    """Return the rows of this hasher that have no error and whose file has not changed since.
 
-
-def _hash_chunk(
-    hasher: str, files: Sequence[str], stopped: Callable[[], bool] = lambda: False
-) -> Rows:
-    return [hash_row(file, hasher) for file in takewhile(lambda _: not stopped(), files)]
-
-
-def _unchanged(files: dict[str, str], hasher: str, known: list[pd.DataFrame]) -> pd.DataFrame:
-    """The known rows of this hasher that have no error and whose file still has the same size and time."""
-    if not known:
+    `files` maps paths as the tables have them to paths as the system has them. Of several rows of
+    one path, the last counts.
+    """
+    if not known_tables:
         return SCHEMA.empty_table().to_pandas()
-    rows = pd.concat(known, ignore_index=True)[SCHEMA.names]
-    rows = rows[(rows["hasher"] == hasher) & (rows["error"] == "")].drop_duplicates(
-        "path", keep="last"
+    known = pd.concat(known_tables, ignore_index=True)[COLUMNS]
+    is_good = (known["hasher"] == hasher) & (known["error"] == "")
+    candidates = known[is_good].drop_duplicates("path", keep="last")
+    is_unchanged = np.zeros(len(candidates), bool)
+    states = zip(candidates["path"], candidates["bytes"], candidates["modified_ns"], strict=True)
+    for row, (path, size, modified_ns) in enumerate(states):
+        if path in files:
+            is_unchanged[row] = _file_state(files[path]) == (size, modified_ns)
+    return candidates[is_unchanged]
+
+
+class _ChunkKeeper:
+    """Keeps the tables of finished chunks in a checkpoint, or nothing where there is no folder.
+
+    tables: those of earlier runs.
+    """
+
+    def __init__(self, folder: str | Path | None, hasher: str) -> None:
+        self.checkpoint: Checkpoint | None = None
+        self.tables: list[pd.DataFrame] = []
+        self.next_number = 0
+        if folder is None:
+            return
+        self.checkpoint = hash_checkpoint(folder, hasher)
+        parts = self.checkpoint.numbered_parts()
+        self.tables = [pq.ParquetFile(file).read().to_pandas() for file in parts.values()]
+        self.next_number = max(parts, default=-1) + 1
+
+    def keep(self, table: pa.Table) -> None:
+        if self.checkpoint is None:
+            return
+        with self.checkpoint.new_part(self.next_number) as file:
+            pq.write_table(table, file)
+        self.next_number += 1
+
+
+# What is left to do, and how
+
+
+class Plan(NamedTuple):
+    """How the files of a run are hashed.
+
+    executor: "serial", "threads", "processes" or "dask".
+    workers: the number of threads or processes to start.
+    chunk_size: the number of files that travel to a worker together.
+    """
+
+    executor: str
+    workers: int
+    chunk_size: int
+
+
+def plan_execution(
+    hasher: str,
+    executor: ExecutorName,
+    workers: int,
+    scheduler: str | None = None,
+    *,
+    files: int,
+    chunk: int = 256,
+) -> Plan:
+    """Plan how to hash this number of files; the other arguments are those of `hash_files`."""
+    chunk_size = max(1, min(chunk, ceil(files / (CHUNKS_PER_WORKER * workers))))
+    chosen: str = executor
+    if executor == "auto":
+        releases_gil = get_hasher(hasher).releases_gil
+        if not releases_gil:
+            workers = min(workers, files // FILES_PER_PROCESS)
+        chosen = _choose_executor(releases_gil, workers, scheduler)
+    chunks = ceil(files / chunk_size)
+    return Plan(chosen, max(1, min(workers, chunks)), chunk_size)
+
+
+def _choose_executor(releases_gil: bool, workers: int, scheduler: str | None) -> str:
+    if scheduler:
+        return "dask"
+    if workers < 2:
+        return "serial"
+    return "threads" if releases_gil else "processes"
+
+
+def _split(files: Sequence[str], size: int) -> list[Chunk]:
+    return [files[start : start + size] for start in range(0, len(files), size)]
+
+
+def _collect(results: Iterable[Rows], keeper: _ChunkKeeper, bar: tqdm) -> pd.DataFrame:
+    """Return the rows of all chunks as one table, and keep each chunk as soon as it is finished."""
+    # Arrow's tables, because a data frame costs as much time as the hashes of a few files.
+    chunk_tables = [SCHEMA.empty_table()]
+    for rows in results:
+        chunk_table = rows_to_arrow(rows)
+        chunk_tables.append(chunk_table)
+        keeper.keep(chunk_table)
+        bar.update(len(rows))
+    return pa.concat_tables(chunk_tables).to_pandas()
+
+
+def _in_order_of(
+    texts: Sequence[str], reusable: pd.DataFrame, new_rows: pd.DataFrame
+) -> pd.DataFrame:
+    """Assemble a table with the row of each path, in the order of these paths."""
+    table = pd.concat([reusable, new_rows], ignore_index=True)
+    places = pd.Index(table["path"]).get_indexer(texts)
+    return table.iloc[places].reset_index(drop=True)
+
+
+# Hashing
+
+
+def hash_row(file: str, hasher: str) -> HashRow:
+    """Hash one file into a row of the table; whatever goes wrong with the file is in the row."""
+    state = _file_state(file)
+    if state is None:  # why, the hasher's error says better
+        state = FileState(0, 0)
+    try:
+        hashed = get_hasher(hasher).read(file)
+    except Exception as error:  # decoders raise anything on damaged files, and all need a row
+        return _failed_row(file, hasher, error, state)
+    return HashRow(
+        path=path_to_text(file),
+        family=path_to_text(family_of(file)),
+        width=hashed.width,
+        height=hashed.height,
+        hasher=hasher,
+        hash=hashed.packed.tobytes().hex(),
+        quality=hashed.quality,
+        error="",
+        bytes=state.bytes,
+        modified_ns=state.modified_ns,
     )
 
-    def same(text: str, size: int, modified: int) -> bool:
-        try:
-            status = os.stat(files[text])
-        except (KeyError, OSError):
-            return False
-        return (status.st_size, status.st_mtime_ns) == (size, modified)
 
-    identity = zip(rows["path"], rows["bytes"], rows["modified_ns"], strict=True)
-    return rows[np.array([same(*row) for row in identity], bool)]
-
-
-def _read_parts(parts: Iterable[Path]) -> Iterator[pd.DataFrame]:
-    for path in parts:
-        # A part that a failing disk damaged is as good as missing: its files are hashed again.
-        with suppress(ValueError):
-            yield read_hashes(path)
+def _failed_row(file: str, hasher: str, error: Exception, state: FileState) -> HashRow:
+    return HashRow(
+        path=path_to_text(file),
+        family=path_to_text(family_of(file)),
+        width=0,
+        height=0,
+        hasher=hasher,
+        hash="",
+        quality=nan,
+        error=one_line(f"{type(error).__name__}: {error}"),
+        bytes=state.bytes,
+        modified_ns=state.modified_ns,
+    )
 
 
-def _in_threads(hasher: str, chunks: Chunks, workers: int) -> Found:
+def _hash_chunk(hasher: str, files: Chunk) -> Rows:
+    return [hash_row(file, hasher) for file in files]
+
+
+def _hash_chunk_until(is_stopped: Callable[[], bool], hasher: str, files: Chunk) -> Rows:
+    rows: Rows = []
+    for file in files:
+        if is_stopped():
+            break
+        rows.append(hash_row(file, hasher))
+    return rows
+
+
+def hash_chunks(
+    chunks: Sequence[Chunk], hasher: str, plan: Plan, scheduler: str | None = None
+) -> Generator[Rows, None, None]:
+    """Yield the rows of each chunk of files, in order, hashed as planned."""
+    if not chunks:
+        return
+    if plan.executor == "threads":
+        yield from hash_in_threads(chunks, hasher, plan.workers)
+    elif plan.executor == "processes":
+        yield from hash_in_processes(chunks, hasher, plan.workers)
+    elif plan.executor == "dask":
+        yield from hash_on_dask(chunks, hasher, plan.workers, scheduler)
+    else:
+        for chunk in chunks:
+            yield _hash_chunk(hasher, chunk)
+
+
+def hash_in_threads(chunks: Sequence[Chunk], hasher: str, workers: int) -> Iterator[Rows]:
+    """Yield the rows of each chunk; threads stop after the file in hand when the run is cut."""
     stop = threading.Event()
+    jobs = ((stop.is_set, hasher, chunk) for chunk in chunks)
     with stopping(ThreadPoolExecutor(workers), stop.set) as pool:
-        yield from in_order(
-            pool, _hash_chunk, ((hasher, chunk, stop.is_set) for chunk in chunks), 2 * workers
-        )
+        yield from in_order(pool, _hash_chunk_until, jobs, 2 * workers)
 
 
-def _in_processes(hasher: str, chunks: Chunks, workers: int) -> Found:
-    """Where a worker is killed, what was in flight is hashed again, file by file: who kills once more is named."""
-    at, most = 0, 2 * workers if workers > 1 else 1
-    while at < len(chunks):
+def hash_on_dask(
+    chunks: Sequence[Chunk], hasher: str, workers: int, scheduler: str | None
+) -> Iterator[Rows]:
+    """Yield the rows of each chunk, hashed by the workers of that scheduler, or by new ones."""
+    jobs = ((hasher, chunk) for chunk in chunks)
+    with dask_client(scheduler, workers) as client:
+        yield from run_in_order(client, _hash_chunk, jobs, 2 * count_threads(client))
+
+
+def hash_in_processes(chunks: Sequence[Chunk], hasher: str, workers: int) -> Iterator[Rows]:
+    """Yield the rows of each chunk, and get over killed processes.
+
+    A worker that is killed breaks the whole pool, and nobody knows which file it had. The files of
+    all chunks that were with the workers are therefore hashed again, each alone in its process, and
+    the other chunks in a new pool.
+    """
+    most = 2 * workers if workers > 1 else 1
+    done = 0
+    while done < len(chunks):
+        jobs = ((hasher, chunk) for chunk in chunks[done:])
         try:
-            with _processes(workers) as pool:
-                jobs = ((hasher, chunk) for chunk in islice(chunks, at, None))
+            with _process_pool(workers) as pool:
                 for rows in in_order(pool, _hash_chunk, jobs, most):
-                    at += 1
+                    done += 1
                     yield rows
         except BrokenProcessPool:
-            for chunk in chunks[at : at + most]:
-                at += 1
-                alone = (
-                    ()
-                    if len(chunk) == most == 1
-                    else _in_processes(hasher, [[file] for file in chunk], 1)
-                )
-                killed = MemoryError(f"{chunk[0]}: {KILLED}")
-                yield [row for rows in alone for row in rows] or [_failed(chunk[0], hasher, killed)]
+            for chunk in chunks[done : done + most]:
+                done += 1
+                yield _hash_each_alone(chunk, hasher)
+
+
+def _hash_each_alone(files: Chunk, hasher: str) -> Rows:
+    """Hash files one at a time in a single process; one that kills it has a row with an error."""
+    rows: Rows = []
+    while len(rows) < len(files):
+        try:
+            with _process_pool(1) as pool:
+                for file in files[len(rows) :]:
+                    rows.append(pool.submit(hash_row, file, hasher).result())
+        except BrokenProcessPool:
+            killer = files[len(rows)]
+            error = MemoryError(f"{killer}: {KILLED}")
+            rows.append(_failed_row(killer, hasher, error, FileState(0, 0)))
+    return rows
 
 
 @contextmanager
-def _processes(workers: int) -> Iterator[Executor]:
+def _process_pool(workers: int) -> Iterator[Executor]:
+    """A pool of processes that end at once when the block ends with an exception.
+
+    They end with this process, too, however it ends. RuntimeError where they cannot start.
+    """
     # Spawned, because a forked child inherits the locks of threads that it does not have.
     context = get_context("spawn")
-    reader, writer = context.Pipe(duplex=False)
-    with stopping(
-        ProcessPoolExecutor(workers, context, _end_with, (reader,)), writer.close
-    ) as pool:
-        # Started with SIGINT blocked: Ctrl-C reaches the whole process group, and the parent decides what it means.
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-        try:
-            started = [pool.submit(os.getpid) for _ in range(workers)]
-        finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, before)
-        try:
-            started[0].result()
-        except BrokenProcessPool:
-            raise RuntimeError(
-                "worker processes cannot start, most likely for want of memory: use 1 worker"
-            ) from None
+    receiver, sender = context.Pipe(duplex=False)
+    pool = ProcessPoolExecutor(workers, context, _end_with_parent, (receiver,))
+    with stopping(pool, sender.close):
+        _start_workers(pool, workers)
         yield pool
 
 
-def _end_with(parent: Any) -> None:
-    """End this process, busy or not, when the other end of this pipe is closed: by the parent, or with it."""
+def _start_workers(pool: ProcessPoolExecutor, workers: int) -> None:
+    """Start the processes with SIGINT blocked.
 
-    def follow() -> None:
+    Ctrl-C reaches every process of the terminal's group, and the parent decides what it means.
+    """
+    earlier_mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        futures = [pool.submit(os.getpid) for _ in range(workers)]
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, earlier_mask)
+    try:
+        futures[0].result()
+    except BrokenProcessPool:
+        raise RuntimeError(
+            "worker processes cannot start, most likely for want of memory: use 1 worker"
+        ) from None
+
+
+def _end_with_parent(receiver: Connection) -> None:
+    """End this process, busy or not, as soon as the parent closes its end of the pipe or dies."""
+
+    def wait_for_the_end() -> None:
         with suppress(EOFError, OSError):
-            parent.recv()
+            receiver.recv()
         os._exit(1)
 
-    threading.Thread(target=follow, daemon=True).start()
-
-
-def _by_dask(hasher: str, chunks: Chunks, workers: int, scheduler: str | None) -> Found:
-    with dask_client(scheduler, workers) as client:
-        slots, jobs = (
-            2 * max(1, sum(client.nthreads().values())),
-            ((hasher, chunk) for chunk in chunks),
-        )
-        yield from in_order(client.get_executor(pure=False), _hash_chunk, jobs, slots)
+    threading.Thread(target=wait_for_the_end, daemon=True).start()

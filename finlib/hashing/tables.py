@@ -1,17 +1,14 @@
-"""The table of hashes: its columns, and reading and writing it as Parquet or CSV.
+"""The table of hashes: its columns, and how it is written and read, as Parquet or as CSV.
 
-A row per input file: the path as given, the family (empty where the name has none), the file's own width and height
-in pixels, the hasher and its hash in hexadecimal (empty where there is an error), the quality (nan where the method has
-none), the error (empty where there is none), and the file's size in bytes and time of modification in nanoseconds, by
-which a later run knows whether it must hash the file again. Parquet has the hash as bytes too, in a column `packed`
-that databases compare and that is not read back.
+A table has a row for each file that was hashed, whether or not that succeeded. Parquet files also
+have the hash as bytes, in a column `packed`, for databases, which compare bytes; it is not read
+back. Tables of pairs and of clusters are written and read by the same functions.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -22,6 +19,33 @@ from numpy.typing import NDArray
 
 from finlib.files import write_atomically
 from finlib.hashing.hashers import get_hasher
+
+
+class HashRow(NamedTuple):
+    """A row of the table of hashes.
+
+    path: the file's path as it was given, in the form of `finlib.files.path_to_text`.
+    family: the group of near-duplicates that the file's name gives, or "".
+    width, height: the size of the picture in the file, in pixels.
+    hasher: the name of the hasher.
+    hash: the hash in hexadecimal digits; "" where there is an error.
+    quality: from 0 to 100, how much detail the picture has; nan where the hasher does not say.
+    error: why the file could not be hashed; "" where it could.
+    bytes, modified_ns: size of the file in bytes, and when it was last modified, in nanoseconds.
+        A later run knows from these whether it has to hash the file again.
+    """
+
+    path: str
+    family: str
+    width: int
+    height: int
+    hasher: str
+    hash: str
+    quality: float
+    error: str
+    bytes: int
+    modified_ns: int
+
 
 SCHEMA = pa.schema(
     {
@@ -40,196 +64,288 @@ SCHEMA = pa.schema(
 COLUMNS = SCHEMA.names
 PAIRS = ("path_a", "path_b", "distance")
 CLUSTERS = ("path", "cluster", "size", "distance")
-OTHERS = {
+
+# A CSV file does not record the types of its columns.
+CSV_TYPES = {field.name: field.type for field in SCHEMA} | {
     "path_a": pa.string(),
     "path_b": pa.string(),
     "verdict": pa.string(),
     "distance": pa.int32(),
+    "cluster": pa.int64(),
+    "size": pa.int64(),
 }
-TYPES = (
-    {field.name: field.type for field in SCHEMA}
-    | OTHERS
-    | {"cluster": pa.int64(), "size": pa.int64()}
-)  # in CSV
-Rows = list[tuple[Any, ...]]
-ROWS = 1 << 17  # in a row group
+CSV_BLOCK_BYTES = 1 << 26  # more than the longest row may have
+BATCH_ROWS = 1 << 17  # rows that are read or written at a time; a row group of a Parquet file
 
 
-def rows_to_arrow(rows: Rows) -> pa.Table:
-    """Arrow's table with those rows, each a tuple in the order of COLUMNS."""
-    columns = list(zip(*rows, strict=True)) if rows else [()] * len(COLUMNS)
-    arrays = [pa.array(column, kind) for column, kind in zip(columns, SCHEMA.types, strict=True)]
+def rows_to_arrow(rows: Sequence[tuple[object, ...]]) -> pa.Table:
+    """Make an Arrow table of rows, each a `HashRow` or another tuple in the order of COLUMNS."""
+    if not rows:
+        return SCHEMA.empty_table()
+    arrays = []
+    for field, values in zip(SCHEMA, zip(*rows, strict=True), strict=True):
+        arrays.append(pa.array(values, field.type))
     return pa.Table.from_arrays(arrays, schema=SCHEMA)
 
 
-def packed_hashes(table: pd.DataFrame) -> NDArray[np.uint8]:
-    """The hashes of the rows without an error, packed: `uint8[n, bits // 8]`, in the table's order.
+def hashed_rows(table: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows that have a hash, renumbered: row k is that of `packed_hashes(table)[k]`."""
+    return table[table["error"] == ""].reset_index(drop=True)
 
-    ValueError where the table mixes hashers, or a hash is not as long as its hasher's or not hexadecimal.
+
+def packed_hashes(table: pd.DataFrame) -> NDArray[np.uint8]:
+    """Return the hashes as packed bits, uint8[n, bits // 8], of the n rows that have one.
+
+    They are in the table's order. ValueError where the table has hashes of several hashers, or a
+    hash that is not of its hasher's length or not hexadecimal.
     """
-    good = table.loc[table["error"] == "", ["hasher", "hash"]]
-    names = sorted(good["hasher"].unique())
+    hashed = table.loc[table["error"] == "", ["path", "hasher", "hash"]]
+    hash_bytes = _common_hasher_bits(hashed) // 8
+    _check_lengths(hashed, 2 * hash_bytes)
+    packed = bytearray()
+    try:
+        for start in range(0, len(hashed), BATCH_ROWS):
+            digits = "".join(hashed["hash"].iloc[start : start + BATCH_ROWS])
+            packed += bytes.fromhex(digits)
+        return np.frombuffer(packed, np.uint8).reshape(len(hashed), hash_bytes)
+    except (ValueError, TypeError) as error:
+        raise ValueError(
+            f"the table has a damaged hash: {error}. Hash the files again into a new table"
+        ) from None
+
+
+def _common_hasher_bits(hashed: pd.DataFrame) -> int:
+    """Return the length of all hashes in bits; where there are no rows, FINd's."""
+    names = sorted(hashed["hasher"].unique())
+    if not names:
+        return 256
     if len(names) > 1:
         raise ValueError(
             f"the table mixes hashes of {', '.join(names)}: distances need one hasher throughout"
         )
-    width, texts = get_hasher(names[0]).bits // 8 if names else 32, good["hash"]
-    if len(wrong := np.flatnonzero(texts.str.len() != 2 * width)):
-        path, bits = table["path"][texts.index[wrong[0]]], 4 * len(texts.iloc[wrong[0]])
-        raise ValueError(
-            f"the hash of {path} has {bits} bits, not {8 * width}: the table is damaged. Make it anew."
-        )
-    packed = bytearray()
-    try:
-        for low in range(0, len(good), ROWS):
-            packed += bytes.fromhex("".join(texts.iloc[low : low + ROWS]))
-        return np.frombuffer(packed, np.uint8).reshape(len(good), width)
-    except (ValueError, TypeError) as error:
-        raise ValueError(f"the table holds a damaged hash: {error}. Make it anew.") from None
+    return get_hasher(names[0]).bits
 
 
-def select_part(table: pd.DataFrame, name: str) -> pd.DataFrame:
-    """The table of one part of a sum of hashes, as if its files had been hashed by that part alone.
-
-    The quality stays where it is that part's own, else it is nan. ValueError where the table's hasher has no such part.
-    """
-    whole = get_hasher(str(table["hasher"].iloc[0]) if len(table) else name)
-    names = [part.name for part in whole.parts]
-    if set(table["hasher"]) - {whole.name} or name not in names:
-        raise ValueError(
-            f"a table of {', '.join(sorted(set(table['hasher'])))} has no part {name!r}, but {' and '.join(names)}"
-        )
-    at = names.index(name)
-    start = sum(part.bits for part in whole.parts[:at]) // 4
-    rated = next((part.name for part in whole.parts if part.has_quality), "")
-    texts = table["hash"].str[start : start + whole.parts[at].bits // 4]
-    return table.assign(
-        hasher=name, hash=texts, quality=table["quality"] if rated == name else np.nan
+def _check_lengths(hashed: pd.DataFrame, digits: int) -> None:
+    has_wrong_length = hashed["hash"].str.len() != digits
+    if not has_wrong_length.any():
+        return
+    row = hashed[has_wrong_length].iloc[0]
+    raise ValueError(
+        f"the hash of {row['path']} has {4 * len(row['hash'])} bits, not {4 * digits}: the table "
+        "is damaged. Hash the files again into a new table"
     )
 
 
+def select_part(table: pd.DataFrame, name: str) -> pd.DataFrame:
+    """Reduce a table of combined hashes to one part of them, as if that alone had been computed.
+
+    From a table of find+dhash256, `select_part(table, "dhash256")` makes one of dhash256. The
+    quality stays where it is this part's own and becomes nan otherwise. ValueError where the
+    table's hasher has no such part.
+    """
+    names_in_table = set(table["hasher"])
+    hasher = get_hasher(table["hasher"].iloc[0] if len(table) else name)
+    names = [part.name for part in hasher.parts]
+    if names_in_table - {hasher.name} or name not in names:
+        raise ValueError(
+            f"a table of {', '.join(sorted(names_in_table))} has no part {name!r}; its parts are "
+            f"{' and '.join(names)}"
+        )
+    place = names.index(name)
+    first_digit = sum(part.bits for part in hasher.parts[:place]) // 4
+    digits = hasher.parts[place].bits // 4
+    names_with_quality = [part.name for part in hasher.parts if part.has_quality]
+    owns_quality = names_with_quality[:1] == [name]
+    return table.assign(
+        hasher=name,
+        hash=table["hash"].str[first_digit : first_digit + digits],
+        quality=table["quality"] if owns_quality else np.nan,
+    )
+
+
+class _Batches(NamedTuple):
+    """An opened table.
+
+    schema: its columns, without `packed`.
+    batches: its rows, some at a time.
+    rows: the number of rows that the file says it has; None where it does not say.
+    """
+
+    schema: pa.Schema
+    batches: Iterable[pa.RecordBatch]
+    rows: int | None
+
+
+def _open_csv(path: Path) -> _Batches:
+    reader = pyarrow.csv.open_csv(
+        path,
+        read_options=pyarrow.csv.ReadOptions(block_size=CSV_BLOCK_BYTES),
+        parse_options=pyarrow.csv.ParseOptions(newlines_in_values=True),
+        convert_options=pyarrow.csv.ConvertOptions(column_types=CSV_TYPES, null_values=[""]),
+    )
+    return _Batches(reader.schema, reader, None)
+
+
+def _open_parquet(path: Path) -> _Batches:
+    file = pq.ParquetFile(path, page_checksum_verification=True)
+    schema = pa.schema([field for field in file.schema_arrow if field.name != "packed"])
+    batches = file.iter_batches(BATCH_ROWS, columns=schema.names)
+    return _Batches(schema, batches, file.metadata.num_rows)
+
+
 @contextmanager
-def _sound(path: Path) -> Iterator[None]:
+def _errors_name(path: Path) -> Iterator[None]:
+    """Turn whatever goes wrong while a table is read into one ValueError that names its file."""
     try:
         yield
     except (pa.ArrowException, OSError, ValueError) as error:
-        raise ValueError(f"{path} is not a sound table: {str(error).splitlines()[0]}") from None
+        reason = str(error).splitlines()[0]
+        raise ValueError(f"{path} is not a sound table: {reason}") from None
 
 
 def iter_batches(path: Path, *kinds: Sequence[str]) -> Iterator[pa.Table]:
-    """A Parquet or CSV table (by suffix) in parts of about ROWS rows, the first of none; without `packed`.
+    """Read a table of any kind, Parquet or CSV by its suffix, in batches of about BATCH_ROWS rows.
 
-    FileNotFoundError, or ValueError where it is damaged or has not all columns of one of the kinds, if any are given.
+    The first batch has no rows, so that the columns of an empty table are known, too. `kinds` are
+    lists of columns, such as PAIRS and CLUSTERS: where some are given, the table must have all
+    columns of one of them, and otherwise ValueError is raised. It is raised for a damaged table,
+    too; FileNotFoundError where there is no such file.
     """
-    csv = is_csv(path)
+    is_csv_file = is_csv(path)
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such table")
-    with _sound(path):
-        if csv:
-            convert = pyarrow.csv.ConvertOptions(column_types=TYPES, null_values=[""])
-            parse = pyarrow.csv.ParseOptions(newlines_in_values=True)
-            parts = pyarrow.csv.open_csv(
-                path, pyarrow.csv.ReadOptions(block_size=1 << 26), parse, convert
-            )
-            schema = parts.schema
-        else:
-            file = pq.ParquetFile(path, page_checksum_verification=True)
-            schema = pa.schema([field for field in file.schema_arrow if field.name != "packed"])
-            parts = file.iter_batches(ROWS, columns=schema.names)
-        if twice := {name for name in schema.names if schema.names.count(name) > 1}:
-            raise ValueError(f"it has {', '.join(sorted(twice))} twice")
-        lacking = [[name for name in kind if name not in schema.names] for kind in kinds]
-        if all(lacking) and lacking:
-            raise ValueError(f"it lacks {' or '.join(', '.join(names) for names in lacking)}")
-        yield schema.empty_table()
+    with _errors_name(path):
+        opened = _open_csv(path) if is_csv_file else _open_parquet(path)
+        _check_columns(opened.schema.names, kinds)
+        yield opened.schema.empty_table()
         rows = 0
-        for part in parts:
-            rows += len(part)
-            yield pa.Table.from_batches([part])
-        if not csv and rows != file.metadata.num_rows:
-            raise ValueError(f"{file.metadata.num_rows - rows} rows are lost")
+        for batch in opened.batches:
+            rows += len(batch)
+            yield pa.Table.from_batches([batch])
+        if opened.rows is not None and rows != opened.rows:
+            raise ValueError(f"{opened.rows - rows} rows are lost")
+
+
+def _check_columns(names: list[str], kinds: Sequence[Sequence[str]]) -> None:
+    repeated = sorted({name for name in names if names.count(name) > 1})
+    if repeated:
+        raise ValueError(f"it has {', '.join(repeated)} twice")
+    descriptions = []
+    for kind in kinds:
+        missing = [name for name in kind if name not in names]
+        if not missing:
+            return
+        descriptions.append(", ".join(missing))
+    if descriptions:
+        raise ValueError(f"it lacks {' or '.join(descriptions)}")
 
 
 def read_columns(path: Path, *kinds: Sequence[str]) -> pd.DataFrame:
-    """The whole of `read_parts`."""
+    """Read a whole table of any kind; arguments and errors are those of `iter_batches`."""
     return pa.concat_tables(iter_batches(path, *kinds)).to_pandas()
 
 
 def read_hashes(path: str | Path) -> pd.DataFrame:
-    """A table of hashes from Parquet or CSV (by suffix); ValueError where it is not one, FileNotFoundError.
+    """Read a table of hashes, Parquet or CSV by its suffix, with the columns COLUMNS.
 
-    A missing error, family or hash (null, as databases write it) is the empty text; a row has a hash or an error.
+    Where a database has written null for a missing text, it is read as "". ValueError where the
+    file is damaged or is not a table of hashes; FileNotFoundError where there is none.
     """
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(
             f"no table of hashes at {path}; make one with: finlib hash FOLDER -o {path.name}"
         )
-    table = pa.concat_tables(iter_batches(path, COLUMNS)).select(COLUMNS)
-    with _sound(path):
-        frame = table.cast(SCHEMA).to_pandas()
+    stored = pa.concat_tables(iter_batches(path, COLUMNS))
+    with _errors_name(path):
+        table = stored.select(COLUMNS).cast(SCHEMA).to_pandas()
         texts = [field.name for field in SCHEMA if field.type == pa.string()]
-        frame[texts] = frame[texts].fillna("")
-        sound = (
-            (frame["path"] != "")
-            & (frame["hasher"] != "")
-            & ((frame["hash"] == "") != (frame["error"] == ""))
+        table[texts] = table[texts].fillna("")
+        _check_rows(table)
+    return table
+
+
+def _check_rows(table: pd.DataFrame) -> None:
+    """Check that every row has a path, a hasher, and either a hash or an error."""
+    has_names = (table["path"] != "") & (table["hasher"] != "")
+    has_one_result = (table["hash"] != "") != (table["error"] != "")
+    is_sound = has_names & has_one_result
+    if not is_sound.all():
+        number = int(is_sound.argmin()) + 1
+        raise ValueError(
+            f"row {number} lacks a path or hasher, or does not have either a hash or an error"
         )
-        if not sound.all():
-            row = int(sound.argmin()) + 1
-            raise ValueError(
-                f"row {row} lacks a path or hasher, or has not either a hash or an error"
-            )
-    return frame
-
-
-def hashed_rows(table: pd.DataFrame) -> pd.DataFrame:
-    """The rows that have a hash, renumbered: row k is the row k of `packed_of(table)`."""
-    return table[table["error"] == ""].reset_index(drop=True)
 
 
 def write_table(table: pd.DataFrame, path: str | Path) -> None:
-    """Write Parquet or CSV, by suffix, under a temporary name and then renamed: a reader never sees half a table."""
-    schema = (
-        SCHEMA
-        if list(table.columns) == COLUMNS
-        else pa.Schema.from_pandas(table, preserve_index=False)
-    )
+    """Write a table of any kind as Parquet or CSV, by its suffix; the file appears when whole."""
+    if list(table.columns) == COLUMNS:
+        schema = SCHEMA
+    else:
+        schema = pa.Schema.from_pandas(table, preserve_index=False)
     with table_writer(path, schema) as write:
         write(table)
 
 
 @contextmanager
 def table_writer(path: str | Path, schema: pa.Schema) -> Iterator[Callable[[pd.DataFrame], None]]:
-    """A function that appends frames to a Parquet or CSV file; the file appears when the block ends well."""
+    """Give a function that appends a frame to a Parquet or CSV file, by the path's suffix.
+
+    The file appears when the block ends without an error; until then, and after an error, an
+    earlier file of that name stays. RuntimeError where another run is writing it.
+    """
     path = Path(path)
-    csv = is_csv(path)
-    binary = schema.equals(SCHEMA) and not csv
-    stored = schema.append(pa.field("packed", pa.binary())) if binary else schema
-    opened = (
-        pyarrow.csv.CSVWriter if csv else partial(pq.ParquetWriter, write_page_checksum=True)
-    )  # for flipped bits
-    with write_atomically(path) as temporary, opened(temporary, stored) as writer:
-        waiting: list[pa.Table] = []
+    is_csv_file = is_csv(path)
+    adds_packed = schema.equals(SCHEMA) and not is_csv_file
+    if adds_packed:
+        schema = schema.append(pa.field("packed", pa.binary()))
+    with (
+        write_atomically(path) as temporary,
+        _open_writer(temporary, schema, is_csv_file) as writer,
+    ):
+        buffer = _WriteBuffer(writer, schema, adds_packed)
+        yield buffer.append
+        buffer.flush()
 
-        def flush() -> None:
-            if waiting:
-                writer.write_table(pa.concat_tables(waiting))
-                waiting.clear()
 
-        def write(frame: pd.DataFrame) -> None:
-            if binary:
-                frame = frame.assign(packed=[bytes.fromhex(text) or None for text in frame["hash"]])
-            waiting.append(pa.Table.from_pandas(frame, schema=stored, preserve_index=False))
-            if sum(map(len, waiting)) >= ROWS:
-                flush()
+def _open_writer(
+    path: Path, schema: pa.Schema, is_csv_file: bool
+) -> pq.ParquetWriter | pyarrow.csv.CSVWriter:
+    if is_csv_file:
+        return pyarrow.csv.CSVWriter(path, schema)
+    return pq.ParquetWriter(path, schema, write_page_checksum=True)
 
-        yield write
-        flush()
+
+class _WriteBuffer:
+    """Collects frames until they fill a row group; many small row groups are slow to read."""
+
+    def __init__(
+        self,
+        writer: pq.ParquetWriter | pyarrow.csv.CSVWriter,
+        schema: pa.Schema,
+        adds_packed: bool,
+    ) -> None:
+        self.writer = writer
+        self.schema = schema
+        self.adds_packed = adds_packed
+        self.waiting: list[pa.Table] = []
+
+    def append(self, frame: pd.DataFrame) -> None:
+        if self.adds_packed:
+            frame = frame.assign(packed=[bytes.fromhex(text) or None for text in frame["hash"]])
+        self.waiting.append(pa.Table.from_pandas(frame, schema=self.schema, preserve_index=False))
+        if sum(map(len, self.waiting)) >= BATCH_ROWS:
+            self.flush()
+
+    def flush(self) -> None:
+        if self.waiting:
+            self.writer.write_table(pa.concat_tables(self.waiting))
+            self.waiting.clear()
 
 
 def is_csv(path: Path) -> bool:
-    """Whether the suffix says CSV; ValueError where it says neither CSV nor Parquet."""
+    """Return whether the path ends in .csv; ValueError unless it ends in that or in .parquet."""
     if path.suffix not in (".csv", ".parquet"):
         raise ValueError(
             f"{path}: tables are .parquet or .csv; give a name that ends in one of these"

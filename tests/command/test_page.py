@@ -96,7 +96,7 @@ def test_tables_of_many_parts_give_the_same_page(
     )
     found = []
     for rows in (1 << 17, 7):
-        monkeypatch.setattr(tables, "ROWS", rows)
+        monkeypatch.setattr(tables, "BATCH_ROWS", rows)
         for name, table in (("pairs", pairs), ("clusters", clusters)):
             tables.write_table(table, tmp_path / f"{name}.parquet")
             found.append(page.groups_of(tmp_path / f"{name}.parquet", "doubt", 20))

@@ -4,18 +4,29 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
-from concurrent.futures import CancelledError
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from finlib.distributed import dask_client
-from finlib.hashing import execution, tables
-from finlib.hashing.execution import hash_files
+from finlib.checkpoint import Checkpoint
+from finlib.hashing import tables
+from finlib.hashing.decoding import Picture
+from finlib.hashing.execution import (
+    hash_checkpoint,
+    hash_files,
+    hash_new_files,
+    plan_execution,
+)
 from finlib.hashing.hashers import HASHERS
 from finlib.hashing.images import list_images
 
@@ -30,18 +41,22 @@ def cluster():
         yield cluster
 
 
-@pytest.fixture
-def hashed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The files that are hashed from here on, in this process."""
-    seen: list[str] = []
-    row = execution.hash_row
+def forged(table: pd.DataFrame) -> pd.DataFrame:
+    """The table with the same wrong hash in every row that has one, to see which rows are used."""
+    has_hash = table["hash"] != ""
+    return table.assign(hash=table["hash"].where(~has_hash, "f" * 64))
 
-    def spy(file: str, hasher: str) -> tuple:
-        seen.append(file)
-        return row(file, hasher)
 
-    monkeypatch.setattr(execution, "hash_row", spy)
-    return seen
+def names_hashed_again(table: pd.DataFrame) -> list[str]:
+    """The names of the files whose rows do not come from a forged table."""
+    paths = table["path"][table["hash"] != "f" * 64]
+    return sorted(map(os.path.basename, paths))
+
+
+def names_in_part(folder: Path, number: int, hasher: str = "find") -> list[str]:
+    """The names of the files whose rows a run has written into that part."""
+    part = hash_checkpoint(folder, hasher).numbered_parts()[number]
+    return sorted(map(os.path.basename, pq.ParquetFile(part).read()["path"].to_pylist()))
 
 
 def test_a_row_per_file_in_input_order_with_errors_as_rows(
@@ -74,14 +89,6 @@ def test_parallel_equals_serial(executor: str, name: str, album: Path, cluster) 
 def test_dask_starts_workers_of_its_own_without_an_address(album: Path) -> None:
     paths = list_images(album)
     pd.testing.assert_frame_equal(hash_files(paths, executor="dask", workers=1), hash_files(paths))
-
-
-def test_work_that_dask_gives_up_is_told_in_a_line() -> None:
-    gone = pytest.raises(
-        RuntimeError, match="Dask gave up on some of the work: the scheduler is gone"
-    )
-    with gone, dask_client(None):
-        raise CancelledError
 
 
 def test_no_files_and_repeated_files(album: Path) -> None:
@@ -118,106 +125,159 @@ def test_one_path_is_not_taken_for_many(one) -> None:
 @pytest.mark.parametrize(
     ("hasher", "files", "workers", "expected"),
     [
-        ("find", 9, 2, "threads"),
-        ("find+dhash256", 9, 8, "threads"),
-        ("find", 9, 1, "serial"),
-        ("pdq", 9, 2, "serial"),
-        ("find+whash64", 9000, 2, "processes"),
+        ("find", 9, 2, ("threads", 2)),
+        ("find+dhash256", 5, 8, ("threads", 5)),
+        ("find", 9, 1, ("serial", 1)),
+        ("find", 1, 32, ("threads", 1)),
+        ("find", 0, 2, ("threads", 1)),
+        ("pdq", 9, 2, ("serial", 1)),
+        ("whash64", 1999, 8, ("serial", 1)),
+        ("whash64", 2000, 8, ("processes", 2)),
+        ("find+whash64", 9000, 2, ("processes", 2)),
     ],
 )
-def test_the_executor_suits_the_hasher(hasher, files, workers, expected, monkeypatch) -> None:
-    chosen = []
-    for name in ("_in_threads", "_in_processes"):
-        monkeypatch.setattr(
-            execution, name, lambda *_, name=name: chosen.append(name[4:]) or iter(())
-        )
-    monkeypatch.setattr(execution, "_hash_chunk", lambda *_: chosen.append("serial") or [])
-    list(execution._rows_of([["a"] * files, ["b"]], hasher, "auto", workers, None))
-    assert set(chosen) == {expected}
+def test_the_executor_suits_the_hasher(
+    hasher: str, files: int, workers: int, expected: tuple[str, int]
+) -> None:
+    plan = plan_execution(hasher, "auto", workers, files=files)
+    assert (plan.executor, plan.workers) == expected
 
 
-def test_processes_start_as_they_are_needed(album: Path, monkeypatch) -> None:
-    started = []
-    start = execution._processes
-    monkeypatch.setattr(
-        execution, "_processes", lambda workers: started.append(workers) or start(workers)
-    )
-    hash_files(list_images(album)[:1], "dhash64", "processes", 32)
-    assert started == [1]
+@pytest.mark.parametrize(("files", "size"), [(1, 1), (16, 2), (17, 3), (9000, 256)])
+def test_chunks_are_small_enough_for_all_workers_and_no_larger_than_asked_for(
+    files: int, size: int
+) -> None:
+    assert plan_execution("find", "auto", 2, files=files).chunk_size == size
+    assert plan_execution("find", "auto", 2, files=files, chunk=2).chunk_size == min(size, 2)
 
+
+def test_processes_start_as_they_are_needed() -> None:
+    assert plan_execution("dhash64", "processes", 32, files=1).workers == 1
+    assert plan_execution("dhash64", "processes", 32, files=5).workers == 5
+
+
+def test_a_scheduler_means_dask() -> None:
+    plan = plan_execution("whash64", "auto", 2, "tcp://127.0.0.1:1", files=9)
+    assert plan.executor == "dask"
+
+
+@pytest.mark.parametrize(("releases_gil", "in_this_thread"), [(True, False), (False, True)])
+def test_a_hasher_that_holds_the_gil_is_not_given_to_threads(
+    releases_gil: bool, in_this_thread: bool, album: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    threads = set()
+    dhash = HASHERS["dhash64"]
+
+    def compute(picture: Picture) -> Any:
+        threads.add(threading.current_thread())
+        return dhash.compute(picture)
+
+    toy = replace(dhash, name="toy", compute=compute, releases_gil=releases_gil)
+    monkeypatch.setitem(HASHERS, "toy", toy)
+    hash_files(list_images(album), "toy", workers=2)
+    assert (threads == {threading.current_thread()}) == in_this_thread
+    assert (threading.current_thread() in threads) == in_this_thread
+
+
+# A hasher that does something to its process when it meets a picture of 7 x 7 pixels. Worker
+# processes import this file, so that they have the hasher, too.
+TOY = """
+import os, signal, sys, threading, time
+from dataclasses import replace
+from finlib.hashing.execution import hash_files
+from finlib.hashing.hashers import HASHERS
+
+dhash = HASHERS["dhash64"]
+
+def compute(picture):
+    if picture.size == (7, 7):
+        meet()
+    return dhash.compute(picture)
+
+HASHERS["toy"] = replace(dhash, name="toy", compute=compute)
+"""
 
 KILLED = """
-import os, signal, sys
-from types import SimpleNamespace
-from finlib.hashing import execution, tables
+def meet():
+    os.kill(os.getpid(), signal.SIGKILL)
 
-real = execution.get_hasher
-
-def read(file):
-    if file == sys.argv[2]:
-        os.kill(os.getpid(), signal.SIGKILL)
-    return real("dhash64").read(file)
-
-execution.get_hasher = lambda hasher: SimpleNamespace(read=read)  # in the workers, too: they import this file
 if __name__ == "__main__":
-    files = sys.argv[2:]
-    found = execution._rows_of([files[:2], files[2:]], "dhash64", "processes", 2, None)
-    tables.table_of([row for rows in found for row in rows]).to_pandas().to_csv(sys.argv[1], index=False)
+    output, workers, *files = sys.argv[1:]
+    table = hash_files(files, "toy", "processes", int(workers), chunk=2)
+    table.to_csv(output, index=False)
 """
 
 
+def run_script(tmp_path: Path, script: str, *arguments: str | Path) -> subprocess.CompletedProcess:
+    file = tmp_path / "script.py"
+    file.write_text(TOY + script)
+    command = [sys.executable, file, *arguments]
+    return subprocess.run(command, capture_output=True, text=True, timeout=300)
+
+
+@pytest.mark.parametrize(("workers", "killers"), [("1", ["a.png"]), ("2", ["a.png", "b.png"])])
 def test_a_killed_workers_files_are_tried_alone_and_the_killer_is_named(
-    album: Path, tmp_path: Path
+    workers: str, killers: list[str], album: Path, tmp_path: Path
 ) -> None:
-    """Two chunks in flight: the killer's neighbour, and both files beside them, have their rows all the same."""
-    script = tmp_path / "script.py"
-    script.write_text(KILLED)
-    files = [
-        str(album / name) for name in ("0001_0.jpg", "0001_1.png", "0002_damaged.jpg", "0000_0.jpg")
-    ]
-    done = subprocess.run([sys.executable, script, tmp_path / "t.csv", *files], capture_output=True)
+    """Chunks are of two files: the killer's neighbours, and all other files, have their rows."""
+    for name in killers:
+        Image.new("L", (7, 7)).save(album / name)
+    sound = [album / "0001_0.jpg", album / "0001_1.png", album / "0000_0.jpg"]
+    files = [album / "0002_damaged.jpg", *(album / name for name in killers)]
+    for number in range(16 - len(files)):
+        copy = album / f"{number}{sound[number % 3].suffix}"
+        os.link(sound[number % 3], copy)
+        files.insert(number % 3 * number, copy)
+    done = run_script(tmp_path, KILLED, tmp_path / "t.csv", workers, *files)
     assert done.returncode == 0, done.stderr
     table = pd.read_csv(tmp_path / "t.csv", keep_default_na=False)
-    assert table["path"].tolist() == files
-    killer, damaged = table["error"][::2]
-    assert "was killed, most likely for want of memory" in killer
+    assert table["path"].tolist() == [str(file) for file in files]
+    rows = table.set_index(table["path"].map(os.path.basename))
+    for name in killers:
+        error = rows.loc[name, "error"]
+        assert error.startswith(
+            f"MemoryError: {album / name}: the process that hashed it was killed"
+        )
+        assert "most likely for want of memory" in error
+    damaged = rows.loc["0002_damaged.jpg", "error"]
     assert "0002_damaged.jpg" in damaged
     assert "was killed" not in damaged
-    assert (table["error"][1::2] == "").all()
-    assert (table["hash"][1::2] != "").all()
+    others = rows.drop(["0002_damaged.jpg", *killers])
+    assert len(others) == 15 - len(killers)
+    assert (others["error"] == "").all()
+    assert (others["hash"] != "").all()
 
 
-STOPPED = """
-import os, sys, time
-from types import SimpleNamespace
-from finlib.hashing import execution
+INTERRUPTED = """
+begun = sys.argv[1] + ".begun"
 
-real = execution.get_hasher
+def meet():
+    open(begun, "x").close()
+    time.sleep(1e9)
 
-def read(file):
-    if file == "endless":
-        open(sys.argv[2], "x").close()
-        time.sleep(1e9)
-    return real("dhash64").read(file)
-
-execution.get_hasher = lambda hasher: SimpleNamespace(read=read)  # in the workers, too: they import this file
-if __name__ == "__main__":
-    found = execution._rows_of([sys.argv[1:2], ["endless"]], "dhash64", "processes", 2, None)
-    print(len(next(found)))
-    while not os.path.exists(sys.argv[2]):
+def interrupt():
+    folder = sys.argv[1]
+    while not (os.path.exists(begun) and os.path.isdir(folder) and os.listdir(folder)):
         time.sleep(0.01)
-    found.close()  # as on any error, Ctrl-C being one
+    os.kill(os.getpid(), signal.SIGINT)
+
+if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    threading.Thread(target=interrupt, daemon=True).start()
+    try:
+        hash_files(sys.argv[2:], "toy", "processes", 2, checkpoint=sys.argv[1])
+    except KeyboardInterrupt:
+        print("interrupted")
 """
 
 
 def test_workers_are_stopped_in_the_middle_of_a_chunk(album: Path, tmp_path: Path) -> None:
-    script = tmp_path / "script.py"
-    script.write_text(STOPPED)
-    command = [sys.executable, script, str(album / "0001_0.jpg"), tmp_path / "begun"]
-    done = subprocess.run(
-        command, capture_output=True, text=True, timeout=120
-    )  # it would not end at all
-    assert (done.returncode, done.stdout, done.stderr) == (0, "1\n", "")
+    """Without that, the run would not end at all. The chunks that are finished are kept."""
+    Image.new("L", (7, 7)).save(album / "endless.png")
+    files = [album / "0001_0.jpg", album / "endless.png"]
+    done = run_script(tmp_path, INTERRUPTED, tmp_path / "parts", *files)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "interrupted\n", "")
+    assert names_in_part(tmp_path / "parts", 0, "toy") == ["0001_0.jpg"]
 
 
 def test_a_folder_that_may_not_be_listed_is_a_row_and_the_rest_is_done(
@@ -230,68 +290,137 @@ def test_a_folder_that_may_not_be_listed_is_a_row_and_the_rest_is_done(
 
 
 def test_a_second_run_hashes_only_what_is_new_changed_or_failed(
-    album: Path, tmp_path: Path, hashed
+    album: Path, tmp_path: Path
 ) -> None:
     parts = tmp_path / "parts"
-    first = hash_files(list_images(album), checkpoint=parts, chunk=3)
-    assert len(hashed) == len(first)
-    hashed.clear()
+    first = hash_new_files(list_images(album), checkpoint=parts, chunk=100, workers=1)
+    assert first.newly_hashed == len(first.table) == 10
+    numbers = list(hash_checkpoint(parts, "find").numbered_parts())
     Image.linear_gradient("L").save(album / "0000_new.png")
     Image.linear_gradient("L").save(album / "0001_1.png")
     (album / "0000_1.png").unlink()
-    second = hash_files(list_images(album), checkpoint=parts, chunk=3)
-    assert sorted(map(os.path.basename, hashed)) == [
-        "0000_new.png",
-        "0001_1.png",
-        "0002_damaged.jpg",
-    ]
-    pd.testing.assert_frame_equal(second, hash_files(list_images(album)))
-    hashed.clear()
-    hash_files(list_images(album), known=second)
-    assert list(map(os.path.basename, hashed)) == ["0002_damaged.jpg"]
+    second = hash_new_files(list_images(album), checkpoint=parts, chunk=100, workers=1)
+    assert second.newly_hashed == 3
+    new_numbers = list(hash_checkpoint(parts, "find").numbered_parts())[len(numbers) :]
+    new_names = [name for number in new_numbers for name in names_in_part(parts, number)]
+    assert sorted(new_names) == ["0000_new.png", "0001_1.png", "0002_damaged.jpg"]
+    pd.testing.assert_frame_equal(second.table, hash_files(list_images(album)))
+
+
+def test_known_rows_are_used_again_where_they_have_a_hash(album: Path) -> None:
+    files = list_images(album)
+    known = hash_files(files)
+    again = hash_new_files(files, known=forged(known))
+    assert again.newly_hashed == 1
+    assert names_hashed_again(again.table) == ["0002_damaged.jpg"]
+    pd.testing.assert_frame_equal(hash_files(files, known=known), known)
+
+
+def test_known_rows_of_another_hasher_are_not_used(album: Path) -> None:
+    files = list_images(album)
+    known = hash_files(files, "phash256")
+    again = hash_new_files(files, known=forged(known))
+    assert again.newly_hashed == len(files)
+    pd.testing.assert_frame_equal(again.table, hash_files(files))
+
+
+def test_of_several_rows_of_a_file_the_last_is_used(album: Path) -> None:
+    files = list_images(album)[:2]
+    known = hash_files(files)
+    twice = pd.concat([forged(known), known], ignore_index=True)
+    pd.testing.assert_frame_equal(hash_files(files, known=twice), known)
 
 
 def test_a_file_of_the_same_size_with_another_time_is_hashed_again(
-    album: Path, tmp_path: Path, hashed
+    album: Path, tmp_path: Path
 ) -> None:
     paths = list_images(album)[:2]
-    hash_files(paths, checkpoint=tmp_path / "parts")
+    known = hash_files(paths, checkpoint=tmp_path / "parts")
     os.utime(paths[0], ns=(1, 1))
-    hashed.clear()
-    hash_files(paths, checkpoint=tmp_path / "parts")
-    assert hashed == [str(paths[0])]
+    again = hash_new_files(paths, known=forged(known))
+    assert again.newly_hashed == 1
+    assert names_hashed_again(again.table) == [paths[0].name]
+    assert hash_new_files(paths, checkpoint=tmp_path / "parts").newly_hashed == 1
 
 
-def test_parts_of_another_hasher_and_damaged_parts_are_not_used(
-    album: Path, tmp_path: Path, hashed
-) -> None:
+def test_a_file_that_is_gone_is_an_error_though_its_hash_is_known(album: Path) -> None:
+    paths = list_images(album)[:2]
+    known = hash_files(paths)
+    paths[0].unlink()
+    again = hash_files(paths, known=known)
+    assert again["error"].str.startswith("FileNotFoundError: ").tolist() == [True, False]
+    assert again["hash"][0] == ""
+
+
+def test_parts_of_another_hasher_are_not_used_and_stay(album: Path, tmp_path: Path) -> None:
+    """A run that adds a hash to a table and then hashes other files has both in one folder."""
     parts = tmp_path / "parts"
     paths = list_images(album)[:4]
     hash_files(paths, "phash64", checkpoint=parts)
-    (parts / "part-00000007.parquet").write_bytes(b"PAR1 cut")
-    hashed.clear()
-    table = hash_files(paths, checkpoint=parts)
-    assert len(hashed) == 4
-    assert set(table["hasher"]) == {"find"}
-    assert (parts / "part-00000008.parquet").exists()
+    hashed = hash_new_files(paths, checkpoint=parts)
+    assert hashed.newly_hashed == 4
+    assert set(hashed.table["hasher"]) == {"find"}
+    assert hash_new_files(paths, "phash64", checkpoint=parts).newly_hashed == 0
+    hash_checkpoint(parts, "find").clear()
+    assert hash_new_files(paths, "phash64", checkpoint=parts).newly_hashed == 0
+    hash_checkpoint(parts, "phash64").clear()
+    assert not parts.exists()
+
+
+def test_parts_stay_valid_when_the_list_of_files_changes(album: Path, tmp_path: Path) -> None:
+    paths = list_images(album)[:6]
+    hash_files(paths[:4], checkpoint=tmp_path / "parts")
+    others = [paths[5], paths[3], paths[0]]
+    hashed = hash_new_files(others, checkpoint=tmp_path / "parts")
+    assert hashed.newly_hashed == 1
+    pd.testing.assert_frame_equal(hashed.table, hash_files(others))
+
+
+def test_a_damaged_part_is_named_and_its_files_are_hashed_again(
+    album: Path, tmp_path: Path
+) -> None:
+    """A flipped bit in a hash would go unseen; the parts after the damaged one are used."""
+    paths = list_images(album)[:4]
+    expected = hash_files(paths, checkpoint=tmp_path / "parts", chunk=1)
+    damaged = hash_checkpoint(tmp_path / "parts", "find").numbered_parts()[1]
+    content = bytearray(damaged.read_bytes())
+    content[content.index(bytes(expected["hash"][1], "ascii"))] ^= 1
+    damaged.write_bytes(content)
+    with pytest.warns(UserWarning, match=damaged.name) as warned:
+        again = hash_new_files(paths, checkpoint=tmp_path / "parts")
+    assert len(warned) == 1
+    assert again.newly_hashed == 1
+    pd.testing.assert_frame_equal(again.table, expected)
+    assert hash_new_files(paths, checkpoint=tmp_path / "parts").newly_hashed == 0
+
+
+def test_a_finished_run_used_again_writes_nothing(album: Path, tmp_path: Path) -> None:
+    paths = list_images(album)[:4]
+    hash_files(paths, checkpoint=tmp_path / "parts")
+    before = sorted(tmp_path.glob("parts/*"))
+    assert hash_new_files(paths, checkpoint=tmp_path / "parts").newly_hashed == 0
+    assert sorted(tmp_path.glob("parts/*")) == before
 
 
 def test_an_error_while_writing_a_part_keeps_the_finished_ones(
-    album: Path, tmp_path: Path, monkeypatch
+    album: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    new_part = Checkpoint.new_part
+
+    @contextmanager
+    def full_after_two(self: Checkpoint, number: int) -> Iterator[Path]:
+        with new_part(self, number) as file:
+            yield file
+            if number == 2:
+                raise OSError(28, "No space left on device", str(file))
+
+    monkeypatch.setattr(Checkpoint, "new_part", full_after_two)
     parts = tmp_path / "parts"
-    written = []
-
-    def full_after_two(table: pd.DataFrame, path: Path) -> None:
-        if len(written) == 2:
-            raise OSError(28, "No space left on device", str(path))
-        written.append(path)
-        tables.write_table(table, path)
-
-    monkeypatch.setattr(execution, "write_table", full_after_two)
     with pytest.raises(OSError, match="No space left"):
         hash_files(list_images(album), executor="threads", workers=2, checkpoint=parts, chunk=2)
-    assert sorted(parts.iterdir()) == sorted(written)
+    kept = hash_checkpoint(parts, "find").parts()
+    assert len(kept) == 2
+    assert sorted(parts.iterdir()) == kept
 
 
 def test_names_that_are_not_utf8_are_hashed(tmp_path: Path) -> None:
@@ -398,7 +527,7 @@ def _runs(pid: str) -> bool:
         return False
 
 
-def test_ctrl_c_stops_soon_and_leaves_work_to_go_on_with(tmp_path: Path) -> None:
+def test_ctrl_c_stops_soon_and_the_next_run_resumes(tmp_path: Path) -> None:
     output = tmp_path / "hashes.parquet"
     run = _start(_many(tmp_path / "many", 4000), output)
     _wait_for_part(run, output, 0)
