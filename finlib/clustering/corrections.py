@@ -5,8 +5,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from finlib.matching.forest import Forest
 from finlib.matching.pairs import Packed, neighbours
-from finlib.matching.sampling import Forest
 
 Labels = npt.NDArray[np.int64]
 

@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 from scipy.special import ndtr, ndtri
 
+from finlib.matching.forest import Forest
 from finlib.matching.pairs import Packed, distance_histogram, find_distinct, iter_pairs
-from finlib.matching.sampling import Forest
 
 SAMPLE = 16384  # hashes whose distances are looked at
 ENOUGH = 32  # hashes to tell deviations from

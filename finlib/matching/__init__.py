@@ -1,9 +1,11 @@
-"""Packed hashes to distances, pairs and neighbours.
+"""Matching: distances, pairs and neighbours of packed hashes.
 
-hamming     Hamming distances as numba kernels
+packed      packed hashes as arrays: checks, 64-bit words and blocks
+hamming     the Hamming distance as compiled kernels
 pairs       the exact engine: pairs, neighbours and histograms by comparing every pair
-sampling    near pairs by bit sampling: the kernels and one pass
-near        near pairs without comparing every pair: predicted recall, exact precision
-self_join   the exact self-join of a set that is too large for one machine
-thresholds  what to expect of a threshold: false pairs, and the share of matching pairs found
+forest      components and nearest rows, put together from pairs as they are found
+sampling    near pairs by bit sampling: the kernels and a single pass
+near        near pairs without comparing every pair: the recall is predicted, every pair is checked
+self_join   the exact pairs of a set that is too large for one machine
+thresholds  what to expect of a radius: false pairs, and the share of matching pairs found
 """

@@ -1,31 +1,47 @@
-"""Hamming distances as numba kernels: a few rows against blocks of hashes, for `matching`.
+"""The Hamming distance as compiled kernels, which compare a few hashes with blocks of others.
 
-Blocks hold BLOCK hashes word by word, uint64[blocks, words, BLOCK], so that one instruction takes the same word of
-eight hashes. Matches are rare, so the loop that has to be fast only tells which hashes of a block are near, as bits,
-and the distance is worked out again for those. `width` is a tuple of zeros, one for each word: its length is
-known when numba compiles, so that loops over words unroll. Loops that must vectorise count from 0 and keep uint64
-clear of int64, which numba would take through float64 together.
+Blocks hold BLOCK hashes word by word, uint64[blocks, words, BLOCK], so that one instruction takes
+the same word of eight hashes. Matches are rare. So the loop that has to be fast only marks, one bit
+for each hash of a block, which may be near, and the distances of those few are computed a second
+time.
+
+Two conventions make the kernels fast. The number of words of a hash is passed as `width`, a tuple
+of as many zeros: numba knows a tuple's length when it compiles and unrolls the loops over words.
+And loops that the compiler is to vectorise count from 0 and never mix uint64 with int64, which
+numba would convert to float64.
 """
 
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 from llvmlite import ir
 from numba import extending, njit, types
 from numba.core import cgutils
 
-intrinsic: Any = (
-    extending.intrinsic
-)  # called in kernels without the typing context, which a type checker would miss
+from finlib.matching.packed import BLOCK, Words
 
-BLOCK = 64  # hashes laid out together: the bits of the word that says which of them are near
-LANES = 8  # 64-bit words to a vector; LLVM splits it where registers are narrower
+# Kernels call an intrinsic without its first argument, which a type checker would miss.
+intrinsic: Any = extending.intrinsic
+
+LANES = 8  # 64-bit words in a vector; LLVM splits it where registers are narrower
 ONE = np.uint64(1)
+TOO_MANY = -1  # what `scan` returns where the matches do not fit
+INDEX_BITS = 32  # in `find_nearest`, a neighbour is distance << INDEX_BITS | number of the hash
+INDEX_MASK = (1 << INDEX_BITS) - 1
+DISTANCE_COST = 250  # time to compute a single distance, in units of the scan's time for a word
+PREFIX_SAMPLE = 128  # hashes compared with each other to choose a prefix
+
+_BYTE = ir.IntType(8)
+_INDEX = ir.IntType(32)
+_WORD = ir.IntType(64)
+_VECTOR = ir.VectorType(_WORD, LANES)
 
 
 @intrinsic
 def popcount(typing_context: Any, word: Any) -> Any:
-    """Bits set in a uint64, as int64."""
+    """Count the bits that are set in a uint64; the count is an int64."""
 
     def emit(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         return builder.ctpop(arguments[0])
@@ -33,132 +49,315 @@ def popcount(typing_context: Any, word: Any) -> Any:
     return types.int64(types.uint64), emit
 
 
+def _emit_vector_of(builder: Any, word: Any) -> Any:
+    """Emit a vector all of whose lanes are this word."""
+    undefined = ir.Constant(_VECTOR, ir.Undefined)
+    first_lane = builder.insert_element(undefined, word, ir.Constant(_INDEX, 0))
+    first_lane_everywhere = ir.Constant(ir.VectorType(_INDEX, LANES), [0] * LANES)
+    return builder.shuffle_vector(first_lane, undefined, first_lane_everywhere)
+
+
+def _emit_word(builder: Any, start: Any, place: int) -> Any:
+    """Emit loading the word that lies `place` words behind `start`."""
+    return builder.load(builder.gep(start, [ir.Constant(_WORD, place)]))
+
+
+def _emit_vector(builder: Any, start: Any, place: int) -> Any:
+    """Emit loading LANES words, the first of which lies `place` words behind `start`."""
+    pointer = builder.gep(start, [ir.Constant(_WORD, place)])
+    vector = builder.load(builder.bitcast(pointer, _VECTOR.as_pointer()))
+    vector.align = 8
+    return vector
+
+
 @intrinsic
-def _within(
-    typing_context: Any, rows: Any, r: Any, blocks: Any, b: Any, radius: Any, width: Any, part: Any
+def _mark_candidates(
+    typing_context: Any,
+    queries: Any,
+    q: Any,
+    blocks: Any,
+    b: Any,
+    radius: Any,
+    width: Any,
+    prefix: Any,
 ) -> Any:
-    """uint64 whose bit k is set where hash k of blocks[b], of uint64[blocks, words, BLOCK], is so near rows[r].
+    """Mark the hashes of a block that may be near a query: blocks[b] and queries[q].
 
-    Near in the first len(part) of len(width) words: all of them, or enough to rule out most hashes that are not near.
+    Returns a uint64 whose bit k stands for hash k of the block. A hash is marked where the first
+    len(prefix) of its len(width) words differ in at most `radius` bits. A shorter prefix takes less
+    time and lets more hashes pass that are not near.
 
-    Written for vectors of eight words, since LLVM by itself prefers registers half as wide as AVX-512 has.
+    The code is emitted for vectors of eight words, since LLVM by itself prefers registers half as
+    wide as AVX-512 has.
     """
-    i8, i32, i64, words = ir.IntType(8), ir.IntType(32), ir.IntType(64), width.count
-    vector = ir.VectorType(i64, LANES)
+    words = width.count
+    prefix_words = prefix.count
 
     def emit(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        def start(which: int, stride: int) -> Any:
-            data = context.make_array(signature.args[which])(
-                context, builder, arguments[which]
-            ).data
-            return builder.gep(data, [builder.mul(arguments[which + 1], ir.Constant(i64, stride))])
+        def start_of(array_argument: int, words_each: int) -> Any:
+            array_type = signature.args[array_argument]
+            array = context.make_array(array_type)(context, builder, arguments[array_argument])
+            number = arguments[array_argument + 1]
+            place = builder.mul(number, ir.Constant(_WORD, words_each))
+            return builder.gep(array.data, [place])
 
-        def spread(value: Any) -> Any:
-            undefined = ir.Constant(vector, ir.Undefined)
-            first = builder.insert_element(undefined, value, ir.Constant(i32, 0))
-            return builder.shuffle_vector(
-                first, undefined, ir.Constant(ir.VectorType(i32, LANES), [0] * LANES)
-            )
-
-        ctpop = cgutils.get_or_insert_function(
-            builder.module, ir.FunctionType(vector, [vector]), "llvm.ctpop.v8i64"
+        count_bits = cgutils.get_or_insert_function(
+            builder.module,
+            ir.FunctionType(_VECTOR, [_VECTOR]),
+            "llvm.ctpop.v8i64",
         )
-        row, block, limit = start(0, words), start(2, words * BLOCK), spread(arguments[4])
-        row_words = [
-            spread(builder.load(builder.gep(row, [ir.Constant(i64, w)]))) for w in range(part.count)
-        ]
-        found = ir.Constant(i64, 0)
+        query = start_of(0, words)
+        block = start_of(2, words * BLOCK)
+        limit = _emit_vector_of(builder, arguments[4])
+        query_words = []
+        for w in range(prefix_words):
+            query_words.append(_emit_vector_of(builder, _emit_word(builder, query, w)))
+        marks = ir.Constant(_WORD, 0)
         for k in range(0, BLOCK, LANES):
-            distance = ir.Constant(vector, [0] * LANES)
-            for w, word in enumerate(row_words):
-                place = builder.gep(block, [ir.Constant(i64, w * BLOCK + k)])
-                eight = builder.load(builder.bitcast(place, vector.as_pointer()))
-                eight.align = 8
-                distance = builder.add(distance, builder.call(ctpop, [builder.xor(eight, word)]))
-            near = builder.bitcast(builder.icmp_signed("<=", distance, limit), i8)
-            found = builder.or_(found, builder.shl(builder.zext(near, i64), ir.Constant(i64, k)))
-        return found
+            distance = ir.Constant(_VECTOR, [0] * LANES)
+            for w in range(prefix_words):
+                hash_words = _emit_vector(builder, block, w * BLOCK + k)
+                different = builder.xor(hash_words, query_words[w])
+                distance = builder.add(distance, builder.call(count_bits, [different]))
+            is_near = builder.icmp_signed("<=", distance, limit)
+            eight_marks = builder.zext(builder.bitcast(is_near, _BYTE), _WORD)
+            marks = builder.or_(marks, builder.shl(eight_marks, ir.Constant(_WORD, k)))
+        return marks
 
-    return types.uint64(rows, types.int64, blocks, types.int64, types.int64, width, part), emit
+    signature = types.uint64(queries, types.int64, blocks, types.int64, types.int64, width, prefix)
+    return signature, emit
 
 
 @njit(nogil=True, cache=True, inline="always")
-def distance_in_block(rows: Any, r: int, blocks: Any, b: int, k: int, width: Any) -> int:
-    """Bits that differ between rows[r] and hash k of blocks[b]. No slices are taken: each costs an atomic count."""
-    total = 0
+def _lowest_bit(marks):  # type: ignore[no-untyped-def]
+    """The number of the lowest bit that is set."""
+    return popcount((marks - ONE) & ~marks)
+
+
+@njit(nogil=True, cache=True, inline="always")
+def distance_in_block(queries, q, blocks, b, k, width):  # type: ignore[no-untyped-def]
+    """The distance in bits between queries[q] and hash k of blocks[b].
+
+    No slices are taken, since numba counts references to each of them, atomically.
+    """
+    distance = 0
     for w in range(len(width)):
-        total += popcount(rows[r, w] ^ blocks[b, w, k])
-    return total
+        distance += popcount(queries[q, w] ^ blocks[b, w, k])
+    return distance
 
 
 @njit(nogil=True, cache=True)
-def scan(rows, first, itself, blocks, n, radius, width, part, at_row, at_column, distance):  # type: ignore[no-untyped-def]
-    """Write the matches of rows uint64[r, words] among n hashes, by block, and count them; -1 where they do not fit.
+def scan(  # type: ignore[no-untyped-def]
+    queries,
+    first,
+    within_set,
+    blocks,
+    n,
+    radius,
+    width,
+    prefix,
+    query_out,
+    hash_out,
+    distance_out,
+):
+    """Write down all matches of the queries among the n hashes in the blocks; return their number.
 
-    Where the set is searched for `itself`, rows[r] is its hash `first` + r and is compared with the later ones alone.
+    Matches are found block by block. A match goes into the three output arrays, whose length is the
+    capacity; TOO_MANY is returned where it does not suffice. With `within_set` the queries belong
+    to the set that is searched: queries[q] is its hash number first + q, which may be negative, and
+    is compared only with the hashes after it.
     """
-    found = 0
-    for b in range(max(first, 0) // BLOCK if itself else 0, len(blocks)):
-        for r in range(len(rows)):
-            near = _within(rows, r, blocks, b, radius, width, part)
-            while near:
-                k = popcount((near - ONE) & ~near)
-                near &= near - ONE
-                apart = distance_in_block(rows, r, blocks, b, k, width)
-                if (
-                    apart <= radius
-                    and b * BLOCK + k < n
-                    and (not itself or first + r < b * BLOCK + k)
-                ):
-                    if found == len(at_row):
-                        return -1
-                    at_row[found] = r
-                    at_column[found] = b * BLOCK + k
-                    distance[found] = apart
-                    found += 1
-    return found
+    matches = 0
+    first_block = max(first, 0) // BLOCK if within_set else 0
+    for b in range(first_block, len(blocks)):
+        for q in range(len(queries)):
+            marks = _mark_candidates(queries, q, blocks, b, radius, width, prefix)
+            while marks:
+                k = _lowest_bit(marks)
+                marks &= marks - ONE
+                distance = distance_in_block(queries, q, blocks, b, k, width)
+                if distance > radius:
+                    continue
+                number = b * BLOCK + k
+                if number < n and (not within_set or first + q < number):
+                    if matches == len(query_out):
+                        return TOO_MANY
+                    query_out[matches] = q
+                    hash_out[matches] = number
+                    distance_out[matches] = distance
+                    matches += 1
+    return matches
 
 
 @njit(nogil=True, cache=True)
-def find_nearest(rows, first, blocks, n, k, radius, width, found, kept):  # type: ignore[no-untyped-def]
-    """The k nearest within the radius of each row, int64 distance << 32 | hash in found[r, capacity], kept[r] of them.
+def find_nearest(queries, own, blocks, n, k, radius, width):  # type: ignore[no-untyped-def]
+    """Find the k nearest of the n hashes in the blocks within the radius of each query.
 
-    Ascending. rows[r] leaves out hash `first` + r, itself; none where first < 0. Once a row has k candidates, only
-    closer ones count, so that most blocks are passed over after the first few.
+    Returns the number of neighbours of each query, int64[queries], then the neighbours of all
+    queries one after the other, nearest first and lower number first among equals: their numbers,
+    int64[neighbours], and their distances, int32[neighbours]. queries[q] leaves out hash number own
+    + q, which is itself; none is left out where own < 0.
+
+    As soon as a query has k candidates, only closer ones count for it, so that most blocks are
+    passed over after the first few. Candidates are gathered beyond k, and cut to the k nearest when
+    the space for another block is used up.
     """
-    bound = np.full(len(rows), radius)
+    capacity = BLOCK + min(max(1, n), 2 * k + 64)
+    candidates = np.empty((len(queries), capacity), np.int64)
+    counts = np.zeros(len(queries), np.int64)
+    limits = np.full(len(queries), radius)
     for b in range(len(blocks)):
-        for r in range(len(rows)):
-            near = _within(rows, r, blocks, b, bound[r], width, width)
-            if near:
-                count = kept[r]
-                while near:
-                    c = popcount((near - ONE) & ~near)
-                    near &= near - ONE
-                    if b * BLOCK + c < n and (first < 0 or b * BLOCK + c != first + r):
-                        found[r, count] = distance_in_block(rows, r, blocks, b, c, width) << 32 | (
-                            b * BLOCK + c
-                        )
-                        count += 1
-                if count > found.shape[1] - BLOCK:
-                    found[r, :count] = np.partition(found[r, :count], k - 1)
-                    count, bound[r] = k, (found[r, k - 1] >> 32) - 1
-                kept[r] = count
-    for r in range(len(rows)):
-        best = np.sort(found[r, : kept[r]])[:k]
-        kept[r] = len(best)
-        found[r, : kept[r]] = best
+        for q in range(len(queries)):
+            marks = _mark_candidates(queries, q, blocks, b, limits[q], width, width)
+            if not marks:
+                continue
+            count = counts[q]
+            while marks:
+                place = _lowest_bit(marks)
+                marks &= marks - ONE
+                number = b * BLOCK + place
+                if number < n and (own < 0 or number != own + q):
+                    distance = distance_in_block(queries, q, blocks, b, place, width)
+                    candidates[q, count] = distance << INDEX_BITS | number
+                    count += 1
+            if count > capacity - BLOCK:
+                candidates[q, :count] = np.partition(candidates[q, :count], k - 1)
+                limits[q] = (candidates[q, k - 1] >> INDEX_BITS) - 1
+                count = k
+            counts[q] = count
+    for q in range(len(queries)):
+        nearest = np.sort(candidates[q, : counts[q]])[:k]
+        counts[q] = len(nearest)
+        candidates[q, : counts[q]] = nearest
+    return _flatten(candidates, counts)
 
 
 @njit(nogil=True, cache=True)
-def count_distances(rows, low, high, blocks, width, counts):  # type: ignore[no-untyped-def]
-    """Add the distances from rows low..high to all later ones to counts[bits + 1], as many as there are at each."""
-    apart = np.empty(
-        BLOCK, np.uint16
-    )  # of a whole block before any is counted: that loop vectorises
+def _flatten(candidates, counts):  # type: ignore[no-untyped-def]
+    """Join the first counts[q] candidates of all queries: counts, numbers and distances."""
+    total = counts.sum()
+    numbers = np.empty(total, np.int64)
+    distances = np.empty(total, np.int32)
+    place = 0
+    for q in range(len(counts)):
+        for candidate in candidates[q, : counts[q]]:
+            numbers[place] = candidate & INDEX_MASK
+            distances[place] = candidate >> INDEX_BITS
+            place += 1
+    return counts, numbers, distances
+
+
+@njit(nogil=True, cache=True)
+def count_distances(hashes, low, high, blocks, width):  # type: ignore[no-untyped-def]
+    """Count the distances from hashes low..high of a set to all hashes after them.
+
+    Returns the pairs at every distance in bits, int64[64 * words + 1]. `blocks` are the same set's.
+    All distances to a block are computed before any is counted, since only that loop vectorises.
+    """
+    counts = np.zeros(64 * len(width) + 1, np.int64)
+    distances = np.empty(BLOCK, np.uint16)
     for b in range(low // BLOCK, len(blocks)):
-        for r in range(low, min(high, (b + 1) * BLOCK)):
+        block_start = b * BLOCK
+        block_end = min(BLOCK, len(hashes) - block_start)
+        for row in range(low, min(high, block_start + BLOCK)):
             for k in range(BLOCK):
-                apart[k] = distance_in_block(rows, r, blocks, b, k, width)
-            for k in range(max(0, r + 1 - b * BLOCK), min(BLOCK, len(rows) - b * BLOCK)):
-                counts[apart[k]] += 1
+                distances[k] = distance_in_block(hashes, row, blocks, b, k, width)
+            for k in range(max(0, row + 1 - block_start), block_end):
+                counts[distances[k]] += 1
+    return counts
+
+
+class Matches(NamedTuple):
+    """Pairs of a query and a hash that are near each other, ordered by query and then by hash."""
+
+    query: npt.NDArray[np.int64]  # number among the queries
+    number: npt.NDArray[np.int64]  # of the hash, among those in the blocks
+    distance: npt.NDArray[np.int32]  # bits
+
+
+@dataclass(frozen=True)
+class Hamming:
+    """The Hamming distance as the exact engine uses it.
+
+    Another distance has to offer the same methods. Queries are uint64[queries, words] and
+    hashes to search are blocks, uint64[blocks, words, BLOCK], of which the first n count. words:
+    64-bit words of a hash.
+    """
+
+    words: int
+
+    @property
+    def width(self) -> tuple[int, ...]:
+        """The number of words as the kernels take it: a tuple of as many zeros."""
+        return (0,) * self.words
+
+    def choose_prefix(self, hashes: Words, radius: int) -> int:
+        """Choose how many words of each hash `scan` compares before it computes distances.
+
+        Fewer words take less time, but they leave more candidates, and the distance of each
+        candidate costs as much as DISTANCE_COST words. The share of candidates is estimated from
+        all pairs of a sample of the hashes.
+        """
+        if len(hashes) < 8 * PREFIX_SAMPLE:
+            return self.words
+        rng = np.random.default_rng(0)
+        sample = hashes[rng.choice(len(hashes), PREFIX_SAMPLE, replace=False)]
+        different_bits = np.bitwise_count(sample[:, None] ^ sample[None])
+        prefix_distance = np.cumsum(different_bits, axis=2, dtype=np.int64)
+        candidates = (prefix_distance <= radius).sum(axis=(0, 1)) - PREFIX_SAMPLE
+        candidate_share = candidates / (PREFIX_SAMPLE * (PREFIX_SAMPLE - 1))
+        cost = np.arange(1, self.words + 1) + DISTANCE_COST * candidate_share
+        return int(np.argmin(cost)) + 1
+
+    def matches(
+        self,
+        queries: Words,
+        blocks: Words,
+        n: int,
+        radius: int,
+        *,
+        first: int,
+        within_set: bool,
+        prefix: int,
+        capacity: int,
+    ) -> Matches | None:
+        """Find all hashes within the radius of the queries; None where there are more than
+        `capacity` matches.
+
+        first, within_set: as for `scan`. prefix: from `choose_prefix`.
+        """
+        query = np.empty(capacity, np.uint16)
+        number = np.empty(capacity, np.int32)
+        distance = np.empty(capacity, np.int32)
+        found = scan(
+            queries,
+            first,
+            within_set,
+            blocks,
+            n,
+            radius,
+            self.width,
+            self.width[:prefix],
+            query,
+            number,
+            distance,
+        )
+        if found == TOO_MANY:
+            return None
+        by_query = np.argsort(query[:found], kind="stable")
+        return Matches(
+            query[by_query].astype(np.int64),
+            number[by_query].astype(np.int64),
+            distance[by_query],
+        )
+
+    def nearest(self, queries: Words, blocks: Words, n: int, k: int, radius: int, own: int) -> Any:
+        """Find the k nearest hashes within the radius of each query, as `find_nearest` does."""
+        return find_nearest(queries, own, blocks, n, k, radius, self.width)
+
+    def histogram(self, hashes: Words, blocks: Words, low: int, high: int) -> npt.NDArray[np.int64]:
+        """Count the pairs of hashes low..high of a set with all hashes after them.
+
+        Returns the pairs at every distance in bits, int64[64 * words + 1].
+        """
+        return np.asarray(count_distances(hashes, low, high, blocks, self.width))

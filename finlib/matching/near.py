@@ -1,39 +1,47 @@
-"""Components and nearest neighbours by bit sampling, on threads or on a Dask cluster; small sets are left to all pairs.
+"""Near pairs without comparing every pair: components and nearest neighbours by bit sampling.
 
-What `sampling` does pass by pass is run here, shown, kept against a kill and put together.
+`sampling` does the passes of a search. Here they are distributed to the threads of this machine or
+the workers of a Dask cluster, shown as progress, and kept in checkpoints, so that an interrupted
+search resumes. Small sets are left to the exact engine, which takes no longer for them.
 """
 
-import os
 import threading
 import time
-import warnings
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
-from zipfile import BadZipFile
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 from tqdm import tqdm
 
 from finlib import pools
-from finlib.distributed import share
-from finlib.matching.pairs import Packed, find_distinct, iter_pairs, neighbours, to_words
-from finlib.matching.sampling import BitSampling, Forest, Nearest
+from finlib.checkpoint import Checkpoint
+from finlib.distributed import run_as_completed, share
+from finlib.matching.forest import NONE, Collector, Forest, Nearest
+from finlib.matching.packed import Packed, to_words
+from finlib.matching.pairs import find_distinct, iter_pairs, neighbours
+from finlib.matching.sampling import BitSampling
 
-KEPT_EVERY = 60  # seconds of work at most that a kill costs, about
-EXACT = 400  # hashes for each pass, under which looking at every pair takes no longer
+Filled = TypeVar("Filled", bound=Collector)
+
+SECONDS_BETWEEN_SAVES = 60  # about as much work is lost when a search with a checkpoint is killed
+EXACT = 400  # with fewer hashes for each pass, comparing every pair takes no longer
 
 
 @dataclass(frozen=True)
 class Resources:
-    """What a search runs on: threads of this machine (None: one a core) or a Dask client's workers, and what it shows.
+    """What a search runs on, where it keeps what it has found, and whether it shows its progress.
 
-    checkpoint: a folder where searches leave what they have found, so that a killed run goes on from there. What a
-    search of other hashes, another radius, seed or version has left there is warned of and not used.
+    workers: threads of this machine; None is one for each processor.
+    client: a Dask client, whose workers then do the work instead.
+    checkpoint: a folder for what searches have found, from which an interrupted search resumes.
+        Anything left there by a search of other hashes, by other settings or by another version is
+        not used but removed, with a warning.
+    progress: show a bar of the passes on a terminal.
     """
 
     workers: int | None = None
@@ -42,25 +50,21 @@ class Resources:
     progress: bool = False
 
     def run(
-        self, search: BitSampling, passes: int, make: Callable[[], Any], name: str = "search"
-    ) -> Any:
-        """What all passes find. `make` gives an empty Forest or Nearest."""
-        found, done, stored = make(), 0, self.checkpoint and self.checkpoint / f"{name}.npz"
-        key = search.key(passes) if stored else ""
-        if stored and stored.exists():
-            try:
-                with np.load(stored) as file:
-                    kept = dict(file)
-            except (OSError, ValueError, TypeError, EOFError, BadZipFile):
-                kept = {}
-            if str(kept.pop("key", "")) == key:
-                done = int(kept.pop("done"))
-                vars(found).update(kept)
-            else:
-                why = "damaged, or of other hashes or settings"
-                warnings.warn(f"{stored.parent} is {why}: the search starts anew", stacklevel=2)
-        step = max(1, passes // 10) if stored else passes
-        held = search if self.client is None else share(self.client, search)
+        self,
+        search: BitSampling,
+        passes: int,
+        make: Callable[[], Filled],
+        name: str = "search",
+    ) -> Filled:
+        """Do this many passes of a search and return the collector that has taken their pairs in.
+
+        make: gives an empty collector, such as a `Forest`. name: of the progress bar and the
+        checkpoint, and different for each search that shares its folder.
+        """
+        collector = make()
+        checkpoint = self._checkpoint_of(search, passes, name)
+        done = 0 if checkpoint is None else _resume(checkpoint, collector)
+        batch = passes if checkpoint is None else max(1, passes // 10)
         with tqdm(
             total=passes,
             initial=done,
@@ -68,58 +72,82 @@ class Resources:
             desc=name,
             disable=None if self.progress else True,
         ) as bar:
+            do_passes = self._executor(search, make, bar)
             while done < passes:
-                numbers, start = range(done, min(passes, done + step)), time.monotonic()
-                for part in (self._on_threads if self.client is None else self._on_dask)(
-                    held, numbers, make, bar
-                ):
-                    found.merge(part)
-                done, step = (
-                    numbers.stop,
-                    max(1, int(step * KEPT_EVERY / (time.monotonic() - start))),
-                )
-                if stored:
-                    stored.parent.mkdir(parents=True, exist_ok=True)
-                    arrays: Any = {
-                        n: a for n, a in vars(found).items() if isinstance(a, np.ndarray)
-                    }
-                    np.savez(
-                        partly := stored.with_suffix(".part.npz"), key=key, done=done, **arrays
-                    )
-                    os.replace(partly, stored)
-        return found
+                start = time.monotonic()
+                numbers = range(done, min(passes, done + batch))
+                for part in do_passes(numbers):
+                    collector.merge(part)
+                done = numbers.stop
+                if checkpoint is not None:
+                    checkpoint.save_arrays({**collector.arrays(), "passes_done": np.array(done)})
+                    seconds = max(1e-3, time.monotonic() - start)
+                    batch = max(1, int(batch * SECONDS_BETWEEN_SAVES / seconds))
+        return collector
 
-    def _on_threads(
-        self, search: BitSampling, numbers: range, make: Callable[[], Any], bar: Any
-    ) -> Iterator[Any]:
-        stop, waiting, workers = threading.Event(), iter(numbers), pools.processors(self.workers)
+    def _checkpoint_of(self, search: BitSampling, passes: int, name: str) -> Checkpoint | None:
+        if self.checkpoint is None:
+            return None
+        return Checkpoint(self.checkpoint, search.key(passes), name)
 
-        def mine() -> Iterator[int]:
-            for number in waiting:  # shared by all threads: whoever is free takes the next
-                yield number
-                bar.update()
+    def _executor(
+        self, search: BitSampling, make: Callable[[], Filled], bar: tqdm
+    ) -> Callable[[range], Iterator[Filled]]:
+        """The function that does passes on these resources and yields collectors of their pairs."""
+        if self.client is None:
+            return partial(_run_on_threads, search, make, bar, pools.processors(self.workers))
+        return partial(_run_on_dask, share(self.client, search), make, bar, self.client)
 
-        with pools.stopping(ThreadPoolExecutor(workers), stop.set) as pool:
-            futures = [
-                pool.submit(search.run, mine(), make(), stop.is_set)
-                for _ in range(min(workers, len(numbers)))
-            ]
-            yield from (future.result() for future in futures)
 
-    def _on_dask(
-        self, held: Any, numbers: range, make: Callable[[], Any], bar: Any
-    ) -> Iterator[Any]:
-        from dask.distributed import as_completed
+def _resume(checkpoint: Checkpoint, collector: Collector) -> int:
+    """Give the collector what an interrupted search has kept; returns the number of passes done."""
+    arrays = checkpoint.load_arrays()
+    if not arrays:
+        return 0
+    done = int(arrays.pop("passes_done"))
+    collector.restore(arrays)
+    return done
 
-        size = max(1, len(numbers) // (4 * sum(self.client.nthreads().values()) or 1))
-        parts = (numbers[low : low + size] for low in range(0, len(numbers), size))
-        tasks = [
-            self.client.submit(lambda s, some: s.run(some, make()), held, part, pure=False)
-            for part in parts
+
+def _run_on_threads(
+    search: BitSampling, make: Callable[[], Filled], bar: tqdm, workers: int, numbers: range
+) -> Iterator[Filled]:
+    """Do passes on threads of this machine; yields a collector for each thread."""
+    stop = threading.Event()
+    waiting = iter(numbers)
+
+    def next_passes() -> Iterator[int]:
+        # All threads take from the same iterator, so that whichever is free does the next pass.
+        for number in waiting:
+            yield number
+            bar.update()
+
+    with pools.stopping(ThreadPoolExecutor(workers), stop.set) as pool:
+        futures = [
+            pool.submit(search.run, next_passes(), make(), stop.is_set)
+            for _ in range(min(workers, len(numbers)))
         ]
-        for future in as_completed(tasks, self.client.loop):
+        for future in futures:
             yield future.result()
-            bar.update(min(size, numbers.stop - bar.n))
+
+
+def _run_on_dask(
+    shared_search: Any, make: Callable[[], Filled], bar: tqdm, client: Any, numbers: range
+) -> Iterator[Filled]:
+    """Do passes on a Dask client's workers, a few to a task; yields a collector for each task."""
+    threads = sum(client.nthreads().values())
+    size = max(1, len(numbers) // max(1, 4 * threads))
+    tasks = [
+        (shared_search, numbers[low : low + size], make) for low in range(0, len(numbers), size)
+    ]
+    for collector in run_as_completed(client, _run_passes, tasks):
+        yield collector
+        bar.update(min(size, numbers.stop - bar.n))
+
+
+def _run_passes(search: BitSampling, numbers: range, make: Callable[[], Filled]) -> Filled:
+    """Do passes of a search on a Dask worker."""
+    return search.run(numbers, make())
 
 
 def unite_near(
@@ -131,27 +159,40 @@ def unite_near(
     resources: Resources | None = None,
     name: str = "pairs",
 ) -> Forest:
-    """The hashes united by pairs within the radius, of which the share `recall` of those at it is expected to be found.
+    """Unite the hashes of a set that are at most `radius` bits apart, and return their components.
 
-    Images count alike in that: most pairs are of dense families.
+    Not every pair is found. Of the pairs exactly `radius` bits apart the share `recall` is expected
+    to be, for the average image; dense families have most of the pairs, and lose hardly anything,
+    since a few of their pairs unite them. The result is the same for the same seed, whatever the
+    resources. name: of the search, see `Resources.run`.
     """
-    resources, make = resources or Resources(), partial(Forest, len(packed))
+    resources = resources or Resources()
+    make = partial(Forest, len(packed))
     search = BitSampling(to_words(packed), len(packed), 8 * packed.shape[1], radius, seed)
     passes = search.passes(recall, radius, typical=True)
     if len(packed) > passes * EXACT:
         return resources.run(search, passes, make, name)
-    forest, (rows, of) = make(), find_distinct(packed)  # copies, which may be most, have many pairs
-    forest.take(np.arange(len(packed)), of, None)
-    for i, j, distance in iter_pairs(
-        packed[rows], None, radius, workers=resources.workers, progress=resources.progress
+    return _unite_exactly(packed, radius, make(), resources)
+
+
+def _unite_exactly(packed: Packed, radius: int, forest: Forest, resources: Resources) -> Forest:
+    """Unite all hashes within the radius; copies, which may have most of the pairs, first."""
+    distinct, first_row = find_distinct(packed)
+    forest.take(np.arange(len(packed)), first_row)
+    for pairs in iter_pairs(
+        packed[distinct],
+        None,
+        radius,
+        workers=resources.workers,
+        progress=resources.progress,
     ):
-        forest.take(rows[i], rows[j], distance)
+        forest.take(distinct[pairs.i], distinct[pairs.j])
     return forest
 
 
 def find_nearest(
     queries: Packed,
-    held: Packed,
+    candidates: Packed,
     radius: int,
     *,
     recall: float = 0.95,
@@ -159,17 +200,26 @@ def find_nearest(
     resources: Resources | None = None,
     name: str = "nearest",
 ) -> npt.NDArray[np.int32]:
-    """The nearest of the held hashes found within the radius for each query, the first among equals; -1 for none."""
+    """Find the nearest candidate within the radius of each query: its row, int32[queries].
+
+    It is the first of several that are equally near, and -1 where none was found. A candidate
+    `radius` bits away is found with the probability `recall`, a nearer one with a higher one.
+    """
     resources = resources or Resources()
+    first_query = len(candidates)
     search = BitSampling(
-        to_words(np.concatenate([held, queries])), len(held), 8 * held.shape[1], radius, seed
+        to_words(np.concatenate([candidates, queries])),
+        first_query,
+        8 * candidates.shape[1],
+        radius,
+        seed,
     )
     passes = search.passes(recall, radius, typical=True)
-    if len(held) * len(queries) > passes * EXACT * (len(held) + len(queries)):
-        return resources.run(search, passes, partial(Nearest, len(search.words)), name).row[
-            len(held) :
-        ]
-    found = neighbours(queries, held, k=1, radius=radius, workers=resources.workers)
-    row = np.full(len(queries), -1, np.int32)
-    row[np.diff(found.indptr) > 0] = found.indices
+    comparisons = len(candidates) * len(queries)
+    if comparisons > passes * EXACT * len(search.words):
+        make = partial(Nearest, len(search.words))
+        return resources.run(search, passes, make, name).row[first_query:]
+    nearest = neighbours(queries, candidates, k=1, radius=radius, workers=resources.workers)
+    row = np.full(len(queries), NONE, np.int32)
+    row[np.diff(nearest.indptr) > 0] = nearest.indices
     return row

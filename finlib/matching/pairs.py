@@ -1,115 +1,143 @@
-"""Packed hashes to distances, neighbours and pairs: exact, by scanning every pair.
+"""The exact engine: pairs, neighbours and distance histograms of packed hashes, found by comparing
+every pair.
 
-A set of hashes is `uint8[n, bits // 8]` in `numpy.packbits` order; any multiple of 8 bits will do. Work is cut into
-strips of rows, threads take strips, and results come in the order of the rows whatever the number of threads.
+A set of hashes is `uint8[n, bits // 8]`, see `packed`. Hashes to search are laid out in blocks
+once; the others are cut into strips, which threads compare with the blocks. Results come in the
+order of the rows, whatever the number of threads. The kernels come from an object for the distance,
+`hamming.Hamming`.
 """
 
 import operator
 from collections.abc import Iterable, Iterator
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 from tqdm import tqdm
 
-from finlib.matching import hamming
+from finlib.matching.hamming import Hamming
+from finlib.matching.packed import (
+    BLOCK,
+    Packed,
+    Words,
+    check_hashes,
+    check_radius,
+    iter_strips,
+    to_blocks,
+    to_words,
+)
 from finlib.pools import in_threads
 
-Packed = npt.NDArray[np.uint8]
-Words = npt.NDArray[np.uint64]
-
-STRIP = 512  # rows compared with a block while it is in the cache
-CAPACITY = (
-    1 << 22
-)  # matches a strip may hold: what holds more is cut in two, down to parts of one row
-CHECK = 250  # what working out one distance alone costs, in words of the scan
+STRIP = 512  # rows that are compared with a block while it is in the cache
+CAPACITY = 1 << 22  # matches of one comparison; where there are more, it is cut in two
 MAX_PAIRS = 100_000_000  # 2 GB of results
-ADVICE = "take a smaller radius, raise max_pairs (20 bytes a pair), or take blocks from iter_pairs"
+ADVICE = (
+    "take a smaller radius, raise max_pairs (each pair needs 20 bytes) or take the pairs in blocks "
+    "from iter_pairs"
+)
 
 
 class Pairs(NamedTuple):
-    """Pair k is of hashes i[k] and j[k], distance[k] bits apart; sorted by (i, j)."""
+    """Pairs of hashes that are near each other: pair k is of hashes i[k] and j[k]; sorted by (i,
+    j)."""
 
     i: npt.NDArray[np.int64]
     j: npt.NDArray[np.int64]
-    distance: npt.NDArray[np.int32]
+    distance: npt.NDArray[np.int32]  # bits
 
 
-def check_hashes(packed: Any, name: str = "packed") -> Packed:
-    """A set of hashes as it came, or TypeError or ValueError saying what is wrong with it."""
-    if not isinstance(packed, np.ndarray) or packed.dtype != np.uint8:
-        given = packed.dtype if isinstance(packed, np.ndarray) else type(packed).__name__
-        raise TypeError(f"{name} must be a uint8 array of packed bits, one row a hash; got {given}")
-    if packed.ndim != 2 or not 0 < packed.shape[1] < 1 << 13:
-        raise ValueError(f"{name} must have shape (hashes, bits // 8); got {packed.shape}")
-    return packed
+class Neighbours(NamedTuple):
+    """The neighbours of several queries, nearest first and lower index first among equals.
+
+    Those of query q are indices[indptr[q] : indptr[q + 1]], at the distances of the same places.
+    """
+
+    indptr: npt.NDArray[np.int64]  # [queries + 1]
+    indices: npt.NDArray[np.int64]  # [neighbours], rows of the set that is searched
+    distance: npt.NDArray[np.int32]  # [neighbours], bits
 
 
-def check_radius(radius: Any, bits: int) -> int:
-    """A distance in bits as int; TypeError where it is not whole, ValueError where no two hashes can be so far."""
-    radius = operator.index(radius)
-    if not 0 <= radius <= bits:
-        raise ValueError(f"radius must be from 0 to {bits}, the bits of a hash; got {radius}")
-    return radius
+class HashIndex(NamedTuple):
+    """Hashes laid out for the kernels; `index_hashes` makes it."""
+
+    blocks: Words  # [blocks, words, BLOCK]
+    n: int  # hashes
+    bits: int  # of a hash
 
 
-def to_words(packed: Packed) -> Words:
-    """uint64[n, words]: rows padded with zeros to whole words, without a copy where they are whole words."""
-    n, size = packed.shape
-    if size % 8 == 0 and packed.flags.c_contiguous and packed.ctypes.data % 8 == 0:
-        return packed.view(np.uint64)
-    padded = np.zeros((n, -(-size // 8) * 8), np.uint8)
-    padded[:, :size] = packed
-    return padded.view(np.uint64)
+def index_hashes(packed: Packed) -> HashIndex:
+    """Lay hashes out for many calls of `neighbours`, which pays where queries come a few at a
+    time."""
+    words = to_words(check_hashes(packed))
+    return HashIndex(to_blocks(words), len(packed), 8 * packed.shape[1])
 
 
 def find_distinct(packed: Packed) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """The first row with each hash, ascending; and of every row the first with its hash."""
-    first, inverse = np.unique(packed, axis=0, return_index=True, return_inverse=True)[1:]
-    return np.sort(first), first[inverse.ravel()]
+    """Find copies of hashes.
 
-
-def to_blocks(rows: Words) -> Words:
-    """uint64[blocks, words, hamming.BLOCK], the last one filled up with zeros."""
-    n, words = rows.shape
-    padded = np.zeros((-(-n // hamming.BLOCK) * hamming.BLOCK, words), np.uint64)
-    padded[:n] = rows
-    return np.ascontiguousarray(padded.reshape(-1, hamming.BLOCK, words).transpose(0, 2, 1))
-
-
-def _strips(n: int, size: int) -> Iterator[tuple[int, int]]:
-    return ((low, min(n, low + size)) for low in range(0, n, size))
-
-
-def choose_prefix(rows: Words, radius: int, sample: int = 128) -> int:
-    """How many words of a hash to compare before the rest of it: few leave many candidates, each of them costs CHECK.
-
-    Told from all pairs of some rows, in units of the time that a word takes.
+    Returns the rows at which a hash occurs for the first time, ascending, and for every row the
+    first row that has its hash.
     """
-    words = rows.shape[1]
-    if len(rows) < 8 * sample:
-        return words
-    some = rows[np.random.default_rng(0).choice(len(rows), sample, replace=False)]
-    so_far = np.cumsum(np.bitwise_count(some[:, None] ^ some[None]), axis=2, dtype=np.int64)
-    candidates = ((so_far <= radius).sum(axis=(0, 1)) - sample) / (sample * (sample - 1))
-    return int(np.argmin(np.arange(1, words + 1) + CHECK * candidates)) + 1
+    _, first_row, hash_of_row = np.unique(packed, axis=0, return_index=True, return_inverse=True)
+    return np.sort(first_row), first_row[hash_of_row.ravel()]
 
 
-def estimate_pairs(
-    packed: Packed, others: Packed | None, radius: int, *, sample: int = 1024
-) -> float:
-    """Expected number of pairs within the radius, in the set or with one of `others`, from all pairs of some rows.
+class _Part(NamedTuple):
+    """A part of a search for pairs: some of the rows compared with some of the blocks."""
 
-    Where the sample takes in all rows the number is exact.
-    """
-    n, held = len(check_hashes(packed)), packed if others is None else others
-    some = (
-        packed
-        if n <= sample
-        else packed[np.random.default_rng(2026).choice(n, sample, replace=False)]
-    )
-    found = sum(len(part.i) for part in iter_pairs(some, held, radius))
-    return (found if others is not None else (found - len(some)) / 2) * n / max(1, len(some))
+    low: int  # the first row
+    high: int  # the row after the last one
+    first_block: int
+    end_block: int  # the block after the last one
+
+    def halves(self) -> "tuple[_Part, _Part]":
+        """Cut the part in two: by rows, or by blocks where it has only one row."""
+        if self.high - self.low > 1:
+            row = (self.low + self.high) // 2
+            return self._replace(high=row), self._replace(low=row)
+        block = (self.first_block + self.end_block) // 2
+        return self._replace(end_block=block), self._replace(first_block=block)
+
+
+@dataclass(frozen=True)
+class _PairSearch:
+    """A search for the pairs within a radius, prepared so that its parts can be compared in any
+    order."""
+
+    distance: Hamming
+    rows: Words
+    index: HashIndex
+    within_set: bool  # the rows are those of the index: pairs i < j alone are wanted
+    radius: int
+    prefix: int
+
+    def compare(self, part: _Part) -> Pairs | None:
+        """The pairs of a part; None where there are more than CAPACITY."""
+        base = part.first_block * BLOCK
+        blocks = self.index.blocks[part.first_block : part.end_block]
+        matches = self.distance.matches(
+            self.rows[part.low : part.high],
+            blocks,
+            min(self.index.n - base, len(blocks) * BLOCK),
+            self.radius,
+            first=part.low - base,
+            within_set=self.within_set,
+            prefix=self.prefix,
+            capacity=CAPACITY,
+        )
+        if matches is None:
+            return None
+        return Pairs(matches.query + part.low, matches.number + base, matches.distance)
+
+    def compare_halves(self, part: _Part) -> Iterator[Pairs]:
+        """The pairs of a part that has more than CAPACITY, in blocks that have fewer."""
+        for half in part.halves():
+            pairs = self.compare(half)
+            if pairs is None:
+                yield from self.compare_halves(half)
+            else:
+                yield pairs
 
 
 def iter_pairs(
@@ -121,93 +149,105 @@ def iter_pairs(
     workers: int | None = None,
     progress: bool = False,
 ) -> Iterator[Pairs]:
-    """The pairs of `pairs_within`, or with `others` of `pairs_between`, in blocks that make them up in order.
+    """Yield the pairs of `pairs_between`, or of `pairs_within` where `others` is None, block by
+    block.
 
-    `i` takes some rows' alone. Memory is bounded whatever the data: a block holds at most CAPACITY pairs, a few are at
-    hand. `progress` shows a bar, of rows, on a terminal. TypeError or ValueError where hashes or the radius are wrong.
+    The blocks put together are the pairs in order. Memory is bounded however many there are: a
+    block has at most CAPACITY pairs, and only a few blocks exist at a time. With `i` only the pairs
+    of these rows of `packed` are found. `progress` shows a bar of the rows on a terminal. Raises
+    TypeError or ValueError where the hashes or the radius are wrong.
     """
-    radius = check_radius(radius, 8 * check_hashes(packed).shape[1])
+    search = _prepare(packed, others, radius)
+    rows = range(len(packed)) if i is None else i
+    blocks = len(search.index.blocks)
+    strip = min(STRIP, max(1, -(-len(rows) // 16)))
+    parts = [
+        _Part(rows.start + low, rows.start + high, 0, blocks)
+        for low, high in iter_strips(len(rows), strip)
+    ]
+    compared = in_threads(search.compare, ((part,) for part in parts), workers)
+    with tqdm(
+        total=len(packed),
+        initial=rows.start,
+        unit="hash",
+        leave=rows.stop == len(packed),
+        disable=None if progress else True,
+    ) as bar:
+        for part, pairs in zip(parts, compared, strict=True):
+            if pairs is None:
+                yield from search.compare_halves(part)
+            else:
+                yield pairs
+            bar.update(part.high - part.low)
+
+
+def _prepare(packed: Packed, others: Packed | None, radius: int) -> _PairSearch:
+    """Check the arguments of a search for pairs and lay its hashes out."""
+    bits = 8 * check_hashes(packed).shape[1]
+    radius = check_radius(radius, bits)
     if others is not None and check_hashes(others, "others").shape[1] != packed.shape[1]:
         raise ValueError(
-            f"packed has {8 * packed.shape[1]} bits and others has {8 * others.shape[1]}"
+            f"hashes must have the same length: packed has {bits} bits "
+            f"and others has {8 * others.shape[1]}"
         )
     rows = to_words(packed)
-    held = rows if others is None else to_words(others)
-    blocks, width = to_blocks(held), (0,) * rows.shape[1]
-    part = width[: choose_prefix(held, radius)]
+    indexed = rows if others is None else to_words(others)
+    distance = Hamming(rows.shape[1])
+    return _PairSearch(
+        distance,
+        rows,
+        HashIndex(to_blocks(indexed), len(indexed), bits),
+        within_set=others is None,
+        radius=radius,
+        prefix=distance.choose_prefix(indexed, radius),
+    )
 
-    def compare(low: int, high: int, start: int, stop: int) -> Pairs | None:
-        """Matches of rows low..high among the blocks start..stop; None where they are over CAPACITY."""
-        base, some = start * hamming.BLOCK, blocks[start:stop]
-        n, out = (
-            min(len(held) - base, len(some) * hamming.BLOCK),
-            [np.empty(CAPACITY, t) for t in ("u2", "i4", "i4")],
-        )
-        found = hamming.scan(
-            rows[low:high], low - base, others is None, some, n, radius, width, part, *out
-        )
-        if found < 0:
-            return None
-        order = np.argsort(out[0][:found], kind="stable")
-        at_row, at_column, distance = (column[order] for column in out)
-        return Pairs(at_row.astype(np.int64) + low, at_column.astype(np.int64) + base, distance)
 
-    def parts(job: tuple[int, int, int, int], done: Pairs | None) -> Iterator[Pairs]:
-        if done is not None:
-            yield done
-            return
-        low, high, start, stop = job
-        row, block = (low + high) // 2, (start + stop) // 2
-        rows_cut = [(low, row, start, stop), (row, high, start, stop)]
-        for half in (
-            rows_cut if high - low > 1 else [(low, high, start, block), (low, high, block, stop)]
-        ):
-            yield from parts(half, compare(*half))
+def estimate_pairs(
+    packed: Packed, others: Packed | None, radius: int, *, sample: int = 1024
+) -> float:
+    """Estimate how many pairs `iter_pairs` would find, by comparing a sample of the rows with all
+    hashes.
 
-    i = range(len(rows)) if i is None else i
-    size = min(STRIP, max(1, -(-len(i) // 16)))
-    jobs = [(i.start + low, i.start + high, 0, len(blocks)) for low, high in _strips(len(i), size)]
-    shown: dict[str, Any] = {
-        "initial": i.start,
-        "leave": i.stop == len(rows),
-        "disable": None if progress else True,
-    }
-    with tqdm(total=len(rows), unit="hash", **shown) as bar:
-        for job, done in zip(jobs, in_threads(compare, jobs, workers), strict=True):
-            yield from parts(job, done)
-            bar.update(job[1] - job[0])
+    The number is exact where the set has no more than `sample` rows.
+    """
+    n = len(check_hashes(packed))
+    sampled = packed
+    if n > sample:
+        rng = np.random.default_rng(2026)
+        sampled = packed[rng.choice(n, sample, replace=False)]
+    searched = packed if others is None else others
+    pairs = float(sum(len(block.i) for block in iter_pairs(sampled, searched, radius)))
+    if others is None:
+        # Each row has matched itself, and each pair counts from both of its ends.
+        pairs = (pairs - len(sampled)) / 2
+    return pairs * n / max(1, len(sampled))
 
 
 def pairs_within(
     packed: Packed, radius: int, *, max_pairs: int = MAX_PAIRS, workers: int | None = None
 ) -> Pairs:
-    """All pairs i < j of hashes at most `radius` bits apart, as (i int64[m], j int64[m], distance int32[m]).
+    """Find all pairs of hashes of a set that are at most `radius` bits apart.
 
-    Sorted by (i, j). Memory is bounded by the output, 20 bytes a pair: a radius that would give more than `max_pairs`
-    is refused with ValueError, from a sample where that tells it beforehand.
+    Returns i int64[m], j int64[m] and distance int32[m], where i < j, sorted by (i, j). workers:
+    threads, by default one for each processor. Raises ValueError where there are more than
+    `max_pairs` pairs, which bounds memory at 20 bytes a pair; a sample usually shows this before
+    the search starts.
 
     >>> i, j, distance = pairs_within(np.array([[0], [255], [1], [3]], np.uint8), radius=1)
     >>> list(zip(i.tolist(), j.tolist(), distance.tolist()))
     [(0, 2, 1), (2, 3, 1)]
     """
-    radius = check_radius(radius, 8 * check_hashes(packed).shape[1])
-    if len(packed) * (len(packed) - 1) // 2 > max_pairs:
+    n = len(check_hashes(packed))
+    radius = check_radius(radius, 8 * packed.shape[1])
+    if n * (n - 1) // 2 > max_pairs:
         expected = estimate_pairs(packed, None, radius)
         if expected > 1.5 * max_pairs:
             raise ValueError(
-                f"radius {radius} would give about {expected:,.0f} pairs, over {max_pairs:,}: {ADVICE}"
+                f"radius {radius} would give about {expected:,.0f} pairs, more than {max_pairs:,}: "
+                f"{ADVICE}"
             )
-    return _bounded(iter_pairs(packed, None, radius, workers=workers), radius, max_pairs)
-
-
-def _bounded(parts: Iterable[Pairs], radius: int, max_pairs: int) -> Pairs:
-    held, found = [Pairs(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.int32))], 0
-    for part in parts:
-        held.append(part)
-        found += len(part.i)
-        if found > max_pairs:
-            raise ValueError(f"radius {radius} gives more than {max_pairs:,} pairs: {ADVICE}")
-    return Pairs(*(np.concatenate(column) for column in zip(*held, strict=True)))
+    return _collect(iter_pairs(packed, None, radius, workers=workers), radius, max_pairs)
 
 
 def pairs_between(
@@ -218,29 +258,25 @@ def pairs_between(
     max_pairs: int = MAX_PAIRS,
     workers: int | None = None,
 ) -> Pairs:
-    """All pairs of one hash of `packed` and one of `others` at most `radius` bits apart; refused as by `pairs_within`."""
-    return _bounded(iter_pairs(packed, others, radius, workers=workers), radius, max_pairs)
+    """Find all pairs of a hash of `packed`, i, and one of `others`, j, that are at most `radius`
+    bits apart.
+
+    Results, arguments and errors are those of `pairs_within`.
+    """
+    return _collect(iter_pairs(packed, others, radius, workers=workers), radius, max_pairs)
 
 
-class Neighbours(NamedTuple):
-    """Those of query q are indices[indptr[q] : indptr[q + 1]], nearest first, lower index first among equals."""
-
-    indptr: npt.NDArray[np.int64]  # [queries + 1]
-    indices: npt.NDArray[np.int64]  # [found], rows of the set searched
-    distance: npt.NDArray[np.int32]  # [found], bits
-
-
-class HashIndex(NamedTuple):
-    """Hashes laid out for the scan; what `stored` makes."""
-
-    blocks: Words
-    n: int
-    bits: int
-
-
-def index_hashes(packed: Packed) -> HashIndex:
-    """The hashes as `neighbours` wants them, once for many calls: worth it where queries come a few at a time."""
-    return HashIndex(to_blocks(to_words(check_hashes(packed))), len(packed), 8 * packed.shape[1])
+def _collect(blocks: Iterable[Pairs], radius: int, max_pairs: int) -> Pairs:
+    """Put blocks of pairs together; ValueError as soon as there are more than `max_pairs`."""
+    collected = [Pairs(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.int32))]
+    total = 0
+    for block in blocks:
+        collected.append(block)
+        total += len(block.i)
+        if total > max_pairs:
+            raise ValueError(f"radius {radius} gives more than {max_pairs:,} pairs: {ADVICE}")
+    i, j, distance = (np.concatenate(column) for column in zip(*collected, strict=True))
+    return Pairs(i, j, distance)
 
 
 def neighbours(
@@ -251,60 +287,70 @@ def neighbours(
     radius: int | None = None,
     workers: int | None = None,
 ) -> Neighbours:
-    """The k nearest, or all within the radius, or the k nearest within it, of each query among `packed`.
+    """Find the nearest hashes of each query among `packed`: the k nearest, all within the radius,
+    or both at once.
 
-    Without `packed` the queries are searched among themselves, each without itself. Fewer than k are returned where
-    there are fewer. Raises ValueError where neither k nor radius is given or hashes differ in length.
+    Without `packed` the queries are searched among themselves, each without itself. A query has
+    fewer than k neighbours where there are fewer. Raises ValueError where neither k nor radius is
+    given, or where the hashes differ in length.
 
-    >>> found = neighbours(np.array([[7]], np.uint8), np.array([[0], [255], [1], [3]], np.uint8), k=2)
-    >>> found.indices.tolist(), found.distance.tolist()
+    >>> packed = np.array([[0], [255], [1], [3]], np.uint8)
+    >>> nearest = neighbours(np.array([[7]], np.uint8), packed, k=2)
+    >>> nearest.indices.tolist(), nearest.distance.tolist()
     ([3, 2], [1, 2])
     """
     bits = 8 * check_hashes(queries, "queries").shape[1]
     if k is None and radius is None:
         raise ValueError(
-            "give k, the number of neighbours, or radius, the largest distance in bits, or both"
+            "neighbours needs k, the number of neighbours, or radius, the largest distance in "
+            "bits; it takes both, too"
         )
-    rows = to_words(queries)
-    held = (
-        packed
-        if isinstance(packed, HashIndex)
-        else index_hashes(queries if packed is None else packed)
-    )
-    if held.bits != bits:
-        raise ValueError(f"queries have {bits} bits and packed has {held.bits}")
-    radius = bits if radius is None else check_radius(radius, bits)
-    wanted = max(1, held.n)
-    most, width = wanted if k is None else min(wanted, operator.index(k)), (0,) * rows.shape[1]
-    if most < 1:
+    index = _get_index(queries, packed)
+    if index.bits != bits:
+        raise ValueError(f"queries have {bits} bits and packed has {index.bits}: they must agree")
+    limit = bits if radius is None else check_radius(radius, bits)
+    wanted = max(1, index.n)
+    if k is not None:
+        wanted = min(wanted, operator.index(k))
+    if wanted < 1:
         raise ValueError(f"k must be at least 1; got {k}")
+    rows = to_words(queries)
+    distance = Hamming(rows.shape[1])
 
-    def search(low: int, high: int) -> tuple[Any, Any, Any]:
-        space = hamming.BLOCK + min(wanted, 2 * most + 64)
-        best, kept = np.empty((high - low, space), np.int64), np.zeros(high - low, np.int64)
-        first = low if packed is None else -1
-        hamming.find_nearest(
-            rows[low:high], first, held.blocks, held.n, most, radius, width, best, kept
-        )
-        found = best[np.arange(space) < kept[:, None]]
-        return kept, found & 0xFFFFFFFF, (found >> 32).astype(np.int32)
+    def search(low: int, high: int) -> tuple[npt.NDArray, npt.NDArray, npt.NDArray]:
+        own = low if packed is None else -1
+        return distance.nearest(rows[low:high], index.blocks, index.n, wanted, limit, own)
 
-    size = max(16, min(STRIP, CAPACITY // (wanted + hamming.BLOCK)))
-    parts = list(in_threads(search, _strips(len(rows), size), workers)) or [search(0, 0)]
-    kept, index, distance = (np.concatenate(column) for column in zip(*parts, strict=True))
-    return Neighbours(np.concatenate([[0], np.cumsum(kept)]), index, distance)
+    strip = max(16, min(STRIP, CAPACITY // (max(1, index.n) + BLOCK)))
+    strips = iter_strips(len(rows), strip)
+    results = list(in_threads(search, strips, workers)) or [search(0, 0)]
+    counts = np.concatenate([result[0] for result in results])
+    indices = np.concatenate([result[1] for result in results])
+    distances = np.concatenate([result[2] for result in results])
+    return Neighbours(np.concatenate([[0], np.cumsum(counts)]), indices, distances)
+
+
+def _get_index(queries: Packed, packed: Packed | HashIndex | None) -> HashIndex:
+    """The hashes that queries are searched among, laid out."""
+    if isinstance(packed, HashIndex):
+        return packed
+    return index_hashes(queries if packed is None else packed)
 
 
 def distance_histogram(packed: Packed, *, workers: int | None = None) -> npt.NDArray[np.int64]:
-    """Pairs of a set at every distance in bits: int64[bits + 1]. TypeError or ValueError where hashes are wrong."""
-    bits, rows = 8 * check_hashes(packed).shape[1], to_words(packed)
-    blocks, width = to_blocks(rows), (0,) * rows.shape[1]
+    """Count the pairs of a set at every distance in bits, int64[bits + 1].
+
+    Raises TypeError or ValueError where the hashes are wrong.
+    """
+    bits = 8 * check_hashes(packed).shape[1]
+    hashes = to_words(packed)
+    blocks = to_blocks(hashes)
+    distance = Hamming(hashes.shape[1])
 
     def count(low: int, high: int) -> npt.NDArray[np.int64]:
-        counts = np.zeros(bits + 1, np.int64)
-        hamming.count_distances(rows, low, high, blocks, width, counts)
-        return counts
+        return distance.histogram(hashes, blocks, low, high)
 
-    return sum(
-        in_threads(count, _strips(len(rows), STRIP), workers), start=np.zeros(bits + 1, np.int64)
-    )
+    total = np.zeros(bits + 1, np.int64)
+    for counts in in_threads(count, iter_strips(len(hashes), STRIP), workers):
+        total += counts[: bits + 1]
+    return total

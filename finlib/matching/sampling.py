@@ -1,13 +1,15 @@
-"""Near pairs without looking at every pair: bit sampling, in passes.
+"""Near pairs without comparing every pair: a search by bit sampling, pass by pass.
 
-A pass sorts the hashes by some bits drawn at random and compares those alone that agree in all of them, exactly. Two
-hashes of b bits, d of them different, agree in k bits with probability C(b - d, k) / C(b, k), so that near ones meet
-in some pass and strangers hardly ever: what is found is right, and how much is found follows from k and the number of
-passes (Indyk and Motwani, 1998; k adapts to the data as in the LSH forest of Bawa et al., 2005).
+A pass draws some of the bits at random, sorts the hashes into buckets that agree in all of them,
+and compares only the hashes of a bucket with each other, exactly. Two hashes of b bits that differ
+in d of them agree in k drawn bits with probability C(b - d, k) / C(b, k). So near hashes meet in
+some pass and unrelated ones hardly ever. Every pair that is found is right; the share of pairs that
+is found, the recall, follows from k and the number of passes (Indyk and Motwani, 1998; k adapts to
+the data as in the LSH forest of Bawa et al., 2005).
 
-Bits are taken until at most MOST hashes agree, so that bits which are skewed, or go together, cost recall, as
-`Search.recall` says, but neither time nor memory. Passes need nothing of each other: they run on threads or on a Dask
-cluster, and what they find is put together in a way that does not depend on the order in which they end.
+Bits are drawn until a bucket has at most `bucket_size` hashes. Bits that are skewed or correlated
+therefore cost recall, which `BitSampling.recall` takes into account, but neither time nor memory.
+Passes do not depend on each other, so that threads or the workers of a Dask cluster can share them.
 """
 
 import hashlib
@@ -15,7 +17,7 @@ import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -24,255 +26,332 @@ from scipy.special import gammaln, xlog1py
 
 from finlib import __version__
 from finlib.matching import hamming
-from finlib.matching.pairs import Words, choose_prefix
+from finlib.matching.forest import Collector
+from finlib.matching.packed import BLOCK, Words
 
-MOST = 512  # hashes compared with each other in a pass: about as long as sorting them takes
-ROOM = 1 << 20  # pairs found before they are handed on
-SKEWED = 0.1  # a bit that fewer hashes than this share have set, or not set, parts few of them: it is drawn last
-DENSE = (
-    3  # times the bits that part so many hashes: who shares more with others has near ones enough
-)
-PAIRWISE = 100  # hashes for each pass: more passes than that cost more than looking at every pair
+Filled = TypeVar("Filled", bound=Collector)
+
+BUCKET_SIZE = 512  # hashes compared with each other, which takes about as long as sorting them
+PAIRS_PER_STEP = 1 << 20  # capacity of a step of a pass, in pairs
+COMPARISONS_PER_STEP = 1 << 28  # a fraction of a second: how long a pass takes to notice a stop
+SEAM = 8  # rows on either side of a cut between two halves of a bucket that are compared as well
+SKEWED = 0.1  # a bit that a smaller share of the hashes has set, or has not, is drawn last
+DENSE = 3  # buckets of so many times the usual number of bits are of hashes with many near ones
+HASHES_PER_PASS = 100  # with fewer hashes for each pass, comparing every pair costs less
+ONE = np.uint64(1)
+
+
+class Buckets(NamedTuple):
+    """The hashes of a pass sorted into buckets, and what is to be compared with what.
+
+    A job a, b, c, d compares the rows order[a:b] with the rows order[c:d]. In a search within one
+    set both are the same rows, whose pairs are compared once each.
+    """
+
+    order: npt.NDArray[np.int32]  # [n], rows bucket by bucket
+    jobs: npt.NDArray[np.int64]  # [jobs, 4]
+    rows_at_depth: npt.NDArray[np.int64]  # [bits + 1], rows whose bucket agrees in that many bits
+
+
+@njit(nogil=True, cache=True, inline="always")
+def _bit_of(words, row, place):  # type: ignore[no-untyped-def]
+    """The bit of a row at this place, as a uint64."""
+    return (words[row, place >> 6] >> np.uint64(place & 63)) & ONE
 
 
 @njit(nogil=True, cache=True)
-def _bucketed(words: Any, held: int, bit: Any, depth: int, most: int) -> Any:
-    """Rows in the order of their bits at the places `bit`, and what to compare with what.
+def _sort_by_key(words, places):  # type: ignore[no-untyped-def]
+    """Sort rows by the number that their bits at these places make.
 
-    Returns order int32[n]; jobs int64[m, 4], which compare order[a:b], of the rows under `held`, with order[c:d], rows
-    from `held` on, or with themselves where there are no such; and rows int64[len(bit) + 1] that agree in so many bits.
-    A bucket of `depth` equal bits is halved by one more after another until at most `most` of its rows are under
-    `held`; what agrees in all bits are copies, which are cut into runs that share a row.
+    Returns order int32[n], the rows sorted, and start int64[2 ** len(places) + 1], where in them
+    the rows of each number start. Rows with the same number stay in order.
     """
-    n, itself = len(words), held == len(words)
-    key, start = np.empty(n, np.uint32), np.zeros((1 << depth) + 1, np.int64)
-    for i in range(n):
-        k = np.uint64(0)
-        for d in range(depth):
-            k = (k << np.uint64(1)) | (
-                (words[i, bit[d] >> 6] >> np.uint64(bit[d] & 63)) & np.uint64(1)
-            )
-        key[i] = k
-        start[np.int64(k) + 1] += 1
-    start = np.cumsum(start)
-    order, place = np.empty(n, np.int32), start[:-1].copy()
-    for i in range(n):
-        order[place[key[i]]] = i
-        place[key[i]] += 1
-    jobs, count, rows = np.empty((1024, 4), np.int64), 0, np.zeros(len(bit) + 1, np.int64)
-    stack, other = np.empty((len(bit) + 2, 3), np.int64), np.empty(0, np.int32)
+    n = len(words)
+    key = np.empty(n, np.uint32)
+    count = np.zeros((1 << len(places)) + 1, np.int64)
+    for row in range(n):
+        number = np.uint64(0)
+        for place in places:
+            number = (number << ONE) | _bit_of(words, row, place)
+        key[row] = number
+        count[np.int64(number) + 1] += 1
+    start = np.cumsum(count)
+    next_free = start[:-1].copy()
+    order = np.empty(n, np.int32)
+    for row in range(n):
+        order[next_free[key[row]]] = row
+        next_free[key[row]] += 1
+    return order, start
+
+
+@njit(nogil=True, cache=True)
+def _halve(words, order, low, high, place, spare):  # type: ignore[no-untyped-def]
+    """Move the rows of order[low:high] without the bit before those with it; both stay in order.
+
+    Returns where the rows with the bit start. spare: space for as many rows.
+    """
+    without = low
+    with_bit = 0
+    word = place >> 6
+    shift = np.uint64(place & 63)
+    for k in range(low, high):
+        row = order[k]
+        if (words[row, word] >> shift) & ONE:
+            spare[with_bit] = row
+            with_bit += 1
+        else:
+            order[without] = row
+            without += 1
+    order[without:high] = spare[:with_bit]
+    return without
+
+
+@njit(nogil=True, cache=True)
+def _add_job(jobs, count, a, b, c, d):  # type: ignore[no-untyped-def]
+    """Write job number `count`; returns the jobs, which are a longer array where they were full."""
+    if count == len(jobs):
+        jobs = np.concatenate((jobs, np.empty_like(jobs)))
+    jobs[count, 0] = a
+    jobs[count, 1] = b
+    jobs[count, 2] = c
+    jobs[count, 3] = d
+    return jobs
+
+
+@njit(nogil=True, cache=True)
+def _add_jobs_within(jobs, count, low, high, bucket_size):  # type: ignore[no-untyped-def]
+    """Add the jobs that compare a bucket with itself; returns the jobs and their number.
+
+    A bucket that is larger than allowed holds copies only. It is cut into runs that share a row,
+    which is enough to connect all of them.
+    """
+    for start in range(low, high - 1, bucket_size - 1):
+        end = min(high, start + bucket_size)
+        jobs = _add_job(jobs, count, start, end, start, end)
+        count += 1
+    return jobs, count
+
+
+@njit(nogil=True, cache=True)
+def _add_jobs_between(jobs, count, low, middle, high, bucket_size):  # type: ignore[no-untyped-def]
+    """Add the jobs that compare order[low:middle], at most `bucket_size` of them, with the rest."""
+    if middle == low:
+        return jobs, count
+    end = min(middle, low + bucket_size)
+    for start in range(middle, high, bucket_size):
+        jobs = _add_job(jobs, count, low, end, start, min(high, start + bucket_size))
+        count += 1
+    return jobs, count
+
+
+@njit(nogil=True, cache=True, inline="always")
+def _set_bucket(pending, number, low, high, depth):  # type: ignore[no-untyped-def]
+    """Write down that a bucket waits: its rows order[low:high] agree in `depth` bits."""
+    pending[number, 0] = low
+    pending[number, 1] = high
+    pending[number, 2] = depth
+
+
+@njit(nogil=True, cache=True)
+def _split_into_buckets(words, indexed, places, depth, bucket_size):  # type: ignore[no-untyped-def]
+    """Sort rows into buckets that agree in the first bits of `places`; returns as for `Buckets`.
+
+    The first `indexed` rows are those to be found, and the others are queries; where there are no
+    others, all rows are compared with each other. A bucket first agrees in `depth` bits. It is
+    halved by one bit after another until at most `bucket_size` of its rows are indexed ones, or
+    until all bits agree, so that the rows are copies.
+    """
+    within_set = indexed == len(words)
+    order, start = _sort_by_key(words, places[:depth])
+    spare = np.empty(np.diff(start).max(), np.int32)
+    rows_at_depth = np.zeros(len(places) + 1, np.int64)
+    jobs = np.empty((1024, 4), np.int64)
+    count = 0
+    # A bucket leaves at most one half of each depth waiting while the other half is split.
+    pending = np.empty((len(places) + 2, 3), np.int64)
     for b in range(len(start) - 1):
-        stack[0, 0], stack[0, 1], stack[0, 2], top = start[b], start[b + 1], depth, 1
-        while top:
-            top -= 1
-            low, high, deep = stack[top]
-            middle = high if itself else low + np.searchsorted(order[low:high], held)
-            if middle - low > most and deep < len(bit):
-                if len(other) < high - low:
-                    other = np.empty(high - low, np.int32)
-                word, shift, zeros, ones = bit[deep] >> 6, np.uint64(bit[deep] & 63), low, 0
-                for p in range(low, high):
-                    if (words[order[p], word] >> shift) & np.uint64(1):
-                        other[ones] = order[p]
-                        ones += 1
-                    else:
-                        order[zeros] = order[p]
-                        zeros += 1
-                order[zeros:high] = other[:ones]
-                if (
-                    itself and ones and zeros > low
-                ):  # some of both sides, which hold near copies together
-                    if count == len(jobs):
-                        jobs = np.concatenate((jobs, np.empty_like(jobs)))
-                    jobs[count, 0], jobs[count, 1] = max(low, zeros - 8), min(high, zeros + 8)
-                    jobs[count, 2:] = jobs[count, :2]
-                    count += 1
-                stack[top, 0], stack[top, 1], stack[top, 2] = zeros, high, deep + 1
-                stack[top + 1, 0], stack[top + 1, 1], stack[top + 1, 2] = low, zeros, deep + 1
-                top += 2
+        _set_bucket(pending, 0, start[b], start[b + 1], depth)
+        waiting = 1
+        while waiting:
+            waiting -= 1
+            low, high, agreeing = pending[waiting]
+            middle = high
+            if not within_set:
+                middle = low + np.searchsorted(order[low:high], indexed)
+            if middle - low <= bucket_size or agreeing == len(places):
+                rows_at_depth[agreeing] += high - low
+                if within_set:
+                    jobs, count = _add_jobs_within(jobs, count, low, high, bucket_size)
+                else:
+                    jobs, count = _add_jobs_between(jobs, count, low, middle, high, bucket_size)
                 continue
-            rows[deep] += high - low
-            runs = (
-                range(low, high - 1, most - 1)
-                if itself
-                else range(middle, high if middle > low else middle, most)
-            )
-            for run in runs:
-                if count == len(jobs):
-                    jobs = np.concatenate((jobs, np.empty_like(jobs)))
-                end = min(high, run + most)
-                jobs[count, 0], jobs[count, 1] = (
-                    (run, end) if itself else (low, min(middle, low + most))
-                )
-                jobs[count, 2], jobs[count, 3] = run, end
+            cut = _halve(words, order, low, high, places[agreeing], spare)
+            if within_set and low < cut < high:
+                # Near copies that the bit parts stay connected by a few rows of both halves.
+                seam_start = max(low, cut - SEAM)
+                seam_end = min(high, cut + SEAM)
+                jobs = _add_job(jobs, count, seam_start, seam_end, seam_start, seam_end)
                 count += 1
-    return order, jobs[:count], rows
+            _set_bucket(pending, waiting, cut, high, agreeing + 1)
+            _set_bucket(pending, waiting + 1, low, cut, agreeing + 1)
+            waiting += 2
+    return order, jobs[:count], rows_at_depth
 
 
 @njit(nogil=True, cache=True)
-def _compare(words, held, order, jobs, job, radius, most, width, part, out):  # type: ignore[no-untyped-def]
-    """Do jobs of `_bucketed` from number `job` on, and write pairs of rows and their distance into out int32[3, room].
+def _gather_rows(words, rows, out):  # type: ignore[no-untyped-def]
+    """Copy these rows into out uint64[rows, words]."""
+    for k in range(len(rows)):
+        for w in range(words.shape[1]):
+            out[k, w] = words[rows[k], w]
 
-    Returns the job to go on with, some hundred million comparisons later or when out may be full, and the pairs found.
+
+@njit(nogil=True, cache=True)
+def _gather_blocks(words, rows, out):  # type: ignore[no-untyped-def]
+    """Copy these rows into blocks, out uint64[blocks, words, BLOCK]."""
+    for k in range(len(rows)):
+        for w in range(words.shape[1]):
+            out[k // BLOCK, w, k % BLOCK] = words[rows[k], w]
+
+
+@njit(nogil=True, cache=True)
+def _compare_jobs(  # type: ignore[no-untyped-def]
+    words, within_set, order, jobs, job, radius, bucket_size, width, prefix
+):
+    """Do jobs from number `job` on until a step's comparisons are done or its pairs may be full.
+
+    Returns the number of the next job, and the pairs that were found, int32[3, pairs]: both rows
+    and their distance.
     """
-    size, found, work, itself = hamming.BLOCK, 0, 0, held == len(words)
-    rows = np.empty((size, words.shape[1]), np.uint64)
-    blocks = np.empty((-(-most // size), words.shape[1], size), np.uint64)
-    at_row, at_column = np.empty(size * most, np.uint16), np.empty(size * most, np.int32)
-    distance = np.empty(size * most, np.int32)
-    while job < len(jobs) and found <= out.shape[1] - most * most and work < 1 << 28:
+    strip_rows = np.empty((BLOCK, words.shape[1]), np.uint64)
+    blocks = np.empty((-(-bucket_size // BLOCK), words.shape[1], BLOCK), np.uint64)
+    matches = BLOCK * bucket_size
+    query = np.empty(matches, np.uint16)
+    number = np.empty(matches, np.int32)
+    distance = np.empty(matches, np.int32)
+    largest_job = bucket_size * bucket_size
+    pairs = np.empty((3, max(PAIRS_PER_STEP, largest_job)), np.int32)
+    found = 0
+    comparisons = 0
+    while (
+        job < len(jobs)
+        and found <= pairs.shape[1] - largest_job
+        and comparisons < COMPARISONS_PER_STEP
+    ):
         a, b, c, d = jobs[job]
         job += 1
-        work += (b - a) * (d - c)
-        for p in range(b - a):
-            for w in range(words.shape[1]):
-                blocks[p // size, w, p % size] = words[order[a + p], w]
-        for strip in range(c, d, size):
-            high = min(d, strip + size)
-            for p in range(strip, high):
-                for w in range(words.shape[1]):
-                    rows[p - strip, w] = words[order[p], w]
-            mine, theirs = rows[: high - strip], blocks[: -(-(b - a) // size)]
-            some = hamming.scan(
-                mine,
+        n = b - a
+        comparisons += n * (d - c)
+        _gather_blocks(words, order[a:b], blocks)
+        for strip in range(c, d, BLOCK):
+            end = min(d, strip + BLOCK)
+            _gather_rows(words, order[strip:end], strip_rows)
+            count = hamming.scan(
+                strip_rows[: end - strip],
                 strip - c,
-                itself,
-                theirs,
-                b - a,
+                within_set,
+                blocks[: -(-n // BLOCK)],
+                n,
                 radius,
                 width,
-                part,
-                at_row,
-                at_column,
+                prefix,
+                query,
+                number,
                 distance,
             )
-            for f in range(some):
-                out[0, found] = order[a + at_column[f]]
-                out[1, found] = order[strip + at_row[f]]
-                out[2, found] = distance[f]
+            for k in range(count):
+                pairs[0, found] = order[a + number[k]]
+                pairs[1, found] = order[strip + query[k]]
+                pairs[2, found] = distance[k]
                 found += 1
-    return job, found
-
-
-@njit(nogil=True, cache=True)
-def _unite(parent: Any, i: Any, j: Any) -> None:
-    for p in range(len(i)):
-        a, b = i[p], j[p]
-        while parent[a] != a:
-            parent[a] = parent[parent[a]]
-            a = parent[a]
-        while parent[b] != b:
-            parent[b] = parent[parent[b]]
-            b = parent[b]
-        parent[max(a, b)] = min(a, b)
-
-
-class Forest:
-    """Rows united by the pairs between them: the first row of each component is its root."""
-
-    def __init__(self, n: int) -> None:
-        self.row = np.arange(n, dtype=np.int32)
-
-    def take(self, i: Any, j: Any, distance: Any) -> None:
-        _unite(self.row, i, j)
-
-    def merge(self, other: "Forest") -> None:
-        joined = np.flatnonzero(other.row != np.arange(len(other.row)))
-        _unite(self.row, joined, other.row[joined])
-
-    def roots(self) -> npt.NDArray[np.int32]:
-        while not np.array_equal(above := self.row[self.row], self.row):
-            self.row = above
-        return self.row
-
-
-@njit(nogil=True, cache=True)
-def _approach(row: Any, distance: Any, i: Any, j: Any, apart: Any) -> None:
-    for p in range(len(i)):
-        q = j[p]
-        if apart[p] < distance[q] or (apart[p] == distance[q] and i[p] < row[q]):
-            distance[q], row[q] = apart[p], i[p]
-
-
-class Nearest:
-    """The nearest row found for each row, the first among equals; -1 where none was found."""
-
-    def __init__(self, n: int) -> None:
-        self.row, self.distance = np.full(n, -1, np.int32), np.full(n, 1 << 30, np.int32)
-
-    def take(self, i: Any, j: Any, distance: Any) -> None:
-        _approach(self.row, self.distance, i, j, distance)
-
-    def merge(self, other: "Nearest") -> None:
-        q = np.flatnonzero(other.row >= 0)
-        _approach(self.row, self.distance, other.row[q], q, other.distance[q])
+    return job, pairs[:, :found]
 
 
 @dataclass(frozen=True)
 class BitSampling:
-    """One search by bit sampling: of rows under `held` against the later ones, or among all where held is their number.
+    """A search by bit sampling for pairs of hashes within a radius.
 
-    What passes find goes into a Forest or Nearest. words: uint64[n, words] of hashes of `bits` bits.
+    The first `indexed` hashes are compared with the hashes after them, which are the queries;
+    where there are none after them, all hashes are compared with each other.
     """
 
-    words: Words
-    held: int
-    bits: int
-    radius: int
+    words: Words  # [n, words of a hash]
+    indexed: int
+    bits: int  # of a hash
+    radius: int  # bits
     seed: int = 2026
-    most: int = MOST
+    bucket_size: int = BUCKET_SIZE
 
     @cached_property
-    def telling(self) -> npt.NDArray[np.bool_]:
-        """Which bits part the hashes well, from some of them."""
-        some = self.words[:: max(1, len(self.words) // 4096)].view(np.uint8)
-        share = np.unpackbits(some, axis=1, bitorder="little").mean(axis=0)[: self.bits]
+    def splits_well(self) -> npt.NDArray[np.bool_]:
+        """Which bits are set in neither few nor most of the hashes, bool[bits], from a sample."""
+        sample = self.words[:: max(1, len(self.words) // 4096)].view(np.uint8)
+        bits = np.unpackbits(sample, axis=1, bitorder="little")
+        share = bits.mean(axis=0)[: self.bits]
         return np.minimum(share, 1 - share) >= SKEWED
 
     @cached_property
-    def depths(self) -> npt.NDArray[np.int64]:
-        """How many rows share their bucket in so many bits, in the first pass."""
-        return np.asarray(self._buckets(0)[2])
+    def rows_at_depth(self) -> npt.NDArray[np.int64]:
+        """How many rows are in buckets of each number of bits, int64[bits + 1], in the first
+        pass."""
+        return self.buckets(0).rows_at_depth
 
-    def _buckets(self, number: int) -> Any:
+    def buckets(self, number: int) -> Buckets:
+        """Sort the hashes into the buckets of pass `number`."""
         rng = np.random.default_rng((self.seed, number))
-        bit = np.concatenate(
-            [rng.permutation(np.flatnonzero(self.telling == first)) for first in (True, False)]
+        first = rng.permutation(np.flatnonzero(self.splits_well))
+        last = rng.permutation(np.flatnonzero(~self.splits_well))
+        expected_buckets = self.indexed / (0.6 * self.bucket_size)
+        depth = min(self.bits, math.ceil(math.log2(max(1, expected_buckets))))
+        return Buckets(
+            *_split_into_buckets(
+                self.words,
+                self.indexed,
+                np.concatenate([first, last]),
+                depth,
+                self.bucket_size,
+            )
         )
-        depth = math.ceil(math.log2(max(1, self.held / (0.6 * self.most))))
-        return _bucketed(self.words, self.held, bit, min(depth, self.bits), self.most)
 
     def run(
-        self, numbers: Iterable[int], found: Any, stop: Callable[[], bool] = lambda: False
-    ) -> Any:
-        """Do these passes, in steps of a fraction of a second; returns what they found."""
-        width = (0,) * self.words.shape[1]
-        part = width[: choose_prefix(self.words[: self.held], self.radius)]
+        self, numbers: Iterable[int], collector: Filled, stop: Callable[[], bool] = lambda: False
+    ) -> Filled:
+        """Do the passes with these numbers and return the collector, which has taken their pairs
+        in.
+
+        `stop` is asked several times a second whether to leave the rest of the work undone.
+        """
+        distance = hamming.Hamming(self.words.shape[1])
+        prefix = distance.choose_prefix(self.words[: self.indexed], self.radius)
         for number in numbers:
-            (order, jobs, _), job, out = (
-                self._buckets(number),
-                0,
-                np.empty((3, max(ROOM, self.most**2)), np.int32),
-            )
-            while job < len(jobs) and not stop():
-                job, some = _compare(
+            buckets = self.buckets(number)
+            job = 0
+            while job < len(buckets.jobs) and not stop():
+                job, pairs = _compare_jobs(
                     self.words,
-                    self.held,
-                    order,
-                    jobs,
+                    self.indexed == len(self.words),
+                    buckets.order,
+                    buckets.jobs,
                     job,
                     self.radius,
-                    self.most,
-                    width,
-                    part,
-                    out,
+                    self.bucket_size,
+                    distance.width,
+                    distance.width[:prefix],
                 )
-                found.take(*out[:, :some])
-        return found
+                collector.take(pairs[0], pairs[1], pairs[2])
+        return collector
 
     def key(self, passes: int) -> str:
-        """Tells this search from any other, of any version."""
-        settings = __version__, self.held, self.bits, self.radius, self.seed, self.most, passes
+        """A digest that only the same search of the same hashes by the same version has."""
+        settings = (
+            __version__,
+            self.indexed,
+            self.bits,
+            self.radius,
+            self.seed,
+            self.bucket_size,
+            passes,
+        )
         digest = hashlib.blake2b(repr(settings).encode())
         digest.update(self.words.data)
         return digest.hexdigest()
@@ -280,35 +359,56 @@ class BitSampling:
     def recall(
         self, distance: Any, passes: int = 1, *, typical: bool = False
     ) -> npt.NDArray[np.float64]:
-        """The share of pairs at these distances that so many passes find, foretold from the depths of one's buckets.
+        """Predict the share of the pairs at these distances that a number of passes finds.
 
-        Deep buckets are those of dense families, where most pairs are, and count accordingly; `typical` counts images
-        alike, as for one whose family is small, and those of DENSE buckets as found. Bits that differ are taken to be
-        among those that part hashes well, which is the worst case.
+        The prediction follows from the number of bits in which the hashes of each bucket agree. It
+        takes the bits that differ to be among those that split the hashes well, which is the worst
+        case. By default it is for the average pair: most pairs are in dense families, whose buckets
+        agree in many bits. `typical` is for the average image, and counts the pairs of dense
+        buckets as found.
+
+        distance: bits, a number or several. Returns float64[distances].
         """
-        rows, apart = self.depths, np.atleast_1d(np.asarray(distance, float))[:, None]
-        left, depth = (
-            np.maximum(float(self.telling.sum() or self.bits), apart),
-            np.arange(len(rows)),
-        )
-        kept, first = left - apart, int((rows > 0).argmax())
-        with np.errstate(invalid="ignore"):
-            chance = (
-                gammaln(kept + 1)
-                - gammaln(kept - depth + 1)
-                - gammaln(left + 1)
-                + gammaln(left - depth + 1)
-            )
-        one = np.where(depth <= kept, np.minimum(np.exp(chance), 1), 0.0)
-        one[:, depth > DENSE * first] = 1.0 if typical else one[:, depth > DENSE * first]
-        weight = rows * (1.0 if typical else 2.0 ** np.clip(depth - first, 0, 60))
-        return -np.expm1(xlog1py(passes, -one)) @ (weight / max(1, weight.sum()))
+        depth = np.arange(len(self.rows_at_depth))
+        usual_depth = int((self.rows_at_depth > 0).argmax())
+        different = np.atleast_1d(np.asarray(distance, float))[:, None]
+        drawable = np.maximum(float(self.splits_well.sum() or self.bits), different)
+        in_one_pass = _agreement(drawable, different, depth)
+        weight = self.rows_at_depth.astype(float)
+        if typical:
+            in_one_pass[:, depth > DENSE * usual_depth] = 1.0
+        else:
+            weight *= 2.0 ** np.clip(depth - usual_depth, 0, 60)
+        in_all_passes = -np.expm1(xlog1py(passes, -in_one_pass))
+        return np.asarray(in_all_passes @ (weight / max(1, weight.sum())))
 
     def passes(self, recall: float, at: int, *, typical: bool = False) -> int:
-        """How many passes find that share of the pairs `at` bits apart; at most as many as all pairs cost."""
+        """How many passes find the share `recall` of the pairs that are `at` bits apart.
+
+        The number is bounded by what comparing every pair would cost. typical: as for `recall`.
+        Raises ValueError where the share is not between 0 and 1.
+        """
         if not 0 < recall < 1:
             raise ValueError(f"recall must be between 0 and 1; got {recall}")
-        enough, most = 1, self.held // PAIRWISE + 1
-        while enough < most and self.recall(at, enough, typical=typical)[0] < recall:
-            enough = min(most, max(enough + 1, enough * 5 // 4))
-        return enough
+        most = self.indexed // HASHES_PER_PASS + 1
+        passes = 1
+        while passes < most and self.recall(at, passes, typical=typical)[0] < recall:
+            passes = min(most, max(passes + 1, passes * 5 // 4))
+        return passes
+
+
+def _agreement(bits: Any, different: Any, drawn: Any) -> npt.NDArray[np.float64]:
+    """The probability that two hashes agree in all bits drawn: C(bits - different, drawn) / C(bits,
+    drawn).
+
+    The arguments are broadcast against each other.
+    """
+    equal = bits - different
+    with np.errstate(invalid="ignore"):
+        logarithm = (
+            gammaln(equal + 1)
+            - gammaln(equal - drawn + 1)
+            - gammaln(bits + 1)
+            + gammaln(bits - drawn + 1)
+        )
+    return np.where(drawn <= equal, np.minimum(np.exp(logarithm), 1), 0.0)

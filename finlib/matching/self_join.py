@@ -1,50 +1,86 @@
-"""The exact self-join past one machine, on any Dask cluster.
+"""The exact self-join, all pairs within one set, for sets that are too large for one machine.
 
-n hashes are cut into b blocks and their pairs into b * (b + 1) / 2 tiles, one for each pair of blocks. A tile needs
-two blocks and no other tile, so that any worker can do any tile, those of one that was killed too; what moves over the
-network are blocks that a worker does not hold yet, and the pairs found. Workers import nothing heavier than `matching`.
+The hashes are cut into b blocks, and their pairs into b * (b + 1) / 2 tiles: one for each pair of
+blocks. A tile depends on its two blocks and on no other tile. So any worker of a Dask cluster can
+do any tile, and do those of a worker that was killed. Only blocks that a worker lacks and the pairs
+found travel over the network, and workers import nothing heavier than `matching`.
 """
 
 from collections.abc import Iterator
-from functools import partial
-from itertools import pairwise
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from finlib.distributed import share
-from finlib.matching.pairs import (
-    Packed,
-    Pairs,
-    check_hashes,
-    check_radius,
-    pairs_between,
-    pairs_within,
-)
+from finlib.matching.packed import Packed, check_hashes, check_radius
+from finlib.matching.pairs import Pairs, pairs_between, pairs_within
 from finlib.pools import in_order
 
+TILES_PER_THREAD = 4  # submitted at a time
 
-def _tile(left: Packed, right: Packed, same: bool, radius: int, low: int, high: int) -> Pairs:
-    """Pairs between two blocks of the set, whose first hashes are numbers `low` and `high`; within one where `same`."""
-    find = partial(pairs_within, left) if same else partial(pairs_between, left, right)
-    i, j, distance = find(radius, workers=1)
-    return Pairs(i + low, j + high, distance)
+
+@dataclass(frozen=True)
+class _Block:
+    """A block of the set as the scheduler has it."""
+
+    shared: Any  # the packed hashes, shared with the workers of a Dask client
+    first: int  # number of the block's first hash in the set
+
+
+def _compare_tile(
+    one: Packed,
+    other: Packed | None,
+    radius: int,
+    first_of_one: int,
+    first_of_other: int,
+) -> Pairs:
+    """Find the pairs of a tile, on a worker; `other` is None where both blocks are the same.
+
+    The first hashes of the blocks have these numbers in the set.
+    """
+    if other is None:
+        i, j, distance = pairs_within(one, radius, workers=1)
+    else:
+        i, j, distance = pairs_between(one, other, radius, workers=1)
+    return Pairs(i + first_of_one, j + first_of_other, distance)
 
 
 def iter_self_join(
     packed: Packed, radius: int, client: Any, *, blocks: int = 8, start: int = 0
 ) -> Iterator[Pairs]:
-    """The pairs of `matching.pairs_within`, tile by tile from number `start` on, in a fixed order.
+    """Yield the pairs of `pairs.pairs_within` tile by tile, in a fixed order, from tile `start` on.
 
-    client: a `dask.distributed.Client` of any scheduler; its workers need finlib. Blocks travel once to each
-    worker that needs them; four tiles a thread are in flight. ValueError as `pairs_within`.
+    client: a `dask.distributed.Client` of any scheduler, whose workers need finlib. A block travels
+    once to each worker that needs it. Raises ValueError where there is no block, and for wrong
+    hashes or a wrong radius as `pairs_within` does.
     """
     radius = check_radius(radius, 8 * check_hashes(packed).shape[1])
     if blocks < 1:
         raise ValueError(f"blocks must be at least 1; got {blocks}")
-    starts = np.linspace(0, len(packed), min(blocks, max(1, len(packed))) + 1).astype(int)
-    held = [share(client, packed[low:high]) for low, high in pairwise(starts)]
-    tiles = [(a, b) for a in range(len(held)) for b in range(a, len(held))][start:]
-    jobs = ((held[a], held[b], a == b, radius, int(starts[a]), int(starts[b])) for a, b in tiles)
-    most = 4 * max(1, sum(client.nthreads().values()))
-    yield from in_order(client.get_executor(pure=False), _tile, jobs, most)
+    shared_blocks = _share_blocks(packed, client, min(blocks, max(1, len(packed))))
+    tiles = _list_tiles(shared_blocks, radius)[start:]
+    threads = max(1, sum(client.nthreads().values()))
+    executor = client.get_executor(pure=False)
+    yield from in_order(executor, _compare_tile, tiles, TILES_PER_THREAD * threads)
+
+
+def _share_blocks(packed: Packed, client: Any, count: int) -> list[_Block]:
+    """Cut the set into blocks of about the same size and share them with a client's workers."""
+    cuts = np.linspace(0, len(packed), count + 1).astype(int).tolist()
+    blocks = []
+    for number in range(count):
+        first = cuts[number]
+        shared = share(client, packed[first : cuts[number + 1]])
+        blocks.append(_Block(shared, first))
+    return blocks
+
+
+def _list_tiles(blocks: list[_Block], radius: int) -> list[tuple[Any, ...]]:
+    """The arguments of `_compare_tile` for every pair of blocks, in order."""
+    tiles = []
+    for a, one in enumerate(blocks):
+        tiles.append((one.shared, None, radius, one.first, one.first))
+        for other in blocks[a + 1 :]:
+            tiles.append((one.shared, other.shared, radius, one.first, other.first))
+    return tiles

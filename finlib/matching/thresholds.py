@@ -1,9 +1,11 @@
-"""What to expect of a threshold: false pairs, and the share of true ones found, from the workbook's evidence.
+"""What to expect of a radius: how many false pairs, and which share of the matching pairs is found.
 
-`thresholds.csv` holds, for each method and distance, the chance that two unrelated images are at most that far apart
-(of the workbook's sets, the one with the most false pairs) and the share of the pairs of a family that are. Many images
-ask for smaller chances than its pairs can tell: rows that are not measured are estimates, from normal laws through the
-last two decades that are. One's own images may differ: `finlib evaluate` tells.
+The evidence is in `thresholds.csv`, for each hasher and distance: the share of non-matching pairs,
+of unrelated images, that are at most that far apart, and the same share of the matching pairs, of
+near-duplicates. Where the workbook's image sets differ, it is of the set with the most false pairs.
+A large collection needs smaller shares than the workbook has pairs to measure. The rows that are
+not measured are estimates: normal distributions continue the last two decades that are measured.
+Other images may differ, and `finlib evaluate` measures the same on them.
 """
 
 from functools import cache
@@ -17,77 +19,90 @@ from numpy.typing import NDArray
 
 
 class Evidence(NamedTuple):
-    """What is known of one method, by ascending distance in bits, which are measured from `least_measured` on."""
+    """What is known of one hasher, by ascending distance."""
 
-    distance: NDArray[np.int64]
-    nonmatching: NDArray[np.float64]
-    matching: NDArray[np.float64]
-    least_measured: int
-
-
-@cache
-def _table() -> dict[str, Evidence]:
-    with files("finlib.matching").joinpath("thresholds.csv").open(encoding="utf-8") as file:
-        rows = pd.read_csv(file)
-    found = {}
-    for name, part in rows.groupby("hasher", sort=False):
-        distance, strangers, share = (
-            part[column].to_numpy() for column in ("distance", "strangers", "found")
-        )
-        found[str(name)] = Evidence(
-            distance, strangers, share, int(distance[part["measured"]].min())
-        )
-    return found
-
-
-def evidence(hasher: str) -> Evidence:
-    """What is known of a method; ValueError that names the methods there is evidence for."""
-    if hasher not in _table():
-        raise ValueError(
-            f"no evidence on thresholds of {hasher!r}: there is for {', '.join(_table())}"
-        )
-    return _table()[hasher]
+    distance: NDArray[np.int64]  # bits
+    nonmatching: NDArray[np.float64]  # share of non-matching pairs at most that far apart
+    matching: NDArray[np.float64]  # share of matching pairs at most that far apart
+    least_measured: int  # bits: the shares of smaller distances are estimates
 
 
 class Expected(NamedTuple):
-    """The shares of non-matching and of matching pairs within a radius; nan where not known."""
+    """The shares of both kinds of pairs that are within a radius; nan where that is not known."""
 
     nonmatching: float
     matching: float
 
 
+@cache
+def _read_evidence() -> dict[str, Evidence]:
+    """The evidence in the package, by hasher."""
+    with files("finlib.matching").joinpath("thresholds.csv").open(encoding="utf-8") as file:
+        table = pd.read_csv(file)
+    evidence_of = {}
+    for hasher, part in table.groupby("hasher", sort=False):
+        distance = part["distance"].to_numpy()
+        evidence_of[str(hasher)] = Evidence(
+            distance,
+            nonmatching=part["strangers"].to_numpy(),
+            matching=part["found"].to_numpy(),
+            least_measured=int(distance[part["measured"]].min()),
+        )
+    return evidence_of
+
+
+def evidence(hasher: str) -> Evidence:
+    """What is known of a hasher; ValueError that names the known ones where there is nothing."""
+    evidence_of = _read_evidence()
+    if hasher not in evidence_of:
+        raise ValueError(
+            f"there is no evidence on thresholds for the hasher {hasher!r}; "
+            f"there is for {', '.join(evidence_of)}"
+        )
+    return evidence_of[hasher]
+
+
 def expected_at(hasher: str, radius: float) -> Expected:
-    """The shares of the pairs of unrelated images, and of a family's, within `radius` bits; nan where not known."""
+    """The shares of non-matching and of matching pairs that are at most `radius` bits apart.
+
+    They are nan for a radius outside the evidence. ValueError as from `evidence`.
+    """
     known = evidence(hasher)
     if not known.distance[0] <= radius <= known.distance[-1]:
         return Expected(nan, nan)
-    at = np.searchsorted(known.distance, radius, side="right") - 1
-    return Expected(float(known.nonmatching[at]), float(known.matching[at]))
+    place = np.searchsorted(known.distance, radius, side="right") - 1
+    return Expected(float(known.nonmatching[place]), float(known.matching[place]))
 
 
 def radius_for_false_pairs(hasher: str, pairs: float, false_pairs: float) -> int:
-    """The largest radius at which at most `false_pairs` of `pairs` pairs of unrelated images are expected.
+    """The largest radius at which at most `false_pairs` of `pairs` non-matching pairs are expected.
 
-    Under `evidence(hasher).least_measured` it is an estimate. ValueError where no radius lets in so few.
+    A radius below `evidence(hasher).least_measured` is an estimate. Raises ValueError where every
+    radius would let more pairs in, or as `evidence`.
     """
-    return _largest(hasher, evidence(hasher).nonmatching * pairs <= false_pairs)
+    return _largest_radius(hasher, evidence(hasher).nonmatching * pairs <= false_pairs)
 
 
 def radius_for_precision(hasher: str, images: int, precision: float) -> int:
-    """The largest radius at which the pairs found among `images` images are expected to hold `precision` true ones.
+    """The largest radius at which the expected share of matching pairs among those found suffices.
 
-    An image is taken to have one true match among the others. An estimate and ValueError as from `radius_for_false_pairs`;
-    ValueError for a precision outside 0 to 1, too.
+    That share is the precision, between 0 and 1. All pairs of `images` images are compared, and
+    each image is taken to match one other. A radius below `evidence(hasher).least_measured` is an
+    estimate. Raises ValueError where no radius reaches the precision, or as `evidence`.
     """
     if not 0 < precision < 1:
-        raise ValueError(f"a precision lies between 0 and 1; got {precision}")
+        raise ValueError(f"precision must be between 0 and 1; got {precision}")
     known = evidence(hasher)
-    true, false = images / 2 * known.matching, images * (images - 1) / 2 * known.nonmatching
-    return _largest(hasher, true >= precision * (true + false))
+    true_pairs = images / 2 * known.matching
+    false_pairs = images * (images - 1) / 2 * known.nonmatching
+    return _largest_radius(hasher, true_pairs >= precision * (true_pairs + false_pairs))
 
 
-def _largest(hasher: str, holds: NDArray[np.bool_]) -> int:
+def _largest_radius(hasher: str, holds: NDArray[np.bool_]) -> int:
+    """The largest distance of the evidence at which a condition holds; ValueError if none."""
     if not holds.any():
-        longer = "" if "+" in hasher else "take a longer hash (find+dhash256), or "
-        raise ValueError(f"{hasher} cannot promise this at any radius: {longer}give a radius")
+        advice = "give a radius"
+        if "+" not in hasher:
+            advice = "take a longer hash (find+dhash256), or give a radius"
+        raise ValueError(f"{hasher} cannot promise this at any radius: {advice}")
     return int(evidence(hasher).distance[np.flatnonzero(holds)[-1]])

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from finlib.checkpoint import Checkpoint
 from finlib.command import cli, interruption, search
 from finlib.hashing import tables
 from finlib.matching import near
@@ -125,14 +126,14 @@ def test_what_fails_after_ctrl_c_is_its_doing(
 def test_a_clustering_goes_on_with_what_was_found_but_not_of_other_hashes(
     again: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, recwarn: pytest.WarningsRecorder
 ) -> None:
-    ran: list[range] = []
-    on_threads = near.Resources._on_threads
+    ran: list[str] = []
+    save_arrays = Checkpoint.save_arrays
 
-    def counted(self: near.Resources, search: Any, numbers: range, *rest: Any) -> Any:
-        ran.append(numbers)
+    def counted(self: Checkpoint, arrays: Any) -> None:
+        ran.append(self.name)
         if len(ran) == interrupted:
             raise KeyboardInterrupt
-        return on_threads(self, search, numbers, *rest)
+        save_arrays(self, arrays)
 
     def clustered(seed: int, output: str) -> int:
         ran.clear()
@@ -143,7 +144,7 @@ def test_a_clustering_goes_on_with_what_was_found_but_not_of_other_hashes(
         return process.run(cli.app)
 
     monkeypatch.setattr(near, "EXACT", 0)  # the passes, small as the set is
-    monkeypatch.setattr(near.Resources, "_on_threads", counted)
+    monkeypatch.setattr(Checkpoint, "save_arrays", counted)
     interrupted, seed = -1, 1 if again == "same" else 2
     assert clustered(seed, "whole.csv") == 0
     steps, interrupted = len(ran), len(ran) - 1
@@ -152,9 +153,9 @@ def test_a_clustering_goes_on_with_what_was_found_but_not_of_other_hashes(
     interrupted = -1
     assert clustered(seed, "out.csv") == 0
     assert len(ran) == (2 if again == "same" else steps)
-    assert [str(warning.message)[-18:] for warning in recwarn] == ["search starts anew"] * (
-        again == "other"
-    )
+    warned = [str(warning.message) for warning in recwarn]
+    assert all(message.endswith("this part is done again") for message in warned)
+    assert bool(warned) == (again == "other")
     pd.testing.assert_frame_equal(
         pd.read_csv(tmp_path / "out.csv"), pd.read_csv(tmp_path / "whole.csv")
     )

@@ -1,4 +1,7 @@
-"""Near pairs by bit sampling against the exact engine: only true pairs, as many as foretold, on any machinery."""
+"""Near pairs by bit sampling against the exact engine.
+
+Only true pairs, as many of them as predicted, and the same on any resources.
+"""
 
 import os
 import signal
@@ -7,8 +10,8 @@ from functools import partial
 import numpy as np
 import pytest
 
-from finlib.distributed import share
 from finlib.matching import near, sampling
+from finlib.matching.forest import Forest
 from finlib.matching.pairs import neighbours, pairs_within, to_words
 from workbook.study.near_pairs import near_pairs
 
@@ -31,7 +34,7 @@ def codes(pairs, n):
 
 
 @pytest.mark.parametrize("bits", [64, 72, 256, pytest.param(1024, marks=pytest.mark.slow)])
-def test_every_pair_is_right_and_as_many_are_found_as_foretold(bits):
+def test_every_pair_is_right_and_as_many_are_found_as_predicted(bits):
     packed, radius = hashes(8000, bits, noise=0.06), bits // 5
     search = sampling.BitSampling(to_words(packed), len(packed), bits, radius)
     exact, found = pairs_within(packed, radius), near_pairs(packed, radius)
@@ -39,8 +42,8 @@ def test_every_pair_is_right_and_as_many_are_found_as_foretold(bits):
     assert (codes(exact, len(packed))[place] == codes(found, len(packed))).all()
     assert (exact[2][place] == found[2]).all()
     assert (np.diff(codes(found, len(packed))) > 0).all()
-    foretold = search.recall(exact[2], 25).mean()
-    assert len(found[0]) / len(exact[0]) == pytest.approx(foretold, abs=0.03)
+    predicted = search.recall(exact[2], 25).mean()
+    assert len(found[0]) / len(exact[0]) == pytest.approx(predicted, abs=0.03)
 
 
 @pytest.mark.parametrize("ones", [0.02, 0.2])
@@ -62,15 +65,15 @@ def test_copies_are_all_found_or_refused():
 
 @pytest.mark.parametrize("united", [40_000, pytest.param(200_000, marks=pytest.mark.slow)])
 def test_a_bucket_with_everything_in_it_is_bounded(united):
-    """200,000 hashes within two bits of each other: united, whole, without looking at 2e10 pairs."""
+    """200,000 hashes within two bits of each other: united without looking at 2e10 pairs."""
     rng = np.random.default_rng(3)
     bits = np.zeros((200_000, 32), np.uint8)
     place = rng.integers(0, 256, 200_000)
     bits[np.arange(200_000), place // 8] = 1 << (place % 8)
-    _, jobs, rows = sampling.BitSampling(to_words(bits), len(bits), 256, 2)._buckets(0)
+    _, jobs, rows = sampling.BitSampling(to_words(bits), len(bits), 256, 2).buckets(0)
     assert ((jobs[:, 1] - jobs[:, 0]) * (jobs[:, 3] - jobs[:, 2])).sum() < 2 * len(
         bits
-    ) * sampling.MOST
+    ) * sampling.BUCKET_SIZE
     assert rows.sum() == len(bits)
     assert not near.unite_near(bits[:united], 2).roots().any()
 
@@ -93,7 +96,7 @@ def test_the_same_pairs_on_any_number_of_workers():
     assert all(np.array_equal(a, b) for other in others for a, b in zip(first, other, strict=True))
 
 
-def test_the_same_forest_on_a_cluster_and_after_its_workers_were_killed():
+def test_the_same_forest_on_a_cluster_and_after_its_workers_were_killed(tmp_path):
     from dask.distributed import Client, LocalCluster
 
     packed = hashes(20_000)
@@ -103,25 +106,79 @@ def test_the_same_forest_on_a_cluster_and_after_its_workers_were_killed():
         LocalCluster(n_workers=2, threads_per_worker=1, **where) as cluster,
         Client(cluster) as client,
     ):
-        assert np.array_equal(
-            near.unite_near(packed, 50, resources=near.Resources(client=client)).roots(), expected
-        )
-        first = iter([worker.pid for worker in cluster.workers.values()])
+        resources = near.Resources(client=client)
+        assert np.array_equal(near.unite_near(packed, 50, resources=resources).roots(), expected)
+        to_kill = tmp_path / "to kill"  # a file, since workers have copies of the variables here
+        to_kill.write_text(" ".join(str(worker.pid) for worker in cluster.workers.values()))
 
-        class Killer(sampling.Forest):
+        class Killer(Forest):
+            """A forest that kills all workers as soon as the first of them has found something."""
+
             def merge(self, other):
-                for pid in first:  # all of them, once, half way
-                    os.kill(pid, signal.SIGKILL)
+                if to_kill.exists():
+                    for pid in to_kill.read_text().split():
+                        os.kill(int(pid), signal.SIGKILL)
+                    to_kill.unlink()
                 super().merge(other)
 
         search = sampling.BitSampling(to_words(packed), len(packed), 256, 50)
-        make, total = partial(sampling.Forest, len(packed)), Killer(len(packed))
-        held = share(client, search)
-        for part in near.Resources(client=client)._on_dask(
-            held, range(25), make, near.tqdm(disable=True)
-        ):
-            total.merge(part)
+        total = resources.run(search, 25, partial(Killer, len(packed)))
+        assert not to_kill.exists()
         assert np.array_equal(total.roots(), expected)
+
+
+class Interrupting(Forest):
+    """A forest that is interrupted when it merges the batch with this number."""
+
+    def __init__(self, n, batch):
+        super().__init__(n)
+        self.left = batch
+
+    def merge(self, other):
+        self.left -= 1
+        if not self.left:
+            raise KeyboardInterrupt
+        super().merge(other)
+
+
+def test_an_interrupted_search_resumes_where_it_was_kept(tmp_path):
+    packed = hashes(6000)
+    expected = near.unite_near(packed, 50).roots().copy()
+    search = sampling.BitSampling(to_words(packed), len(packed), 256, 50)
+    resources = near.Resources(1, checkpoint=tmp_path)
+    with pytest.raises(KeyboardInterrupt):
+        resources.run(search, 25, partial(Interrupting, len(packed), 2))
+    done = []
+
+    class Counting(Forest):
+        def restore(self, arrays):
+            done.append(len(np.unique(arrays["parent"])))
+            super().restore(arrays)
+
+    resumed = resources.run(search, 25, partial(Counting, len(packed)))
+    assert np.array_equal(resumed.roots(), expected)
+    assert len(done) == 1
+    assert done[0] < len(packed)
+
+
+def test_a_damaged_checkpoint_is_reported_and_not_used(tmp_path):
+    packed = hashes(3000)
+    resources = near.Resources(1, checkpoint=tmp_path)
+    expected = near.unite_near(packed, 50, resources=resources).roots().copy()
+    (file,) = tmp_path.glob("*.npz")
+    file.write_bytes(b"PK")
+    with pytest.warns(UserWarning, match="damaged, or of other hashes or settings"):
+        forest = near.unite_near(packed, 50, resources=resources)
+    assert np.array_equal(forest.roots(), expected)
+
+
+def test_the_nearest_of_an_interrupted_search_are_the_same(tmp_path):
+    held, queries = hashes(2000)[::10], hashes(2000)
+    expected = near.find_nearest(queries, held, 60)
+    resources = near.Resources(1, checkpoint=tmp_path)
+    for _ in range(2):  # the second takes everything from the checkpoint
+        found = near.find_nearest(queries, held, 60, resources=resources)
+        assert np.array_equal(found, expected)
 
 
 def test_a_search_is_known_by_its_hashes_its_settings_and_the_version(monkeypatch):

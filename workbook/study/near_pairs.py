@@ -18,7 +18,7 @@ from finlib.matching.pairs import (
     pairs_within,
     to_words,
 )
-from finlib.matching.sampling import ROOM, BitSampling
+from finlib.matching.sampling import PAIRS_PER_STEP, BitSampling
 
 
 class Codes:
@@ -30,7 +30,7 @@ class Codes:
 
     def take(self, i: Any, j: Any, distance: Any) -> None:
         self.more.append(np.minimum(i, j).astype(np.int64) * self.n + np.maximum(i, j))
-        if sum(map(len, self.more)) > max(len(self.row), ROOM):
+        if sum(map(len, self.more)) > max(len(self.row), PAIRS_PER_STEP):
             self.merge(Codes(self.n, self.most))
 
     def merge(self, other: "Codes") -> None:
@@ -41,6 +41,14 @@ class Codes:
             raise ValueError(
                 f"more than {self.most:,} pairs are so near: take a smaller radius, or clusters"
             )
+
+    def arrays(self) -> dict[str, Any]:
+        """The pairs as named arrays, for a checkpoint."""
+        return {"row": self.row}
+
+    def restore(self, arrays: dict[str, Any]) -> None:
+        """Become the pairs that `arrays` came from."""
+        self.row = arrays["row"]
 
 
 def near_pairs(
@@ -70,8 +78,8 @@ def near_pairs(
     passes = search.passes(recall, radius if at is None else at)
     if n <= 4 * passes * near.EXACT:  # pairs found again and again are put in order, too
         return pairs_within(packed, radius, max_pairs=max_pairs, workers=resources.workers)
-    codes = resources.run(search, passes, partial(Codes, search.held, max_pairs)).row
-    a, b = np.divmod(codes, search.held)
+    codes = resources.run(search, passes, partial(Codes, search.indexed, max_pairs)).row
+    a, b = np.divmod(codes, search.indexed)
     copies = np.diff(start)
     several = np.flatnonzero(copies > 1)
     a, b = np.concatenate([a, several]), np.concatenate([b, several])
