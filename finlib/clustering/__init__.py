@@ -1,7 +1,9 @@
 """Packed hashes to clusters of images.
 
-null_model   the distribution of distances between unrelated images
-centres      the majority of a cluster's bits; clusters split where two halves lie far apart
-corrections  clusters corrected by hand
+null_model   how far apart unrelated images are
+centres      the centre of a cluster; clusters of two families split
+corrections  corrections made by hand
+radii        the radius within which images may be brought together
+clusterer    the rounds that unite hashes into clusters
 clusters     any number of hashes to clusters, and new hashes into clusters made before
 """

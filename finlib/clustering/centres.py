@@ -1,109 +1,165 @@
-"""Centres of clusters: the majority of their bits, and clusters cut where halves of them have centres far apart."""
+"""Give groups of hashes a centre, the majority of their bits, and split groups of two families.
 
-from typing import Any
+In a centre the noise of single images averages out. So two halves of a group whose centres lie far
+apart are two families that a chance pair has united.
+"""
+
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 from numba import njit
 
 from finlib.matching.hamming import popcount
-from finlib.matching.pairs import Packed, to_words
+from finlib.matching.packed import Packed, to_words
 
 Rows = npt.NDArray[np.int64]
 
-CLEAR = 8  # images that a half must have: the noise of its majority of bits is then small
+SMALLEST_HALF = 8  # images in a half, so that its majority of bits has little noise
 STEPS = 8  # of 2-means, at most
+ONE = np.uint64(1)
 
 
-def group_rows(labels: Rows) -> tuple[Rows, Rows]:
-    """Rows by ascending label, and where each label's begin, with their number last."""
+class Groups(NamedTuple):
+    """Rows of a set of hashes in groups: those of group g are order[start[g]:start[g + 1]]."""
+
+    order: Rows  # [rows]
+    start: Rows  # [groups + 1]; the last is the number of rows
+
+
+def group_rows(labels: Rows) -> Groups:
+    """Group rows by their label: groups by ascending label, rows of a group in ascending order."""
     order = np.argsort(labels, kind="stable")
-    return order, np.append(np.flatnonzero(np.diff(labels[order], prepend=-1)), len(order))
+    is_first = np.diff(labels[order], prepend=-1) != 0
+    start = np.append(np.flatnonzero(is_first), len(order))
+    return Groups(order, start)
+
+
+def majority_bits(packed: Packed, order: Rows, start: Rows) -> Packed:
+    """Compute the centre of each group: the bits that more than half of its hashes have set.
+
+    packed: uint8[n, bits // 8]. order, start: the groups, as in `Groups`. Returns uint8[groups,
+    bits // 8]. Where exactly half of the hashes have a bit, the first hash of the group decides.
+    """
+    size = packed.shape[1]
+    words = _majority(to_words(packed), order, start, 8 * size)
+    centres = words.view(np.uint8)[:, :size]
+    return np.ascontiguousarray(centres)
+
+
+def split_groups(packed: Packed, order: Rows, start: Rows, apart: int) -> Groups:
+    """Split every group of which two halves have centres more than `apart` bits apart.
+
+    packed: uint8[n, bits // 8]. order, start: the groups, as in `Groups`, which stay unchanged.
+    Halves are found by 2-means and are split again as long as their own halves lie far apart. A
+    half has at least SMALLEST_HALF images. Returns the new groups; a group that was not split keeps
+    its rows in their order.
+    """
+    new_order, new_start = _split_groups(to_words(packed), order, start, 8 * packed.shape[1], apart)
+    return Groups(new_order, new_start)
+
+
+@njit(nogil=True, cache=True, inline="always")
+def _bit_of(words: Any, row: int, bit: int) -> Any:
+    """One bit of a hash, as int64."""
+    shifted = words[row, bit >> 6] >> np.uint64(bit & 63)
+    return np.int64(shifted & ONE)
 
 
 @njit(nogil=True, cache=True)
 def _majority(words: Any, order: Any, start: Any, bits: int) -> Any:
-    """Of each group order[start[g]:start[g + 1]] the bits that more than half have; where it is half, the first's."""
-    out = np.zeros((len(start) - 1, words.shape[1]), np.uint64)
-    for g in range(len(out)):
+    """The centres of groups, uint64[groups, words]."""
+    groups = len(start) - 1
+    centres = np.zeros((groups, words.shape[1]), np.uint64)
+    for group in range(groups):
+        low = start[group]
+        high = start[group + 1]
         votes = np.zeros(bits, np.int64)
-        for p in range(start[g], start[g + 1]):
-            for b in range(bits):
-                votes[b] += np.int64((words[order[p], b >> 6] >> np.uint64(b & 63)) & np.uint64(1))
-        for b in range(bits):
-            first = np.int64((words[order[start[g]], b >> 6] >> np.uint64(b & 63)) & np.uint64(1))
-            if 2 * votes[b] + first > start[g + 1] - start[g]:
-                out[g, b >> 6] |= np.uint64(1) << np.uint64(b & 63)
-    return out
-
-
-def majority_bits(packed: Packed, order: Rows, start: Rows) -> Packed:
-    """Consensus uint8[groups, bits // 8] of rows order[start[g]:start[g + 1]]: the bits that more than half have."""
-    centres = _majority(to_words(packed), order, start, 8 * packed.shape[1])
-    return np.ascontiguousarray(centres.view(np.uint8)[:, : packed.shape[1]])
+        for place in range(low, high):
+            for bit in range(bits):
+                votes[bit] += _bit_of(words, order[place], bit)
+        for bit in range(bits):
+            # The first hash votes once more, which decides ties.
+            tie_break = _bit_of(words, order[low], bit)
+            if 2 * votes[bit] + tie_break > high - low:
+                centres[group, bit >> 6] |= ONE << np.uint64(bit & 63)
+    return centres
 
 
 @njit(nogil=True, cache=True)
-def _distances(words: Any, rows: Any, one: Any) -> Any:
-    out = np.zeros(len(rows), np.int64)
-    for p in range(len(rows)):
-        for w in range(len(one)):
-            out[p] += popcount(words[rows[p], w] ^ one[w])
-    return out
+def _distances(words: Any, rows: Any, centre: Any) -> Any:
+    """Distances of rows from a centre uint64[words], int64[rows]."""
+    distances = np.zeros(len(rows), np.int64)
+    for place in range(len(rows)):
+        for word in range(len(centre)):
+            distances[place] += popcount(words[rows[place], word] ^ centre[word])
+    return distances
 
 
 @njit(nogil=True, cache=True)
-def _halved(words: Any, rows: Any, bits: int, apart: int) -> Any:
-    """The rows in the order of two halves, by 2-means from two far ones, and where the second begins.
+def _two_means(words: Any, rows: Any, bits: int, first: Any, second: Any) -> Any:
+    """Divide rows between two centres that become the majorities of their halves.
 
-    0 where the halves' majorities are not over `apart` bits apart, or one half has less than CLEAR rows.
+    Returns bool[rows], whether a row is in the first half, and the two centres uint64[2, words].
     """
-    halves, middle, before = rows, 0, np.zeros(len(rows), np.bool_)
-    one = _majority(words, rows, np.array([0, len(rows)]), bits)[0]
-    far = _distances(words, rows, one)
-    if (
-        2 * far > apart
-    ).sum() < CLEAR:  # one of two centres so far apart is half of that from the common one
-        return halves, middle
-    one = words[rows[far.argmax()]]
-    other = words[rows[_distances(words, rows, one).argmax()]]
+    centres = np.stack((first, second))
+    in_first = np.zeros(len(rows), np.bool_)
     for _ in range(STEPS):
-        nearer = _distances(words, rows, one) < _distances(words, rows, other)
-        middle = nearer.sum()
-        if min(middle, len(rows) - middle) == 0 or (nearer == before).all():
+        before = in_first
+        from_first = _distances(words, rows, centres[0])
+        from_second = _distances(words, rows, centres[1])
+        in_first = from_first < from_second
+        size = in_first.sum()
+        if size == 0 or size == len(rows) or (in_first == before).all():
             break
-        halves, before = np.concatenate((rows[nearer], rows[~nearer])), nearer
-        centres = _majority(words, halves, np.array([0, middle, len(rows)]), bits)
-        one, other = centres[0], centres[1]
-    between = _distances(np.stack((one, other)), np.array([0]), other)[0]
-    return halves, (middle if min(middle, len(rows) - middle) >= CLEAR and between > apart else 0)
+        halves = np.concatenate((rows[in_first], rows[~in_first]))
+        start = np.array([0, size, len(rows)])
+        centres = _majority(words, halves, start, bits)
+    return in_first, centres
+
+
+@njit(nogil=True, cache=True)
+def _first_half(words: Any, rows: Any, bits: int, apart: int) -> Any:
+    """Which rows are the first of two halves far apart, bool[rows]; none if the group is whole."""
+    whole = np.zeros(len(rows), np.bool_)
+    common = _majority(words, rows, np.array([0, len(rows)]), bits)[0]
+    from_common = _distances(words, rows, common)
+    # Of two centres so far apart, one is at least half of that from the common centre.
+    if (2 * from_common > apart).sum() < SMALLEST_HALF:
+        return whole
+    first = words[rows[from_common.argmax()]]
+    second = words[rows[_distances(words, rows, first).argmax()]]
+    in_first, centres = _two_means(words, rows, bits, first, second)
+    size = in_first.sum()
+    if min(size, len(rows) - size) < SMALLEST_HALF:
+        return whole
+    between = _distances(centres, np.array([0]), centres[1])[0]
+    if between <= apart:
+        return whole
+    return in_first
 
 
 @njit(nogil=True, cache=True)
 def _split_groups(words: Any, order: Any, start: Any, bits: int, apart: int) -> Any:
-    cut = np.zeros(len(order) + 1, np.bool_)
-    for g in start:
-        cut[g] = True
+    """The order and the starts of groups after splitting."""
+    order = order.copy()
+    is_start = np.zeros(len(order) + 1, np.bool_)
+    for place in start:
+        is_start[place] = True
     low = 0
     while low < len(order):
         high = low + 1
-        while not cut[high]:
+        while not is_start[high]:
             high += 1
-        halves, middle = (
-            _halved(words, order[low:high], bits, apart)
-            if high - low >= 2 * CLEAR
-            else (order[:0], 0)
-        )
-        if middle:
-            order[low:high], cut[low + middle] = halves, True
-        else:
+        if high - low < 2 * SMALLEST_HALF:
             low = high
-    return np.flatnonzero(cut)
-
-
-def split_groups(packed: Packed, order: Rows, start: Rows, apart: int) -> Rows:
-    """Groups order[start[g]:start[g + 1]] cut in two while halves have centres over `apart` bits apart: new starts.
-
-    Rows of a group that is cut are put in another order.
-    """
-    return np.asarray(_split_groups(to_words(packed), order, start, 8 * packed.shape[1], apart))
+            continue
+        rows = order[low:high]
+        in_first = _first_half(words, rows, bits, apart)
+        size = in_first.sum()
+        if size == 0:
+            low = high
+            continue
+        order[low:high] = np.concatenate((rows[in_first], rows[~in_first]))
+        is_start[low + size] = True  # the first half is looked at next
+    return order, np.flatnonzero(is_start)

@@ -1,49 +1,41 @@
-"""Packed hashes to clusters, in time near to linear: a strict start, centres, then what is left to the nearest centre.
+"""Cluster hashes, bring new hashes into clusters made before, and store what that takes.
 
-1. Hashes so near that hardly any strangers among so many are, are united: `near` finds the pairs.
-2. Clusters of FEW images or more get a centre, the majority of their bits, in which the noise of single images averages
-   out. Clusters of which two halves have centres far apart, which a chance pair united, are cut; images far from their
-   cluster's centre leave; near centres are one cluster.
-3. Images without a centre go to the nearest one, where it is nearer than chance allows; with what is left it starts
-   anew, less strictly, until little moves.
-
-How near is near follows from the hashes themselves: their number, how strangers' distances scatter (`Strangers`), and
-how many of the images still free have nobody near, which tells how many strangers a radius would bring in.
+Time grows nearly linearly with the number of hashes; `clusterer` describes how.
 """
 
 import json
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from finlib.clustering.centres import group_rows, majority_bits, split_groups
+from finlib.clustering.centres import group_rows, majority_bits
+from finlib.clustering.clusterer import FEW, Clusterer
 from finlib.clustering.corrections import apply_corrections, find_contradiction
 from finlib.clustering.null_model import CHANCE, NullModel, fit_null_model
+from finlib.clustering.radii import Settings, choose_radius
 from finlib.files import write_atomically
 from finlib.matching import near
-from finlib.matching.pairs import Packed, check_hashes, neighbours, to_words
+from finlib.matching.packed import Packed, check_hashes
 
 Labels = npt.NDArray[np.int64]
 
-FEW = 3  # images a cluster must have for its majority of bits to mean something
-WRONG = 0.02  # or share of those that a step brings to a centre, where that is more
-STRICT = 0.01  # of CHANCE, for the start: pairs that unite families are not to be undone
-ROUNDS = 12
-SAMPLE = 1024  # images whose nearest of all is looked for, to choose a radius
+METADATA = b"finlib.clusters"  # the key of the Parquet file's metadata that is ours
 
 
 @dataclass(frozen=True)
 class Clusters:
-    """A clustering, and what it takes to go on with it.
+    """A clustering, with what it takes to bring new images into it.
 
-    labels: int64[images], numbers by first appearance. centres: uint8[m, bits // 8], for each cluster of FEW or more
-    the majority of its hashes, for a smaller one all of them; cluster: int64[m], whose they are. size: int64[clusters].
-    link and reach: the last radii within which images were united, and went to a centre, in bits.
+    labels: int64[images], clusters numbered by first appearance. centres: uint8[m, bits // 8], for
+    each cluster of FEW images or more the majority of its hashes, for a smaller one all its hashes.
+    cluster: int64[m], the cluster of each centre, ascending. size: int64[clusters], in images.
+    link_radius, centre_radius: the radii in bits within which images were last united, and brought
+    to a centre.
     """
 
     labels: Labels
@@ -51,175 +43,84 @@ class Clusters:
     cluster: Labels
     size: Labels
     null_model: NullModel
-    link: int
-    reach: int
+    link_radius: int
+    centre_radius: int
 
-    def save(self, path: str | Path, **more: str) -> None:
-        """Write what `extend` needs as Parquet, a row for each centre; `more`, such as hasher="find", goes with it."""
-        scalars = {**vars(self.null_model), "link": self.link, "reach": self.reach, **more}
-        kind, buffer = (
-            pa.binary(self.centres.shape[1]),
-            pa.py_buffer(np.ascontiguousarray(self.centres)),
-        )
-        hashes = pa.FixedSizeBinaryArray.from_buffers(kind, len(self.centres), [None, buffer])
-        table = pa.table({"hash": hashes, "cluster": self.cluster, "size": self.size[self.cluster]})
-        with write_atomically(Path(path)) as partly:
-            pq.write_table(
-                table.replace_schema_metadata({"finlib.clusters": json.dumps(scalars)}), partly
-            )
+    def save(self, path: str | Path, **metadata: str) -> None:
+        """Write what `extend` needs as Parquet, a row for each centre.
+
+        Labels are not written. metadata: texts to store with it, such as hasher="find".
+        """
+        columns = {
+            "hash": _hashes_to_arrow(self.centres),
+            "cluster": self.cluster,
+            "size": self.size[self.cluster],
+        }
+        stored = {
+            "mean": self.null_model.mean,
+            "deviation": self.null_model.deviation,
+            "link": self.link_radius,
+            "reach": self.centre_radius,
+            **metadata,
+        }
+        table = pa.table(columns).replace_schema_metadata({METADATA: json.dumps(stored)})
+        with write_atomically(Path(path)) as unfinished:
+            pq.write_table(table, unfinished)
 
     @classmethod
     def load(cls, path: str | Path, labels: Any) -> tuple["Clusters", dict[str, str]]:
-        """What `save` wrote, with the images' labels, which are not in it; and `more`. ValueError for other ones."""
+        """Read what `save` wrote: the clusters with the images' labels, and the metadata.
+
+        Raises ValueError where the file is of another kind or does not fit the labels.
+        """
         table = pq.read_table(path)
-        if b"finlib.clusters" not in (table.schema.metadata or {}):
-            raise ValueError(f"{path} holds no clusters to go on with")
-        more = json.loads(table.schema.metadata[b"finlib.clusters"])
-        law = NullModel(more.pop("mean"), more.pop("deviation"))
-        width = table.schema.field("hash").type.byte_width
-        buffer = table["hash"].combine_chunks().buffers()[1] or b""
-        centres = np.frombuffer(buffer, np.uint8)[: len(table) * width].reshape(-1, width).copy()
-        labels = np.asarray(labels, np.int64)
-        size, whose = np.bincount(labels).astype(np.int64), table["cluster"].to_numpy()
-        if whose.max(initial=-1) >= len(size) or not np.array_equal(
-            size[whose], table["size"].to_numpy()
-        ):
+        if METADATA not in (table.schema.metadata or {}):
             raise ValueError(
-                f"{path} is of other clusters than the table beside it: cluster once more"
+                f"{path} does not hold the centres of clusters: give the file that was written "
+                "beside the table of clusters"
             )
-        return cls(labels, centres, whose, size, law, more.pop("link"), more.pop("reach")), more
+        metadata = json.loads(table.schema.metadata[METADATA])
+        labels = np.asarray(labels, np.int64)
+        clusters = cls(
+            labels=labels,
+            centres=_arrow_to_hashes(table),
+            cluster=table["cluster"].to_numpy(),
+            size=np.bincount(labels),
+            null_model=NullModel(metadata.pop("mean"), metadata.pop("deviation")),
+            link_radius=metadata.pop("link"),
+            centre_radius=metadata.pop("reach"),
+        )
+        if not clusters._has_sizes(table["size"].to_numpy()):
+            raise ValueError(
+                f"{path} is of other clusters than the table beside it: cluster the images again"
+            )
+        return clusters, metadata
+
+    def _has_sizes(self, sizes: Labels) -> bool:
+        """Whether the cluster of each centre has this many images."""
+        if self.cluster.max(initial=-1) >= len(self.size):
+            return False
+        return np.array_equal(self.size[self.cluster], sizes)
+
+
+def _hashes_to_arrow(packed: Packed) -> pa.FixedSizeBinaryArray:
+    buffer = pa.py_buffer(np.ascontiguousarray(packed))
+    kind = pa.binary(packed.shape[1])
+    return pa.FixedSizeBinaryArray.from_buffers(kind, len(packed), [None, buffer])
+
+
+def _arrow_to_hashes(table: pa.Table) -> Packed:
+    size = table.schema.field("hash").type.byte_width
+    buffer = table["hash"].combine_chunks().buffers()[1] or b""
+    packed = np.frombuffer(buffer, np.uint8)[: len(table) * size]
+    return packed.reshape(-1, size).copy()
 
 
 def renumber(labels: Any) -> Labels:
-    """The same clusters numbered 0, 1, … by first appearance."""
-    first, inverse = np.unique(labels, return_index=True, return_inverse=True)[1:]
-    return np.argsort(np.argsort(first))[inverse].astype(np.int64)
-
-
-@dataclass
-class _Run:
-    """A clustering in the making: `label` int64[n] in no order; `free`, the rows in no cluster with a centre."""
-
-    packed: Packed
-    law: NullModel
-    chance: float
-    seed: int
-    resources: near.Resources
-    link: int = -1
-    reach: int = 0
-
-    def __post_init__(self) -> None:
-        if not 0 < self.chance < 1:
-            raise ValueError(f"chance must be between 0 and 1; got {self.chance}")
-        self.label, self.free = np.arange(len(self.packed)), np.arange(len(self.packed))
-        self.large, self.centre = self.label[:0], self.packed[:0]
-
-    def rounds(self) -> Labels:
-        """The clusters' labels, in no order."""
-        for number in range(ROUNDS if len(self.packed) > 1 else 0):
-            strict, before = (1.0 if number else STRICT), self.link
-            self.unite(strict, 0.8 if number else 0.3, f"near pairs, round {number + 1}")
-            self.gather(strict, f"centres, round {number + 1}")
-            moved = self.bring(strict, 0.95 if number else 0.7, f"to centres, round {number + 1}")
-            if len(self.free) < 2 or (
-                number and moved <= 1e-3 * len(self.packed) and self.link == before
-            ):
-                break
-        return self.label
-
-    def radius(self, rows: Labels, held: Packed | None, allowed: float, wrong: float) -> int:
-        """The largest radius that brings at most `allowed` of the rows to strangers, or that share of what it brings.
-
-        The nearest of some of the rows tells how many have nobody near: those farther from it than strangers would be.
-        """
-        rng = np.random.default_rng(self.seed)
-        some = self.packed[np.sort(rng.choice(rows, min(len(rows), SAMPLE), replace=False))]
-        others = self.packed[rows] if held is None else held
-        found = neighbours(some, others, k=1 + (held is None), workers=self.resources.workers)
-        nearest = found.distance if held is not None else found.distance[1::2]
-        bits = np.arange(8 * self.packed.shape[1] + 1)
-        chance = -np.expm1(
-            (len(others) - (held is None)) * np.log1p(-np.minimum(self.law.within(bits), 1 - 1e-12))
-        )
-        middle = int(np.searchsorted(chance, 0.5))
-        alone = (
-            ((nearest > middle).sum() + 1)
-            / len(some)
-            / max(1 - chance[min(middle, len(bits) - 1)], 1e-9)
-        )
-        brought = np.searchsorted(np.sort(nearest), bits, side="right") / len(some)
-        good = np.flatnonzero(
-            min(1.0, alone) * chance <= np.maximum(allowed / len(rows), wrong * brought)
-        )
-        return min(int(good.max(initial=0)), middle)
-
-    def unite(self, strict: float, recall: float, name: str) -> None:
-        """Unite free images with near ones of them."""
-        rows = self.free
-        radius = self.radius(rows, None, strict * self.chance * len(self.packed), 0.0)
-        if radius <= self.link:
-            return
-        self.link = radius
-        forest = near.unite_near(
-            self.packed[rows],
-            radius,
-            recall=recall,
-            seed=self.seed,
-            resources=self.resources,
-            name=name,
-        )
-        held = np.unique(self.label[rows], return_index=True, return_inverse=True)[1:]
-        forest.take(np.arange(len(rows)), held[0][held[1]], None)
-        self.label[rows] = rows[forest.roots()]
-
-    def gather(self, strict: float, name: str) -> None:
-        """Give clusters of FEW or more a centre: cut those of two, let go who is far, unite those with near centres."""
-        order, start = group_rows(self.label)
-        size = np.diff(start)
-        free, order = order[np.repeat(size < FEW, size)], order[np.repeat(size >= FEW, size)]
-        whole = np.append(0, np.cumsum(size[size >= FEW]))
-        radius = self.law.radius(strict * self.chance / len(self.packed))
-        start = split_groups(self.packed, order, whole, radius)
-        self.large, self.centre = (
-            self.label[order[start[:-1]]],
-            majority_bits(self.packed, order, start),
-        )
-        cut = ~np.isin(start[:-1], whole)
-        self.large[cut] = self.label.max() + 1 + np.arange(cut.sum())
-        group = np.repeat(np.arange(len(self.large)), np.diff(start))
-        words, centre = to_words(self.packed), to_words(self.centre)
-        far = np.bitwise_count(words[order] ^ centre[group]).sum(axis=1)
-        gone = order[far > max(self.reach, self.law.radius(self.chance / max(1, len(self.large))))]
-        forest = near.unite_near(
-            self.centre, radius, seed=self.seed, resources=self.resources, name=name
-        )
-        self.large = self.large[forest.roots()]
-        self.label[order] = self.large[group]
-        self.label[gone] = self.label.max() + 1 + np.arange(len(gone))
-        self.free = np.sort(np.concatenate([free, gone]))
-
-    def bring(self, strict: float, recall: float, name: str) -> int:
-        """Bring free images, and who is united with them, to the nearest centre; how many images that are."""
-        rows = self.free
-        if not len(self.large) or not len(rows):
-            return 0
-        self.reach = self.radius(rows, self.centre, strict * self.chance * len(self.packed), WRONG)
-        found = near.find_nearest(
-            self.packed[rows],
-            self.centre,
-            self.reach,
-            recall=recall,
-            seed=self.seed,
-            resources=self.resources,
-            name=name,
-        )
-        moved = np.flatnonzero(found >= 0)[::-1]  # of a small cluster the first image decides
-        to = np.arange(self.label.max() + 1)
-        to[self.label[rows[moved]]] = self.large[found[moved]]
-        before = self.label[rows]
-        self.label[rows] = to[before]
-        self.free = rows[to[before] == before]
-        return len(rows) - len(self.free)
+    """Number the same clusters 0, 1, … by first appearance."""
+    _, first, inverse = np.unique(labels, return_index=True, return_inverse=True)
+    rank = np.argsort(np.argsort(first))
+    return rank[inverse].astype(np.int64)
 
 
 def cluster(
@@ -231,52 +132,35 @@ def cluster(
     seed: int = 2026,
     resources: near.Resources | None = None,
 ) -> Clusters:
-    """Clusters of hashes uint8[n, bits // 8], numbered by first appearance; see the module for how.
+    """Cluster hashes uint8[n, bits // 8], so that each cluster has the images of one original.
 
-    together, apart: pairs of rows that a person has found to belong together, or not; both are honoured. chance: the
-    share of images that a step may bring together with strangers. The same labels for the same seed, whatever `resources`
-    it runs on. Plain pictures, whose hashes have few bits set or many, are near each other by chance: leave them out by
-    their quality. Raises ValueError where the pairs contradict each other or name rows that are not there.
+    together, apart: pairs of rows that a person has found to belong together, or not; both are
+    honoured. chance: the share of the images that a step may bring together with unrelated ones.
+    Clusters are numbered by first appearance. The same seed gives the same labels, whatever
+    `resources` the search runs on. Pictures with hardly any detail have hashes with few or many
+    bits set, which are near each other by chance: leave them out by their quality. Raises
+    ValueError where corrections contradict each other or name rows that do not exist.
 
     >>> cluster(np.array([[0] * 32, [255] * 32, [1] + [0] * 31], np.uint8)).labels.tolist()
     [0, 1, 0]
     """
+    _check_corrections(len(check_hashes(packed)), together, apart)
     resources = resources or near.Resources()
-    _check(len(check_hashes(packed)), together, apart)
-    law = fit_null_model(packed, seed, resources.workers)
-    run = _Run(packed, law, chance, seed, resources)
-    labels = renumber(apply_corrections(packed, run.rounds(), together, apart, resources.workers))
-    none = packed[:0], labels[:0]
-    return _kept(
-        labels,
-        np.arange(len(packed)),
-        packed,
-        *none,
-        Clusters(labels, *none, labels, law, max(0, run.link), run.reach),
+    null_model = fit_null_model(packed, seed, resources.workers)
+    clusterer = Clusterer(packed, Settings(null_model, chance, seed, resources))
+    labels = apply_corrections(packed, clusterer.run(), together, apart, resources.workers)
+    labels = renumber(labels)
+    size = np.bincount(labels)
+    centres = _find_centres(packed, labels, size)
+    return Clusters(
+        labels=labels,
+        centres=centres.packed,
+        cluster=centres.cluster,
+        size=size,
+        null_model=null_model,
+        link_radius=max(0, clusterer.link_radius),
+        centre_radius=clusterer.centre_radius,
     )
-
-
-def _check(n: int, together: Any, apart: Any) -> None:
-    if found := find_contradiction(n, together, apart):
-        raise ValueError(
-            f"rows {found[0]} and {found[1]} are to be apart, and together by other pairs"
-        )
-
-
-def _kept(
-    labels: Labels, rows: Labels, packed: Packed, centres: Packed, whose: Labels, settings: Clusters
-) -> Clusters:
-    """Clusters with these labels: the given centres and whose they are, and those of the clusters that have none yet.
-
-    packed are the hashes of the rows, which are those of all clusters without a centre.
-    """
-    size, mine = np.bincount(labels).astype(np.int64), labels[rows]
-    small, large = size[mine] < FEW, np.flatnonzero(size[mine] >= FEW)
-    order, start = group_rows(mine[large])
-    whose = np.concatenate([whose, mine[small], mine[large[order[start[:-1]]]]])
-    centres = np.concatenate([centres, packed[small], majority_bits(packed, large[order], start)])
-    order = np.argsort(whose, kind="stable")
-    return replace(settings, labels=labels, centres=centres[order], cluster=whose[order], size=size)
 
 
 def extend(
@@ -289,53 +173,148 @@ def extend(
     seed: int = 2026,
     resources: near.Resources | None = None,
 ) -> Clusters:
-    """The clusters with new hashes taken in: labels of the old images, which stay as they are, then of the new.
+    """Bring new hashes into clusters made before, whose images keep their clusters' numbers.
 
-    A new image goes to the nearest centre that is nearer than chance allows, else to the nearest old image that is
-    alone or one of two; what is left is clustered, and numbered from len(clusters.size) on. A cluster that only
-    now has FEW images gets its centre; those of larger ones stay as they are, and stand for old images that a person
-    has parted from them. A number whose cluster was joined to another stays without images. Rows in `together` and
-    `apart`, which old and new images may be named in, count old images first. Work grows with the new images and, less,
-    with the centres that they are compared with. ValueError where hashes differ in length.
+    A new image goes to the nearest centre that is nearer than chance explains, else to the nearest
+    old image that is alone or one of two. The remaining ones are clustered, and numbered from
+    len(clusters.size) on. A cluster that only now has FEW images gets its centre; the centres of
+    larger ones stay as they are, and stand for old images that a person has split off from them. A
+    number whose cluster was joined to another stays without images.
+
+    Returns labels of the old images first, then of the new ones; `together` and `apart` count rows
+    in the same way. Work grows with the number of new images and, less, with the number of centres.
+    Raises ValueError where hashes differ in length.
     """
-    if check_hashes(new, "new").shape[1] != clusters.centres.shape[1]:
+    check_hashes(new, "new")
+    if new.shape[1] != clusters.centres.shape[1]:
+        old_bits = 8 * clusters.centres.shape[1]
         raise ValueError(
-            f"new hashes have {8 * new.shape[1]} bits, the clusters' have {8 * clusters.centres.shape[1]}"
+            f"new hashes have {8 * new.shape[1]} bits, the clusters' have {old_bits}: "
+            "make them with the same hasher"
         )
-    _check(len(clusters.labels) + len(new), together, apart)
-    resources, law = resources or near.Resources(), clusters.null_model
-    big = clusters.size[clusters.cluster] >= FEW
-    run = _Run(new, law, chance, seed, resources)
+    _check_corrections(len(clusters.labels) + len(new), together, apart)
+    resources = resources or near.Resources()
+    settings = Settings(clusters.null_model, chance, seed, resources)
+    labels = np.concatenate([clusters.labels, _label_new(clusters, new, settings)])
+    packed = np.concatenate([_stand_ins(clusters), new])
+    labels = apply_corrections(packed, labels, together, apart, resources.workers)
+    size = np.bincount(labels)
+    old_centres = _keep_centres(clusters, labels, size)
+    without_centre = np.flatnonzero(~np.isin(labels, old_centres.cluster))
+    new_centres = _find_centres(packed[without_centre], labels[without_centre], size)
+    centres = _concatenate([old_centres, new_centres])
+    return replace(
+        clusters, labels=labels, centres=centres.packed, cluster=centres.cluster, size=size
+    )
 
-    def join(rows: Labels, held: npt.NDArray[np.bool_], name: str) -> Labels:
-        if not len(rows) or not held.any():
-            return np.full(len(rows), -1)
-        radius = run.radius(rows, clusters.centres[held], chance * len(new), 0.0)
-        found = near.find_nearest(
-            new[rows], clusters.centres[held], radius, seed=seed, resources=resources, name=name
+
+def _check_corrections(n: int, together: Any, apart: Any) -> None:
+    contradiction = find_contradiction(n, together, apart)
+    if contradiction:
+        one, other = contradiction
+        raise ValueError(
+            f"corrections contradict each other: rows {one} and {other} are to be kept apart, "
+            "but other pairs put them together"
         )
-        return np.where(found >= 0, clusters.cluster[held][found], -1)
 
-    ours = join(np.arange(len(new)), big, "to old centres")
-    rest = np.flatnonzero(ours < 0)
-    beside = join(rest, ~big, "to old images")
-    group = renumber(_Run(new[rest], law, chance, seed, resources).rounds())
-    number = np.full(group.max(initial=-1) + 1, np.iinfo(np.int64).max)
-    np.minimum.at(number, group[beside >= 0], beside[beside >= 0])
-    fresh = number == np.iinfo(np.int64).max
-    number[fresh] = len(clusters.size) + np.arange(fresh.sum())
-    ours[rest] = number[group]
-    labels = np.concatenate([clusters.labels, ours])
-    # Old images are stood for by a centre of their cluster, and small clusters' by themselves, in the order of rows.
-    first = np.searchsorted(clusters.cluster, clusters.labels)
-    alone = np.flatnonzero(clusters.size[clusters.labels] < FEW)
-    alone = alone[np.argsort(clusters.labels[alone], kind="stable")]
-    everything = np.concatenate([clusters.centres[first], new])
-    everything[alone] = clusters.centres[~big]
-    labels = apply_corrections(everything, labels, together, apart, resources.workers)
-    number, at = np.unique(clusters.labels, return_index=True)
-    whose = labels[at[np.searchsorted(number, clusters.cluster[big])]]
-    large = np.bincount(labels)[whose] >= FEW  # what was parted by hand may be small now
-    whose, centres = whose[large], clusters.centres[big][large]
-    rows = np.flatnonzero(~np.isin(labels, whose))
-    return _kept(labels, rows, everything[rows], centres, whose, clusters)
+
+class Centres(NamedTuple):
+    """Centres of clusters, or single hashes of clusters of fewer than FEW images."""
+
+    packed: Packed  # uint8[m, bits // 8]
+    cluster: Labels  # int64[m], the cluster of each
+
+
+def _concatenate(parts: list[Centres]) -> Centres:
+    """All centres, by ascending cluster."""
+    packed = np.concatenate([part.packed for part in parts])
+    cluster = np.concatenate([part.cluster for part in parts])
+    order = np.argsort(cluster, kind="stable")
+    return Centres(packed[order], cluster[order])
+
+
+def _find_centres(packed: Packed, labels: Labels, size: Labels) -> Centres:
+    """The centres of clusters from all of their hashes.
+
+    packed: uint8[n, bits // 8]; labels: int64[n], their clusters; size: int64[clusters], in images.
+    """
+    is_small = size[labels] < FEW
+    small = Centres(packed[is_small], labels[is_small])
+    in_large = np.flatnonzero(~is_small)
+    order, start = group_rows(labels[in_large])
+    rows = in_large[order]
+    large = Centres(majority_bits(packed, rows, start), labels[rows[start[:-1]]])
+    return _concatenate([small, large])
+
+
+def _label_new(clusters: Clusters, new: Packed, settings: Settings) -> Labels:
+    """The cluster of each new hash: an old one, or a number from len(clusters.size) on."""
+    is_large = clusters.size[clusters.cluster] >= FEW
+    old_centres = Centres(clusters.centres[is_large], clusters.cluster[is_large])
+    old_images = Centres(clusters.centres[~is_large], clusters.cluster[~is_large])
+    wrong = settings.chance * len(new)
+    labels = _find_cluster(new, old_centres, settings, wrong, "to old centres")
+    rest = np.flatnonzero(labels < 0)
+    near_old_images = _find_cluster(new[rest], old_images, settings, wrong, "to old images")
+    group = renumber(Clusterer(new[rest], settings).run())
+    labels[rest] = _number_groups(group, near_old_images, len(clusters.size))[group]
+    return labels
+
+
+def _find_cluster(
+    hashes: Packed, centres: Centres, settings: Settings, wrong: float, name: str
+) -> Labels:
+    """The cluster of the nearest centre of each hash; -1 where none is nearer than chance explains.
+
+    wrong: how many hashes may be brought to an unrelated centre.
+    """
+    if not len(hashes) or not len(centres.packed):
+        return np.full(len(hashes), -1)
+    radius = choose_radius(hashes, centres.packed, settings, wrong=wrong)
+    nearest = near.find_nearest(
+        hashes,
+        centres.packed,
+        radius,
+        seed=settings.seed,
+        resources=settings.resources,
+        name=name,
+    )
+    return np.where(nearest >= 0, centres.cluster[nearest], -1)
+
+
+def _number_groups(group: Labels, old_cluster: Labels, first_new: int) -> Labels:
+    """The cluster of each group of new hashes: the first old one near a member, or a new one.
+
+    group, old_cluster: int64[hashes], the latter -1 where a hash is near no old image.
+    """
+    none = np.iinfo(np.int64).max
+    numbers = np.full(group.max(initial=-1) + 1, none)
+    is_near = old_cluster >= 0
+    np.minimum.at(numbers, group[is_near], old_cluster[is_near])
+    is_new = numbers == none
+    numbers[is_new] = first_new + np.arange(np.count_nonzero(is_new))
+    return numbers
+
+
+def _stand_ins(clusters: Clusters) -> Packed:
+    """A hash for each old image: its own in a cluster of fewer than FEW, else the centre."""
+    first_centre = np.searchsorted(clusters.cluster, clusters.labels)
+    packed = clusters.centres[first_centre]
+    in_small = np.flatnonzero(clusters.size[clusters.labels] < FEW)
+    # The hashes of small clusters are stored by cluster, and in the order of rows in each.
+    by_cluster = in_small[np.argsort(clusters.labels[in_small], kind="stable")]
+    packed[by_cluster] = clusters.centres[clusters.size[clusters.cluster] < FEW]
+    return packed
+
+
+def _keep_centres(clusters: Clusters, labels: Labels, size: Labels) -> Centres:
+    """Centres of the old clusters that still have FEW images or more, with their new numbers.
+
+    A cluster that corrections have split may have fewer.
+    """
+    is_large = clusters.size[clusters.cluster] >= FEW
+    old_number, first_image = np.unique(clusters.labels, return_index=True)
+    place = np.searchsorted(old_number, clusters.cluster[is_large])
+    number = labels[first_image[place]]
+    is_still_large = size[number] >= FEW
+    return Centres(clusters.centres[is_large][is_still_large], number[is_still_large])

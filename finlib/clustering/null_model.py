@@ -1,86 +1,141 @@
-"""How far apart strangers are, from the hashes themselves."""
+"""Estimate how far apart unrelated images are, from the hashes themselves."""
 
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from scipy.special import ndtr, ndtri
 
 from finlib.matching.forest import Forest
-from finlib.matching.pairs import Packed, distance_histogram, find_distinct, iter_pairs
+from finlib.matching.packed import Packed
+from finlib.matching.pairs import distance_histogram, find_distinct, iter_pairs
 
-SAMPLE = 16384  # hashes whose distances are looked at
-ENOUGH = 32  # hashes to tell deviations from
-CHANCE = 2e-4  # share of the images that may be brought together with strangers in a step
+CHANCE = 2e-4
+"""The share of the images that a step may bring together with unrelated ones, by default."""
+
+SAMPLE = 16384  # hashes whose distances are computed
+ENOUGH = 32  # hashes that a standard deviation can be estimated from
+WIDEST = 1.5  # of the far side's deviation: more on the near side than that is families
+ONE_FAMILY = 0.8  # of the expected mean distance: a mean below it means a few families
+
+Counts = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
 class NullModel:
-    """Distances of unrelated images: normal with this mean and deviation in bits, as far as it matters here."""
+    """Distances of unrelated images, as a normal distribution.
+
+    mean, deviation: in bits.
+    """
 
     mean: float
     deviation: float
 
     def within(self, radius: Any) -> Any:
-        """The share of pairs of strangers at most so far apart."""
+        """The share of non-matching pairs that are at most `radius` bits apart."""
         return ndtr((np.asarray(radius) + 0.5 - self.mean) / self.deviation)
 
     def radius(self, share: float) -> int:
-        """The largest radius within which at most this share of them is, at least 0: copies are no chance."""
-        return max(0, int(np.floor(self.mean - 0.5 + self.deviation * ndtri(min(share, 0.5)))))
+        """The largest radius within which at most this share of non-matching pairs lies.
+
+        It is at least 0: two equal hashes are not a coincidence.
+        """
+        deviations = ndtri(min(share, 0.5))
+        radius = np.floor(self.mean - 0.5 + self.deviation * deviations)
+        return max(0, int(radius))
 
 
 def fit_null_model(packed: Packed, seed: int = 2026, workers: int | None = None) -> NullModel:
-    """How far apart strangers are, from the hashes themselves.
+    """Estimate how far apart unrelated images are, from hashes uint8[n, bits // 8] without labels.
 
-    Pairs farther apart than most are all strangers, which gives mean and deviation. The near side, where families are,
-    is looked at with one hash of each family that a first look finds, and the wider of the two counts.
+    Pairs that are farther apart than most are all unrelated, so that the far side of the histogram
+    gives mean and deviation. The near side also has the pairs of families: it is measured with one
+    hash of each family that a first estimate finds, and the wider of the two sides counts.
     """
+    bits = 8 * packed.shape[1]
     if len(packed) < 2:
-        return NullModel(4.0 * packed.shape[1], np.sqrt(2.0 * packed.shape[1]))
+        return NullModel(bits / 2, np.sqrt(bits / 4))
+    sample = _draw_sample(packed, seed)
+    first = _estimate(sample)
+    singles = _one_per_family(sample, first.radius(CHANCE / len(sample)), workers)
+    if len(singles) < ENOUGH:
+        return NullModel(first.mean, max(first.deviation, np.sqrt(bits) / 2))
+    counts = distance_histogram(singles)
+    far_side = _fit_far_side(counts)
+    near_deviation = _near_deviation(counts, min(0.0228, max(1e-5, 10 / len(singles))))
+    deviation = np.clip(near_deviation, far_side.deviation, WIDEST * far_side.deviation)
+    return NullModel(far_side.mean, float(deviation))
+
+
+def _draw_sample(packed: Packed, seed: int) -> Packed:
+    """At most SAMPLE of the hashes, in their order."""
     rng = np.random.default_rng(seed)
-    some = packed[np.sort(rng.choice(len(packed), min(len(packed), SAMPLE), replace=False))]
-    bits, ones = 8 * packed.shape[1], np.bitwise_count(some).sum(axis=1, dtype=np.int64)
-    expected = float(
-        (2 * ones * (bits - ones) / bits).mean()
-    )  # of hashes with so many bits set, anywhere
-    far = _scatter(some, 0.0)[0]
-    if not (
-        _varied(some[:: -(-len(some) // 4096)])
-        or (len(some) < ENOUGH and far.mean >= 0.8 * expected)
-    ):
-        far = NullModel(expected, 1.15 * np.sqrt(bits) / 2)  # most pairs are of a few families
-    radius, some = far.radius(CHANCE / len(some)), some[find_distinct(some)[0]]
-    forest = Forest(len(some))
-    for pairs in iter_pairs(some, None, radius, workers=workers):
-        forest.take(*pairs)
-    single = some[np.unique(forest.roots())]
-    if len(single) < ENOUGH:
-        return NullModel(far.mean, max(far.deviation, np.sqrt(bits) / 2))
-    far, near_side = _scatter(single, min(0.0228, max(1e-5, 10 / len(single))))
-    return NullModel(far.mean, float(np.clip(near_side, far.deviation, 1.5 * far.deviation)))
+    rows = rng.choice(len(packed), min(len(packed), SAMPLE), replace=False)
+    return packed[np.sort(rows)]
 
 
-def _varied(packed: Packed) -> bool:
-    """Whether hashes differ in more ways than a few families would: bits that are set in many of them, but not in all,
-    go their own ways (the participation ratio of their covariances is over 8)."""
+def _estimate(sample: Packed) -> NullModel:
+    """A first estimate: from the far side, or where most pairs are of a few families from the bits.
+
+    Hashes that are independent differ, on average, in the bits that the number of set bits lets
+    expect.
+    """
+    bits = 8 * sample.shape[1]
+    ones = np.bitwise_count(sample).sum(axis=1, dtype=np.int64)
+    expected = float((2 * ones * (bits - ones) / bits).mean())
+    far_side = _fit_far_side(distance_histogram(sample))
+    step = -(-len(sample) // 4096)
+    if _is_varied(sample[::step]):
+        return far_side
+    if len(sample) < ENOUGH and far_side.mean >= ONE_FAMILY * expected:
+        return far_side
+    return NullModel(expected, 1.15 * np.sqrt(bits) / 2)
+
+
+def _is_varied(packed: Packed) -> bool:
+    """Whether hashes differ in more ways than a few families would.
+
+    Of many families, bits that are set in about half of the hashes vary independently: the
+    participation ratio of their covariances is over 8.
+    """
     bits = np.unpackbits(packed, axis=1)
     share = bits.mean(axis=0)
-    telling = bits[:, np.minimum(share, 1 - share) >= 0.3]
-    if telling.shape[1] < 8:
+    balanced = bits[:, np.minimum(share, 1 - share) >= 0.3]
+    if balanced.shape[1] < 8:
         return False
-    covariance = np.cov(telling, rowvar=False, dtype=np.float32)
+    covariance = np.cov(balanced, rowvar=False, dtype=np.float32)
     return bool(np.trace(covariance) ** 2 > 8 * (covariance**2).sum())
 
 
-def _scatter(packed: Packed, share: float) -> tuple[NullModel, float]:
-    counts = distance_histogram(packed)
-    distance, total = np.arange(len(counts)), counts.sum()
-    if not total:
-        return NullModel(len(counts) / 2, np.sqrt(len(counts)) / 2), 0.0
-    below = np.cumsum(counts) / total
-    median = int(np.searchsorted(below, 0.5))
-    weight = np.where(distance > median, counts, (distance == median) * counts / 2)
-    deviation = np.sqrt((weight * (distance - median) ** 2).sum() / weight.sum())
-    near_side = (median - np.interp(share, below, distance)) / -ndtri(share) if share else 0.0
-    return NullModel(median, max(0.5, float(deviation))), float(near_side)
+def _one_per_family(packed: Packed, radius: int, workers: int | None) -> Packed:
+    """One hash of each group that pairs within the radius connect."""
+    distinct = packed[find_distinct(packed)[0]]
+    forest = Forest(len(distinct))
+    for pairs in iter_pairs(distinct, None, radius, workers=workers):
+        forest.take(*pairs)
+    return distinct[np.unique(forest.roots())]
+
+
+def _median(counts: Counts) -> int:
+    """The median distance of a histogram int64[bits + 1]."""
+    below = np.cumsum(counts) / counts.sum()
+    return int(np.searchsorted(below, 0.5))
+
+
+def _fit_far_side(counts: Counts) -> NullModel:
+    """The median distance as the mean, with the deviation of the distances above it."""
+    median = _median(counts)
+    distance = np.arange(len(counts))
+    weight = counts.astype(np.float64)
+    weight[:median] = 0
+    weight[median] /= 2  # the median belongs to both sides
+    variance = (weight * (distance - median) ** 2).sum() / weight.sum()
+    return NullModel(median, max(0.5, float(np.sqrt(variance))))
+
+
+def _near_deviation(counts: Counts, share: float) -> float:
+    """The deviation at which a normal distribution has this share as far below the median."""
+    below = np.cumsum(counts) / counts.sum()
+    quantile = np.interp(share, below, np.arange(len(counts)))
+    return float((_median(counts) - quantile) / -ndtri(share))

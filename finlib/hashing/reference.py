@@ -105,7 +105,7 @@ def bits(coefficients: list[list[float]], median: float) -> list[list[bool]]:
     return [[value > median for value in reversed(row)] for row in reversed(coefficients)]
 
 
-def _hash_bits(rgb: Any, shipped: bool) -> list[list[bool]]:
+def hash_bits(rgb: Any, shipped: bool) -> list[list[bool]]:
     pixels = rgb.tolist() if hasattr(rgb, "tolist") else rgb
     rows, cols = len(pixels), len(pixels[0])
     means = box_mean(luma(pixels), rows, cols, shipped=shipped)
@@ -118,7 +118,7 @@ def find_pixels(rgb: Any, *, shipped: bool = False) -> NDArray[np.uint8]:
 
     Raises IndexError on portrait pixels when `shipped`.
     """
-    return np.packbits(np.array(_hash_bits(rgb, shipped)))
+    return np.packbits(np.array(hash_bits(rgb, shipped)))
 
 
 def find_hash(image: Image.Image | str | Path, *, shipped: bool = False) -> imagehash.ImageHash:
@@ -126,4 +126,4 @@ def find_hash(image: Image.Image | str | Path, *, shipped: bool = False) -> imag
 
     Errors are those of `images.open_rgb` for what cannot be read, and of `find_pixels`.
     """
-    return imagehash.ImageHash(np.array(_hash_bits(np.asarray(open_rgb(image)), shipped)))
+    return imagehash.ImageHash(np.array(hash_bits(np.asarray(open_rgb(image)), shipped)))

@@ -1,96 +1,134 @@
-"""Distances of all pairs of labelled hashes, counted by family: what scores and their intervals are made from."""
+"""Count the distances of all pairs of labelled hashes by family, for scores and their intervals."""
 
 from itertools import pairwise
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 from numba import njit
 
-from finlib.matching.hamming import BLOCK, distance_in_block
-from finlib.matching.pairs import STRIP, Packed, check_hashes, to_blocks, to_words
+from finlib.matching.hamming import distance_in_block
+from finlib.matching.packed import BLOCK, Packed, check_hashes, to_blocks, to_words
+from finlib.matching.pairs import STRIP
 from finlib.pools import in_threads
 
-TILE = (
-    8192  # columns whose distances are held at once for a histogram: they stay in the first cache
-)
+TILE = 8192  # distances computed before they are counted, so that they stay in the first cache
+
+Integers = npt.NDArray[np.int64]
+
+
+class FamilyHistograms(NamedTuple):
+    """How many pairs of hashes lie at each distance, by groups of families."""
+
+    same: Integers
+    """[groups, bits + 1]: pairs of one family."""
+
+    different: Integers
+    """[groups, groups, bits + 1]: pairs of two families, at [g, h] with g <= h, else zero."""
 
 
 def family_histograms(
     packed: Packed, labels: Any, groups: int = 200, seed: int = 2026, *, workers: int | None = None
-) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """Every pair's distance, counted apart for groups of families: what resampling families needs.
+) -> FamilyHistograms:
+    """Count the distances of all pairs by groups of families, so that families can be resampled.
 
-    Families are dealt at random into G = min(groups, families) groups, one each where groups suffice. Returns
-    same int64[G, bits + 1], pairs of one family, and different int64[G, G, bits + 1], pairs of two families: entry
-    [g, h] counts pairs between groups g and h where g <= h and is zero where g > h, so that all pairs are counted
-    once. labels: n integers or strings.
+    packed: uint8[n, bits // 8]. labels: the family of each hash, as integers or strings. Families
+    go to min(groups, families) groups at random, and every pair is counted once. Raises TypeError
+    or ValueError where hashes or labels are wrong.
     """
-    n, bits = len(check_hashes(packed)), 8 * packed.shape[1]
     labels = np.asarray(labels)
-    if labels.shape != (n,):
-        raise ValueError(f"labels must hold one family a hash, {n}; got shape {labels.shape}")
+    if labels.shape != (len(check_hashes(packed)),):
+        raise ValueError(
+            f"labels must hold one family a hash, {len(packed)}; got shape {labels.shape}"
+        )
     if groups < 1:
         raise ValueError(f"groups must be at least 1; got {groups}")
     family = np.unique(labels, return_inverse=True)[1]
-    families = int(family.max(initial=0)) + 1
-    count = min(groups, families)
-    group = (np.random.default_rng(seed).permutation(families) % count)[family]
+    group = _draw_groups(family, groups, seed)
     order = np.lexsort((family, group))
-    rows, family, group = to_words(packed[order]), family[order], group[order]
-    blocks, width = to_blocks(rows), (0,) * rows.shape[1]
-    last = np.append(np.flatnonzero(np.diff(family)) + 1, n)
-    family_end = last[np.searchsorted(last, np.arange(n), side="right")]
-    group_start = np.searchsorted(group, np.arange(count + 1))
-
-    def tally(low: int, high: int) -> tuple[int, Any, Any]:
-        near, far = np.zeros(bits + 1, np.int64), np.zeros((count, bits + 1), np.int64)
-        _count_by_family(rows, low, high, blocks, family_end, group_start, width, near, far)
-        return int(group[low]), near, far
-
-    size = min(STRIP, max(1, -(-n // 16)))
-    cuts = sorted({*range(0, n, size), *group_start[:-1].tolist(), n})
-    same, different = (
-        np.zeros((count, bits + 1), np.int64),
-        np.zeros((count, count, bits + 1), np.int64),
-    )
-    for g, near, far in in_threads(tally, pairwise(cuts), workers):
-        same[g] += near
-        different[g] += far
-    return same, different
+    return _count_sorted(packed[order], family[order], group[order], workers)
 
 
-def pair_counts(
-    packed: Packed, labels: Any, *, workers: int | None = None
-) -> npt.NDArray[np.int64]:
-    """Pairs at every distance in bits, int64[2, bits + 1]: row 0 pairs of one family, row 1 pairs of two.
+def pair_counts(packed: Packed, labels: Any, *, workers: int | None = None) -> Integers:
+    """Count the pairs at every distance in bits, int64[2, bits + 1].
 
-    labels: n integers or strings. TypeError or ValueError where hashes or labels are wrong.
+    Row 0 has the pairs of one family, row 1 those of two. packed: uint8[n, bits // 8]; labels: n
+    integers or strings. Raises TypeError or ValueError where hashes or labels are wrong.
     """
     same, different = family_histograms(packed, labels, groups=1, workers=workers)
     return np.stack([same[0], different[0, 0]])
 
 
-@njit(nogil=True, cache=True)
-def _count_by_family(words, low, high, blocks, family_end, group_start, width, same, different):  # type: ignore[no-untyped-def]
-    """Count distances from hashes low..high of one group to all later ones: same[bits + 1], different[group, bits + 1].
+def _draw_groups(family: Integers, groups: int, seed: int) -> Integers:
+    """The group of each hash: families, numbered from 0, are dealt to groups at random."""
+    families = int(family.max(initial=0)) + 1
+    rng = np.random.default_rng(seed)
+    group_of_family = rng.permutation(families) % min(groups, families)
+    return group_of_family[family]
 
-    Hashes are sorted by group, then by family: family_end[i] is one past the last of hash i's family.
+
+def _count_sorted(
+    packed: Packed, family: Integers, group: Integers, workers: int | None
+) -> FamilyHistograms:
+    """The histograms of hashes that are sorted by group, then by family."""
+    n = len(packed)
+    bits = 8 * packed.shape[1]
+    groups = int(group.max(initial=0)) + 1
+    words = to_words(packed)
+    blocks = to_blocks(words)
+    width = (0,) * words.shape[1]
+    family_ends = np.append(np.flatnonzero(np.diff(family)) + 1, n)
+    place = np.searchsorted(family_ends, np.arange(n), side="right")
+    family_end = family_ends[place]
+    group_start = np.searchsorted(group, np.arange(groups + 1))
+
+    def count(low: int, high: int) -> tuple[int, Any, Any]:
+        """The group of the hashes low..high, and the histograms of their pairs with later ones."""
+        same, different = _count_by_family(
+            words, low, high, blocks, family_end, group_start, width, bits
+        )
+        return int(group[low]), same, different
+
+    strip = min(STRIP, max(1, -(-n // 16)))
+    cuts = sorted({*range(0, n, strip), *group_start.tolist(), n})
+    same = np.zeros((groups, bits + 1), np.int64)
+    different = np.zeros((groups, groups, bits + 1), np.int64)
+    for g, same_part, different_part in in_threads(count, pairwise(cuts), workers):
+        same[g] += same_part
+        different[g] += different_part
+    return FamilyHistograms(same, different)
+
+
+@njit(nogil=True, cache=True)
+def _count_by_family(words, low, high, blocks, family_end, group_start, width, bits):  # type: ignore[no-untyped-def]
+    """Count the distances from hashes low..high, of one group, to all later ones.
+
+    Hashes are sorted by group, then by family: family_end[i] is one past the last of hash i's
+    family, and group_start has the first of each group, and their number. Returns the counts of
+    pairs of one family, int64[bits + 1], and of two, int64[groups, bits + 1] by the later one's.
     """
     n = len(words)
+    groups = len(group_start) - 1
+    same = np.zeros(bits + 1, np.int64)
+    different = np.zeros((groups, bits + 1), np.int64)
     tile = np.empty((TILE // BLOCK, BLOCK), np.uint16)
-    flat = tile.reshape(-1)
-    for start in range(low // TILE * TILE, n, TILE):
-        stop = min(n, start + TILE)
-        for i in range(low, min(high, stop)):
-            for b in range(max(start, i) // BLOCK, (stop + BLOCK - 1) // BLOCK):
+    distance = tile.reshape(-1)  # of hash j at j - first
+    for first in range(low // TILE * TILE, n, TILE):
+        end = min(n, first + TILE)
+        first_block = first // BLOCK
+        for i in range(low, min(high, end)):
+            for block in range(max(first, i) // BLOCK, (end + BLOCK - 1) // BLOCK):
                 for k in range(BLOCK):
-                    tile[b - start // BLOCK, k] = distance_in_block(words, i, blocks, b, k, width)
-            for j in range(max(start, i + 1), min(stop, family_end[i])):
-                same[flat[j - start]] += 1
-            for g in range(len(different)):
-                counts = different[g]
-                for j in range(
-                    max(start, group_start[g], family_end[i]), min(stop, group_start[g + 1])
-                ):
-                    counts[flat[j - start]] += 1
+                    tile[block - first_block, k] = distance_in_block(
+                        words, i, blocks, block, k, width
+                    )
+            for j in range(max(first, i + 1), min(end, family_end[i])):
+                same[distance[j - first]] += 1
+            after_family = max(first, family_end[i])
+            for group in range(groups):
+                counts = different[group]
+                begin = max(after_family, group_start[group])
+                stop = min(end, group_start[group + 1])
+                for j in range(begin, stop):
+                    counts[distance[j - first]] += 1
+    return same, different

@@ -1,40 +1,44 @@
-"""Scores of pairs and searches.
+"""Score a hasher on labelled images: all pairs, and searches.
 
-Pairs are scored from histograms of all of them, never from a sample: `counts` is [2, bits + 1], how many pairs lie at
-each distance, row 0 for pairs of one family and row 1 for pairs of different families. A pair is accepted where its
-distance is at most the threshold; the threshold -1 accepts nothing. A threshold is always reported as a distance that
-occurs, so that where all distances are even (FINd, PDQ and pHash set half their bits) thresholds are even too.
-Intervals are in `workbook.study.uncertainty`.
+Pairs are scored from histograms of all of them, never from a sample: `counts` is int64[2, bits +
+1], how many pairs lie at each distance, row 0 for pairs of one family and row 1 for pairs of
+different families. A pair is accepted where its distance is at most the threshold; the threshold -1
+accepts nothing. A threshold is always reported as a distance that occurs, so that where all
+distances are even (FINd, PDQ and pHash set half their bits) thresholds are even too.
 """
 
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 from scipy.special import gammaln
 
-from finlib.matching.pairs import to_words
+from finlib.matching.packed import Packed, Words, to_words
 from finlib.scoring.histograms import pair_counts
 
 RATES = (1e-6, 1e-5, 1e-4, 1e-3, 1e-2)
 """False-positive rates at which true-positive rates are reported."""
 
+CELLS = 1 << 22  # distances of a few queries that `query_counts` computes at once
+
 Counts = np.ndarray[Any, Any]
+Integers = npt.NDArray[np.int64]
 
 
 def roc(counts: Counts) -> pd.DataFrame:
-    """Every threshold that makes a difference, with what it accepts.
+    """List every threshold that makes a difference, with what it accepts.
 
-    Columns: threshold, fpr, tpr, precision, recall (which is tpr) and f1. The first row is the threshold -1.
-    Rates without a pair to take them over are NaN, as is precision where nothing is accepted.
+    Columns: threshold, fpr, tpr, precision, recall (the same as tpr) and f1. The first row is the
+    threshold -1. Rates of no pairs are NaN, and so is precision where nothing is accepted.
     """
-    occurs = np.flatnonzero(np.asarray(counts).sum(axis=0) > 0)
-    accepted = np.cumsum(counts, axis=1)[:, occurs]
+    distances = np.flatnonzero(np.asarray(counts).sum(axis=0) > 0)
+    accepted = np.cumsum(counts, axis=1)[:, distances]
     true, false = np.hstack([np.zeros((2, 1)), accepted])
     positives, negatives = np.sum(counts, axis=1)
     with np.errstate(invalid="ignore", divide="ignore"):
         columns = {
-            "threshold": np.concatenate([[-1], occurs]),
+            "threshold": np.concatenate([[-1], distances]),
             "fpr": false / negatives,
             "tpr": true / positives,
             "precision": true / (true + false),
@@ -45,48 +49,63 @@ def roc(counts: Counts) -> pd.DataFrame:
 
 
 def auc(counts: Counts) -> float:
-    """The chance that a same-family pair is closer than a different-family pair, half of it where they tie."""
+    """Compute the chance that a same-family pair is closer than a different-family pair.
+
+    Pairs at the same distance count as half. NaN without pairs of both kinds.
+    """
     same, different = np.asarray(counts, dtype=np.float64)
     if not same.sum() or not different.sum():
         return float("nan")
-    further = different.sum() - np.cumsum(different)
-    return float(same @ (further + different / 2) / (same.sum() * different.sum()))
+    farther = different.sum() - np.cumsum(different)
+    closer_pairs = same @ (farther + different / 2)
+    return float(closer_pairs / (same.sum() * different.sum()))
 
 
 def threshold_at(counts: Counts, fpr: float) -> float:
-    """The largest distance that occurs whose false-positive rate is at most `fpr`.
+    """Find the largest distance that occurs and whose false-positive rate is at most `fpr`.
 
-    -1 where no distance is that selective; NaN where fewer than 1/fpr different-family pairs cannot tell.
+    -1 where even the smallest distance accepts more; NaN where there are fewer than 1 / fpr
+    different-family pairs, which are too few to measure that rate.
     """
     total = np.sum(counts, axis=0)
     negatives = float(np.sum(counts[1]))
     # A product like 1e-4 * 10,000 must count as one pair whatever its last bit.
     if negatives * fpr < 1 - 1e-9:
         return float("nan")
-    allowed = np.cumsum(counts[1]) <= negatives * fpr * (1 + 1e-12)
-    usable = np.flatnonzero(allowed & (total > 0))
+    is_allowed = np.cumsum(counts[1]) <= negatives * fpr * (1 + 1e-12)
+    usable = np.flatnonzero(is_allowed & (total > 0))
     return float(usable[-1]) if usable.size else -1.0
 
 
 def rate_at(counts: Counts, threshold: float) -> tuple[float, float]:
-    """True-positive and false-positive rate of a threshold in bits; NaN for a NaN threshold or without pairs."""
+    """Compute the true-positive and the false-positive rate of a threshold in bits.
+
+    Both are NaN for the threshold NaN; a rate of no pairs is NaN.
+    """
     if np.isnan(threshold):
         return float("nan"), float("nan")
     totals = np.sum(counts, axis=1, dtype=np.float64)
-    accepted = np.sum(np.asarray(counts)[:, : int(threshold) + 1], axis=1, dtype=np.float64)
-    true, false = np.divide(accepted, totals, out=np.full(2, np.nan), where=totals > 0)
-    return float(true), float(false)
+    within = np.asarray(counts)[:, : int(threshold) + 1]
+    accepted = np.sum(within, axis=1, dtype=np.float64)
+    unknown = np.full(2, np.nan)
+    true_rate, false_rate = np.divide(accepted, totals, out=unknown, where=totals > 0)
+    return float(true_rate), float(false_rate)
 
 
 def tpr_at(counts: Counts, fpr: float) -> float:
-    """The true-positive rate at `threshold_at(counts, fpr)`: 0 where nothing is accepted, NaN where that is NaN."""
-    return rate_at(counts, threshold_at(counts, fpr))[0]
+    """Compute the true-positive rate at the threshold for a false-positive rate.
+
+    0 where `threshold_at` accepts nothing, NaN where it is NaN.
+    """
+    true_rate, _ = rate_at(counts, threshold_at(counts, fpr))
+    return true_rate
 
 
 def best_f1(counts: Counts) -> tuple[float, int]:
-    """The highest F1 over all thresholds and the smallest threshold that has it.
+    """Find the highest F1 of all thresholds, and the smallest threshold that has it.
 
-    F1 depends on how many pairs are of one family, so it compares methods on one data set, not data sets.
+    F1 depends on the share of pairs that are of one family: it compares methods on one data set,
+    not data sets. NaN and -1 without pairs.
     """
     curve = roc(counts)
     if curve["f1"].isna().all():
@@ -96,120 +115,173 @@ def best_f1(counts: Counts) -> tuple[float, int]:
 
 
 def equal_error_rate(counts: Counts) -> float:
-    """Where false positives and false negatives are equally frequent, interpolated between thresholds."""
+    """Compute the rate at which false positives and false negatives are equally frequent.
+
+    It is interpolated between thresholds. NaN without pairs of both kinds.
+    """
     curve = roc(counts)
+    fpr = curve["fpr"].to_numpy()
     gap = (curve["fpr"] - (1 - curve["tpr"])).to_numpy()
     if np.isnan(gap).any():
         return float("nan")
     after = int(np.argmax(gap >= 0))
-    share = -gap[after - 1] / (gap[after] - gap[after - 1])
-    fpr = curve["fpr"].to_numpy()
-    return float(fpr[after - 1] + share * (fpr[after] - fpr[after - 1]))
+    before = after - 1
+    share = -gap[before] / (gap[after] - gap[before])
+    return float(fpr[before] + share * (fpr[after] - fpr[before]))
 
 
 # Search
 
 
 def query_counts(
-    queries: np.ndarray,
+    queries: Packed,
     query_labels: Any,
-    packed: np.ndarray,
+    packed: Packed,
     labels: Any,
-    itself: np.ndarray | None = None,
-) -> np.ndarray:
-    """int64[queries, 2, bits + 1]: at each distance from a query, images of its family (row 0) and of others (row 1).
+    itself: Integers | None = None,
+) -> Integers:
+    """Count, at each distance from a query, the images of its family and the others.
 
-    `queries` and `packed` are packed hashes of one length; `itself` gives the row of `packed` that a query is, which is
-    then left out. Labels may be of any kind that compares.
+    queries, packed: hashes of one length. query_labels, labels: their families, of any kind that
+    compares. itself: the row of `packed` that each query is, which is left out. Returns
+    int64[queries, 2, bits + 1], with images of the family at [:, 0].
     """
-    everything = pd.factorize(np.concatenate([np.asarray(query_labels), np.asarray(labels)]))[0]
-    mine, theirs = everything[: len(queries)], everything[len(queries) :]
+    all_labels = np.concatenate([np.asarray(query_labels), np.asarray(labels)])
+    families, _ = pd.factorize(all_labels)
+    query_family = families[: len(queries)]
+    family = families[len(queries) :]
+    query_words = to_words(queries)
+    words = to_words(packed)
     size = packed.shape[1] * 8 + 1
-    out = np.empty((len(queries), 2, size), np.int64)
-    words = [to_words(rows) for rows in (queries, packed)]
-    step = max(1, min(64, (1 << 22) // max(1, len(packed))))
-    for start in range(0, len(queries), step):
-        block = words[0][start : start + step]
-        distance = np.zeros((len(block), len(packed)), np.int64)
-        for word in range(block.shape[1]):
-            distance += np.bitwise_count(block[:, word, None] ^ words[1][None, :, word])
-        cell = (mine[start : start + step, None] != theirs[None, :]) * size + distance
-        cell += np.arange(len(block))[:, None] * 2 * size
-        if itself is not None:
-            cell[np.arange(len(block)), itself[start : start + step]] = len(block) * 2 * size
-        tally = np.bincount(cell.ravel(), minlength=len(block) * 2 * size + 1)
-        out[start : start + step] = tally[: len(block) * 2 * size].reshape(-1, 2, size)
-    return out
+    counts = np.empty((len(queries), 2, size), np.int64)
+    step = max(1, min(64, CELLS // max(1, len(packed))))
+    for low in range(0, len(queries), step):
+        part = slice(low, low + step)
+        distance = _distances(query_words[part], words)
+        is_other = query_family[part, None] != family[None, :]
+        left_out = None if itself is None else itself[part]
+        counts[part] = _count_by_query(distance, is_other, left_out, size)
+    return counts
 
 
-def recall_at(counts: np.ndarray, k: int) -> float:
-    """The share of queries that find one of their family among their k nearest, from `query_counts`.
+def _distances(query_words: Words, words: Words) -> Integers:
+    """All distances, int64[queries, n]."""
+    distance = np.zeros((len(query_words), len(words)), np.int64)
+    for word in range(words.shape[1]):
+        distance += np.bitwise_count(query_words[:, word, None] ^ words[None, :, word])
+    return distance
 
-    Images at one distance are in random order: the chance of a hit is taken, so that file order helps no method.
-    Queries without another image of their family are left out; NaN where none is left.
+
+def _count_by_query(
+    distance: Integers, is_other: Any, left_out: Integers | None, size: int
+) -> Integers:
+    """Histograms of the distances of each query, int64[queries, 2, size], others at [:, 1]."""
+    queries = np.arange(len(distance))
+    cells = len(queries) * 2 * size
+    cell = distance + np.where(is_other, size, 0)
+    cell += queries[:, None] * 2 * size
+    if left_out is not None:
+        cell[queries, left_out] = cells  # one past the last, which is dropped
+    tally = np.bincount(cell.ravel(), minlength=cells + 1)
+    return tally[:cells].reshape(-1, 2, size)
+
+
+def recall_at(counts: Counts, k: int) -> float:
+    """Compute the share of queries that find one of their family among their k nearest.
+
+    counts: from `query_counts`. Images at one distance are in random order: the chance of a hit is
+    taken, so that the order of files helps no method. Queries without another image of their family
+    are left out; NaN where no query remains.
     """
-    counts = counts[counts[:, 0].sum(axis=1) > 0]
+    counts = _with_family(counts)
     if not len(counts):
         return float("nan")
-    family, all_ = counts[:, 0], counts.sum(axis=1)
-    row, first = np.arange(len(counts)), (family > 0).argmax(axis=1)
-    tied, ours = all_[row, first], family[row, first]
-    slots = np.clip(k - (np.cumsum(all_, axis=1)[row, first] - tied), 0, tied)
-    others = tied - ours
-    # log of C(others, slots) / C(tied, slots): the chance that no slot falls to the family.
-    missing = gammaln(others + 1) - gammaln(np.maximum(others - slots, 0) + 1)
-    missing += gammaln(tied - slots + 1) - gammaln(tied + 1)
-    return float(np.mean(np.where(slots > others, 1.0, 1 - np.exp(missing))))
+    queries = np.arange(len(counts))
+    family = counts[:, 0]
+    everyone = counts.sum(axis=1)
+    first = (family > 0).argmax(axis=1)  # the distance of the nearest of the family
+    tied = everyone[queries, first]
+    tied_others = tied - family[queries, first]
+    nearer = np.cumsum(everyone, axis=1)[queries, first] - tied
+    slots = np.clip(k - nearer, 0, tied)
+    # The logarithm of C(others, slots) / C(tied, slots): no slot falls to the family.
+    miss = gammaln(tied_others + 1) - gammaln(np.maximum(tied_others - slots, 0) + 1)
+    miss += gammaln(tied - slots + 1) - gammaln(tied + 1)
+    hit = np.where(slots > tied_others, 1.0, 1 - np.exp(miss))
+    return float(np.mean(hit))
 
 
-def mean_average_precision(counts: np.ndarray) -> float:
-    """Mean over queries of average precision, from `query_counts`; images at one distance enter together.
+def mean_average_precision(counts: Counts) -> float:
+    """Compute the mean over queries of average precision; images at one distance enter together.
 
-    That is scikit-learn's `average_precision_score` for each query. Queries without a relative are left out.
+    counts: from `query_counts`. For each query it is scikit-learn's `average_precision_score`.
+    Queries without another image of their family are left out; NaN where no query remains.
     """
-    counts = counts[counts[:, 0].sum(axis=1) > 0]
+    counts = _with_family(counts)
     if not len(counts):
         return float("nan")
-    family, found = counts[:, 0], np.cumsum(counts, axis=2)
-    reached = found.sum(axis=1)
-    precision = np.divide(found[:, 0], reached, out=np.zeros(reached.shape), where=reached > 0)
-    return float(np.mean((family * precision).sum(axis=1) / family.sum(axis=1)))
+    family = counts[:, 0]
+    within = np.cumsum(counts, axis=2)
+    accepted = within.sum(axis=1)
+    nothing = np.zeros(accepted.shape)
+    precision = np.divide(within[:, 0], accepted, out=nothing, where=accepted > 0)
+    average = (family * precision).sum(axis=1) / family.sum(axis=1)
+    return float(np.mean(average))
+
+
+def _with_family(counts: Counts) -> Counts:
+    """The queries that have another image of their family."""
+    return counts[counts[:, 0].sum(axis=1) > 0]
 
 
 # All of them
 
 
 def evaluate(
-    packed: np.ndarray, labels: Any, name: str, bits: int, *, max_queries: int = 5000
+    packed: Packed, labels: Any, name: str, bits: int, *, max_queries: int = 5000
 ) -> dict[str, Any]:
-    """One row of scores of one method on labelled images: every pair, and nearest-neighbour search.
+    """Compute all scores of one method on labelled images, as a row of a table.
 
-    `packed` is uint8[n, bits // 8] and `labels` n families. Search takes every image for a query, or `max_queries`
-    spread evenly where there are more.
+    packed: uint8[n, bits // 8]; labels: n families; name: the hasher's. All pairs are scored, and
+    searches with every image as a query, or with `max_queries` spread evenly where there are more.
+    Raises ValueError where hashes, labels and bits do not fit.
     """
     labels = np.asarray(labels)
-    if packed.shape != (len(labels), bits // 8):
-        expected = (len(labels), bits // 8)
+    expected = (len(labels), bits // 8)
+    if packed.shape != expected:
         raise ValueError(
-            f"{len(labels)} labels and {bits} bits need hashes of shape {expected}, got {packed.shape}"
+            f"{len(labels)} labels and {bits} bits need hashes of shape {expected}, "
+            f"got {packed.shape}"
         )
-    counts = pair_counts(packed, labels)
-    f1, threshold = best_f1(counts)
     row: dict[str, Any] = {
         "hasher": name,
         "bits": bits,
         "images": len(labels),
         "families": len(np.unique(labels)),
     }
-    row |= {"auc": auc(counts), "eer": equal_error_rate(counts)}
-    row |= {f"tpr_{rate:.0e}".replace("e-0", "e-"): tpr_at(counts, rate) for rate in RATES}
-    row |= {
-        f"threshold_{rate:.0e}".replace("e-0", "e-"): threshold_at(counts, rate) for rate in RATES
-    }
-    row |= {"best_f1": f1, "threshold_f1": threshold}
-    chosen = np.unique(
-        np.linspace(0, len(labels) - 1, min(max_queries, len(labels))).astype(np.int64)
-    )
-    searched = query_counts(packed[chosen], labels[chosen], packed, labels, itself=chosen)
-    row |= {f"recall_at_{k}": recall_at(searched, k) for k in (1, 5)}
-    return row | {"map": mean_average_precision(searched)}
+    row |= _score_pairs(pair_counts(packed, labels))
+    queries = min(max_queries, len(labels))
+    chosen = np.unique(np.linspace(0, len(labels) - 1, queries).astype(np.int64))
+    counts = query_counts(packed[chosen], labels[chosen], packed, labels, itself=chosen)
+    row["recall_at_1"] = recall_at(counts, 1)
+    row["recall_at_5"] = recall_at(counts, 5)
+    row["map"] = mean_average_precision(counts)
+    return row
+
+
+def _score_pairs(counts: Counts) -> dict[str, float]:
+    """The scores of all pairs, by the names of their columns."""
+    scores = {"auc": auc(counts), "eer": equal_error_rate(counts)}
+    for rate in RATES:
+        scores[f"tpr_{_short(rate)}"] = tpr_at(counts, rate)
+    for rate in RATES:
+        scores[f"threshold_{_short(rate)}"] = threshold_at(counts, rate)
+    f1, threshold = best_f1(counts)
+    scores["best_f1"] = f1
+    scores["threshold_f1"] = threshold
+    return scores
+
+
+def _short(rate: float) -> str:
+    """A power of ten, such as 1e-6."""
+    return f"{rate:.0e}".replace("e-0", "e-")

@@ -1,4 +1,4 @@
-"""Centres of clusters by hand, and clusters cut where halves of them are far apart."""
+"""Centres of clusters by hand, and clusters split where two halves are far apart."""
 
 from itertools import pairwise
 
@@ -28,35 +28,41 @@ def test_groups_of_no_rows():
 
 
 @pytest.mark.parametrize("apart", [40, 100])
-def test_a_cluster_is_cut_into_the_families_farther_apart_than_that(apart):
+def test_a_cluster_is_split_into_the_families_farther_apart_than_that(apart):
     rng = np.random.default_rng(4)
     first = rng.integers(0, 2, 256, dtype=np.uint8)
     second, third = first.copy(), 1 - first
     second[:60] ^= 1
     sets = [around(template, 20, 0.08, rng) for template in (first, second, third)]
     packed = np.concatenate([around(first, 30, 0.08, rng), *sets, around(third, 5, 0.08, rng)])
-    family, given = (
-        np.repeat([0, 1, 2, 3, 3], [30, 20, 20, 20, 5]),
-        np.repeat([0, 1, 2], [30, 60, 5]),
-    )
+    family = np.repeat([0, 1, 2, 3, 3], [30, 20, 20, 20, 5])
+    given = np.repeat([0, 1, 2], [30, 60, 5])
     order, start = centres.group_rows(given)
-    parts = centres.split_groups(packed, order, start, apart)
-    found = [set(family[order[a:b]].tolist()) for a, b in pairwise(parts)]
-    assert (found[0], found[-1]) == ({0}, {3})  # groups that are whole stay as they are
-    assert sorted(map(sorted, found[1:-1])) == ([[1], [2], [3]] if apart == 40 else [[1, 2], [3]])
-    assert sorted(order.tolist()) == list(range(len(packed)))
+    given_order = order.copy()
+    groups = centres.split_groups(packed, order, start, apart)
+    families = [set(family[groups.order[a:b]].tolist()) for a, b in pairwise(groups.start)]
+    assert (families[0], families[-1]) == ({0}, {3})  # groups of one family stay as they are
+    expected = [[1], [2], [3]] if apart == 40 else [[1, 2], [3]]
+    assert sorted(map(sorted, families[1:-1])) == expected
+    assert sorted(groups.order.tolist()) == list(range(len(packed)))
+    assert order.tolist() == given_order.tolist()
 
 
-def test_a_few_strays_are_no_half():
+def test_a_few_strays_are_not_split_off():
     rng = np.random.default_rng(5)
     template = rng.integers(0, 2, 256, dtype=np.uint8)
     packed = np.concatenate(
-        [around(template, 40, 0.05, rng), around(1 - template, centres.CLEAR - 1, 0.05, rng)]
+        [
+            around(template, 40, 0.05, rng),
+            around(1 - template, centres.SMALLEST_HALF - 1, 0.05, rng),
+        ]
     )
     order, start = centres.group_rows(np.zeros(len(packed), np.int64))
-    assert centres.split_groups(packed, order, start, 60).tolist() == [0, len(packed)]
+    groups = centres.split_groups(packed, order, start, 60)
+    assert groups.start.tolist() == [0, len(packed)]
 
 
-def test_copies_are_never_cut():
+def test_copies_are_never_split():
     order, start = centres.group_rows(np.zeros(50, np.int64))
-    assert centres.split_groups(np.full((50, 32), 7, np.uint8), order, start, 0).tolist() == [0, 50]
+    groups = centres.split_groups(np.full((50, 32), 7, np.uint8), order, start, 0)
+    assert groups.start.tolist() == [0, 50]

@@ -1,17 +1,18 @@
-"""Clusters of families with a known answer, of degenerate sets, corrected by hand, extended, and on other machinery."""
+"""Clusters of known families and degenerate sets; corrections; new images; other resources."""
 
 import numpy as np
 import pytest
 from sklearn.metrics import adjusted_rand_score
 
-from finlib.clustering.clusters import FEW, Clusters, cluster, extend
+from finlib.clustering.clusterer import FEW
+from finlib.clustering.clusters import Clusters, cluster, extend
 from finlib.clustering.null_model import fit_null_model
 from finlib.matching import near, sampling
-from finlib.matching.pairs import to_words
+from finlib.matching.packed import to_words
 
 
 def families(sizes, noise, seed=1, bits=256):
-    """Templates with random bits flipped, in random order: uint8[n, bits // 8] and their families."""
+    """Templates with bits flipped, in random order: uint8[n, bits // 8], and their families."""
     rng = np.random.default_rng(seed)
     family = rng.permutation(np.repeat(np.arange(len(sizes)), sizes))
     template = rng.integers(0, 2, (len(sizes), bits), dtype=np.uint8)[family]
@@ -60,13 +61,17 @@ def test_a_stray_image_between_two_families_does_not_make_them_one():
     assert by_first(labels[:-1]) == by_first(family)
 
 
-def test_the_radius_falls_as_the_set_grows_and_strangers_are_measured():
+def test_the_radius_falls_as_the_set_grows_and_unrelated_distances_are_measured():
     packed, _ = families([1] * 3000, 0.0)
-    law = fit_null_model(packed)
-    assert law.mean == pytest.approx(128, abs=1)
-    assert law.deviation == pytest.approx(8, abs=0.3)
-    assert law.radius(1e-9) < law.radius(1e-6) < 96
-    assert law.within(law.radius(1e-6)) <= 1e-6 < law.within(law.radius(1e-6) + 1)
+    null_model = fit_null_model(packed)
+    assert null_model.mean == pytest.approx(128, abs=1)
+    assert null_model.deviation == pytest.approx(8, abs=0.3)
+    assert null_model.radius(1e-9) < null_model.radius(1e-6) < 96
+    assert (
+        null_model.within(null_model.radius(1e-6))
+        <= 1e-6
+        < null_model.within(null_model.radius(1e-6) + 1)
+    )
 
 
 def test_labels_are_the_same_on_any_number_of_workers_and_with_a_checkpoint(tmp_path, monkeypatch):
@@ -74,15 +79,15 @@ def test_labels_are_the_same_on_any_number_of_workers_and_with_a_checkpoint(tmp_
     packed, _ = families([1] * 600 + [8] * 300, 0.12, seed=4)
     expected = cluster(packed, resources=near.Resources(1)).labels
     assert cluster(packed, resources=near.Resources(3)).labels.tolist() == expected.tolist()
-    for _ in range(2):  # the second goes on with what the first has left
-        kept = near.Resources(2, checkpoint=tmp_path)
-        assert cluster(packed, resources=kept).labels.tolist() == expected.tolist()
+    for _ in range(2):  # the second resumes from what the first has left
+        resources = near.Resources(2, checkpoint=tmp_path)
+        assert cluster(packed, resources=resources).labels.tolist() == expected.tolist()
         assert list(tmp_path.glob("*.npz"))
     next(tmp_path.glob("*.npz")).write_bytes(b"PK")
     with pytest.warns(
         UserWarning, match="damaged, or of other hashes or settings: this part is done again"
     ):
-        assert cluster(packed, resources=kept).labels.tolist() == expected.tolist()
+        assert cluster(packed, resources=resources).labels.tolist() == expected.tolist()
 
 
 def test_corrections_are_honoured_and_may_not_contradict_each_other():
@@ -94,9 +99,11 @@ def test_corrections_are_honoured_and_may_not_contradict_each_other():
     assert labels[first[0]] == labels[first[2]]
     assert len(set(labels[np.concatenate([second, third])])) == 1
     assert len(set(labels)) == 20
-    with pytest.raises(ValueError, match="are to be apart, and together by other pairs"):
+    with pytest.raises(
+        ValueError, match="rows 0 and 2 are to be kept apart, but other pairs put them"
+    ):
         cluster(packed, together=[(0, 1), (1, 2)], apart=[(0, 2)])
-    with pytest.raises(ValueError, match="must name rows from 0 to 119"):
+    with pytest.raises(ValueError, match="must name rows from 0 to 119; got 120"):
         cluster(packed, together=[(0, 120)])
 
 
@@ -137,15 +144,13 @@ def test_corrections_among_old_images_last_through_later_runs(tmp_path):
     for low in range(150, len(packed), 50):
         grown = extend(grown, packed[low : low + 50], apart=apart, together=together)
         assert set(grown.cluster.tolist()) == set(grown.labels.tolist())
-        held = np.bincount(grown.cluster, minlength=len(grown.size))
-        few = grown.size < FEW
-        assert (held[few] == grown.size[few]).all()
+        stored = np.bincount(grown.cluster, minlength=len(grown.size))
+        is_small = grown.size < FEW
+        assert (stored[is_small] == grown.size[is_small]).all()
         assert all(grown.labels[a] != grown.labels[b] for a, b in apart)
         assert all(grown.labels[a] == grown.labels[b] for a, b in together)
-        parted = grown.labels[np.ravel(apart)]  # whose hashes are not at hand any more
-        for number in np.setdiff1d(
-            grown.labels, parted
-        ):  # centres are of the cluster that they are said to be of
+        split = grown.labels[np.ravel(apart)]  # their images are only known by a centre
+        for number in np.setdiff1d(grown.labels, split):  # each centre is of its cluster
             nearest = np.bitwise_count(
                 grown.centres[grown.cluster == number][:, None] ^ packed[: low + 50]
             ).sum(-1)
@@ -169,7 +174,7 @@ def test_bits_that_all_images_share_unite_nothing():
 
 
 @pytest.mark.parametrize("n", [3, 4, 10])
-def test_a_few_strangers_stay_alone(n):
+def test_a_few_unrelated_images_stay_alone(n):
     sets = [
         np.random.default_rng(seed).integers(0, 256, (n, 32), dtype=np.uint8) for seed in range(20)
     ]
@@ -188,18 +193,18 @@ def test_a_family_of_most_images_takes_no_longer_than_others():
         assert search.passes(0.7, 75, typical=True) < 200
 
 
-def test_many_copies_are_a_cluster_without_holding_their_pairs():
+def test_many_copies_are_one_cluster():
     assert not cluster(np.full((20_000, 32), 7, np.uint8)).labels.any()
 
 
 @pytest.mark.filterwarnings("error")
-def test_pictures_of_which_none_are_alike_stay_alone_without_a_warning():
+def test_unrelated_images_stay_alone_without_a_warning():
     found = cluster(families([1] * 50, 0)[0])
     assert found.labels.tolist() == list(range(50))
-    assert cluster(np.zeros((1, 32), np.uint8)).link == 0
+    assert cluster(np.zeros((1, 32), np.uint8)).link_radius == 0
 
 
-def test_what_cannot_go_on_is_refused(tmp_path):
+def test_wrong_hashes_and_settings_are_refused():
     packed, _ = families([3] * 5, 0.05)
     found = cluster(packed)
     with pytest.raises(ValueError, match="new hashes have 64 bits, the clusters' have 256"):

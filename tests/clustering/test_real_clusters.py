@@ -10,9 +10,15 @@ from finlib.clustering.clusters import cluster
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 MEMES = GOLDEN / "meme_hashes.npy"
-"""FINd's hashes of captioned templates of github.com/jacebrowning/memegen: 30 families of 20, one after another."""
+"""FINd's hashes of captioned templates of github.com/jacebrowning/memegen.
+
+30 families of 20, one after another.
+"""
 LOOK_ALIKE = GOLDEN / "look_alike_hashes.npy"
-"""Hashes by find+dhash256 of 60 families of 20 of the built-in images, of which some look alike to dHash."""
+"""Hashes by find+dhash256 of 60 families of 20 of the built-in images.
+
+Some of the families look alike to dHash.
+"""
 
 
 def test_families_of_captioned_templates_are_found():

@@ -1,4 +1,4 @@
-"""Every metric worked by hand in a few rows, then against scikit-learn where it has the metric."""
+"""Every metric by hand in a few rows, then against scikit-learn where it has the metric."""
 
 import numpy as np
 import pytest
@@ -74,7 +74,7 @@ def test_thresholds_step_by_two_on_even_distances():
     assert metrics.rate_at(EVEN, 2) == metrics.rate_at(EVEN, 3) == (0.75, 0.25)
 
 
-def test_a_rate_that_too_few_pairs_cannot_tell_is_nan():
+def test_a_rate_that_too_few_pairs_measure_is_nan():
     assert np.isnan(metrics.threshold_at(COUNTS, 0.1))
     assert np.isnan(metrics.tpr_at(COUNTS, 0.1))
     assert metrics.threshold_at(COUNTS, 1 / 6) == 1
@@ -90,7 +90,8 @@ def test_a_method_that_confuses_identical_hashes_accepts_nothing():
 
 def test_best_f1_and_equal_error_rate_by_hand():
     assert metrics.best_f1(COUNTS) == (0.75, 1)
-    # Between thresholds 1 and 3 the gap fpr - (1 - tpr) goes from 1/6 - 1/4 = -1/12 to 1/2: zero a seventh of the way.
+    # Between thresholds 1 and 3 the gap fpr - (1 - tpr) goes from 1/6 - 1/4 = -1/12 to 1/2:
+    # it is zero a seventh of the way.
     assert metrics.equal_error_rate(COUNTS) == pytest.approx(1 / 6 + (1 / 2 - 1 / 6) / 7)
     assert metrics.equal_error_rate(np.array([[3, 0], [0, 3]])) == 0
 
@@ -118,10 +119,10 @@ def test_pairs_agree_with_scikit_learn(seed):
     np.testing.assert_allclose(curve["tpr"], tpr)
     np.testing.assert_array_equal(curve["threshold"][1:], -thresholds[1:])
     for row in curve[1:].itertuples():
-        said = -score <= row.threshold
-        assert row.precision == pytest.approx(precision_score(truth, said))
-        assert row.recall == pytest.approx(recall_score(truth, said))
-        assert row.f1 == pytest.approx(f1_score(truth, said))
+        accepted = -score <= row.threshold
+        assert row.precision == pytest.approx(precision_score(truth, accepted))
+        assert row.recall == pytest.approx(recall_score(truth, accepted))
+        assert row.f1 == pytest.approx(f1_score(truth, accepted))
     assert metrics.tpr_at(counts, 0.05) == pytest.approx(tpr[fpr <= 0.05].max())
 
 
@@ -132,26 +133,26 @@ def test_query_counts_by_hand():
         packed[:1], ["a"], packed, ["a", "a", "b", "a"], itself=np.array([0])
     )
     np.testing.assert_array_equal(np.argwhere(counts), [[0, 0, 1], [0, 0, 3], [0, 1, 2]])
-    # Relatives come first and third: precision 1 at the first, 2/3 at the second.
+    # Images of the family come first and third: precision 1 at the first, 2/3 at the second.
     assert metrics.mean_average_precision(counts) == pytest.approx((1 + 2 / 3) / 2)
     assert metrics.recall_at(counts, 1) == 1
-    strangers = metrics.query_counts(packed[:1], ["a"], packed, ["a", "a", "b", "a"])
-    assert strangers[0, 0, 0] == 1  # nothing is left out unless asked
+    with_itself = metrics.query_counts(packed[:1], ["a"], packed, ["a", "a", "b", "a"])
+    assert with_itself[0, 0, 0] == 1  # nothing is left out unless asked
 
 
 def test_recall_counts_the_chance_where_images_tie():
     counts = np.zeros((1, 2, 9), np.int64)
-    counts[0, 0, 2], counts[0, 1, 2] = 1, 2  # one relative among three at the same distance
+    counts[0, 0, 2], counts[0, 1, 2] = 1, 2  # one of the family among three at the same distance
     assert [metrics.recall_at(counts, k) for k in (1, 2, 3, 9)] == pytest.approx(
         [1 / 3, 2 / 3, 1, 1]
     )
-    counts[0, 1, 1] = 1  # a stranger before them
+    counts[0, 1, 1] = 1  # an unrelated image before them
     assert [metrics.recall_at(counts, k) for k in (1, 2, 3, 4)] == pytest.approx(
         [0, 1 / 3, 2 / 3, 1]
     )
 
 
-def test_search_without_relatives_is_nan():
+def test_search_without_others_of_the_family_is_nan():
     counts = np.zeros((3, 2, 9), np.int64)
     counts[:, 1, 4] = 1
     assert np.isnan(metrics.recall_at(counts, 1))
@@ -177,7 +178,7 @@ def test_search_agrees_with_scikit_learn_and_with_sorting(seed):
     np.testing.assert_array_equal(counts.sum(axis=0), 2 * brute_counts(packed, labels))
 
 
-def test_evaluate_gives_the_issue_columns():
+def test_evaluate_gives_its_columns_in_order():
     packed, labels = random_set(5, families=20, per_family=5)
     row = metrics.evaluate(packed, labels, "phash64", 64)
     start = [
@@ -205,7 +206,7 @@ def test_evaluate_gives_the_issue_columns():
     assert (row["auc"], row["tpr_1e-2"]) == pytest.approx(
         (metrics.auc(counts), metrics.tpr_at(counts, 1e-2))
     )
-    assert np.isnan(row["tpr_1e-4"])  # 4,750 pairs of strangers cannot tell 1 in 10,000
+    assert np.isnan(row["tpr_1e-4"])  # 4,750 pairs are too few for 1 in 10,000
     assert metrics.evaluate(packed, labels, "phash64", 64, max_queries=10)["auc"] == row["auc"]
     with pytest.raises(
         ValueError, match=r"100 labels and 256 bits need hashes of shape \(100, 32\)"

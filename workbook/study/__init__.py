@@ -18,12 +18,11 @@ row_distances  how to compare a dHash row by row: what was tried, and how it was
 together       two hashes together: sums, weighted sums, AND, OR, a cascade
 nonmatching    distances of unrelated images, and thresholds chosen from them
 hard_cases     where methods fail: the closest unrelated images, plain pictures, wrong labels
-hash_model     sets of any number of hashes with the distances of real ones
 near_pairs     near pairs found by bit sampling, to measure its recall
 web_like       hashes distributed as in a crawl of the web
 clusterings    other clusterings to compare with the one in use
-workers        what many workers do with many hashes, simulated
-growth         how time grows with size; distances as matrix products for a GPU
+workers        hashes joined on many workers: with Dask, and at a calculated cost
+growth         power laws of how time grows with the number of images
 scale          clustering of millions: time, memory, quality, daily portions
 faiss_indexes  FAISS's indexes compared with the exact scan
 costs          what a number of images costs, at prices that FIN can edit

@@ -1,14 +1,19 @@
-"""Where FINd's time and memory go: by stage, function and line, against size, and in counts of what its loops do."""
+"""Where the time and the memory of FINd in pure Python go.
+
+Time is split by stage, by function and by line, and measured against the size and the number of
+pictures. What the loops do is counted, by formula and by watching them. The last part shows the
+two defects of FIN's code.
+"""
 
 import ast
 import cProfile
 import io
 import pstats
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from time import perf_counter
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -18,19 +23,11 @@ from PIL import Image
 from finlib.hashing import reference
 from finlib.hashing.images import open_rgb
 from workbook.study import vectorised
-from workbook.study.timing import in_fresh_process, without_collection
+from workbook.study.timing import Function, in_fresh_process, without_collection
 
-STAGES = (
-    "read",
-    "decode",
-    "pixels to lists",
-    "luma",
-    "box mean",
-    "decimate",
-    "DCT",
-    "median",
-    "bits",
-)
+FilePath = str | Path
+Floats = NDArray[np.float64]
+
 TAKEN_UP_IN = {
     "read": "04, several files at a time",
     "decode": "03, libjpeg-turbo; 04, several at a time",
@@ -42,126 +39,186 @@ TAKEN_UP_IN = {
     "median": "02, a partition",
     "bits": "02, arrays",
 }
+"""The stages of FINd in order, each with the notebook that makes it faster."""
+
+STAGES = tuple(TAKEN_UP_IN)
+
 KERNELS = (
     reference.find_hash,
-    reference._hash_bits,
+    reference.hash_bits,
     reference.luma,
     reference.box_mean,
     reference.dct,
 )
+"""The functions that are profiled line by line unless others are named."""
 
 
-def stage_times(path: str | Path) -> dict[str, float]:
-    """Seconds of each stage of FINd in pure Python on one file, the hash checked against NumPy's.
+# By stage -----------------------------------------------------------------------------------------
 
-    As shipped where the picture is square; on others the corrected version, which does the same work: the shipped one
-    fails there. Raises what `images.open_rgb` raises, and AssertionError if the hash is wrong.
+
+class Stopwatch:
+    """Reads the clock at the end of each stage of a computation."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+        self._last = perf_counter()
+
+    def stage_ends(self, stage: str) -> None:
+        """Record the seconds since the last stage ended, or since the start."""
+        now = perf_counter()
+        self.seconds[stage] = now - self._last
+        self._last = now
+
+
+def stage_times(path: FilePath) -> dict[str, float]:
+    """Seconds that each stage of FINd takes in pure Python on one file.
+
+    Square pictures are hashed as shipped, others by the corrected version, which does the same
+    work: the shipped one fails on them. The hash is compared with NumPy's.
+
+    Raises what `images.open_rgb` raises, and AssertionError if the hash is wrong.
     """
-    marks = [perf_counter()]
+    watch = Stopwatch()
     data = Path(path).read_bytes()
-    marks.append(perf_counter())
+    watch.stage_ends("read")
     rgb = np.asarray(open_rgb(Image.open(io.BytesIO(data))))
-    marks.append(perf_counter())
+    watch.stage_ends("decode")
     pixels = rgb.tolist()
-    rows, cols = len(pixels), len(pixels[0])
-    marks.append(perf_counter())
+    rows = len(pixels)
+    cols = len(pixels[0])
+    watch.stage_ends("pixels to lists")
     grey = reference.luma(pixels)
-    marks.append(perf_counter())
+    watch.stage_ends("luma")
     means = reference.box_mean(grey, rows, cols, shipped=rows == cols)
-    marks.append(perf_counter())
+    watch.stage_ends("box mean")
     small = reference.decimate(means, rows, cols)
-    marks.append(perf_counter())
+    watch.stage_ends("decimate")
     coefficients = reference.dct(small)
-    marks.append(perf_counter())
+    watch.stage_ends("DCT")
     median = reference.lower_median(coefficients)
-    marks.append(perf_counter())
-    packed = np.packbits(np.array(reference.bits(coefficients, median)))
-    marks.append(perf_counter())
-    assert np.array_equal(packed, vectorised.find_pixels(rgb)), (
-        f"{path}: the stages give another hash than FINd"
-    )
-    return dict(zip(STAGES, np.diff(marks).tolist(), strict=True))
+    watch.stage_ends("median")
+    bits = reference.bits(coefficients, median)
+    packed = np.packbits(np.array(bits))
+    watch.stage_ends("bits")
+    expected = vectorised.find_pixels(rgb)
+    assert np.array_equal(packed, expected), f"{path}: the stages give another hash than FINd"
+    return watch.seconds
 
 
-def stage_table(paths: Sequence[str | Path], passes: int = 2) -> pd.DataFrame:
-    """`stage_times` of every file, the whole list `passes` times: columns pass, image (its place), stage, seconds.
+def stage_table(paths: Sequence[FilePath], passes: int = 2) -> pd.DataFrame:
+    """`stage_times` of every file, with the whole list hashed `passes` times.
 
-    Python's garbage collector is off: the lists of pixels would wake it, at a cost that depends on all else the process
-    holds.
+    Python's garbage collector is off meanwhile. The lists of pixels would start it, at a cost
+    that depends on everything else in memory.
+
+    Returns the columns pass, image (the file's place in the list), stage and seconds.
     """
+    rows = []
     with without_collection():
-        rows = [
-            (turn, image, stage, seconds)
-            for turn in range(passes)
-            for image, path in enumerate(paths)
-            for stage, seconds in stage_times(path).items()
-        ]
+        for pass_number in range(passes):
+            for image, path in enumerate(paths):
+                for stage, seconds in stage_times(path).items():
+                    rows.append((pass_number, image, stage, seconds))
     return pd.DataFrame(rows, columns=["pass", "image", "stage", "seconds"])
 
 
 def amdahl(seconds: Mapping[str, float]) -> pd.DataFrame:
-    """Stages by falling time, with the most that removing each could give.
+    """Rank stages by their time, with the most that removing each of them could give.
 
-    Columns stage, seconds, share, ceiling (speed-up of the whole if this stage cost nothing) and ceiling_with_above (if
-    all stages down to this one did); inf where nothing is left. Amdahl, AFIPS 1967.
+    This is Amdahl's law (AFIPS 1967).
+
+    Returns the columns stage, seconds, share, ceiling (the speed-up of the whole if this stage
+    cost nothing) and ceiling_with_above (if this stage and all that take longer cost nothing). A
+    ceiling is infinite where nothing would remain.
     """
-    ranked = pd.Series(seconds, dtype=float).sort_values(ascending=False, kind="stable")
+    ranked = pd.Series(seconds, dtype=float)
+    ranked = ranked.sort_values(ascending=False, kind="stable")
     total = ranked.sum()
-    left = np.maximum(total - ranked.cumsum(), 0)
-    with np.errstate(divide="ignore"):
-        above = np.where(left > 1e-12 * total, total / left, np.inf)
-        alone = np.where(total - ranked > 1e-12 * total, total / (total - ranked), np.inf)
     columns = {
         "seconds": ranked,
         "share": ranked / total,
-        "ceiling": alone,
-        "ceiling_with_above": above,
+        "ceiling": _speed_up(total, total - ranked),
+        "ceiling_with_above": _speed_up(total, total - ranked.cumsum()),
     }
     return pd.DataFrame(columns).rename_axis("stage").reset_index()
 
 
-def by_function(function: Callable[..., Any], *args: Any) -> pd.DataFrame:
-    """cProfile of function(*args): columns function, calls, own_seconds, seconds (with what it calls), by own time."""
+def _speed_up(total: float, remaining: pd.Series) -> pd.Series:
+    """total / remaining, infinite where what remains is no more than rounding."""
+    something_remains = remaining > 1e-12 * total
+    return (total / remaining.where(something_remains)).fillna(np.inf)
+
+
+# By function and by line --------------------------------------------------------------------------
+
+
+def by_function(function: Function, *args: Any) -> pd.DataFrame:
+    """Profile function(*args) with cProfile.
+
+    Returns the columns function, calls, own_seconds and seconds (with the functions that it
+    calls), with the largest own time first.
+    """
     profile = cProfile.Profile()
     with without_collection():
         profile.runcall(function, *args)
+    stats: Any = pstats.Stats(profile)
     rows = []
-    for (file, line, name), (_, calls, own, total, _) in pstats.Stats(profile).stats.items():  # type: ignore[attr-defined]
-        rows.append((_readable(file, line, name), calls, own, total))
-    frame = pd.DataFrame(rows, columns=["function", "calls", "own_seconds", "seconds"])
-    frame = frame.groupby(
-        "function", sort=False, as_index=False
-    ).sum()  # a function may have two comprehensions
-    return frame.sort_values("own_seconds", ascending=False, kind="stable").reset_index(drop=True)
+    for code, measured in stats.stats.items():
+        _, calls, own_seconds, seconds, _ = measured
+        rows.append((_readable_name(*code), calls, own_seconds, seconds))
+    profiled = pd.DataFrame(rows, columns=["function", "calls", "own_seconds", "seconds"])
+    # A function may contain two comprehensions, which then have the same name.
+    profiled = profiled.groupby("function", sort=False, as_index=False).sum()
+    profiled = profiled.sort_values("own_seconds", ascending=False, kind="stable")
+    return profiled.reset_index(drop=True)
 
 
-def _readable(file: str, line: int, name: str) -> str:
-    """ "reference.luma, comprehension", "min", "ndarray.tolist" of cProfile's names."""
+def _readable_name(file: str, line: int, name: str) -> str:
+    """cProfile's name of some code, made readable.
+
+    Examples are "reference.luma, comprehension", "min" and "ndarray.tolist".
+    """
     if file == "~":
-        method = re.fullmatch(r"<method '(\w+)' of '(?:\w+\.)*(\w+)' objects>", name)
-        return (
-            f"{method[2]}.{method[1]}"
-            if method
-            else re.sub(r"<built-in method (?:builtins\.)?|>", "", name)
-        )
-    if name not in {"<listcomp>", "<genexpr>"}:
-        return f"{Path(file).stem}.{name}".replace("<", "").replace(">", "")
-    functions = [
-        node
-        for node in ast.walk(ast.parse(Path(file).read_text("utf-8")))
-        if isinstance(node, ast.FunctionDef)
-    ]
-    around = [node for node in functions if node.lineno <= line <= (node.end_lineno or line)]
-    inside = max(around, key=lambda node: node.lineno).name if around else "module"
-    return f"{Path(file).stem}.{inside}, comprehension"
+        return _builtin_name(name)
+    module = Path(file).stem
+    if name in {"<listcomp>", "<genexpr>"}:
+        return f"{module}.{_function_around(file, line)}, comprehension"
+    return re.sub("[<>]", "", f"{module}.{name}")
+
+
+def _builtin_name(name: str) -> str:
+    method = re.fullmatch(r"<method '(\w+)' of '(?:\w+\.)*(\w+)' objects>", name)
+    if method is not None:
+        return f"{method[2]}.{method[1]}"
+    return re.sub(r"<built-in method (?:builtins\.)?|>", "", name)
+
+
+def _function_around(file: str, line: int) -> str:
+    """The name of the innermost function in which this line of a file lies, or "module"."""
+    innermost = "module"
+    latest_start = 0
+    tree = ast.parse(Path(file).read_text(encoding="utf-8"))
+    for node in ast.walk(tree):
+        if not isinstance(node, ast.FunctionDef):
+            continue
+        end = node.end_lineno or line
+        if latest_start < node.lineno <= line <= end:
+            innermost = node.name
+            latest_start = node.lineno
+    return innermost
 
 
 def by_line(
-    function: Callable[..., Any], *args: Any, functions: Iterable[Callable[..., Any]] = KERNELS
+    function: Function,
+    *args: Any,
+    functions: Iterable[Function] = KERNELS,
 ) -> pd.DataFrame:
-    """line_profiler over `functions` while function(*args) runs, every line that ran.
+    """Profile function(*args) line by line with line_profiler.
 
-    Columns function, line, source, hits, seconds and share (of its function's time).
+    functions: those whose lines are measured.
+
+    Returns one row for every line that ran, with the columns function, line, source, hits,
+    seconds and share (of its function's time).
     """
     from line_profiler import LineProfiler
 
@@ -170,53 +227,63 @@ def by_line(
         profiler.runcall(function, *args)
     stats = profiler.get_stats()
     rows = []
-    for (file, _, name), timings in stats.timings.items():
-        source = Path(file).read_text(encoding="utf-8").splitlines()
-        rows += [
-            (name, line, source[line - 1].strip(), hits, ticks * stats.unit)
-            for line, hits, ticks in timings
-        ]
-    frame = pd.DataFrame(rows, columns=["function", "line", "source", "hits", "seconds"])
-    return frame.assign(
-        share=frame["seconds"] / frame.groupby("function")["seconds"].transform("sum")
-    )
+    for (file, _, name), lines in stats.timings.items():
+        source = _source_lines(file)
+        for line, hits, ticks in lines:
+            text = source[line - 1].strip()
+            rows.append((name, line, text, hits, ticks * stats.unit))
+    profiled = pd.DataFrame(rows, columns=["function", "line", "source", "hits", "seconds"])
+    of_function = profiled.groupby("function")["seconds"].transform("sum")
+    return profiled.assign(share=profiled["seconds"] / of_function)
 
 
-def _memory_by_line(
-    function: Callable[..., Any], args: tuple[Any, ...], functions: Sequence[Any]
-) -> list[Any]:
-    from memory_profiler import LineProfiler
-
-    profiler = LineProfiler()
-    for each in functions:
-        profiler.add_function(each)
-    profiler.wrap_function(function)(*args)
-    rows = []
-    for file, lines in profiler.code_map.items():
-        source = Path(file).read_text(encoding="utf-8").splitlines()
-        rows += [(line, source[line - 1].strip(), *seen[:2]) for line, seen in lines if seen]
-    return rows
+def _source_lines(file: str) -> list[str]:
+    return Path(file).read_text(encoding="utf-8").splitlines()
 
 
 def memory_by_line(
-    function: Callable[..., Any],
+    function: Function,
     *args: Any,
-    functions: Sequence[Callable[..., Any]] = (reference._hash_bits,),
+    functions: Sequence[Function] = (reference.hash_bits,),
 ) -> pd.DataFrame:
-    """memory_profiler over `functions` while function(*args) runs in a process of its own.
+    """Measure with memory_profiler what each line adds to the memory, in a process of its own.
 
-    Columns line, source, increment_mib (what the line added to the process), process_mib (afterwards); the first row is
-    what the process held when the function began.
+    functions: those whose lines are measured while function(*args) runs.
+
+    Returns the columns line, source, increment_mib (what the line added to the process) and
+    process_mib (the memory of the process afterwards). The first row is the process as the
+    function began.
     """
     rows = in_fresh_process(_memory_by_line, function, args, functions)
-    frame = pd.DataFrame(rows, columns=["line", "source", "increment_mib", "process_mib"])
-    return frame[["line", "source", "increment_mib", "process_mib"]]
+    return pd.DataFrame(rows, columns=["line", "source", "increment_mib", "process_mib"])
 
 
-# Counts --------------------------------------------------------------------------------------------------------------
+def _memory_by_line(
+    function: Function,
+    args: tuple[Any, ...],
+    functions: Sequence[Any],
+) -> list[tuple[int, str, float, float]]:
+    from memory_profiler import LineProfiler
+
+    profiler = LineProfiler()
+    for measured_function in functions:
+        profiler.add_function(measured_function)
+    profiler.wrap_function(function)(*args)
+    rows = []
+    for file, lines in profiler.code_map.items():
+        source = _source_lines(file)
+        for line, measured in lines:
+            if measured:
+                text = source[line - 1].strip()
+                increment_mib, process_mib = measured[:2]
+                rows.append((line, text, increment_mib, process_mib))
+    return rows
 
 
-class Counted(list[float]):
+# Counts -------------------------------------------------------------------------------------------
+
+
+class CountingList(list[float]):
     """A list that counts how often its items are read."""
 
     reads = 0
@@ -227,44 +294,68 @@ class Counted(list[float]):
 
 
 def counts(rows: int, cols: int) -> dict[str, int]:
-    """What the reference's loops do on rows x cols pixels, by formula.
+    """What the reference's loops do on a picture of rows x cols pixels, by formula.
 
-    windows: box means computed; reads: pixels read for them; windows_kept: those that decimation keeps; reads_kept:
-    pixels read for those alone.
+    Returns windows (box means computed), reads (pixels read for them), windows_kept (those that
+    decimation keeps) and reads_kept (pixels that had to be read for those alone).
     """
-
-    def covered(length: int, kept: bool) -> int:
-        half = (reference.window(length) + 2) // 2
-        places = (
-            [int((i + 0.5) * length / reference.SIDE) for i in range(reference.SIDE)]
-            if kept
-            else range(length)
-        )
-        return sum(min(length, i + half) - max(0, i - half) for i in places)
-
+    reads_down = _pixels_in_windows(range(rows), rows)
+    reads_across = _pixels_in_windows(range(cols), cols)
+    kept_down = _pixels_in_windows(_centres(rows), rows)
+    kept_across = _pixels_in_windows(_centres(cols), cols)
     return {
         "windows": rows * cols,
-        "reads": covered(rows, False) * covered(cols, False),
+        "reads": reads_down * reads_across,
         "windows_kept": reference.SIDE**2,
-        "reads_kept": covered(rows, True) * covered(cols, True),
+        "reads_kept": kept_down * kept_across,
     }
 
 
+def _centres(length: int) -> list[int]:
+    """The places along a side that decimation keeps (step 4)."""
+    return [int((i + 0.5) * length / reference.SIDE) for i in range(reference.SIDE)]
+
+
+def _pixels_in_windows(places: Iterable[int], length: int) -> int:
+    """Pixels along a side of `length` in the windows around these places, added up."""
+    half = (reference.window(length) + 2) // 2
+    pixels = 0
+    for place in places:
+        first = max(0, place - half)
+        end = min(length, place + half)
+        pixels += end - first
+    return pixels
+
+
 def counted(rows: int, cols: int) -> dict[str, int]:
-    """The same counts, by watching the reference's own loops at work on a grey picture."""
-    grey = Counted([127.0] * (rows * cols))
-    means = Counted(reference.box_mean(grey, rows, cols))
+    """Count by watching the reference's loops at work on a grey picture.
+
+    Returns windows, reads and windows_kept, as `counts` does.
+    """
+    grey = CountingList([127.0] * (rows * cols))
+    means = CountingList(reference.box_mean(grey, rows, cols))
     reference.decimate(means, rows, cols)
-    return {"windows": len(means), "reads": grey.reads, "windows_kept": means.reads}
+    return {
+        "windows": len(means),
+        "reads": grey.reads,
+        "windows_kept": means.reads,
+    }
+
+
+# Against size and number --------------------------------------------------------------------------
 
 
 def hash_seconds(sides: Sequence[int], repeats: int, seed: int = 2026) -> pd.DataFrame:
-    """Seconds of `reference.find_pixels` on random squares, interleaved: columns side, pixels, reads, repeat, seconds.
+    """Seconds of `reference.find_pixels` on squares of random pixels, with the sizes taken in turn.
 
-    reads: pixels that the box mean reads, `counts`.
+    Returns the columns side, pixels, reads (the pixels that the box mean reads, by `counts`),
+    repeat and seconds.
+    Raises AssertionError if a hash differs from NumPy's.
     """
     rng = np.random.default_rng(seed)
-    squares = {side: rng.integers(0, 256, (side, side, 3), dtype=np.uint8) for side in sides}
+    squares = {}
+    for side in sides:
+        squares[side] = rng.integers(0, 256, (side, side, 3), dtype=np.uint8)
     rows = []
     for repeat in range(repeats):
         for side, pixels in squares.items():
@@ -272,95 +363,153 @@ def hash_seconds(sides: Sequence[int], repeats: int, seed: int = 2026) -> pd.Dat
                 start = perf_counter()
                 packed = reference.find_pixels(pixels)
                 seconds = perf_counter() - start
-            rows.append((side, side * side, counts(side, side)["reads"], repeat, seconds))
-            assert np.array_equal(packed, vectorised.find_pixels(pixels)), (
-                f"{side}: not FINd's hash"
+            reads = counts(side, side)["reads"]
+            rows.append((side, side * side, reads, repeat, seconds))
+            expected = vectorised.find_pixels(pixels)
+            assert np.array_equal(packed, expected), (
+                f"{side} x {side} pixels: the reference gives another hash than NumPy"
             )
     return pd.DataFrame(rows, columns=["side", "pixels", "reads", "repeat", "seconds"])
 
 
-def batch_seconds(paths: Sequence[str | Path], sizes: Sequence[int]) -> pd.DataFrame:
-    """Seconds to hash the first n files with `reference.find_hash`, for each n of sizes: columns images, seconds."""
+def batch_seconds(paths: Sequence[FilePath], sizes: Sequence[int]) -> pd.DataFrame:
+    """Seconds to hash the first n files with `reference.find_hash`, for each n in `sizes`.
+
+    Returns the columns images and seconds.
+    """
     rows = []
     for size in sizes:
+        batch = paths[:size]
         with without_collection():
             start = perf_counter()
-            for path in paths[:size]:
+            for path in batch:
                 reference.find_hash(path)
-            rows.append((min(size, len(paths)), perf_counter() - start))
+            seconds = perf_counter() - start
+        rows.append((len(batch), seconds))
     return pd.DataFrame(rows, columns=["images", "seconds"])
 
 
-def hash_each(paths: Sequence[str | Path]) -> int:
-    """Hash files in pure Python one after another, as a loop over a folder does; returns how many."""
-    return len([reference.find_hash(path) for path in paths])
+def hash_each(paths: Sequence[FilePath]) -> int:
+    """Hash files in pure Python one after another, as a loop over a folder does.
+
+    Returns the number of hashes.
+    """
+    hashes = [reference.find_hash(path) for path in paths]
+    return len(hashes)
 
 
-def hash_all(paths: Sequence[str | Path]) -> int:
-    """The same with every file's pixels as lists first, as a script that loads a folder does."""
-    pixels = [np.asarray(open_rgb(path)).tolist() for path in paths]
-    return len([reference.find_pixels(each) for each in pixels])
+def hash_all(paths: Sequence[FilePath]) -> int:
+    """Hash files in pure Python after decoding all of them, as a script may do with a folder.
+
+    Returns the number of hashes.
+    """
+    pictures = [np.asarray(open_rgb(path)).tolist() for path in paths]
+    hashes = [reference.find_pixels(pixels) for pixels in pictures]
+    return len(hashes)
 
 
-def cost_model(pixels: Any, reads: Any, seconds: Any) -> tuple[float, float, NDArray[np.float64]]:
-    """Seconds as a x pixels + b x reads, fitted to the least relative error: (a, b, the fitted seconds)."""
+class CostModel(NamedTuple):
+    """Seconds of a hash as per_pixel x pixels + per_read x reads.
+
+    per_pixel, per_read: seconds.
+    fitted: the seconds that the model gives for the sizes measured.
+    """
+
+    per_pixel: float
+    per_read: float
+    fitted: Floats
+
+
+def cost_model(pixels: Any, reads: Any, seconds: Any) -> CostModel:
+    """Fit a `CostModel` to measurements, with the least relative error and no negative cost.
+
+    pixels, reads, seconds: a value for each measurement.
+    """
     from scipy.optimize import nnls  # slow to import, and fresh processes import this module
 
-    work = np.column_stack([np.asarray(pixels, dtype=float), np.asarray(reads, dtype=float)])
+    work = np.column_stack([pixels, reads]).astype(float)
     measured = np.asarray(seconds, dtype=float)
-    (per_pixel, per_read), _ = nnls(work / measured[:, None], np.ones(len(measured)))
-    return float(per_pixel), float(per_read), work @ [per_pixel, per_read]
+    relative_work = work / measured[:, None]
+    costs, _ = nnls(relative_work, np.ones(len(measured)))
+    per_pixel, per_read = costs.tolist()
+    return CostModel(per_pixel, per_read, work @ costs)
 
 
 def slope(x: Any, y: Any) -> float:
-    """Exponent of the power law that fits y of x best (least squares of the logarithms)."""
-    return float(
-        np.polyfit(np.log(np.asarray(x, dtype=float)), np.log(np.asarray(y, dtype=float)), 1)[0]
-    )
+    """The exponent of the power law that fits y against x best.
+
+    It is fitted by least squares to the logarithms.
+    """
+    log_x = np.log(np.asarray(x, dtype=float))
+    log_y = np.log(np.asarray(y, dtype=float))
+    exponent, _ = np.polyfit(log_x, log_y, 1)
+    return float(exponent)
 
 
-# The two defects -----------------------------------------------------------------------------------------------------
+# The two defects ----------------------------------------------------------------------------------
 
 
 def side_by_side(image: Image.Image) -> dict[str, Any]:
-    """FINd as shipped and corrected on one picture: width, height, shipped (hash or the exception's name), corrected,
-    distance (bits that differ; nan where the shipped one fails)."""
-    right = reference.find_hash(image)
+    """Hash one picture with FINd as shipped and as corrected.
+
+    Returns width, height, shipped (the hash, or the name of the exception), distance (bits that
+    differ, nan where the shipped version fails) and corrected (the hash).
+    """
+    corrected = reference.find_hash(image)
     try:
-        shipped = reference.find_hash(image, shipped=True)
+        as_shipped = reference.find_hash(image, shipped=True)
     except IndexError as error:
-        told: dict[str, Any] = {"shipped": type(error).__name__, "distance": float("nan")}
+        shipped = type(error).__name__
+        distance = float("nan")
     else:
-        told = {"shipped": str(shipped), "distance": float(shipped - right)}
-    return {"width": image.width, "height": image.height, **told, "corrected": str(right)}
+        shipped = str(as_shipped)
+        distance = float(as_shipped - corrected)
+    return {
+        "width": image.width,
+        "height": image.height,
+        "shipped": shipped,
+        "distance": distance,
+        "corrected": str(corrected),
+    }
 
 
-def photographs(longer: int) -> dict[str, Image.Image]:
-    """Two landscapes and a portrait that come inside scikit-learn and matplotlib, with `longer` pixels along a side."""
+def photographs(longer_side: int) -> dict[str, Image.Image]:
+    """Two landscapes and a portrait that scikit-learn and matplotlib bring along.
+
+    longer_side: the most pixels along a side; larger photographs are shrunk.
+    """
     from matplotlib.cbook import get_sample_data
     from sklearn.datasets import load_sample_image
 
-    found = {
+    portrait_file = str(get_sample_data("grace_hopper.jpg", asfileobj=False))
+    photos = {
         "temple": Image.fromarray(load_sample_image("china.jpg")),
         "flower": Image.fromarray(load_sample_image("flower.jpg")),
-        "portrait": Image.open(str(get_sample_data("grace_hopper.jpg", asfileobj=False))).convert(
-            "RGB"
-        ),
+        "portrait": Image.open(portrait_file).convert("RGB"),
     }
-    for photo in found.values():
-        photo.thumbnail((longer, longer))
-    return found
+    for photo in photos.values():
+        photo.thumbnail((longer_side, longer_side))
+    return photos
 
 
-def decimated(image: Image.Image, *, shipped: bool = False) -> NDArray[np.float64]:
-    """The 64 x 64 luma that the DCT sees. Raises IndexError on a portrait picture as shipped."""
+def decimated(image: Image.Image, *, shipped: bool = False) -> Floats:
+    """The luma that the DCT is given, float64[64, 64].
+
+    Raises IndexError on a portrait picture as shipped.
+    """
     rgb = np.asarray(open_rgb(image))
     rows, cols = rgb.shape[:2]
-    means = reference.box_mean(reference.luma(rgb.tolist()), rows, cols, shipped=shipped)
+    grey = reference.luma(rgb.tolist())
+    means = reference.box_mean(grey, rows, cols, shipped=shipped)
     return np.array(reference.decimate(means, rows, cols))
 
 
 def unread_rows(width: int, height: int) -> int:
-    """Rows at the foot of a landscape picture that FINd as shipped never reads: its stride ends the buffer early."""
-    last = (height - 1) * height + width - 1
-    return max(0, height - last // width - 1)
+    """Rows at the foot of a landscape picture that FINd as shipped never reads.
+
+    It takes the height for the length of a row, so that it reaches only the beginning of the
+    buffer.
+    """
+    last_pixel = (height - 1) * height + width - 1
+    last_row = last_pixel // width
+    return max(0, height - last_row - 1)

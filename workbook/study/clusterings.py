@@ -1,35 +1,32 @@
-"""Clusterings that `finlib.clustering.clusters` is compared with, on the graph of all near pairs: exact, for small sets.
+"""Other clusterings to compare `finlib.cluster` with: exact, on the graph of all near pairs.
 
-Single links chain: one wrong pair joins two families, and the number of wrong pairs grows with the square of the
-number of images. Average linkage asks for the mean over all pairs of two clusters, which a stray pair cannot carry.
+Single linkage chains: one wrong pair joins two families, and the number of wrong pairs grows with
+the square of the number of images. Average linkage asks for the mean over all pairs of two
+clusters, which a single wrong pair hardly changes.
 """
 
 from collections.abc import Callable
 from functools import partial
 from time import perf_counter
-from typing import Any
-from unittest.mock import patch
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 from numba import njit
 from scipy.sparse import coo_array, csr_array
-from scipy.sparse.csgraph import breadth_first_order, connected_components
+from scipy.sparse.csgraph import connected_components
 from sklearn.metrics import adjusted_rand_score
 from sklearn.metrics.cluster import contingency_matrix
 
 from finlib.clustering import clusters
-from finlib.clustering.centres import group_rows, majority_bits
+from finlib.clustering.centres import Groups, group_rows, majority_bits
+from finlib.clustering.clusterer import Clusterer
 from finlib.clustering.clusters import renumber
-from finlib.matching.pairs import (
-    Packed,
-    check_hashes,
-    check_radius,
-    distance_histogram,
-    neighbours,
-    pairs_within,
-)
+from finlib.clustering.null_model import fit_null_model
+from finlib.clustering.radii import Settings
+from finlib.matching.packed import Packed, check_hashes, check_radius
+from finlib.matching.pairs import neighbours, pairs_within
 
 Labels = npt.NDArray[np.int64]
 
@@ -37,173 +34,266 @@ FEW = 4  # images a cluster must have for its majority of bits to mean something
 
 
 def components(packed: Packed, threshold: int, workers: int | None = None) -> Labels:
-    """Connected components of the graph of pairs within the threshold: single linkage, cut there."""
+    """Cluster by single linkage: the connected components of the pairs within the threshold."""
     i, j, _ = pairs_within(packed, threshold, workers=workers)
-    graph = coo_array((np.ones(len(i), np.int8), (i, j)), shape=(len(packed), len(packed)))
-    return renumber(connected_components(graph, directed=False)[1])
+    return renumber(_components(i, j, len(packed)))
 
 
-@njit(nogil=True, cache=True)
-def _find(parent: Any, c: int) -> int:
-    while parent[c] != c:
-        parent[c] = parent[parent[c]]
-        c = parent[c]
-    return c
+def _components(i: Labels, j: Labels, n: int) -> Labels:
+    """The number of each point's connected component."""
+    edges = np.ones(len(i), np.int8)
+    graph = coo_array((edges, (i, j)), shape=(n, n))
+    _, numbers = connected_components(graph, directed=False)
+    return numbers
 
 
-@njit(nogil=True, cache=True)
-def _average_links(size: Any, i: Any, j: Any, weight: Any, floor: float) -> Any:
-    """Agglomerate while the mean weight over all pairs of two clusters, 0 where no edge is, is at least `floor`.
+class Edges(NamedTuple):
+    """Weighted edges between clusters, in a linked list for each, so that merging is one link.
 
-    size int64[n], members of each point; edges i, j int64[m], weight int64[m] summed over the members' pairs. Returns
-    the cluster int64[n] of each point, one of its points. The nearest-neighbour chain (Müllner, 2011): exact for
-    average linkage, which is reducible, in any order of merging. Weights are integers so that the mean between two
-    clusters is the same number seen from either side, without which the chain could go round in circles.
+    first, last: int64[points], the ends of a cluster's list, -1 where it is empty. next, target,
+    weight: int64[2 * edges], the following edge of the list or -1, the cluster that the edge leads
+    to, and the sum over the pairs of both clusters' members.
     """
-    n, m = len(size), len(i)
-    size, parent, done = size.copy(), np.arange(n), np.zeros(n, np.bool_)
-    # Edges of a cluster are a linked list, so that merging is one link; duplicates are folded on the next visit. Those
-    # of a point lie side by side, which makes the first visits, the most, run through memory in order.
-    head, tail, after = np.full(n, -1), np.full(n, -1), np.full(2 * m, -1)
-    target, total, place = (
-        np.empty(2 * m, np.int64),
-        np.empty(2 * m, np.int64),
-        np.zeros(n + 1, np.int64),
-    )
-    for e in range(m):
-        place[i[e] + 1] += 1
-        place[j[e] + 1] += 1
-    place = np.cumsum(place)
-    for side in range(2):
-        for e in range(m):
-            a, b = (i[e], j[e]) if side else (j[e], i[e])
-            target[place[a]], total[place[a]] = b, weight[e]
-            if tail[a] < 0:
-                head[a] = place[a]
+
+    first: Any
+    last: Any
+    next: Any
+    target: Any
+    weight: Any
+
+
+@njit(nogil=True, cache=True)
+def _link_edges(n: int, i: Any, j: Any, weight: Any) -> Any:
+    """The edges of n points, each in the lists of both ends.
+
+    A point's edges are consecutive in memory, which makes the first visits fast, and most are
+    first.
+    """
+    count = np.zeros(n + 1, np.int64)
+    for edge in range(len(i)):
+        count[i[edge] + 1] += 1
+        count[j[edge] + 1] += 1
+    start = np.cumsum(count)
+    place = start[:-1].copy()
+    target = np.empty(2 * len(i), np.int64)
+    weights = np.empty(2 * len(i), np.int64)
+    for edge in range(len(i)):
+        here = place[j[edge]]
+        target[here] = i[edge]
+        weights[here] = weight[edge]
+        place[j[edge]] += 1
+    for edge in range(len(i)):
+        here = place[i[edge]]
+        target[here] = j[edge]
+        weights[here] = weight[edge]
+        place[i[edge]] += 1
+    first = np.full(n, -1)
+    last = np.full(n, -1)
+    following = np.arange(1, 2 * len(i) + 1)
+    for point in range(n):
+        if start[point] < start[point + 1]:
+            first[point] = start[point]
+            last[point] = start[point + 1] - 1
+            following[last[point]] = -1
+    return Edges(first, last, following, target, weights)
+
+
+@njit(nogil=True, cache=True)
+def _find(parent: Any, point: int) -> int:
+    """The cluster that a point was merged into, by way of others."""
+    while parent[point] != point:
+        parent[point] = parent[parent[point]]
+        point = parent[point]
+    return point
+
+
+@njit(nogil=True, cache=True)
+def _fold_edges(edges: Any, cluster: int, parent: Any, visit: int, seen: Any, edge_to: Any) -> None:
+    """Let edges of a cluster lead to the present clusters, one to each.
+
+    seen, edge_to: of each cluster the last visit that met it, and the edge that leads to it.
+    """
+    previous = -1
+    edge = edges.first[cluster]
+    while edge >= 0:
+        following = edges.next[edge]
+        other = _find(parent, edges.target[edge])
+        if other != cluster and seen[other] != visit:
+            seen[other] = visit
+            edge_to[other] = edge
+            edges.target[edge] = other
+            previous = edge
+        else:
+            if other != cluster:
+                edges.weight[edge_to[other]] += edges.weight[edge]
+            if previous < 0:
+                edges.first[cluster] = following
             else:
-                after[tail[a]] = place[a]
-            tail[a] = place[a]
-            place[a] += 1
+                edges.next[previous] = following
+        edge = following
+    edges.last[cluster] = previous
+
+
+@njit(nogil=True, cache=True)
+def _nearest(edges: Any, cluster: int, previous: int, size: Any, floor: float) -> int:
+    """The cluster with the largest mean weight, at least `floor`; -1 for none.
+
+    Among equals it is `previous`, the cluster before in the chain, else the first of the list.
+    """
+    nearest = -1
+    best = floor
+    edge = edges.first[cluster]
+    while edge >= 0:
+        other = edges.target[edge]
+        mean = edges.weight[edge] / (size[cluster] * size[other])
+        if mean > best or (mean == best and (nearest < 0 or other == previous)):
+            nearest = other
+            best = mean
+        edge = edges.next[edge]
+    return nearest
+
+
+@njit(nogil=True, cache=True)
+def _append_edges(edges: Any, cluster: int, other: int) -> None:
+    """Append the list of another cluster to that of a cluster."""
+    if edges.first[other] < 0:
+        return
+    if edges.first[cluster] < 0:
+        edges.first[cluster] = edges.first[other]
+    else:
+        edges.next[edges.last[cluster]] = edges.first[other]
+    edges.last[cluster] = edges.last[other]
+
+
+@njit(nogil=True, cache=True)
+def average_links(size: Any, i: Any, j: Any, weight: Any, floor: float) -> Any:
+    """Merge clusters while the mean weight over all pairs of two of them is at least `floor`.
+
+    size: int64[n], members of each point. i, j, weight: int64[m], edges between points, with
+    weights summed over the members' pairs; where there is no edge the weight is 0. Returns the
+    cluster int64[n] of each point, as one of its points.
+
+    This is the nearest-neighbour chain (Müllner, 2011), which is exact for average linkage in any
+    order of merging. Weights are integers, so that the mean of two clusters is the same number seen
+    from either side: otherwise the chain could run in circles.
+    """
+    n = len(size)
+    size = size.copy()
+    edges = _link_edges(n, i, j, weight)
+    parent = np.arange(n)
+    is_done = np.zeros(n, np.bool_)
     seen = np.full(n, -1)
-    chain, length, visit = np.empty(n, np.int64), 0, 0
+    edge_to = np.empty(n, np.int64)
+    visit = 0
+    chain = np.empty(n, np.int64)
     for start in range(n):
-        if parent[start] != start or done[start]:
+        if parent[start] != start or is_done[start]:
             continue
-        chain[0], length = start, 1
-        while length:
-            c, visit = chain[length - 1], visit + 1
-            last, e = -1, head[c]
-            while e >= 0:
-                t = _find(parent, target[e])
-                if t == c or seen[t] == visit:
-                    if t != c:
-                        total[place[t]] += total[e]
-                    if last < 0:
-                        head[c] = after[e]
-                    else:
-                        after[last] = after[e]
-                else:
-                    seen[t], place[t], target[e], last = visit, e, t, e
-                e = after[e]
-            tail[c] = last
-            nearest, best = -1, floor
-            before = chain[length - 2] if length > 1 else -1
-            e = head[c]
-            while e >= 0:
-                t = target[e]
-                mean = total[e] / (size[c] * size[t])
-                if mean > best or (mean == best and (nearest < 0 or t == before)):
-                    nearest, best = t, mean
-                e = after[e]
+        chain[0] = start
+        length = 1
+        while length > 0:
+            cluster = chain[length - 1]
+            previous = chain[length - 2] if length > 1 else -1
+            visit += 1
+            _fold_edges(edges, cluster, parent, visit, seen, edge_to)
+            nearest = _nearest(edges, cluster, previous, size, floor)
             if nearest < 0:
-                done[c] = True
+                is_done[cluster] = True
                 length -= 1
-            elif nearest == before:
+            elif nearest != previous:
+                chain[length] = nearest
+                length += 1
+            else:  # each is the nearest of the other
+                parent[nearest] = cluster
+                size[cluster] += size[nearest]
+                _append_edges(edges, cluster, nearest)
                 length -= 2
-                parent[nearest], size[c] = c, size[c] + size[nearest]
-                if head[c] < 0:
-                    head[c] = head[nearest]
-                else:
-                    after[tail[c]] = head[nearest]
-                if head[nearest] >= 0:
-                    tail[c] = tail[nearest]
-                if not length:
-                    chain[0], length = c, 1
-            else:
-                chain[length], length = nearest, length + 1
-    for c in range(n):
-        parent[c] = _find(parent, c)
+                if length == 0:
+                    chain[0] = cluster
+                    length = 1
+    for point in range(n):
+        parent[point] = _find(parent, point)
     return parent
 
 
 def average(packed: Packed, threshold: int, workers: int | None = None) -> Labels:
-    """Average linkage cut at the threshold, with every distance over the threshold counted as half the bits.
+    """Cluster by average linkage up to the threshold; longer distances count as half of the bits.
 
-    That is about what it is between hashes with nothing in common, and lets the neighbour graph stand for all n² / 2
-    distances: memory is that of the pairs within the threshold. A mean differs from the exact one by at most the
-    share of its pairs over the threshold times their mean deviation from half the bits.
+    Unrelated hashes are about that far apart, and so the graph of near pairs stands for all n² / 2
+    distances: memory is that of the pairs within the threshold. A mean differs from the exact one
+    by at most the share of its pairs over the threshold times their mean deviation from half the
+    bits.
     """
     bits = 8 * packed.shape[1]
     points, point, size = np.unique(packed, axis=0, return_inverse=True, return_counts=True)
     i, j, distance = pairs_within(points, threshold, workers=workers)
     unrelated = max(bits // 2, threshold)
     weight = (unrelated - distance) * size[i] * size[j]
-    return renumber(
-        _average_links(size, i, j, weight, float(unrelated - threshold))[point.reshape(-1)]
-    )
+    floor = float(unrelated - threshold)
+    cluster_of_point = average_links(size, i, j, weight, floor)
+    return renumber(cluster_of_point[point.reshape(-1)])
 
 
 def consensus(packed: Packed, threshold: int, workers: int | None = None) -> Labels:
-    """Average linkage, then clusters compared by their consensus, in which the noise of single images averages out.
+    """Cluster by average linkage, then compare clusters by their centres, until nothing moves.
 
-    Clusters of at least FEW are joined where average linkage at three quarters of the threshold joins their
-    consensus hashes; smaller ones go to the nearest of those within the threshold. Repeated until nothing moves. A
-    threshold on the low side then costs little, so that it can stay clear of the one at which families run together.
+    Clusters of at least FEW images are joined where average linkage at three quarters of the
+    threshold joins their centres; a smaller one goes to the nearest of those within the threshold.
+    In centres the noise of single images averages out. So a low threshold costs little, and can
+    stay clear of the one at which families run together.
     """
     labels = average(packed, threshold, workers)
     while True:
         size = np.bincount(labels)
-        large, small = np.flatnonzero(size >= FEW), np.flatnonzero(size < FEW)
-        if not len(large):
+        if size.max(initial=0) < FEW:
             return labels
-        middle, joined = majority_bits(packed, *group_rows(labels)), np.arange(len(size))
-        group = average(middle[large], 3 * threshold // 4, workers)
-        joined[large] = large[np.unique(group, return_index=True)[1]][group]
-        found = neighbours(middle[small], middle[large], k=1, radius=threshold, workers=workers)
-        joined[small[np.diff(found.indptr) > 0]] = joined[large[found.indices]]
+        centres = majority_bits(packed, *group_rows(labels))
+        joined = _join_by_centres(centres, size, threshold, workers)
         if np.array_equal(joined, np.arange(len(size))):
             return labels
         labels = renumber(joined[labels])
 
 
-def hdbscan(packed: Packed, threshold: int, workers: int | None = None) -> Labels:
-    """scikit-learn's HDBSCAN on the graph of pairs within the threshold; an image that it calls noise stays alone.
+def _join_by_centres(centres: Packed, size: Labels, threshold: int, workers: int | None) -> Labels:
+    """The cluster that each cluster is joined to by its centre, or itself; size: in images."""
+    joined = np.arange(len(size))
+    large = np.flatnonzero(size >= FEW)
+    small = np.flatnonzero(size < FEW)
+    group = average(centres[large], 3 * threshold // 4, workers)
+    _, first_of_group = np.unique(group, return_index=True)
+    joined[large] = large[first_of_group][group]
+    nearest = neighbours(centres[small], centres[large], k=1, radius=threshold, workers=workers)
+    has_near = np.diff(nearest.indptr) > 0
+    joined[small[has_near]] = joined[large[nearest.indices]]
+    return joined
 
-    It wants a connected graph, so components are strung together by edges as long as a hash has bits. It never calls
-    the whole a cluster, so three points of no image are strung to them too. A cluster has at least three images.
+
+def hdbscan(packed: Packed, threshold: int, workers: int | None = None) -> Labels:
+    """Cluster by scikit-learn's HDBSCAN on the graph of pairs within the threshold.
+
+    An image that it calls noise stays alone, and a cluster has at least three images. HDBSCAN needs
+    a connected graph: components are connected one after another by edges as long as a hash has
+    bits. It never calls the whole graph a cluster: so three points that are no images are connected
+    to the last component.
     """
     from sklearn.cluster import HDBSCAN
 
-    n, bits = len(packed), 8 * packed.shape[1]
+    n = len(packed)
     i, j, distance = pairs_within(packed, threshold, workers=workers)
-    found = connected_components(
-        coo_array((np.ones(len(i)), (i, j)), shape=(n, n)), directed=False
-    )[1]
-    string = np.append(np.unique(found, return_index=True)[1], n)
-    i, j = (
-        np.concatenate([i, string[:-1], [n, n + 1]]),
-        np.concatenate([j, string[1:], [n + 1, n + 2]]),
-    )
-    # A stored zero is no edge to SciPy's spanning tree: copies are a hair apart.
-    length = np.maximum(np.concatenate([distance, np.full(len(string) - 1, bits), [0, 0]]), 1e-3)
-    ends = np.concatenate([i, j]), np.concatenate([j, i])
+    _, first_of_component = np.unique(_components(i, j, n), return_index=True)
+    string = np.append(first_of_component, n)
+    bridge = np.full(len(string) - 1, 8 * packed.shape[1])
+    i = np.concatenate([i, string[:-1], [n, n + 1]])
+    j = np.concatenate([j, string[1:], [n + 1, n + 2]])
+    # SciPy's spanning tree takes a stored zero for no edge: copies get a small distance.
+    length = np.maximum(np.concatenate([distance, bridge, [0, 0]]), 1e-3)
+    both_ways = (np.concatenate([i, j]), np.concatenate([j, i]))
+    graph = csr_array((np.tile(length, 2), both_ways), shape=(n + 3, n + 3))
     model = HDBSCAN(min_cluster_size=3, min_samples=1, metric="precomputed", copy=True)
-    labels = (
-        model.fit(csr_array((np.tile(length, 2), ends), shape=(n + 3, n + 3)))
-        .labels_[:n]
-        .astype(np.int64)
-    )
-    return renumber(np.where(labels < 0, n + np.arange(n), labels))
+    labels = model.fit(graph).labels_[:n].astype(np.int64)
+    is_noise = labels < 0
+    labels[is_noise] = n + np.flatnonzero(is_noise)
+    return renumber(labels)
 
 
 CLUSTERERS: dict[str, Callable[..., Labels]] = {
@@ -217,91 +307,83 @@ CLUSTERERS: dict[str, Callable[..., Labels]] = {
 def cluster(
     packed: Packed, method: str, threshold: int | None = None, *, workers: int | None = None
 ) -> Labels:
-    """Cluster numbers int64[n], by first appearance, by one of CLUSTERERS, by default at three eighths of the hash.
+    """Cluster hashes by one of CLUSTERERS; returns numbers int64[n] by first appearance.
 
-    Raises ValueError for an unknown method or a threshold that gives too many pairs to hold.
+    threshold: in bits, by default three eighths of the hash. Raises ValueError for an unknown
+    method or a threshold that gives too many pairs for memory.
     """
     if method not in CLUSTERERS:
         raise ValueError(f"method must be one of {', '.join(CLUSTERERS)}; got {method!r}")
+    size = check_hashes(packed).shape[1]
     if threshold is None:
-        threshold = 3 * check_hashes(packed).shape[1]
-    radius = check_radius(threshold, 8 * check_hashes(packed).shape[1])
-    return CLUSTERERS[method](packed, radius, workers) if len(packed) else np.zeros(0, np.int64)
+        threshold = 3 * size
+    radius = check_radius(threshold, 8 * size)
+    if not len(packed):
+        return np.zeros(0, np.int64)
+    return CLUSTERERS[method](packed, radius, workers)
+
+
+class UncutClusterer(Clusterer):
+    """`finlib.cluster` without splitting clusters of two families."""
+
+    def split(self, groups: Groups, apart: int) -> Groups:
+        return groups
 
 
 def uncut(packed: Packed) -> Labels:
-    """The clustering in use without cutting clusters that hold two families: what that step is worth."""
-    with patch.object(clusters, "split_groups", lambda packed, order, start, apart: start):
-        return clusters.cluster(packed).labels
+    """Cluster as `finlib.cluster` does without splitting, to see what that step is worth."""
+    clusterer = UncutClusterer(packed, Settings(fit_null_model(packed)))
+    return renumber(clusterer.run())
+
+
+def in_use(packed: Packed) -> Labels:
+    """Cluster as `finlib.cluster` does."""
+    return clusters.cluster(packed).labels
 
 
 def compare(sets: dict[str, tuple[Packed, Any]]) -> pd.DataFrame:
-    """Scores and seconds of the clustering in use and of those it is compared with, each at its default.
+    """Score and time the clustering in use and the others, with their defaults, on labelled sets.
 
-    sets: hashes and families by the set's name. Columns: set, method, n, seconds and those of `felt`.
+    sets: hashes and families by the set's name. Columns: set, method, n, seconds and those of
+    `score_clusters`.
     """
-    ways: dict[str, Callable[[Packed], Labels]] = {
-        "finlib": lambda packed: clusters.cluster(packed).labels
-    }
-    ways |= {"finlib, uncut": uncut} | {name: partial(cluster, method=name) for name in CLUSTERERS}
+    methods: dict[str, Callable[[Packed], Labels]] = {"finlib": in_use, "finlib, uncut": uncut}
+    for name in CLUSTERERS:
+        methods[name] = partial(cluster, method=name)
     rows = []
-    for name, (packed, family) in sets.items():
-        for method, way in ways.items():
+    for set_name, (packed, family) in sets.items():
+        for name, method in methods.items():
             start = perf_counter()
-            labels = way(packed)
-            row = {
-                "set": name,
-                "method": method,
-                "n": len(packed),
-                "seconds": perf_counter() - start,
-            }
-            rows.append(row | felt(family, labels))
+            labels = method(packed)
+            seconds = perf_counter() - start
+            row = {"set": set_name, "method": name, "n": len(packed), "seconds": seconds}
+            rows.append(row | score_clusters(family, labels))
     return pd.DataFrame(rows)
 
 
-def largest(labels: Labels, packed: Packed, families: Any) -> dict[str, float]:
-    """The largest cluster's size, its purity (the share of its commonest family) and its diameter in bits."""
-    members = labels == np.bincount(labels).argmax()
-    counts = np.unique(np.asarray(families)[members], return_counts=True)[1]
-    diameter = np.flatnonzero(distance_histogram(packed[members])).max(initial=0)
-    return {
-        "size": int(members.sum()),
-        "purity": counts.max() / counts.sum(),
-        "diameter": int(diameter),
-    }
+def score_clusters(family: Any, labels: Any) -> dict[str, float]:
+    """Score clusters against known families by what a user notices.
 
-
-def chain(packed: Packed, start: int, end: int, threshold: int) -> list[int]:
-    """The images of a shortest way from one to another by steps within the threshold; empty where there is none."""
-    i, j, _ = pairs_within(packed, threshold)
-    graph = coo_array((np.ones(len(i), np.int8), (i, j)), shape=(len(packed), len(packed))).tocsr()
-    before = breadth_first_order(graph, start, directed=False)[1]
-    path = [end]
-    while path[-1] != start and before[path[-1]] >= 0:
-        path.append(int(before[path[-1]]))
-    return path[::-1] if path[-1] == start else []
-
-
-def felt(truth: Any, found: Any) -> dict[str, float]:
-    """What users of a clustering feel: B-cubed precision and recall, lone images left alone, families found whole; ARI.
-
-    alone: the share of images without a relative that are a cluster of their own; whole: of the families of two or
-    more that are a cluster, no image missing and none too many. NaN where there are no such images or families.
+    precision, recall: B-cubed. alone: the share of images without a near-duplicate that are a
+    cluster of their own. whole: the share of families of two or more images that are exactly one
+    cluster. ari: the adjusted Rand index. NaN where there are no such images or families.
     """
-    table = contingency_matrix(truth, found, sparse=True).tocoo()
-    family, cluster, both = (
-        np.asarray(table.sum(1)).ravel(),
-        np.asarray(table.sum(0)).ravel(),
-        table.data,
-    )
-    mine, its = family[table.row], cluster[table.col]
-    exact, n = (both == mine) & (both == its), both.sum()
+    table = contingency_matrix(family, labels, sparse=True).tocoo()
+    family_size = np.asarray(table.sum(1)).ravel()
+    cluster_size = np.asarray(table.sum(0)).ravel()
+    # One entry for each family and cluster that share images.
+    shared = table.data
+    in_family = family_size[table.row]
+    in_cluster = cluster_size[table.col]
+    is_exact = (shared == in_family) & (shared == in_cluster)
+    images = shared.sum()
+    alone = is_exact[in_family == 1]
+    whole = is_exact[in_family > 1]
+    families = np.count_nonzero(family_size > 1)
     return {
-        "precision": float((both / its) @ both / n),
-        "recall": float((both / mine) @ both / n),
-        "alone": float(exact[mine == 1].mean()) if (mine == 1).any() else float("nan"),
-        "whole": float(exact[mine > 1].sum() / (family > 1).sum())
-        if (family > 1).any()
-        else float("nan"),
-        "ari": float(adjusted_rand_score(truth, found)),
+        "precision": float((shared / in_cluster) @ shared / images),
+        "recall": float((shared / in_family) @ shared / images),
+        "alone": float(alone.mean()) if len(alone) else float("nan"),
+        "whole": float(whole.sum() / families) if families else float("nan"),
+        "ari": float(adjusted_rand_score(family, labels)),
     }

@@ -1,7 +1,8 @@
-"""What hashing and matching a number of images takes and costs, from measured rates and stated prices.
+"""Calculate what hashing and matching a number of images takes, and what it costs.
 
-PRICES and ASSUMPTIONS are there to be edited, or read from a table of one's own with `from_csv`. They are round
-figures of the kind that public clouds list for machines on demand, without discounts; nobody's offer.
+PRICES and ASSUMPTIONS are there to be edited, or read from a table of one's own with `from_csv`.
+The prices are round figures of the kind that public clouds list for machines on demand, without
+discounts; they are nobody's offer.
 """
 
 from collections.abc import Iterable, Mapping
@@ -15,13 +16,14 @@ import numpy.typing as npt
 import pandas as pd
 
 from finlib.clustering.null_model import NullModel
-from finlib.matching.pairs import index_hashes, neighbours
+from finlib.matching.pairs import Neighbours, index_hashes, neighbours
 from workbook.study import workers
 from workbook.study.nonmatching import choose_thresholds
 
-HOUR = 3600.0
+HOUR = 3600.0  # seconds
 MONTH = 730.0  # hours
 MILLION = 1e6
+GIGABYTE = 1e9  # bytes
 
 PRICES: dict[str, float] = {
     "core_hour": 0.05,  # US dollars, a core and the memory that comes with it
@@ -40,33 +42,52 @@ ASSUMPTIONS: dict[str, float] = {
 
 @dataclass(frozen=True)
 class Rates:
-    """What a run measured, for one core but where it says otherwise."""
+    """What a run measured, on one core unless stated otherwise.
 
-    hash_seconds: float  # for an image, from its file to its hash
-    join_pairs: float  # unordered pairs a second in a self-join
-    search_pairs: float  # pairs a second of new hashes and stored ones
-    match_rate: float  # share of all pairs within the radius
+    hash_seconds: for an image, from its file to its hash. join_pairs: unordered pairs a second when
+    a set is compared with itself. search_pairs: pairs a second of new and stored hashes.
+    match_rate: the share of all pairs within the radius. memory_pairs: pairs a second of all cores
+    of a machine together, reading hashes from memory.
+    """
+
+    hash_seconds: float
+    join_pairs: float
+    search_pairs: float
+    match_rate: float
     bytes_per_hash: float = 32
-    memory_pairs: float = float(
-        "inf"
-    )  # pairs a second of all cores together, reading hashes from memory
+    memory_pairs: float = float("inf")
+
+
+@dataclass(frozen=True)
+class Work:
+    """What a step takes.
+
+    seconds: of one core. memory, sent: bytes over all machines. dollars: for storage, memory and
+    reads, in addition to cores and network.
+    """
+
+    seconds: float
+    memory: float = 0
+    sent: float = 0
+    dollars: float = 0
 
 
 def from_csv(path: str | Path, given: Mapping[str, float]) -> dict[str, float]:
-    """PRICES or ASSUMPTIONS with the values of a table of columns `name` and `value`; ValueError for unknown names."""
+    """Read PRICES or ASSUMPTIONS from a table with the columns `name` and `value`.
+
+    given: the values of names that the table does not have. Raises ValueError for unknown names.
+    """
     table = pd.read_csv(path)
     if not {"name", "value"} <= set(table):
-        raise ValueError(
-            f"{path} must have columns name and value; it has {', '.join(map(str, table))}"
-        )
-    found = {
-        str(name): float(value) for name, value in zip(table["name"], table["value"], strict=True)
-    }
-    if not found.keys() <= given.keys():
-        raise ValueError(
-            f"{path} names {sorted(found.keys() - given.keys())}; known are {sorted(given)}"
-        )
-    return {**given, **found}
+        columns = ", ".join(map(str, table))
+        raise ValueError(f"{path} must have columns name and value; it has {columns}")
+    values = {}
+    for name, value in zip(table["name"], table["value"], strict=True):
+        values[str(name)] = float(value)
+    unknown = sorted(values.keys() - given.keys())
+    if unknown:
+        raise ValueError(f"{path} names {unknown}; known are {sorted(given)}")
+    return {**given, **values}
 
 
 def table(
@@ -76,146 +97,171 @@ def table(
     prices: Mapping[str, float] = PRICES,
     assumptions: Mapping[str, float] = ASSUMPTIONS,
 ) -> pd.DataFrame:
-    """A row for each number of images, mode and step.
+    """Calculate time, memory and dollars: a row for each number of images, mode and step.
 
-    Modes: `batch`, all the images once, and every pair of them; `online`, a million new images against all of them,
-    with the hashes held in memory for the month in which they come. Columns: images, mode, step, core_hours, hours
-    (wall, on all the machines), memory_gb and sent_gb (over all machines), dollars.
+    Modes: `batch`, hashing all images once and comparing every pair; `online`, a million new images
+    against all of them, with the hashes in memory for the month in which they come. Columns:
+    images, mode, step, core_hours, hours (wall-clock, on all the machines), memory_gb and sent_gb
+    (over all machines), dollars.
     """
-    machines, cores = assumptions["machines"], assumptions["cores"]
-    rows: list[dict[str, float | str]] = []
-
-    def add(
-        n: float,
-        mode: str,
-        step: str,
-        seconds: float,
-        memory: float = 0,
-        sent: float = 0,
-        more: float = 0,
-    ) -> None:
-        core_hours = seconds / assumptions["utilisation"] / HOUR
-        dollars = core_hours * prices["core_hour"] + sent / 1e9 * prices["gb_sent"] + more
-        hours = core_hours / (machines * cores)
-        sizes = {"memory_gb": memory / 1e9, "sent_gb": sent / 1e9}
-        rows.append(
-            {
-                "images": n,
-                "mode": mode,
-                "step": step,
-                "core_hours": core_hours,
-                "hours": hours,
-                **sizes,
-                "dollars": dollars,
-            }
-        )
-
+    rows = []
     for n in images:
-        held = n * rates.bytes_per_hash
-        reads = prices["million_reads"] / MILLION
-        # Machines as squares of the triangle of pairs: each needs the hashes of two sides of its square.
-        spread = held * np.sqrt(2 * machines) if machines > 1 else 0.0
-        results = (
-            n
-            * n
-            / 2
-            * rates.match_rate
-            * assumptions["bytes_per_pair"]
-            / 1e9
-            * prices["gb_stored_month"]
-        )
-        resident = held / 1e9 * prices["gb_memory_hour"] * MONTH
-        new_results = (
-            MILLION
-            * n
-            * rates.match_rate
-            * assumptions["bytes_per_pair"]
-            / 1e9
-            * prices["gb_stored_month"]
-        )
-        add(
-            n,
-            "batch",
-            "hash",
-            n * rates.hash_seconds,
-            more=n * reads + held / 1e9 * prices["gb_stored_month"],
-        )
-        add(n, "batch", "match", n * (n - 1) / 2 / rates.join_pairs, spread, spread, results)
-        add(n, "online", "hash", MILLION * rates.hash_seconds, more=MILLION * reads)
-        add(
-            n,
-            "online",
-            "match",
-            MILLION * n / rates.search_pairs,
-            held,
-            MILLION * rates.bytes_per_hash * machines,
-            new_results + resident,
-        )
+        steps = {
+            ("batch", "hash"): _hash_all(n, rates, prices),
+            ("batch", "match"): _match_all(n, rates, prices, assumptions),
+            ("online", "hash"): _hash_new(rates, prices),
+            ("online", "match"): _match_new(n, rates, prices, assumptions),
+        }
+        for (mode, step), work in steps.items():
+            row = {"images": n, "mode": mode, "step": step}
+            rows.append(row | _totals(work, prices, assumptions))
     return pd.DataFrame(rows)
 
 
-def query_seconds(rates: Rates, images: float, cores: float = 1) -> float:
-    """How long one new image waits for its matches among so many, on so many cores of a machine, once it is hashed.
+def _totals(
+    work: Work, prices: Mapping[str, float], assumptions: Mapping[str, float]
+) -> dict[str, float]:
+    """Hours, sizes and dollars of a step."""
+    core_hours = work.seconds / assumptions["utilisation"] / HOUR
+    cores = assumptions["machines"] * assumptions["cores"]
+    computing = core_hours * prices["core_hour"]
+    sending = work.sent / GIGABYTE * prices["gb_sent"]
+    return {
+        "core_hours": core_hours,
+        "hours": core_hours / cores,
+        "memory_gb": work.memory / GIGABYTE,
+        "sent_gb": work.sent / GIGABYTE,
+        "dollars": computing + sending + work.dollars,
+    }
 
-    Cores add up until they read hashes as fast as memory brings them (`Rates.memory_pairs`).
+
+def _reading(images: float, prices: Mapping[str, float]) -> float:
+    """Dollars for reading files from object storage."""
+    return images * (prices["million_reads"] / MILLION)
+
+
+def _storing_matches(
+    pairs: float, rates: Rates, prices: Mapping[str, float], assumptions: Mapping[str, float]
+) -> float:
+    """Dollars for a month of storage of the matches among so many pairs."""
+    size = pairs * rates.match_rate * assumptions["bytes_per_pair"]
+    return size / GIGABYTE * prices["gb_stored_month"]
+
+
+def _hash_all(n: float, rates: Rates, prices: Mapping[str, float]) -> Work:
+    storing = n * rates.bytes_per_hash / GIGABYTE * prices["gb_stored_month"]
+    return Work(n * rates.hash_seconds, dollars=_reading(n, prices) + storing)
+
+
+def _match_all(
+    n: float, rates: Rates, prices: Mapping[str, float], assumptions: Mapping[str, float]
+) -> Work:
+    """Every pair once; machines are squares of the triangle of pairs and need two sides' hashes."""
+    machines = assumptions["machines"]
+    seconds = n * (n - 1) / 2 / rates.join_pairs
+    copied = n * rates.bytes_per_hash * np.sqrt(2 * machines) if machines > 1 else 0.0
+    storing = _storing_matches(n * n / 2, rates, prices, assumptions)
+    return Work(seconds, memory=copied, sent=copied, dollars=storing)
+
+
+def _hash_new(rates: Rates, prices: Mapping[str, float]) -> Work:
+    return Work(MILLION * rates.hash_seconds, dollars=_reading(MILLION, prices))
+
+
+def _match_new(
+    n: float, rates: Rates, prices: Mapping[str, float], assumptions: Mapping[str, float]
+) -> Work:
+    stored = n * rates.bytes_per_hash
+    sent = MILLION * rates.bytes_per_hash * assumptions["machines"]
+    storing = _storing_matches(MILLION * n, rates, prices, assumptions)
+    in_memory = stored / GIGABYTE * prices["gb_memory_hour"] * MONTH
+    seconds = MILLION * n / rates.search_pairs
+    return Work(seconds, memory=stored, sent=sent, dollars=storing + in_memory)
+
+
+def query_seconds(rates: Rates, images: float, cores: float = 1) -> float:
+    """Calculate how long a hash waits for its matches among stored images, on cores of one machine.
+
+    Cores add up until they read hashes as fast as memory allows (`Rates.memory_pairs`).
     """
-    return images / min(rates.search_pairs * cores, rates.memory_pairs)
+    pairs_per_second = min(rates.search_pairs * cores, rates.memory_pairs)
+    return images / pairs_per_second
 
 
 def memory_pairs(n: int, cores: int, *, seed: int = 2026) -> float:
-    """Pairs a second of one query a core, each reading all of n random hashes of 256 bits; best of three.
+    """Measure the pairs a second of one query a core, each reading all of n random 256-bit hashes.
 
-    What memory lets all these cores do together, where 32 * n bytes are more than the caches hold.
+    This is what memory lets all these cores do together, where 32 * n bytes are more than the
+    caches take. The best of three tries.
     """
     rng = np.random.default_rng(seed)
-    held = index_hashes(rng.integers(0, 256, (n, 32), np.uint8))
+    stored = index_hashes(rng.integers(0, 256, (n, 32), np.uint8))
     queries = rng.integers(0, 256, (cores, 1, 32), np.uint8)
+
+    def search(query: npt.NDArray[np.uint8]) -> Neighbours:
+        return neighbours(query, stored, k=10, radius=86, workers=1)
+
     seconds = []
     with ThreadPoolExecutor(cores) as pool:
-        for _ in range(4):  # the first one warms up
+        list(pool.map(search, queries))  # warm-up
+        for _ in range(3):
             start = perf_counter()
-            list(
-                pool.map(lambda query: neighbours(query, held, k=10, radius=86, workers=1), queries)
-            )
+            list(pool.map(search, queries))
             seconds.append(perf_counter() - start)
-    return n * cores / min(seconds[1:])
+    return n * cores / min(seconds)
 
 
 def ways(
     rates: Rates,
-    law: NullModel,
+    null_model: NullModel,
     same: npt.NDArray[np.int64],
     bucket_seconds: float,
     images: Iterable[float],
     *,
     precision: float = 0.9,
     recall: float = 0.95,
-    relatives: float = 10,
+    matches_per_image: float = 10,
 ) -> pd.DataFrame:
-    """What pairs of that precision take by comparing all, and by buckets that find `recall` of them: a row a size.
+    """Calculate what pairs of a wanted precision take, by comparing all of them and by buckets.
 
-    law: of unrelated images' distances; same: int[bits + 1], how many pairs of a family are so far apart;
-    bucket_seconds: a pass's time for one hash; relatives: true matches of an image. Columns images, threshold (the
-    largest that keeps the precision), false_pairs (to expect) and found (the share of true ones within it), all nan
-    where none keeps it, as are buckets then; core hours of hashing, every pair and buckets; memory_gb (of buckets).
+    null_model: the distances of unrelated images. same: int64[bits + 1], the matching pairs at each
+    distance. bucket_seconds: a pass's time for one hash. recall: the share of the pairs at the
+    threshold that buckets are to find. matches_per_image: true matches that an image has.
+
+    A row for each number of images, with the columns images, threshold (the largest with that
+    precision), false_pairs (to expect), found (the share of matching pairs within the threshold);
+    hashing, every pair and buckets, in core hours; memory_gb, of buckets. Where no threshold has
+    the precision, it is NaN, and so is what depends on it.
     """
-    sizes, bits = np.asarray(list(images), dtype=np.float64), np.arange(len(same))
-    told = {"strangers": law.within(bits), "found": np.cumsum(same) / max(1, same.sum())}
-    evidence = pd.DataFrame({"hasher": "", "distance": bits, **told})
-    table = choose_thresholds(
-        evidence, sizes.tolist(), [precision], matches_per_image=relatives
-    ).drop(columns=["hasher", "precision"])
-    plans = [
-        workers.bucket_join(n, int(radius), bucket_seconds, 1, recall=recall, bits=len(same) - 1)
-        if radius > 0
-        else None
-        for n, radius in zip(sizes, table["threshold"], strict=True)
-    ]
-    return table.assign(
-        **{
-            "hashing": sizes * rates.hash_seconds / HOUR,
-            "every pair": sizes**2 / 2 / rates.join_pairs / HOUR,
-            "buckets": [plan.core_hours if plan else np.nan for plan in plans],
-            "memory_gb": [plan.bytes_a_machine / 1e9 if plan else np.nan for plan in plans],
+    sizes = np.asarray(list(images), dtype=np.float64)
+    distance = np.arange(len(same))
+    shares = pd.DataFrame(
+        {
+            "hasher": "",
+            "distance": distance,
+            "strangers": null_model.within(distance),
+            "found": np.cumsum(same) / max(1, same.sum()),
         }
     )
+    thresholds = choose_thresholds(
+        shares, sizes.tolist(), [precision], matches_per_image=matches_per_image
+    )
+    core_hours = []
+    memory_gb = []
+    for n, radius in zip(sizes, thresholds["threshold"], strict=True):
+        if not radius > 0:  # NaN, too
+            core_hours.append(np.nan)
+            memory_gb.append(np.nan)
+            continue
+        plan = workers.bucket_join(
+            n, int(radius), bucket_seconds, 1, recall=recall, bits=len(same) - 1
+        )
+        core_hours.append(plan.core_hours)
+        memory_gb.append(plan.bytes_a_machine / GIGABYTE)
+    costs = {
+        "hashing": sizes * rates.hash_seconds / HOUR,
+        "every pair": sizes**2 / 2 / rates.join_pairs / HOUR,
+        "buckets": core_hours,
+        "memory_gb": memory_gb,
+    }
+    return thresholds.drop(columns=["hasher", "precision"]).assign(**costs)

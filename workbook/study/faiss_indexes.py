@@ -1,13 +1,14 @@
-"""FAISS's indexes for binary vectors beside the exact scan: recall, latency, building time, size.
+"""Compare FAISS's indexes for binary vectors with the exact scan: recall, latency, size.
 
-An index answers one question here: which stored hashes, at most `MOST` of the nearest, are within a radius of a
-query? faiss-cpu comes with the extra `workbook` and is imported when it is needed.
+An index answers one question here: which stored hashes, at most MOST of the nearest, are within a
+radius of a query? faiss-cpu is in the dependency group `workbook` and is imported when it is
+needed.
 """
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from time import perf_counter
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -16,10 +17,20 @@ import pandas as pd
 from finlib import needs_extra
 from finlib.matching.pairs import Pairs, index_hashes, neighbours
 
-MOST = 128
-ROUNDS = 3  # of all queries, the indexes taking turns, so that a slow spell of the machine meets all alike
+MOST = 128  # answers to a query
+ROUNDS = 3  # of all queries; the indexes take turns, so that a slow spell meets all alike
+PIECE = 16  # bits of a piece in multi-index hashing
+FLIPS = 2  # in a piece: with more, more values are looked up than there are hashes
+
 Packed = npt.NDArray[np.uint8]
 Search = Callable[[Packed], npt.NDArray[np.int64]]
+
+
+class Index(NamedTuple):
+    """An index that is ready to be searched."""
+
+    search: Search  # the rows near a query uint8[1, bits // 8]
+    size: int  # in bytes
 
 
 def _faiss() -> Any:
@@ -30,68 +41,87 @@ def _faiss() -> Any:
     return faiss
 
 
-def scan(packed: Packed, radius: int) -> tuple[Search, int]:
-    """The exact scan of `matching`, which needs the hashes and nothing else."""
-    held = index_hashes(packed)
-    return (
-        lambda query: neighbours(query, held, k=MOST, radius=radius, workers=1).indices,
-        held.blocks.nbytes,
-    )
-
-
-def _nearest(index: Any, radius: int) -> Search:
-    """The `MOST` nearest that an index finds, cut at the radius."""
+def scan(packed: Packed, radius: int) -> Index:
+    """Build the exact scan of `matching`, which needs the hashes and nothing else."""
+    stored = index_hashes(packed)
 
     def search(query: Packed) -> npt.NDArray[np.int64]:
-        distance, found = index.search(query, MOST)
-        return found[(found >= 0) & (distance <= radius)]
+        return neighbours(query, stored, k=MOST, radius=radius, workers=1).indices
+
+    return Index(search, stored.blocks.nbytes)
+
+
+def flat(packed: Packed, radius: int) -> Index:
+    """Build IndexBinaryFlat, which computes every distance."""
+    index = _faiss().IndexBinaryFlat(8 * packed.shape[1])
+    index.add(packed)
+    return Index(_search_range(index, radius), _size(index))
+
+
+def multi_hash(packed: Packed, radius: int) -> Index:
+    """Build IndexBinaryMultiHash: a table for each PIECE bits, looked up within FLIPS flips."""
+    bits = 8 * packed.shape[1]
+    index = _faiss().IndexBinaryMultiHash(bits, bits // PIECE, PIECE)
+    index.nflip = min(FLIPS, radius * PIECE // bits)
+    index.add(packed)
+    return Index(_search_range(index, radius), _size(index))
+
+
+def hnsw(packed: Packed, radius: int) -> Index:
+    """Build IndexBinaryHNSW: a graph of near hashes, along which a search walks to the query."""
+    index = _faiss().IndexBinaryHNSW(8 * packed.shape[1], 32)
+    index.hnsw.efConstruction = 80
+    index.hnsw.efSearch = 2 * MOST
+    index.add(packed)
+    return Index(_search_nearest(index, radius), _size(index))
+
+
+def ivf(packed: Packed, radius: int) -> Index:
+    """Build IndexBinaryIVF: lists by the nearest of sqrt(n) centres; an eighth is searched."""
+    faiss = _faiss()
+    bits = 8 * packed.shape[1]
+    lists = max(1, math.isqrt(len(packed)))
+    centres = faiss.IndexBinaryFlat(bits)
+    index = faiss.IndexBinaryIVF(centres, bits, lists)
+    index.nprobe = max(1, lists // 8)
+    index.cp.min_points_per_centroid = 1
+    index.train(packed)
+    index.add(packed)
+    search_lists = _search_nearest(index, radius)
+
+    def search(query: Packed, centres: Any = centres) -> npt.NDArray[np.int64]:
+        """`centres` lives as long as the search, since FAISS does not own it."""
+        return search_lists(query)
+
+    return Index(search, _size(index))
+
+
+def _search_nearest(index: Any, radius: int) -> Search:
+    """A search for the MOST nearest hashes, of which those within the radius count."""
+
+    def search(query: Packed) -> npt.NDArray[np.int64]:
+        distance, row = index.search(query, MOST)
+        return row[(row >= 0) & (distance <= radius)]
 
     return search
 
 
-def flat(packed: Packed, radius: int) -> tuple[Search, int]:
-    """IndexBinaryFlat: every distance, by FAISS. `range_search` wants the first distance that is too large."""
-    index = _faiss().IndexBinaryFlat(8 * packed.shape[1])
-    index.add(packed)
-    return lambda query: index.range_search(query, radius + 1)[2], _size(index)
+def _search_range(index: Any, radius: int) -> Search:
+    """A search for all hashes within the radius; FAISS wants the first distance over it."""
 
+    def search(query: Packed) -> npt.NDArray[np.int64]:
+        _, _, row = index.range_search(query, radius + 1)
+        return row
 
-def multi_hash(packed: Packed, radius: int) -> tuple[Search, int]:
-    """IndexBinaryMultiHash: a table for each 16 bits, looked up under every value within FLIPS flips."""
-    faiss, bits = _faiss(), 8 * packed.shape[1]
-    index = faiss.IndexBinaryMultiHash(bits, bits // PIECE, PIECE)
-    index.nflip = min(FLIPS, radius * PIECE // bits)
-    index.add(packed)
-    return lambda query: index.range_search(query, radius + 1)[2], _size(index)
-
-
-def hnsw(packed: Packed, radius: int) -> tuple[Search, int]:
-    """IndexBinaryHNSW: a graph of near hashes, walked towards the query."""
-    index = _faiss().IndexBinaryHNSW(8 * packed.shape[1], 32)
-    index.hnsw.efConstruction, index.hnsw.efSearch = 80, 2 * MOST
-    index.add(packed)
-    return _nearest(index, radius), _size(index)
-
-
-def ivf(packed: Packed, radius: int) -> tuple[Search, int]:
-    """IndexBinaryIVF: hashes listed under the nearest of sqrt(n) centres; an eighth of the lists is searched."""
-    faiss, bits = _faiss(), 8 * packed.shape[1]
-    lists = max(1, math.isqrt(len(packed)))
-    centres = faiss.IndexBinaryFlat(bits)
-    index = faiss.IndexBinaryIVF(centres, bits, lists)
-    index.nprobe, index.cp.min_points_per_centroid = max(1, lists // 8), 1
-    index.train(packed)
-    index.add(packed)
-    search = _nearest(index, radius)
-    return lambda query, keep=(centres, index): search(query), _size(index)
+    return search
 
 
 def _size(index: Any) -> int:
+    """Bytes of an index."""
     return int(_faiss().serialize_index_binary(index).nbytes)
 
 
-PIECE, FLIPS = 16, 2  # more flips than two look up more values than there are hashes
-INDEXES: dict[str, Callable[[Packed, int], tuple[Search, int]]] = {
+INDEXES: dict[str, Callable[[Packed, int], Index]] = {
     "exact scan": scan,
     "FAISS flat": flat,
     "FAISS multi-hash": multi_hash,
@@ -103,81 +133,102 @@ INDEXES: dict[str, Callable[[Packed, int], tuple[Search, int]]] = {
 def compare(
     packed: Packed, queries: Packed, radius: int, names: Iterable[str] = INDEXES
 ) -> pd.DataFrame:
-    """Each index built on `packed` and asked for each query alone: one thread, one query at a time.
+    """Build each index on `packed` and ask it for each query: one thread, one query at a time.
 
-    Columns: index, n, radius, recall (of the exact scan's answers), p50_ms, p95_ms, p99_ms, build_s, mib.
+    Columns: index, n, radius, recall (of the exact scan's answers), p50_ms, p95_ms, p99_ms, build_s
+    and mib.
     """
-    exact = scan(packed, radius)[0]
-    truth = [set(exact(query[None]).tolist()) for query in queries]
-    wanted = sum(map(len, truth))
-    built: dict[str, tuple[Search, int, float]] = {}
+    indexes = {}
+    build_s = {}
     for name in names:
         start = perf_counter()
-        search, size = INDEXES[name](packed, radius)
-        built[name] = search, size, perf_counter() - start
-        search(queries[:1])
-    seconds: dict[str, list[float]] = {name: [] for name in built}
-    found = dict.fromkeys(built, 0)
-    for _ in range(ROUNDS):
-        for name, (search, _, _) in built.items():
-            for query, answer in zip(queries, truth, strict=True):
-                start = perf_counter()
-                result = search(query[None])
-                seconds[name].append(perf_counter() - start)
-                found[name] += len(answer.intersection(result.tolist()))
-    rows: list[dict[str, Any]] = []
-    for name, (_, size, building) in built.items():
+        indexes[name] = INDEXES[name](packed, radius)
+        build_s[name] = perf_counter() - start
+        indexes[name].search(queries[:1])
+    answers = _exact_answers(packed, queries, radius)
+    found, seconds = _ask(indexes, queries, answers)
+    expected = ROUNDS * sum(map(len, answers))
+    rows = []
+    for name, index in indexes.items():
         p50, p95, p99 = np.quantile(seconds[name], [0.5, 0.95, 0.99]) * 1e3
-        recall = found[name] / (ROUNDS * wanted) if wanted else 1.0
-        row = {"index": name, "n": len(packed), "radius": radius, "recall": recall}
-        rows.append(
-            {
-                **row,
-                "p50_ms": p50,
-                "p95_ms": p95,
-                "p99_ms": p99,
-                "build_s": building,
-                "mib": size / 2**20,
-            }
-        )
+        row = {
+            "index": name,
+            "n": len(packed),
+            "radius": radius,
+            "recall": found[name] / expected if expected else 1.0,
+            "p50_ms": p50,
+            "p95_ms": p95,
+            "p99_ms": p99,
+            "build_s": build_s[name],
+            "mib": index.size / 2**20,
+        }
+        rows.append(row)
     return pd.DataFrame(rows)
+
+
+def _exact_answers(packed: Packed, queries: Packed, radius: int) -> list[set[int]]:
+    """The rows that the exact scan finds for each query."""
+    search = scan(packed, radius).search
+    return [set(search(query[None]).tolist()) for query in queries]
+
+
+def _ask(
+    indexes: Mapping[str, Index], queries: Packed, answers: list[set[int]]
+) -> tuple[dict[str, int], dict[str, list[float]]]:
+    """How many of the answers each index finds in all rounds, and the seconds of every query."""
+    found = dict.fromkeys(indexes, 0)
+    seconds: dict[str, list[float]] = {name: [] for name in indexes}
+    for _ in range(ROUNDS):
+        for name, index in indexes.items():
+            for query, answer in zip(queries, answers, strict=True):
+                start = perf_counter()
+                rows = index.search(query[None])
+                seconds[name].append(perf_counter() - start)
+                found[name] += len(answer.intersection(rows.tolist()))
+    return found, seconds
 
 
 def pruning(
     packed: Packed, queries: Packed, radii: Iterable[int], piece: int = PIECE
 ) -> pd.DataFrame:
-    """What exact multi-index hashing has to do at each radius, with pieces of 8, 16, 32 or 64 bits.
+    """Count what exact multi-index hashing has to do at each radius, with pieces of some bits.
 
-    A hash within r bits agrees in one of m pieces up to r // m flips (the pigeonhole principle; Norouzi et al.,
-    2012). Columns: radius, flips, probes (values looked up for one query, in all pieces) and candidates (share of
-    the hashes that some probe finds, and that must be compared after all).
+    A hash within r bits agrees in one of m pieces up to r // m flips (the pigeonhole principle;
+    Norouzi et al., 2012). piece: 8, 16, 32 or 64 bits. Columns: radius, flips, probes (values
+    looked up for one query, in all pieces) and candidates (the share of the hashes that some probe
+    finds, and that must be compared after all).
     """
-    if piece not in (8, 16, 32, 64) or packed.shape[1] * 8 % piece:
-        raise ValueError(f"pieces of {piece} bits do not make up hashes of {packed.shape[1] * 8}")
+    bits = 8 * packed.shape[1]
+    if piece not in (8, 16, 32, 64) or bits % piece:
+        raise ValueError(f"pieces of {piece} bits do not make up hashes of {bits}")
+    pieces = bits // piece
     kind = np.dtype(f"u{piece // 8}")
-    stored, pieces = np.ascontiguousarray(packed).view(kind), packed.shape[1] * 8 // piece
-    nearest = np.concatenate(
-        [np.bitwise_count(stored ^ q).min(axis=1) for q in queries.copy().view(kind)]
-    )
+    stored = np.ascontiguousarray(packed).view(kind)
+    fewest_flips = []
+    for query in np.ascontiguousarray(queries).view(kind):
+        flips = np.bitwise_count(stored ^ query)
+        fewest_flips.append(flips.min(axis=1))
     rows = []
     for radius in radii:
-        flips = radius // pieces
-        probes = pieces * sum(math.comb(piece, k) for k in range(min(flips, piece) + 1))
-        rows.append((radius, flips, probes, float((nearest <= flips).mean())))
+        allowed = radius // pieces
+        values = sum(math.comb(piece, count) for count in range(min(allowed, piece) + 1))
+        candidates = float((np.concatenate(fewest_flips) <= allowed).mean())
+        rows.append((radius, allowed, pieces * values, candidates))
     return pd.DataFrame(rows, columns=["radius", "flips", "probes", "candidates"])
 
 
 def faiss_pairs(packed: Packed, radius: int) -> Callable[[], Any]:
-    """FAISS's flat self-join, ready to be timed: it finds each pair from both ends, and each hash itself."""
+    """Prepare FAISS's flat self-join to be timed; it finds pairs from both ends, and itself."""
     index = _faiss().IndexBinaryFlat(8 * packed.shape[1])
     index.add(packed)
     return lambda: index.range_search(packed, radius + 1)
 
 
 def as_pairs(result: Any) -> Pairs:
-    """What `faiss_pairs` gave, as the pairs i < j of `matching.pairs_within` in its order."""
+    """Turn what `faiss_pairs` gave into the pairs i < j of `pairs_within`, in its order."""
     limits, distance, j = result
-    i = np.repeat(np.arange(len(limits) - 1), np.diff(limits.astype(np.int64)))
+    count = np.diff(limits.astype(np.int64))
+    i = np.repeat(np.arange(len(count)), count)
     order = np.lexsort((j, i))
     order = order[i[order] < j[order]]
     return Pairs(i[order], j[order], distance[order].astype(np.int32))

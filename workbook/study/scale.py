@@ -1,11 +1,11 @@
-"""Clustering of millions, measured: time, memory, quality, daily portions, recall, ways to join.
+"""Measure the clustering of millions: time, memory, quality, daily portions, recall, ways to join.
 
-Too long for a notebook's run: `python -m workbook.report.scale` writes what is measured here. Times are of processes in
-which kernels are compiled; memory is their peak over what they held with the hashes drawn.
+This takes too long for a notebook: `python -m workbook scale` measures and records it. Times are of
+processes in which kernels are compiled; memory is the peak beyond what the process had when the
+hashes were drawn.
 """
 
 from dataclasses import asdict
-from pathlib import Path
 from time import perf_counter, process_time
 from typing import Any
 
@@ -14,106 +14,131 @@ import pandas as pd
 
 from finlib.clustering.clusters import cluster, extend
 from finlib.matching import near, sampling
-from finlib.matching.pairs import iter_pairs, pairs_within, to_words
+from finlib.matching.packed import Packed, to_words
+from finlib.matching.pairs import iter_pairs, pairs_within
 from workbook.study import clusterings, faiss_indexes, timing, web_like
 from workbook.study.near_pairs import near_pairs
 
 SIZES = (100_000, 300_000, 1_000_000, 3_000_000, 10_000_000, 30_000_000)
+INDEXES = ("FAISS flat", "FAISS multi-hash", "FAISS IVF", "FAISS HNSW")
 
 
 def measured(n: int, seed: int = 2026) -> dict[str, Any]:
-    """One clustering of n web-like hashes in this process: seconds, of all cores too, peak MiB, scores, radii."""
-    cluster(web_like.draw(30_000, seed=1)[0])  # kernels compiled
+    """Cluster n web-like hashes in this process and measure that.
+
+    Returns n, seconds (wall-clock), cpu_s (of all cores), mib (peak memory), clusters, link and
+    reach (the last radii, in bits), the null model, and the scores.
+    """
+    cluster(web_like.draw(30_000, seed=1)[0])  # compiles the kernels
     packed, family = web_like.draw(n, seed=seed)
-    Path("/proc/self/clear_refs").write_text("5")
-    before, start, used = timing._high_water(), perf_counter(), process_time()
-    found = cluster(packed)
-    seconds, cpu_s, peak = (
-        perf_counter() - start,
-        process_time() - used,
-        timing._high_water() - before,
-    )
+    timing.reset_high_water()
+    memory_before = timing.high_water()
+    start = perf_counter()
+    cpu_start = process_time()
+    clusters = cluster(packed)
     row = {
         "n": n,
-        "seconds": seconds,
-        "cpu_s": cpu_s,
-        "mib": peak,
-        "clusters": len(found.size),
-        "link": found.link,
-        "reach": found.reach,
+        "seconds": perf_counter() - start,
+        "cpu_s": process_time() - cpu_start,
+        "mib": timing.high_water() - memory_before,
+        "clusters": len(clusters.size),
+        "link": clusters.link_radius,
+        "reach": clusters.centre_radius,
     }
-    return {**row, **asdict(found.null_model), **clusterings.felt(family, found.labels)}
+    row |= asdict(clusters.null_model)
+    return row | clusterings.score_clusters(family, clusters.labels)
 
 
 def otherwise(n: int) -> pd.DataFrame:
-    """Scores of clusters of n hashes that are drawn in other ways, thought of after every constant had been fixed."""
+    """Score clusters of n hashes that are drawn in each of the other ways (`web_like.WAYS`)."""
     rows = []
     for way in web_like.WAYS:
         packed, family = web_like.draw_otherwise(n, way)
-        rows.append({"way": way, "n": n, **clusterings.felt(family, cluster(packed).labels)})
+        scores = clusterings.score_clusters(family, cluster(packed).labels)
+        rows.append({"way": way, "n": n, **scores})
     return pd.DataFrame(rows)
 
 
 def recall(n: int, radius: int = 70, wanted: float = 0.95, seed: int = 2026) -> pd.DataFrame:
-    """Near pairs foretold and found, at each distance: columns n, distance, pairs, foretold, found; seconds of both."""
-    packed = web_like.draw(n, size=54, seed=seed)[0]
+    """Compare the share of near pairs that bit sampling finds with the share that is predicted.
+
+    Columns n, distance, pairs, found and foretold (the shares, the latter predicted), exact_s and
+    sampled_s (the seconds that listing all pairs takes, exactly and by bit sampling).
+    """
+    packed, _ = web_like.draw(n, size=54, seed=seed)
     start = perf_counter()
-    i, j, distance = pairs_within(packed, radius)
-    exact = perf_counter() - start
+    exact = pairs_within(packed, radius)
+    exact_s = perf_counter() - start
     start = perf_counter()
-    a, b, _ = near_pairs(packed, radius, recall=wanted)
-    sampled = perf_counter() - start
+    sampled = near_pairs(packed, radius, recall=wanted)
+    sampled_s = perf_counter() - start
+    is_found = np.isin(exact.i * n + exact.j, sampled.i * n + sampled.j)
+    rows = []
+    for distance in range(10, radius + 1, 10):
+        at_distance = exact.distance == distance
+        share = is_found[at_distance].mean()
+        rows.append({"n": n, "distance": distance, "pairs": at_distance.sum(), "found": share})
+    table = pd.DataFrame(rows)
     search = sampling.BitSampling(to_words(packed), n, 256, radius)
-    hit = np.isin(i * n + j, a * n + b)
-    rows = [
-        (n, d, int((distance == d).sum()), hit[distance == d].mean())
-        for d in range(10, radius + 1, 10)
-    ]
-    table = pd.DataFrame(rows, columns=["n", "distance", "pairs", "found"])
-    foretold = search.recall(table["distance"], search.passes(wanted, radius))
-    return table.assign(foretold=foretold, exact_s=exact, sampled_s=sampled)
+    passes = search.passes(wanted, radius)
+    expected = search.recall(table["distance"], passes)
+    return table.assign(foretold=expected, exact_s=exact_s, sampled_s=sampled_s)
 
 
 def joins(n: int, radius: int, queries: int = 50, seed: int = 2026) -> pd.DataFrame:
-    """What finding the near ones of n hashes takes: the passes, the exact engine and FAISS's indexes, on one core.
+    """Time ways to find the near ones of n hashes on one core: passes, all pairs, FAISS's indexes.
 
-    Indexes answer some queries one by one, and the whole join is taken to need as long for every hash.
+    Columns way, recall, seconds, n and radius. Indexes answer some queries one by one, and the
+    whole join is taken to need as long for every hash. All pairs are compared for a quarter of the
+    hashes, which is a sixteenth of the work.
     """
-    packed = web_like.draw(n, size=54, seed=seed)[0]
+    packed, _ = web_like.draw(n, size=54, seed=seed)
     rows = []
     for wanted in (0.95, 0.99):
+        name = f"bit sampling, {wanted:.0%} at the radius"
         start = perf_counter()
         near.unite_near(packed, radius, recall=wanted, resources=near.Resources(1))
-        rows.append((f"bit sampling, {wanted:.0%} at the radius", wanted, perf_counter() - start))
-    start = perf_counter()
-    for _ in iter_pairs(packed[: n // 4], None, radius, workers=1):
-        pass
-    rows.append(("exact engine", 1.0, 16 * (perf_counter() - start)))
+        rows.append({"way": name, "recall": wanted, "seconds": perf_counter() - start})
+    seconds = 16 * _time_all_pairs(packed[: n // 4], radius)
+    rows.append({"way": "exact engine", "recall": 1.0, "seconds": seconds})
+    asked = packed[:: n // queries][:queries]
     with timing.one_thread():
-        names = ("FAISS flat", "FAISS multi-hash", "FAISS IVF", "FAISS HNSW")
-        found = faiss_indexes.compare(packed, packed[:: n // queries][:queries], radius, names)
-    rows += [
-        (r["index"], r["recall"], r["build_s"] + n * r["p50_ms"] / 1e3) for _, r in found.iterrows()
-    ]
-    return pd.DataFrame(rows, columns=["way", "recall", "seconds"]).assign(n=n, radius=radius)
+        indexes = faiss_indexes.compare(packed, asked, radius, INDEXES)
+    for _, index in indexes.iterrows():
+        seconds = index["build_s"] + n * index["p50_ms"] / 1e3
+        rows.append({"way": index["index"], "recall": index["recall"], "seconds": seconds})
+    return pd.DataFrame(rows).assign(n=n, radius=radius)
+
+
+def _time_all_pairs(packed: Packed, radius: int) -> float:
+    """Seconds that one core takes to find all pairs, without storing them."""
+    start = perf_counter()
+    for _ in iter_pairs(packed, None, radius, workers=1):
+        pass
+    return perf_counter() - start
 
 
 def daily(n: int, portions: int = 10, seed: int = 2026) -> pd.DataFrame:
-    """n web-like hashes in portions, each taken into what there is, beside all at once."""
+    """Bring n web-like hashes into clusters in portions, and compare with clustering all at once.
+
+    Columns images (clustered before the portion; n for the last), seconds, the scores of the final
+    clusters, and way: "portion" or "all at once".
+    """
     packed, family = web_like.draw(n, seed=seed)
-    rows, size = [], n // portions
+    size = n // portions
+    rows = []
     start = perf_counter()
-    grown = cluster(packed[:size])
+    clusters = cluster(packed[:size])
     for low in range(size, n, size):
         rows.append({"images": low, "seconds": perf_counter() - start})
         start = perf_counter()
-        grown = extend(grown, packed[low : low + size])
-    rows.append(
-        {"images": n, "seconds": perf_counter() - start, **clusterings.felt(family, grown.labels)}
-    )
+        clusters = extend(clusters, packed[low : low + size])
+    seconds = perf_counter() - start
+    scores = clusterings.score_clusters(family, clusters.labels)
+    rows.append({"images": n, "seconds": seconds, **scores})
     start = perf_counter()
-    found = cluster(packed)
-    rows.append(
-        {"images": n, "seconds": perf_counter() - start, **clusterings.felt(family, found.labels)}
-    )
+    at_once = cluster(packed)
+    seconds = perf_counter() - start
+    scores = clusterings.score_clusters(family, at_once.labels)
+    rows.append({"images": n, "seconds": seconds, **scores})
     return pd.DataFrame(rows).assign(way=["portion"] * portions + ["all at once"])

@@ -1,67 +1,26 @@
-"""What many workers do with many hashes, played through or worked out from rates measured on one machine."""
+"""Join hashes on many workers: with Dask, and at a calculated cost by bit sampling."""
 
-import heapq
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from finlib.matching.pairs import Packed, Pairs
+from finlib.matching.packed import Packed
+from finlib.matching.pairs import Pairs
 from finlib.matching.self_join import iter_self_join
 
-
-@dataclass(frozen=True)
-class Join:
-    """What `simulate_join` found: wall seconds, share of the workers' time spent comparing, bytes sent and tiles."""
-
-    seconds: float
-    efficiency: float
-    bytes_sent: float
-    tiles: int
-
-
-def simulate_join(
-    n: int,
-    workers: int,
-    blocks: int,
-    pairs_per_second: float,
-    *,
-    bytes_per_hash: int = 32,
-    bytes_per_second: float = 1e9,
-    seconds_per_tile: float = 1e-3,
-    slowness: float = 0.1,
-    seed: int = 2026,
-) -> Join:
-    """The self-join of n hashes played through: tiles go to the first worker that is free, in order.
-
-    A worker first receives the blocks that it lacks at `bytes_per_second` and then compares at `pairs_per_second`,
-    times a log-normal slowness of that standard deviation; the scheduler hands out one tile every `seconds_per_tile`.
-    """
-    rng = np.random.default_rng(seed)
-    rows = n / blocks
-    held: list[set[int]] = [set() for _ in range(workers)]
-    free = [(0.0, worker) for worker in range(workers)]
-    clock = end = compared = sent = 0.0
-    for a in range(blocks):
-        for b in range(a, blocks):
-            clock += seconds_per_tile
-            start, worker = heapq.heappop(free)
-            missing = len({a, b} - held[worker]) * rows * bytes_per_hash
-            held[worker] |= {a, b}
-            work = (rows * (rows - 1) / 2 if a == b else rows * rows) / pairs_per_second
-            compared += work
-            sent += missing
-            stop = (
-                max(start, clock) + missing / bytes_per_second + work * rng.lognormal(0, slowness)
-            )
-            end = max(end, stop)
-            heapq.heappush(free, (stop, worker))
-    return Join(end, compared / (workers * end), sent, blocks * (blocks + 1) // 2)
+BUCKET = 300  # hashes in a bucket, about
+BYTES_PER_ROOT = 4  # a worker's answer, for each hash
+BYTES_IN_WORK = 12  # that a worker needs for each hash
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What `bucket_join` works out: passes, core and wall hours, bytes sent and held by each machine."""
+    """What `bucket_join` calculates.
+
+    passes of bit sampling; core_hours in all; hours of wall-clock time; bytes_sent over the
+    network; bytes_a_machine, the memory that each machine needs.
+    """
 
     passes: int
     core_hours: float
@@ -81,37 +40,47 @@ def bucket_join(
     cores_a_machine: int = 16,
     bytes_per_second: float = 1e9,
 ) -> Plan:
-    """The near pairs of n hashes by bit sampling on so many workers, calculated: each machine holds all hashes.
+    """Calculate what it takes to find the near pairs of n hashes by bit sampling on many workers.
 
-    seconds_a_hash: a pass's time for one hash, measured on the largest set at hand. Hashes go to each machine once;
-    back comes a forest, four bytes a hash, from each worker. A pair at the radius meets in a pass with the chance that
-    as many random bits agree as leave 300 hashes to a bucket.
+    seconds_a_hash: a pass's time for one hash, measured on the largest set available. recall: the
+    share of the pairs at the radius to be found. Each machine receives all hashes, and each worker
+    sends back the root of every hash in its forest.
     """
-    depth = max(0.0, np.log2(n / 300))
-    passes = (
-        int(np.ceil(np.log1p(-recall) / np.log1p(-((1 - radius / bits) ** depth)))) if depth else 1
-    )
+    passes = _passes(n, radius / bits, recall)
     machines = -(-workers // cores_a_machine)
+    hash_bytes = n * bits / 8
+    root_bytes = BYTES_PER_ROOT * n
     core_seconds = passes * n * seconds_a_hash
-    sent = machines * n * bits / 8 + workers * n * 4
-    hours = (
-        -(-passes // workers) * n * seconds_a_hash
-        + (n * bits / 8 + cores_a_machine * n * 4) / bytes_per_second
-    ) / 3600
+    passes_a_worker = -(-passes // workers)
+    worker_seconds = passes_a_worker * n * seconds_a_hash
+    network_seconds = (hash_bytes + cores_a_machine * root_bytes) / bytes_per_second
+    busy_cores = min(workers, cores_a_machine)
     return Plan(
-        passes,
-        core_seconds / 3600,
-        hours,
-        sent,
-        n * bits / 8 + 12 * n * min(workers, cores_a_machine),
+        passes=passes,
+        core_hours=core_seconds / 3600,
+        hours=(worker_seconds + network_seconds) / 3600,
+        bytes_sent=machines * hash_bytes + workers * root_bytes,
+        bytes_a_machine=hash_bytes + BYTES_IN_WORK * n * busy_cores,
     )
+
+
+def _passes(n: float, share: float, recall: float) -> int:
+    """Passes that find the share `recall` of the pairs that differ in this share of the bits.
+
+    A pair meets in a pass if as many random bits agree as leave BUCKET hashes to a bucket.
+    """
+    depth = max(0.0, np.log2(n / BUCKET))
+    if depth == 0:
+        return 1
+    chance = (1 - share) ** depth
+    return int(np.ceil(np.log1p(-recall) / np.log1p(-chance)))
 
 
 def self_join(packed: Packed, radius: int, client: Any, *, blocks: int = 8) -> Pairs:
-    """`matching.pairs_within` on a Dask cluster: the same arrays in the same order."""
-    i, j, distance = (
-        np.concatenate(c)
-        for c in zip(*iter_self_join(packed, radius, client, blocks=blocks), strict=True)
-    )
+    """Find the pairs of `pairs_within` on a Dask cluster: the same arrays in the same order."""
+    parts = list(iter_self_join(packed, radius, client, blocks=blocks))
+    i = np.concatenate([part.i for part in parts])
+    j = np.concatenate([part.j for part in parts])
+    distance = np.concatenate([part.distance for part in parts])
     order = np.lexsort((j, i))
     return Pairs(i[order], j[order], distance[order])

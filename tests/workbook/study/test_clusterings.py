@@ -1,4 +1,4 @@
-"""Clusterings to compare with: average linkage against SciPy's, all methods on sets with a known answer."""
+"""Average linkage against SciPy's, and all other clusterings on sets with a known answer."""
 
 from pathlib import Path
 
@@ -28,7 +28,7 @@ def distances(packed, threshold):
     return np.where(distance > threshold, bits.shape[1] // 2, distance).astype(float)
 
 
-def clustered_before(labels):
+def number_by_first_appearance(labels):
     """The same clusters numbered by first appearance, plainly."""
     number: dict[int, int] = {}
     return [number.setdefault(label, len(number)) for label in labels]
@@ -39,7 +39,7 @@ def test_clear_families_are_found(method):
     packed, family = families(30, 7, 0.08)
     labels = clusterings.cluster(packed, method, 72)
     assert labels.dtype == np.int64
-    assert labels.tolist() == clustered_before(family)
+    assert labels.tolist() == number_by_first_appearance(family)
 
 
 @pytest.mark.parametrize("method", clusterings.CLUSTERERS)
@@ -57,13 +57,13 @@ def test_degenerate_sets(method):
 def test_order_of_the_images_changes_only_the_numbers(method):
     packed, _ = families(25, 6, 0.17, seed=3)
     order = np.random.default_rng(0).permutation(len(packed))
-    there = clusterings.cluster(packed, method, 96, workers=1)
-    back = np.empty_like(there)
-    back[order] = clusterings.cluster(packed[order], method, 96, workers=2)
+    labels = clusterings.cluster(packed, method, 96, workers=1)
+    of_shuffled = np.empty_like(labels)
+    of_shuffled[order] = clusterings.cluster(packed[order], method, 96, workers=2)
     if method == "hdbscan":  # its spanning tree breaks ties by position
-        assert adjusted_rand_score(there, back) > 0.9
+        assert adjusted_rand_score(labels, of_shuffled) > 0.9
     else:
-        assert there.tolist() == clustered_before(back)
+        assert labels.tolist() == number_by_first_appearance(of_shuffled)
 
 
 @pytest.mark.parametrize(
@@ -80,9 +80,9 @@ def test_average_linkage_is_scipys_on_the_same_distances(threshold, noise):
     spread = np.triu(spread, 1) + np.triu(spread, 1).T
     weight = (128_000_000 - spread[i, j]).astype(np.int64)
     floor = (128 - threshold) * 1e6
-    found = clusterings._average_links(np.ones(len(packed), np.int64), i, j, weight, floor)
+    found = clusterings.average_links(np.ones(len(packed), np.int64), i, j, weight, floor)
     expected = fcluster(linkage(squareform(spread), "average"), threshold * 1e6, "distance")
-    assert clustered_before(found) == clustered_before(expected)
+    assert number_by_first_appearance(found) == number_by_first_appearance(expected)
 
 
 def test_average_linkage_counts_copies_as_many():
@@ -120,21 +120,20 @@ def test_the_default_threshold_is_three_eighths_of_the_hash():
     )
 
 
-def test_largest_by_hand():
-    packed = np.array([[0], [1], [3], [255]], np.uint8)
-    assert clusterings.largest(np.array([0, 0, 0, 1]), packed, ["a", "a", "b", "b"]) == {
-        "size": 3,
-        "purity": pytest.approx(2 / 3),
-        "diameter": 2,
+def test_scores_by_hand():
+    # A family of two, found; one of two, split; two lone images, of which one is put with another.
+    family = [0, 0, 1, 1, 2, 3]
+    labels = [0, 0, 1, 2, 3, 2]
+    assert clusterings.score_clusters(family, labels) == {
+        "precision": pytest.approx(5 / 6),
+        "recall": pytest.approx(5 / 6),
+        "alone": 0.5,
+        "whole": 0.5,
+        "ari": pytest.approx(adjusted_rand_score(family, labels)),
     }
-
-
-def test_a_chain_by_hand():
-    path = np.array([[0], [0b1], [0b11], [0b111], [0b11111111]], np.uint8)
-    assert clusterings.chain(path, 0, 3, 1) == [0, 1, 2, 3]
-    assert clusterings.chain(path, 3, 0, 2) == [3, 1, 0]
-    assert clusterings.chain(path, 2, 2, 1) == [2]
-    assert clusterings.chain(path, 0, 4, 1) == []
+    scores = clusterings.score_clusters([0, 0], [0, 0])
+    assert scores["whole"] == 1
+    assert np.isnan(scores["alone"])
 
 
 def test_wrong_arguments_are_named():
@@ -150,7 +149,7 @@ def test_wrong_arguments_are_named():
         clusterings.cluster(packed.astype(int), "average")
 
 
-def test_compared_are_the_one_in_use_and_all_others_and_what_cutting_is_worth():
+def test_the_clustering_in_use_is_compared_with_the_others_and_with_itself_uncut():
     look_alike = np.load(Path(__file__).parents[2] / "golden" / "look_alike_hashes.npy")
     family = np.arange(len(look_alike)) // 20
     scores = clusterings.compare({"these": (look_alike, family)}).set_index("method")
@@ -159,5 +158,5 @@ def test_compared_are_the_one_in_use_and_all_others_and_what_cutting_is_worth():
     assert (scores["n"] == len(family)).all()
     assert (
         scores.loc["components", "ari"]
-        == clusterings.felt(family, clusterings.components(look_alike, 192))["ari"]
+        == clusterings.score_clusters(family, clusterings.components(look_alike, 192))["ari"]
     )

@@ -33,7 +33,8 @@ def test_hashing_a_million_by_hand(million):
 
 
 def test_matching_a_million_by_hand(million):
-    # 5e11 pairs at 5e8 a second and half use: 2,000 s. Two machines need 32 MB * sqrt(4); 5e5 pairs of 20 bytes found.
+    # 5e11 pairs at 5e8 a second and half use: 2,000 s. Two machines need 32 MB * sqrt(4); 5e5
+    # pairs of 20 bytes are found.
     row = million.loc[("batch", "match")]
     assert row["core_hours"] == pytest.approx(2000 / 3600, rel=1e-5)
     assert row["sent_gb"] == pytest.approx(0.064)
@@ -51,7 +52,7 @@ def test_a_million_new_images_by_hand(million):
     )
 
 
-def test_pairs_grow_with_the_square_and_the_rest_in_line():
+def test_pairs_grow_with_the_square_and_the_rest_linearly():
     cost = costs.table(RATES, [1e6, 1e8]).pivot(
         index="images", columns=["mode", "step"], values="core_hours"
     )
@@ -86,14 +87,16 @@ def test_prices_from_a_table(tmp_path):
 
 
 def test_ways_by_hand():
-    # Half of a family's pairs are 2 bits apart, half 200. Strangers: one in two within 128 bits, deviation 8.
+    # Half of the matching pairs are 2 bits apart, half 200. Of the others one in two is within
+    # 128 bits, with a deviation of 8.
     same = np.zeros(257, np.int64)
     same[[2, 200]] = 50
     few, many = costs.ways(
         RATES, NullModel(128.5, 8.0), same, 1e-6, [3600, 1e9], precision=0.9
     ).itertuples()
     assert (few.images, few.found) == (3600, 0.5)
-    # 3,600 * 10 / 2 * 0.5 true pairs bear 1,000 false ones of 6.5e6: 1.5e-4 of them, 3.6 deviations below the mean.
+    # 3,600 * 10 / 2 * 0.5 true pairs allow 1,000 false ones of 6.5e6: 1.5e-4 of them, 3.6
+    # deviations below the mean.
     assert few.threshold == 99
     assert few.false_pairs <= 1000 < 3600 * 3599 / 2 * NullModel(128.5, 8.0).within(100)
     assert few.hashing == pytest.approx(0.36)
@@ -104,7 +107,7 @@ def test_ways_by_hand():
     assert many.threshold < few.threshold
 
 
-def test_no_threshold_keeps_a_precision_that_strangers_do_not_allow():
+def test_without_a_threshold_of_that_precision_columns_are_nan():
     same = np.zeros(257, np.int64)
     same[200] = 1
     table = costs.ways(RATES, NullModel(128.5, 8.0), same, 1e-6, [1e6], precision=0.99)

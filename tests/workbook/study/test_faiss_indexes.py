@@ -1,4 +1,4 @@
-"""FAISS's indexes and the pruning of multi-index hashing against the exact scan and hand arithmetic."""
+"""FAISS's indexes against the exact scan; multi-index hashing by hand arithmetic."""
 
 import math
 

@@ -1,11 +1,8 @@
-"""Growth laws by hand, distances as products of matrices against the engine."""
+"""Growth laws by hand, and their intervals on simulated measurements."""
 
-import array_api_strict
 import numpy as np
 import pytest
-from hash_sets import assert_same_pairs, hashes
 
-from finlib.matching.pairs import pairs_within
 from workbook.study import growth
 
 
@@ -20,11 +17,12 @@ def test_an_exact_law_is_found():
 
 
 def test_the_interval_of_the_exponent_by_hand():
-    # Slope 2 with residuals +d, -2d, +d at three equal steps: s² = 6d² / 1, standard error s / sqrt(2).
+    # Slope 2 with residuals +d, -2d, +d at three equal steps: s² = 6d² / 1, and the standard
+    # error is s / sqrt(2).
     d = 0.01
     law = growth.power_law(np.exp([0, 1, 2]), np.exp([0 + d, 2 - 2 * d, 4 + d]))
-    reach = 12.7062047 * np.sqrt(6 * d * d) / np.sqrt(2)
-    assert (law.low, law.exponent, law.high) == pytest.approx((2 - reach, 2, 2 + reach))
+    margin = 12.7062047 * np.sqrt(6 * d * d) / np.sqrt(2)
+    assert (law.low, law.exponent, law.high) == pytest.approx((2 - margin, 2, 2 + margin))
 
 
 def test_intervals_hold_as_often_as_they_say():
@@ -41,7 +39,7 @@ def test_intervals_hold_as_often_as_they_say():
     assert 0.92 < predictions / 400 < 0.98
 
 
-def test_what_was_foretold_by_hand():
+def test_a_prediction_by_hand():
     law = growth.power_law([1, 10, 100], [2, 20, 200])
     row = growth.predicted({"reading": law}, {"reading": (1000, 3000)}).iloc[0]
     assert row["work"] == "reading"
@@ -62,26 +60,3 @@ def test_too_little_for_a_law(n, cost):
         np.errstate(all="ignore"),
     ):
         growth.power_law(n, cost)
-
-
-@pytest.mark.parametrize("xp", [np, array_api_strict], ids=["numpy", "strict"])
-@pytest.mark.parametrize(
-    ("n", "bits", "radius", "block"), [(300, 256, 70, 128), (90, 64, 20, 1000), (65, 72, 72, 64)]
-)
-def test_products_of_signs_give_the_same_pairs(xp, n, bits, radius, block):
-    packed = hashes(n, bits)
-    found = growth.product_pairs(xp.asarray(packed), radius, xp, block=block)
-    assert_same_pairs(found, pairs_within(packed, radius))
-
-
-def test_products_in_half_precision_and_of_nothing():
-    packed = hashes(150)
-    found = growth.product_pairs(packed, 70, np, dtype=np.float16)
-    assert_same_pairs(found, pairs_within(packed, 70))
-    assert_same_pairs(growth.product_pairs(packed[:0], 70, np), pairs_within(packed[:0], 70))
-
-
-def test_signs_by_hand():
-    found = growth.signs(np.array([[0b10000001, 255]], np.uint8), np)
-    assert found.tolist() == [[1, -1, -1, -1, -1, -1, -1, 1, 1, 1, 1, 1, 1, 1, 1, 1]]
-    assert growth.product_distances(found, -found, np).tolist() == [[16]]

@@ -33,7 +33,7 @@ def test_calls_take_turns_and_each_round_starts_with_another():
 
 def test_a_call_whose_result_differs_is_named():
     calls = {"slow": lambda: np.array([1, 2]), "fast": lambda: np.array([1, 3])}
-    with pytest.raises(AssertionError, match="'fast' gives another result than 'slow'"):
+    with pytest.raises(AssertionError, match="'fast' gives a different result from 'slow'"):
         time_side_by_side(calls, repeats=1)
     assert len(time_side_by_side(calls, repeats=2, same=None)) == 4
 

@@ -1,4 +1,4 @@
-"""Hashes as a crawl brings them: families, distances and repeatability; clustering holds however they are drawn."""
+"""Simulated hashes: families, distances, repeatability, and how clustering copes with them."""
 
 import numpy as np
 import pytest
@@ -19,7 +19,7 @@ def test_most_images_are_alone_and_families_are_as_far_apart_as_the_class_sets()
     assert abs(distance.std() - 22) < 3
 
 
-def test_the_same_seed_gives_the_same_hashes_and_families_of_one_size_are_as_wanted():
+def test_the_same_seed_gives_the_same_hashes_and_families_may_have_one_size():
     for one, other in zip(web_like.draw(3000, size=54), web_like.draw(3000, size=54), strict=True):
         np.testing.assert_array_equal(one, other)
     assert set(np.bincount(web_like.draw(5400, size=54)[1])) == {54}
@@ -33,14 +33,19 @@ def test_skewed_bits_are_mostly_unset():
 
 
 @pytest.mark.parametrize("way", web_like.WAYS)
-def test_clustering_does_not_lean_on_the_way_in_which_hashes_are_drawn(way):
+def test_clustering_does_not_depend_on_how_hashes_are_drawn(way):
     packed, family = web_like.draw_otherwise(20_000, way)
-    scores = clusterings.felt(family, cluster(packed).labels)
+    scores = clusterings.score_clusters(family, cluster(packed).labels)
     assert scores["precision"] > 0.998
     assert scores["alone"] > 0.998
     assert scores["recall"] > 0.97
 
 
-def test_a_way_that_is_none_is_refused():
+def test_mean_and_deviation_by_hand():
+    assert web_like.mean_and_deviation(np.array([1, 0, 0, 0, 1])) == (2, 2)
+    assert web_like.mean_and_deviation(np.array([0, 0, 7])) == (2, 0)
+
+
+def test_an_unknown_way_is_refused():
     with pytest.raises(KeyError):
         web_like.draw_otherwise(10, "by hand")

@@ -1,0 +1,195 @@
+"""Cluster hashes in rounds: unite near ones, give clusters centres, bring the rest to the centres.
+
+1. Hashes are united that are so near that, among so many, hardly any two unrelated ones are.
+2. Clusters of FEW images or more get a centre, the majority of their bits, in which the noise of
+   single images averages out. Clusters of two families are split; images far from the centre of
+   their cluster leave it; clusters with near centres become one.
+3. Images without a centre go to the nearest one, where it is nearer than chance explains.
+
+The first round is careful, because what it unites wrongly stays together. Later rounds take the
+remaining images with larger radii, until hardly any image moves.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from finlib.clustering.centres import Groups, group_rows, majority_bits, split_groups
+from finlib.clustering.radii import Settings, choose_radius
+from finlib.matching import near
+from finlib.matching.packed import Packed, to_words
+
+Labels = npt.NDArray[np.int64]
+
+FEW = 3  # images that a cluster must have for the majority of their bits to mean something
+ROUNDS = 12  # at most
+WRONG_SHARE = 0.02  # of the images that a step brings to a centre, where chance allows fewer
+SETTLED = 1e-3  # share of the images: where no more than these move, a round is the last
+
+
+class Effort(NamedTuple):
+    """How careful a round is, and how hard it searches."""
+
+    caution: float  # factor of the chance that is allowed
+    pair_recall: float  # share of the near pairs at the radius to be found
+    centre_recall: float  # share of the images at the radius from their centre to be found
+
+
+FIRST_ROUND = Effort(caution=0.01, pair_recall=0.3, centre_recall=0.7)
+LATER_ROUNDS = Effort(caution=1.0, pair_recall=0.8, centre_recall=0.95)
+
+
+class Clusterer:
+    """One clustering of a set of hashes while it is computed.
+
+    packed: uint8[n, bits // 8]. label: int64[n], of each image the cluster that it is in, in no
+    order. free: the rows of the images whose cluster has no centre, ascending. centres: uint8[m,
+    bits // 8]; centre_label: int64[m], the cluster of each. link_radius and centre_radius: the
+    radii in bits within which images were last united, and brought to a centre; -1 and 0 before.
+    """
+
+    def __init__(self, packed: Packed, settings: Settings) -> None:
+        self.packed = packed
+        self.settings = settings
+        self.label: Labels = np.arange(len(packed))
+        self.free: Labels = np.arange(len(packed))
+        self.centres = packed[:0]
+        self.centre_label = self.label[:0]
+        self.link_radius = -1
+        self.centre_radius = 0
+
+    def run(self) -> Labels:
+        """Do all rounds and return the labels, in no order."""
+        if len(self.packed) < 2:
+            return self.label
+        for number in range(1, ROUNDS + 1):
+            effort = FIRST_ROUND if number == 1 else LATER_ROUNDS
+            previous_radius = self.link_radius
+            self.unite(effort, f"near pairs, round {number}")
+            self.gather(effort, f"centres, round {number}")
+            moved = self.bring(effort, f"to centres, round {number}")
+            if len(self.free) < 2:
+                break
+            is_settled = moved <= SETTLED * len(self.packed)
+            if number > 1 and is_settled and self.link_radius == previous_radius:
+                break
+        return self.label
+
+    def unite(self, effort: Effort, name: str) -> None:
+        """Unite free images that are near each other. `name` is shown and names the checkpoint."""
+        hashes = self.packed[self.free]
+        radius = choose_radius(hashes, None, self.settings, wrong=self._allowed(effort))
+        if radius <= self.link_radius:
+            return
+        self.link_radius = radius
+        forest = near.unite_near(
+            hashes,
+            radius,
+            recall=effort.pair_recall,
+            seed=self.settings.seed,
+            resources=self.settings.resources,
+            name=name,
+        )
+        # What earlier rounds united stays together.
+        _, first, cluster = np.unique(self.label[self.free], return_index=True, return_inverse=True)
+        forest.take(np.arange(len(hashes)), first[cluster])
+        self.label[self.free] = self.free[forest.roots()]
+
+    def gather(self, effort: Effort, name: str) -> None:
+        """Give clusters of FEW or more images a centre, and unite those with near centres.
+
+        Clusters of two families are split first. Images far from their centre become free.
+        """
+        small, large = _separate_small(group_rows(self.label))
+        apart = self._radius_among_centres(effort)
+        groups = self.split(large, apart)
+        labels = self._label_parts(groups, large)
+        self.centres = majority_bits(self.packed, *groups)
+        strays = self._find_strays(groups)
+        forest = near.unite_near(
+            self.centres,
+            apart,
+            seed=self.settings.seed,
+            resources=self.settings.resources,
+            name=name,
+        )
+        self.centre_label = labels[forest.roots()]
+        self.label[groups.order] = np.repeat(self.centre_label, np.diff(groups.start))
+        self.label[strays] = self._new_labels(len(strays))
+        self.free = np.sort(np.concatenate([small, strays]))
+
+    def split(self, groups: Groups, apart: int) -> Groups:
+        """Split clusters of which two halves have centres more than `apart` bits apart."""
+        return split_groups(self.packed, *groups, apart)
+
+    def bring(self, effort: Effort, name: str) -> int:
+        """Bring free images, and those united with them, to the nearest centre; return how many."""
+        free = self.free
+        if not len(self.centres) or not len(free):
+            return 0
+        hashes = self.packed[free]
+        self.centre_radius = choose_radius(
+            hashes,
+            self.centres,
+            self.settings,
+            wrong=self._allowed(effort),
+            wrong_share=WRONG_SHARE,
+        )
+        nearest = near.find_nearest(
+            hashes,
+            self.centres,
+            self.centre_radius,
+            recall=effort.centre_recall,
+            seed=self.settings.seed,
+            resources=self.settings.resources,
+            name=name,
+        )
+        # Of a small cluster the first image decides: it is assigned last.
+        near_a_centre = np.flatnonzero(nearest >= 0)[::-1]
+        new_label = np.arange(self.label.max() + 1)
+        new_label[self.label[free[near_a_centre]]] = self.centre_label[nearest[near_a_centre]]
+        before = self.label[free]
+        after = new_label[before]
+        self.label[free] = after
+        self.free = free[after == before]
+        return len(free) - len(self.free)
+
+    def _allowed(self, effort: Effort) -> float:
+        """How many images a step may bring together with unrelated ones."""
+        return effort.caution * self.settings.chance * len(self.packed)
+
+    def _radius_among_centres(self, effort: Effort) -> int:
+        """The distance of centres, in bits, up to which they are of one family."""
+        share = effort.caution * self.settings.chance / len(self.packed)
+        return self.settings.null_model.radius(share)
+
+    def _label_parts(self, groups: Groups, whole: Groups) -> Labels:
+        """The label of each group: its cluster's, or a new one for a part that was split off."""
+        labels = self.label[groups.order[groups.start[:-1]]]
+        is_new = ~np.isin(groups.start[:-1], whole.start)
+        labels[is_new] = self._new_labels(int(is_new.sum()))
+        return labels
+
+    def _new_labels(self, count: int) -> Labels:
+        """Labels that no cluster has."""
+        return self.label.max() + 1 + np.arange(count)
+
+    def _find_strays(self, groups: Groups) -> Labels:
+        """Rows that are farther from the centre of their group than chance explains."""
+        words = to_words(self.packed)[groups.order]
+        centre_words = to_words(self.centres)
+        centre = np.repeat(np.arange(len(self.centres)), np.diff(groups.start))
+        distance = np.bitwise_count(words ^ centre_words[centre]).sum(axis=1)
+        share = self.settings.chance / max(1, len(self.centres))
+        radius = max(self.centre_radius, self.settings.null_model.radius(share))
+        return groups.order[distance > radius]
+
+
+def _separate_small(groups: Groups) -> tuple[Labels, Groups]:
+    """The rows of groups of fewer than FEW images, and the other groups."""
+    size = np.diff(groups.start)
+    is_large = size >= FEW
+    in_large = np.repeat(is_large, size)
+    start = np.append(0, np.cumsum(size[is_large]))
+    return groups.order[~in_large], Groups(groups.order[in_large], start)

@@ -1,0 +1,96 @@
+"""Choose the radius within which images may be brought together, from the hashes themselves.
+
+The radius follows from the number of hashes, from how the distances of unrelated ones scatter
+(`NullModel`), and from how many of the images have no near-duplicate: only these can be brought to
+an unrelated one.
+"""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from finlib.clustering.null_model import CHANCE, NullModel
+from finlib.matching import near
+from finlib.matching.packed import Packed
+from finlib.matching.pairs import neighbours
+
+SAMPLE = 1024  # images whose nearest hash is looked up to choose a radius
+
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a clustering is computed with.
+
+    null_model: the distances of unrelated images. chance: the share of the images that a step may
+    bring together with unrelated ones, between 0 and 1. seed: of all that is drawn at random.
+    resources: the threads or machines to run on.
+    """
+
+    null_model: NullModel
+    chance: float = CHANCE
+    seed: int = 2026
+    resources: near.Resources = field(default_factory=near.Resources)
+
+    def __post_init__(self) -> None:
+        if not 0 < self.chance < 1:
+            raise ValueError(f"chance must be between 0 and 1; got {self.chance}")
+
+
+def choose_radius(
+    hashes: Packed,
+    others: Packed | None,
+    settings: Settings,
+    *,
+    wrong: float,
+    wrong_share: float = 0.0,
+) -> int:
+    """Choose the largest radius within which few of the hashes have an unrelated nearest one.
+
+    hashes: uint8[n, bits // 8]. others: the hashes among which the nearest is searched; None for
+    the other hashes of the same set. wrong: how many of the hashes may be brought to an unrelated
+    one; wrong_share: the same as a share of those that the radius brings to any. The larger of the
+    two counts.
+    """
+    nearest = _nearest_distances(hashes, others, settings)
+    compared = len(hashes) - 1 if others is None else len(others)
+    bits = np.arange(8 * hashes.shape[1] + 1)
+    chance = _chance_of_neighbour(settings.null_model, bits, compared)
+    typical = int(np.searchsorted(chance, 0.5))
+    alone = _share_alone(nearest, chance, typical)
+    brought = np.searchsorted(np.sort(nearest), bits, side="right") / len(nearest)
+    allowed = np.maximum(wrong / len(hashes), wrong_share * brought)
+    acceptable = np.flatnonzero(alone * chance <= allowed)
+    return min(int(acceptable.max(initial=0)), typical)
+
+
+def _nearest_distances(hashes: Packed, others: Packed | None, settings: Settings) -> Any:
+    """The distance from some of the hashes to the nearest other one, int32[sample]."""
+    rng = np.random.default_rng(settings.seed)
+    rows = rng.choice(len(hashes), min(len(hashes), SAMPLE), replace=False)
+    sample = hashes[np.sort(rows)]
+    workers = settings.resources.workers
+    if others is not None:
+        return neighbours(sample, others, k=1, workers=workers).distance
+    # The nearest of all is the hash itself.
+    return neighbours(sample, hashes, k=2, workers=workers).distance[1::2]
+
+
+def _chance_of_neighbour(null_model: NullModel, bits: Any, compared: int) -> Floats:
+    """The chance that some of so many unrelated hashes are within each distance of a hash."""
+    one = np.minimum(null_model.within(bits), 1 - 1e-12)
+    return -np.expm1(compared * np.log1p(-one))
+
+
+def _share_alone(nearest: Any, chance: Floats, typical: int) -> float:
+    """Estimate the share of images without a near-duplicate.
+
+    Those are the images whose nearest hash is as far away as unrelated ones are. Half of them are
+    farther from it than `typical`, or the share that `chance` gives.
+    """
+    far = ((nearest > typical).sum() + 1) / len(nearest)
+    beyond = max(1 - chance[min(typical, len(chance) - 1)], 1e-9)
+    return min(1.0, far / beyond)
