@@ -256,8 +256,8 @@ def show(
     by: Annotated[
         str,
         typer.Option(
-            help="The order of clusters: by size, or by doubt, which puts those with a file far from "
-            "the centre first. Pairs come in order of their distance, the farthest first."
+            help="The order of clusters: by size, or by doubt, which puts those with a file far "
+            "from the centre first. Pairs come in order of their distance, the farthest first."
         ),
     ] = "size",
     most: Annotated[

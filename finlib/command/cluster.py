@@ -99,8 +99,12 @@ def cluster_files(
     files = hashes.files[["path", "family"]]
     together, apart = _corrected_rows(corrected, files["path"])
     found = clusters.cluster(hashes.packed, together=together, apart=apart, resources=resources)
-    gathered = f", and gathered within {found.reach} bits of a centre" if found.reach else ""
-    say(f"Files were united within {found.link} bits{gathered}.")
+    gathered = (
+        f", and gathered within {found.centre_radius} bits of a centre"
+        if found.centre_radius
+        else ""
+    )
+    say(f"Files were united within {found.link_radius} bits{gathered}.")
     distance = _distance_to_centre(hashes.packed, found.labels, found)
     return FileClusters(_table(files.assign(distance=distance), found), found, hashes.hasher)
 

@@ -9,6 +9,7 @@ import os
 import resource
 import sys
 import warnings
+from typing import TextIO
 
 import typer
 
@@ -111,5 +112,13 @@ def _quieten() -> None:
     logging.getLogger("distributed.client").disabled = True  # what it logs is also raised
 
 
-def _print_warning(message: Warning | str, *_: object) -> None:
+def _print_warning(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,
+    line: str | None = None,
+) -> None:
+    """Print a warning without saying which line of code gave it; for `warnings.showwarning`."""
     _print_error(str(message))

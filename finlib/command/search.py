@@ -36,7 +36,7 @@ COMPARISONS_PER_STEP = 1 << 37  # about, which two cores make in half a minute
 BYTES_PER_PAIR = 48  # on disk, of the finished steps and of the table together, where paths repeat
 PART_NAME = "pairs"
 PART_SUFFIX = ".parquet"
-PART_PATTERN = f"*{PART_NAME}-*{PART_SUFFIX}"
+PART_PATTERN = f"*{PART_NAME}*{PART_SUFFIX}*"  # of finished and unfinished parts
 ADVICE = (
     "Give a smaller --radius, or use --nearest, --fold or --min-quality: "
     "copies and flat images make many pairs. You can also raise --max-pairs"
@@ -62,9 +62,10 @@ def choose_variants(mirrored: bool, turned: bool) -> list[int]:
 class Criterion(NamedTuple):
     """What makes two files a match, as a person asks for it; None for what is not asked for.
 
-    radius: the largest distance in bits. false_pairs: the number of false pairs to accept.
-    precision: the share of the pairs that must be true. nearest: the number of nearest files wanted
-    for each file.
+    radius: the largest distance in bits.
+    false_pairs: the number of false pairs to accept.
+    precision: the share of the pairs that must be right.
+    nearest: the number of nearest files wanted for each file.
     """
 
     radius: int | None = None
@@ -90,8 +91,7 @@ class Criterion(NamedTuple):
 
 @dataclass(frozen=True)
 class Comparison:
-    """What is compared: each file of `new`, in some variants of its picture, with each file of
-    `stored`.
+    """What is compared: each file of `new`, in some variants, with each file of `stored`.
 
     Where `stored` is None, the files of `new` are compared with each other. ValueError where the
     hashes are by different hashers.
@@ -150,16 +150,14 @@ class Comparison:
         share = thresholds.expected_at(hasher, radius).matching
         say(
             f"The radius is {radius} bits, by the evidence on {hasher} for {self.pairs:,} pairs "
-            "of files. "
-            f"It finds about {share:.0%} of the matching pairs."
+            f"of files. It finds about {share:.0%} of the matching pairs."
         )
         least_measured = thresholds.evidence(hasher).least_measured
         if radius < least_measured:
             enough_for = self._images_at(least_measured, radius, criterion)
             say(
                 f"This radius is an estimate. The evidence is measured down to {least_measured} "
-                "bits, "
-                f"which would be enough for about {enough_for:,.0f} images."
+                f"bits, which would be enough for about {enough_for:,.0f} images."
             )
         return radius
 
