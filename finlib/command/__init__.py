@@ -1,9 +1,14 @@
 """The command line: FIN's daily work without writing Python.
 
-page    pairs or clusters as a page to look at and to mark
-daily   what the commands share: sources, what may be written, hashes, clusters
-hashing  the table of hashes, which only grows
-search  pairs of files, found and written step by step
+cli           the words of the `finlib` command: its parts, arguments and help, and nothing else
+inputs        what a command is given: folders, images, tables of hashes
+output        what a command says and may write, and the folder of its unfinished work
+hashing       `finlib hash`: a table of hashes, which only grows
+search        `finlib match`: pairs of files whose hashes are near, found step by step
+cluster       `finlib cluster`: groups of files whose hashes are alike
+page          `finlib show`: a page of pairs or clusters to look at and to mark right or wrong
+duplicates    `finlib duplicates`: groups of alike images in a folder, the file to keep first
+evaluate      `finlib evaluate`: scores of hashers on labelled images
+process       the process of a command: memory, warnings, errors and the exit status
 interruption  Ctrl-C ends a run in about two seconds
-cli     the `finlib` command: its words, and nothing else
 """

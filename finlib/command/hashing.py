@@ -2,77 +2,123 @@
 
 import os
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from finlib.command.daily import claim, files_of, parts_of, say, say_errors
+from finlib.command.inputs import list_files
+from finlib.command.output import check_table_output, say, say_errors, unfinished_parts
 from finlib.files import path_to_text, text_to_path
 from finlib.hashing import execution, tables
 from finlib.hashing.hashers import get_hasher
+
+PARTS = "*part-*.parquet"  # the finished and unfinished parts that `execution` writes
+
+
+@dataclass(frozen=True)
+class HashingRun:
+    """How a run hashes files: on how many workers or which Dask scheduler, and where it keeps what
+    is finished.
+    """
+
+    workers: int | None
+    scheduler: str
+    folder: Path
+
+    def hash(
+        self, files: Iterable[str | Path], hasher: str, known: pd.DataFrame | None = None
+    ) -> execution.HashedFiles:
+        """The table of these files' hashes; files that did not change since they became known are
+        not read.
+        """
+        return execution.hash_new_files(
+            files,
+            hasher,
+            workers=self.workers,
+            scheduler=self.scheduler or None,
+            checkpoint=self.folder,
+            known=known,
+            progress=True,
+        )
 
 
 def hash_into(
     output: Path,
     sources: Iterable[str],
-    hasher: str | None,
-    workers: int | None,
+    hasher: str | None = None,
+    *,
+    workers: int | None = None,
     scheduler: str = "",
     prune: bool = False,
     replace: bool = False,
 ) -> None:
-    """Hash what is new or changed in the sources into the table `output`, by default by what it holds, or FINd."""
+    """Hash the files of the sources that are new or changed, and write them into the table
+    `output`.
+
+    `hasher` is by default that of the table, or FINd. Rows of other files stay in the table, unless
+    `prune` drops those of files that no source names, or `replace` drops all rows. An interrupted
+    run resumes when it is called again. RuntimeError where no file can be hashed: the table is then
+    left as it was. ValueError where the table holds other hashes.
+    """
     tables.is_csv(output)
     get_hasher(hasher or "find")
     if replace:
-        claim(output, tables.COLUMNS, overwrite=True)
-    with parts_of(output, "part-*.parquet") as parts:
-        options: dict[str, Any] = {
-            "workers": workers,
-            "scheduler": scheduler or None,
-            "checkpoint": parts,
-        }
-        known = tables.read_hashes(output) if output.exists() and not (replace and hasher) else None
-        hasher = hasher or ("find" if known is None else next(iter(known["hasher"]), "find"))
-        known = None if replace else known
-        files = {path_to_text(file): file for source in sources for file in files_of(source)}
-        if known is not None:
-            if prune:  # what a folder holds that cannot be listed now is not known to be gone
-                closed = tuple(
-                    os.path.join(text, "") for text, file in files.items() if _is_closed(file)
-                )
-                known = known[
-                    known["path"].isin(list(files)) | known["path"].str.startswith(closed)
-                ]
-            known = _with_hashes_of(known, hasher, output, options)
-        table, newly_hashed = execution.hash_new_files(
-            files.values(), hasher, known=known, progress=True, **options
-        )
-        failed = table[table["error"] != ""]
-        if len(failed) == len(table) and output.exists():
-            raise RuntimeError(
-                f"no file could be hashed, {output} is as it was: {failed['error'].iloc[0]}"
-            )
-        if known is not None and prune:
-            known = known[~known["path"].isin(table["path"])]
-        whole = table if known is None else merged(known, table)
+        check_table_output(output, tables.COLUMNS, overwrite=True)
+    with unfinished_parts(output, PARTS) as folder:
+        run = HashingRun(workers, scheduler, folder)
+        stored = None
+        if output.exists() and not (replace and hasher):
+            stored = tables.read_hashes(output)
+        hasher = hasher or _hasher_of(stored)
+        if replace:
+            stored = None
+        files = _files_by_text(sources)
+        if stored is not None:
+            if prune:
+                stored = _drop_unnamed(stored, files)
+            stored = _with_hasher(stored, hasher, output, run)
+        table, newly_hashed = run.hash(files.values(), hasher, stored)
+        _check_any_hashed(table, output)
+        whole = _combine(stored, table, prune)
         tables.write_table(whole, output)
     say_errors(table)
-    new = newly_hashed - len(failed)
-    kept = len(table) - len(failed) - new
-    counts = (
-        f"{new} hashed, {kept} known already, {len(failed)} not hashed (column 'error' says why)"
-    )
-    say(f"{counts}; {len(whole)} rows: {output}")
-    if len(failed) == len(table):
-        raise RuntimeError("no file could be hashed")
+    _report(table, newly_hashed, len(whole), output)
+    if (table["error"] != "").all():
+        raise RuntimeError("No file could be hashed.")
 
 
-def _is_closed(folder: str | Path) -> bool:
+def _hasher_of(table: pd.DataFrame | None) -> str:
+    """The hasher of a table's first row; FINd where there is none."""
+    if table is None or table.empty:
+        return "find"
+    return str(table["hasher"].iloc[0])
+
+
+def _files_by_text(sources: Iterable[str]) -> dict[str, str | Path]:
+    """The files of all sources, each once, by the text that a table has for their path."""
+    files: dict[str, str | Path] = {}
+    for source in sources:
+        for file in list_files(source):
+            files[path_to_text(file)] = file
+    return files
+
+
+def _drop_unnamed(stored: pd.DataFrame, files: dict[str, str | Path]) -> pd.DataFrame:
+    """The stored rows of the files named, and of all files in folders that cannot be listed now.
+
+    Whether a file in such a folder still exists is unknown, so that its row stays.
+    """
+    unlisted = tuple(os.path.join(text, "") for text, file in files.items() if _is_unlistable(file))
+    named = stored["path"].isin(list(files))
+    return stored[named | stored["path"].str.startswith(unlisted)]
+
+
+def _is_unlistable(path: str | Path) -> bool:
+    """Whether the path is a folder that this process may not list."""
     try:
-        os.scandir(folder).close()
+        os.scandir(path).close()
     except (NotADirectoryError, FileNotFoundError):
         return False
     except OSError:
@@ -80,44 +126,95 @@ def _is_closed(folder: str | Path) -> bool:
     return False
 
 
-def merged(known: pd.DataFrame, new: pd.DataFrame) -> pd.DataFrame:
-    """The known rows with the new ones in the place of those of the same path, others at the end.
+def _with_hasher(stored: pd.DataFrame, hasher: str, output: Path, run: HashingRun) -> pd.DataFrame:
+    """The stored table with hashes by `hasher`: where it has the first parts of a combined hash,
+    the rest is added.
 
-    Nothing is lost: rows of other paths stay, and a row with a hash stays beside a new one with an error.
+    ValueError where it has other hashes; RuntimeError where a file is not what it was when it was
+    hashed.
     """
-    both = pd.concat([known, new], ignore_index=True)
-    again, good = both["path"].isin(new["path"]), both["path"].isin(new["path"][new["error"] == ""])
-    kept = (both.index >= len(known)) | ~(good | (again & (both["error"] != "")))
-    order = np.argsort(pd.factorize(both["path"])[0], kind="stable")
-    return both.iloc[order[kept.to_numpy()[order]]].reset_index(drop=True)
-
-
-def _with_hashes_of(
-    known: pd.DataFrame, hasher: str, output: Path, options: dict[str, Any]
-) -> pd.DataFrame:
-    """The table with hashes by that hasher, if need be made up by the parts that it lacks."""
-    good = tables.hashed_rows(known)
-    held = " and ".join(sorted(set(good["hasher"])))
-    if held in ("", hasher):
-        return known
-    if not hasher.startswith(f"{held}+"):
+    hashed = tables.hashed_rows(stored)
+    hasher_names = sorted(set(hashed["hasher"]))
+    if hasher_names in ([], [hasher]):
+        return stored
+    present = " and ".join(hasher_names)
+    if not hasher.startswith(f"{present}+"):
         raise ValueError(
-            f"{output} holds hashes by {held}, not {hasher}: give another name, or take it away"
+            f"{output} holds hashes by {present}, not {hasher}. "
+            "Give --output another name, or move that table away."
         )
-    missing = hasher[len(held) + 1 :]
-    say(f"adding {missing} to the hashes by {held} in {output}")
-    files = [text_to_path(path) for path in good["path"]]
-    more = execution.hash_files(files, missing, progress=True, **options)
-    same = (more[["bytes", "modified_ns"]] == good[["bytes", "modified_ns"]]).all(axis=1) & (
-        more["error"] == ""
+    missing = hasher.removeprefix(f"{present}+")
+    say(f"Adding {missing} to the hashes by {present} in {output}.")
+    files = [text_to_path(path) for path in hashed["path"]]
+    added = run.hash(files, missing).table
+    _check_unchanged(hashed, added, missing, output)
+    both = hashed.assign(
+        hash=hashed["hash"] + added["hash"],
+        quality=hashed["quality"].fillna(added["quality"]),
     )
-    if not same.all():
-        first, gone = good["path"][~same].iloc[0], (~same).sum()
+    failed = stored[stored["error"] != ""]
+    return pd.concat([both, failed], ignore_index=True).assign(hasher=hasher)
+
+
+def _check_unchanged(hashed: pd.DataFrame, added: pd.DataFrame, missing: str, output: Path) -> None:
+    """RuntimeError where a file has changed since it was hashed, or could not be hashed again."""
+    identity = ["bytes", "modified_ns"]
+    unchanged = (added[identity] == hashed[identity]).all(axis=1)
+    usable = unchanged & (added["error"] == "")
+    if not usable.all():
+        example = hashed["path"][~usable].iloc[0]
         raise RuntimeError(
-            f"{missing} cannot be added: {gone} of {len(same)} files are changed, gone or unreadable, {first} is one. "
-            f"{output} is as it was; bring them back, or give another name"
+            f"{missing} cannot be added: {(~usable).sum()} of {len(usable)} files are changed, "
+            "gone or unreadable, "
+            f"among them {example}. {output} is as it was. Bring the files back, or give --output "
+            "another name."
         )
-    both = good.assign(
-        hash=good["hash"] + more["hash"], quality=good["quality"].fillna(more["quality"])
+
+
+def _check_any_hashed(table: pd.DataFrame, output: Path) -> None:
+    """RuntimeError where every file failed and there is a table that this run would spoil."""
+    if (table["error"] != "").all() and output.exists():
+        raise RuntimeError(
+            f"No file could be hashed, and {output} is as it was. The first error: "
+            f"{table['error'].iloc[0]}"
+        )
+
+
+def _combine(stored: pd.DataFrame | None, new: pd.DataFrame, prune: bool) -> pd.DataFrame:
+    """The table to write: the new rows among those that were stored."""
+    if stored is None:
+        return new
+    if prune:
+        stored = stored[~stored["path"].isin(new["path"])]
+    return merge_rows(stored, new)
+
+
+def merge_rows(stored: pd.DataFrame, new: pd.DataFrame) -> pd.DataFrame:
+    """Take new rows into a stored table: in place of the rows of the same path, or at the end.
+
+    No hash is lost: rows of other paths stay, and so does a row with a hash where the new one has
+    an error.
+    """
+    both = pd.concat([stored, new], ignore_index=True)
+    is_new = both.index >= len(stored)
+    named_again = both["path"].isin(new["path"])
+    hashed_again = both["path"].isin(new["path"][new["error"] == ""])
+    failed = both["error"] != ""
+    outdated = ~is_new & (hashed_again | (named_again & failed))
+    first_appearance = pd.factorize(both["path"])[0]
+    order = np.argsort(first_appearance, kind="stable")
+    wanted = order[~outdated.to_numpy()[order]]
+    return both.iloc[wanted].reset_index(drop=True)
+
+
+def _report(table: pd.DataFrame, newly_hashed: int, rows: int, output: Path) -> None:
+    """Say what became of the files. `newly_hashed` counts those that were read now, with those that
+    failed.
+    """
+    failed = int((table["error"] != "").sum())
+    hashed = newly_hashed - failed
+    known = len(table) - failed - hashed
+    say(
+        f"{hashed} files were hashed, {known} were known already, and {failed} could not be hashed "
+        f"(the column 'error' says why). {output} has {rows} rows."
     )
-    return pd.concat([both, known[known["error"] != ""]], ignore_index=True).assign(hasher=hasher)

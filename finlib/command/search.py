@@ -1,14 +1,17 @@
-"""Pairs of files, found and written step by step: what `finlib match` does; a killed run goes on from its last step."""
+"""Pairs of files whose hashes are near: what `finlib match` does.
+
+A search goes step by step. The pairs of a finished step are kept beside the output, so that an
+interrupted run resumes after the last step that it finished; at the end all steps' pairs are
+written into one table.
+"""
 
 import hashlib
 import math
 import shutil
-import warnings
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -18,214 +21,409 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from finlib import __version__
-from finlib.command.daily import Hashes, parts_folder, parts_of, say
+from finlib.checkpoint import Checkpoint
+from finlib.command.inputs import Hashes, VariantHashes, hash_variants
+from finlib.command.output import parts_folder, say, unfinished_parts
 from finlib.distributed import dask_client
 from finlib.hashing import tables
 from finlib.hashing.decoding import VARIANTS
 from finlib.matching import thresholds
-from finlib.matching.pairs import estimate_pairs, index_hashes, iter_pairs, neighbours
+from finlib.matching.pairs import Pairs, estimate_pairs, index_hashes, iter_pairs, neighbours
 from finlib.matching.self_join import iter_self_join
 
-BYTES_A_PAIR = 48  # on disk, where paths repeat, in the parts and in the table
-STEP = 1 << 14  # hashes whose nearest are held at a time
-COMPARED = 1 << 37  # pairs to a step, half a minute of two cores, unless STEP hashes have more
-ADVICE = "take a smaller --radius, --nearest K, --fold or --min-quality (copies, flat images)"
-PART = "pairs-{:0>8}.parquet"
+HASHES_PER_STEP = 1 << 14  # at least, of the hashes that are compared with the others
+COMPARISONS_PER_STEP = 1 << 37  # about, which two cores make in half a minute
+BYTES_PER_PAIR = 48  # on disk, of the finished steps and of the table together, where paths repeat
+PART_NAME = "pairs"
+PART_SUFFIX = ".parquet"
+PART_PATTERN = f"*{PART_NAME}*{PART_SUFFIX}*"  # of finished and unfinished parts
+ADVICE = (
+    "Give a smaller --radius, or use --nearest, --fold or --min-quality: "
+    "copies and flat images make many pairs. You can also raise --max-pairs"
+)
+AS_IT_IS = VARIANTS.index("as it is")
+MIRRORED = VARIANTS.index("mirrored")
+TURNED = [VARIANTS.index(name) for name in ("half turn", "quarter", "three quarters")]
 
 
-def variants(mirrored: bool, turned: bool) -> Sequence[int]:
-    """Numbers in decoding.VARIANTS of what is compared: the picture itself, and its mirror image, its turns or both."""
-    return sorted([0] + mirrored * [1] + turned * [3, 5, 6] + (mirrored and turned) * [2, 4, 7])
+def choose_variants(mirrored: bool, turned: bool) -> list[int]:
+    """Numbers into VARIANTS of what is compared: the picture, and its mirror image, its quarter
+    turns, or all eight.
+    """
+    if mirrored and turned:
+        return list(range(len(VARIANTS)))
+    if mirrored:
+        return [AS_IT_IS, MIRRORED]
+    if turned:
+        return [AS_IT_IS, *TURNED]
+    return [AS_IT_IS]
 
 
-@dataclass
-class PairSearch:
-    """Pairs of files of `new`, or of `new` and `old`, within a radius or nearest, written as they are found."""
+class Criterion(NamedTuple):
+    """What makes two files a match, as a person asks for it; None for what is not asked for.
+
+    radius: the largest distance in bits.
+    false_pairs: the number of false pairs to accept.
+    precision: the share of the pairs that must be right.
+    nearest: the number of nearest files wanted for each file.
+    """
+
+    radius: int | None = None
+    false_pairs: float | None = None
+    precision: float | None = None
+    nearest: int | None = None
+
+    def check(self) -> None:
+        """ValueError where nothing is asked for, or two different radii."""
+        radii = (self.radius, self.false_pairs, self.precision)
+        given = sum(each is not None for each in radii)
+        if given == 0 and self.nearest is None:
+            raise ValueError(
+                "Missing option '--radius', '--false-pairs', '--precision' or '--nearest': one of "
+                "them says what a match is."
+            )
+        if given > 1:
+            raise ValueError(
+                "--radius, --false-pairs and --precision contradict each other: each sets the "
+                "radius. Give one of them."
+            )
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What is compared: each file of `new`, in some variants, with each file of `stored`.
+
+    Where `stored` is None, the files of `new` are compared with each other. ValueError where the
+    hashes are by different hashers.
+    """
 
     new: Hashes
-    old: Hashes | None
-    max_pairs: int
-    workers: int | None = None
-    scheduler: str = ""
-    variants: Sequence[int] = (0,)
+    stored: Hashes | None = None
+    variants: Sequence[int] = (AS_IT_IS,)
 
     def __post_init__(self) -> None:
-        n, self.held = len(self.new.rows), self.old or self.new
-        if n and self.held.hasher != self.new.hasher:
+        if len(self.new.files) and self.new.hasher != self.others.hasher:
             raise ValueError(
-                f"distances need one hasher: there are {self.new.hasher} and {self.held.hasher}"
+                "Distances need hashes by one hasher, but these are by "
+                f"{self.new.hasher} and {self.others.hasher}."
             )
-        self.pairs = (n * len(self.old.rows) if self.old else n * (n - 1) // 2) * len(self.variants)
 
-    def radius(
-        self, radius: int | None, false_pairs: float | None, precision: float | None
-    ) -> int | None:
-        """The radius given, or the one that the evidence in the package gives; None where neither is asked for."""
-        if sum(each is not None for each in (radius, false_pairs, precision)) > 1:
-            raise ValueError(
-                "--radius, --false-pairs and --precision contradict each other: give one"
-            )
-        hasher = self.new.hasher
-        if false_pairs is not None:
-            radius = thresholds.radius_for_false_pairs(hasher, self.pairs, false_pairs)
-        elif precision is not None:
-            images = len(self.held.rows) * len(self.variants)
-            radius = thresholds.radius_for_precision(hasher, images, precision)
+    @property
+    def others(self) -> Hashes:
+        """The hashes that the new ones are compared with."""
+        return self.new if self.stored is None else self.stored
+
+    @property
+    def has_variants(self) -> bool:
+        """Whether more is compared than the pictures as they are."""
+        return len(self.variants) > 1
+
+    @property
+    def images(self) -> int:
+        """The number of images that each new picture is compared with, its variants counted in."""
+        return len(self.others.files) * len(self.variants)
+
+    @property
+    def pairs(self) -> int:
+        """The number of pairs to compare, each variant counted."""
+        new = len(self.new.files)
+        if self.stored is None:
+            pairs_of_files = new * (new - 1) // 2
         else:
-            return radius
-        rate, share = thresholds.expected_at(hasher, radius)
-        found = f"which find about {share:.0%} of the pairs of a family"
+            pairs_of_files = new * len(self.stored.files)
+        return pairs_of_files * len(self.variants)
+
+    def radius(self, criterion: Criterion) -> int | None:
+        """The radius that is asked for, or that the evidence in the package gives; None where only
+        `nearest` is given.
+
+        A message says what the radius promises. ValueError where there is no evidence for the
+        hasher, or no radius keeps the promise.
+        """
+        hasher = self.new.hasher
+        if criterion.false_pairs is not None:
+            radius = thresholds.radius_for_false_pairs(hasher, self.pairs, criterion.false_pairs)
+        elif criterion.precision is not None:
+            radius = thresholds.radius_for_precision(hasher, self.images, criterion.precision)
+        else:
+            return criterion.radius
+        share = thresholds.expected_at(hasher, radius).matching
         say(
-            f"radius {radius} bits, {found}: by the evidence on {hasher}, for {self.pairs:,} pairs of files"
+            f"The radius is {radius} bits, by the evidence on {hasher} for {self.pairs:,} pairs "
+            f"of files. It finds about {share:.0%} of the matching pairs."
         )
-        if radius < (least := thresholds.evidence(hasher).least_measured):
-            wanted = rate if false_pairs is None else false_pairs / max(1, self.pairs)
-            fewer = wanted / thresholds.expected_at(hasher, least).nonmatching
-            enough = len(self.held.rows) * (fewer if false_pairs is None else math.sqrt(fewer))
+        least_measured = thresholds.evidence(hasher).least_measured
+        if radius < least_measured:
+            enough_for = self._images_at(least_measured, radius, criterion)
             say(
-                f"an estimate: measured is down to {least} bits, which would do for about {enough:,.0f} images"
+                f"This radius is an estimate. The evidence is measured down to {least_measured} "
+                f"bits, which would be enough for about {enough_for:,.0f} images."
             )
         return radius
 
-    def write(self, output: Path, radius: int | None, nearest: int | None) -> None:
-        """Write path_a, path_b and distance of each pair, and say how many may be false."""
-        if radius is not None and nearest is None and self.pairs > self.max_pairs:
-            old = self.old.packed if self.old else None
-            self._check_room(
-                estimate_pairs(self.new.packed, old, radius) * len(self.variants), output
-            )
-        turns, whole = len(self.variants), (self.new.packed, np.arange(len(self.new.rows)))
-        hashes, row = whole if turns == 1 else self.new.turned(self.variants, self.workers)
+    def _images_at(self, measured: int, radius: int, criterion: Criterion) -> float:
+        """The number of images for which the `measured` radius would keep the promise that `radius`
+        keeps for these.
+
+        The allowed rate of false pairs falls with the number of images where a precision is asked
+        for, and with its square where a number of false pairs is.
+        """
+        measured_rate = thresholds.expected_at(self.new.hasher, measured).nonmatching
+        images = len(self.others.files)
+        if criterion.false_pairs is None:
+            rate = thresholds.expected_at(self.new.hasher, radius).nonmatching
+            return images * rate / measured_rate
+        rate = criterion.false_pairs / max(1, self.pairs)
+        return images * math.sqrt(rate / measured_rate)
+
+    def expected_false_pairs(self, radius: int) -> float:
+        """The number of pairs of unrelated images to expect within the radius; nan where it is
+        unknown.
+
+        ValueError where there is no evidence for the hasher.
+        """
+        return self.pairs * thresholds.expected_at(self.new.hasher, radius).nonmatching
+
+
+@dataclass(frozen=True)
+class PairSearch:
+    """The search for the pairs of a comparison within a radius, or the nearest ones, or both.
+
+    More than `max_pairs` pairs are refused. The search runs on `workers` threads, or on the Dask
+    scheduler at an address, which only compares one set with itself within a radius.
+    """
+
+    comparison: Comparison
+    radius: int | None
+    nearest: int | None = None
+    max_pairs: int = 100_000_000
+    workers: int | None = None
+    scheduler: str = ""
+
+    def write(self, output: Path) -> None:
+        """Write a table with path_a, path_b and distance of each pair, and the variant where there
+        are several.
+
+        ValueError where there are too many pairs, RuntimeError where the disk is too small for
+        those expected.
+        """
+        may_be_many = self.comparison.pairs > self.max_pairs
+        if may_be_many and self.radius is not None and self.nearest is None:
+            self._check_expected_pairs(self.radius, output)
+        queries = self._queries()
+        schema = self._schema()
+        with unfinished_parts(output, PART_PATTERN) as folder:
+            checkpoint = Checkpoint(folder, self._key(queries), PART_NAME, PART_SUFFIX)
+            pairs = self._find_parts(queries, checkpoint, schema, output)
+            _join_parts(checkpoint.parts(), pairs, schema, output)
+        self._report(pairs, output)
+
+    def _queries(self) -> VariantHashes:
+        """The hashes to search for: of the new files, or of all variants of their pictures."""
+        new = self.comparison.new
+        if self.comparison.has_variants:
+            return hash_variants(new, self.comparison.variants, self.workers)
+        return VariantHashes(new.packed, np.arange(len(new.files)))
+
+    def _schema(self) -> pa.Schema:
         columns = {"path_a": pa.string(), "path_b": pa.string(), "distance": pa.int32()}
-        schema = pa.schema(columns | ({"variant": pa.string()} if turns > 1 else {}))
-        with parts_of(output, PART.format("*")) as parts:
-            search = {"search": self._key(hashes, row, radius, nearest)}
-            kept, written = _kept(parts, search["search"])
-            self._check_count(written, output)
-            for step in self._steps(hashes, radius, nearest, len(kept)):
-                kept.append(parts / PART.format(len(kept)))
-                with tables.table_writer(kept[-1], schema.with_metadata(search)) as write:
-                    for found in step:
-                        frame = self._frame(row, nearest, *found)
-                        written += len(frame)
-                        self._check_count(written, output)
-                        write(frame)
-            with tables.table_writer(output, schema) as write:
-                for part in (part for file in kept for part in tables.iter_batches(file)):
-                    write(part.to_pandas())
-        say(
-            f"{written} pairs of {self.pairs:,} compared{'' if radius is None else f' within {radius} bits'}: {output}"
-        )
-        if radius is not None and written:
-            with suppress(ValueError):
-                expected = self.pairs * thresholds.expected_at(self.new.hasher, radius).nonmatching
-                much = "an unknown number" if math.isnan(expected) else f"about {expected:,.2g}"
-                more = f"; {turns} variants make {turns} times as many" if turns > 1 else ""
-                say(
-                    f"of which {much} may be false (an estimate, from unrelated images of the workbook{more})"
-                )
+        if self.comparison.has_variants:
+            columns["variant"] = pa.string()
+        return pa.schema(columns)
 
-    def _frame(self, row: Any, nearest: int | None, i: Any, j: Any, distance: Any) -> pd.DataFrame:
-        """Rows of the table: without files beside themselves, each pair of files once in a variant, the K nearest."""
-        a, turns = row[i], len(self.variants)
-        names, others = self.new.rows["path"].array, self.held.rows["path"].array
-        frame = pd.DataFrame({"path_a": names[a], "path_b": others[j], "distance": distance})
-        if turns > 1:
-            frame["variant"] = np.array(VARIANTS)[list(self.variants)][i % turns]
-        once = self.old or nearest or turns == 1
-        frame = frame[frame["path_a"] != frame["path_b"] if once else a < j]
-        return (
-            frame.groupby(["path_a", *frame.columns[3:]], sort=False).head(nearest)
-            if nearest
-            else frame
-        )
-
-    def _check_count(self, written: int, output: Path) -> None:
-        if written > self.max_pairs:
-            raise ValueError(
-                f"more than {self.max_pairs:,} pairs: {ADVICE}, or raise --max-pairs, which goes on from "
-                f"{parts_folder(output)}"
-            )
-
-    def _check_room(self, pairs: float, output: Path) -> None:
-        if pairs > self.max_pairs:
-            raise ValueError(
-                f"about {pairs:,.0f} pairs, over {self.max_pairs:,}: {ADVICE}, or raise --max-pairs"
-            )
-        room = shutil.disk_usage(
-            next(folder for folder in output.absolute().parents if folder.exists())
-        ).free
-        held = sum(file.stat().st_size for file in parts_folder(output).glob(PART.format("*")))
-        if pairs * BYTES_A_PAIR > room + held:
-            raise RuntimeError(
-                f"about {pairs:,.0f} pairs need more than the {room / 1e9:.1f} GB that are free: {ADVICE}"
-            )
-        say(f"about {pairs:,.0f} pairs are expected")
-
-    def _key(self, new: NDArray[np.uint8], row: NDArray[np.int64], *settings: int | None) -> str:
-        """Tells this search from any other, of any version."""
-        how = (
+    def _key(self, queries: VariantHashes) -> str:
+        """A text that distinguishes this search from any other one, and from those of other
+        versions.
+        """
+        comparison = self.comparison
+        settings = (
             __version__,
-            STEP,
-            COMPARED,
-            *settings,
-            self.old is None,
-            self.variants,
+            HASHES_PER_STEP,
+            COMPARISONS_PER_STEP,
+            self.radius,
+            self.nearest,
+            comparison.stored is None,
+            tuple(comparison.variants),
             bool(self.scheduler),
         )
-        digest = hashlib.blake2b(repr(how).encode())
-        for hashes in filter(None, (self.new, self.old)):
-            digest.update(
-                pd.util.hash_pandas_object(hashes.rows["path"], index=False).to_numpy().data
-            )
+        digest = hashlib.blake2b(repr(settings).encode())
+        for hashes in filter(None, (comparison.new, comparison.stored)):
+            paths = pd.util.hash_pandas_object(hashes.files["path"], index=False)
+            digest.update(paths.to_numpy().data)
             digest.update(hashes.packed.data)
-        for array in (new, row):
-            digest.update(array.data)
+        digest.update(queries.packed.data)
+        digest.update(queries.row.data)
         return digest.hexdigest()
 
-    def _steps(
-        self, new: NDArray[np.uint8], radius: int | None, nearest: int | None, start: int
-    ) -> Iterator[Iterable[Any]]:
-        """The blocks of rows, rows of the other set and distances that each step finds, from step `start` on."""
-        n = len(new)
-        if nearest:
-            held = index_hashes(self.held.packed)
-            for low in tqdm(range(start * STEP, n, STEP), unit=f" {STEP} hashes", disable=None):
-                some = new[
-                    low : low + STEP
-                ]  # one more than asked for, which may be the file itself
-                found = neighbours(some, held, k=nearest + 1, radius=radius, workers=self.workers)
-                i = low + np.repeat(np.arange(len(some)), np.diff(found.indptr))
-                yield [(i, found.indices, found.distance)]
-            return
-        assert radius is not None
+    def _find_parts(
+        self, queries: VariantHashes, checkpoint: Checkpoint, schema: pa.Schema, output: Path
+    ) -> int:
+        """Find the pairs of each step that is not finished yet and keep them as a part; returns the
+        number of pairs.
+        """
+        finished = checkpoint.parts()
+        pairs = sum(pq.read_metadata(part).num_rows for part in finished)
+        self._check_pairs(pairs, output)
+        steps = self._steps(queries.packed, len(finished))
+        for number, step in enumerate(steps, start=len(finished)):
+            with (
+                checkpoint.new_part(number) as part,
+                tables.table_writer(part, schema) as write,
+            ):
+                for found in step:
+                    rows = self._rows(queries, found)
+                    pairs += len(rows)
+                    self._check_pairs(pairs, output)
+                    write(rows)
+        return pairs
+
+    def _steps(self, packed: NDArray[np.uint8], first: int) -> Iterator[Iterable[Pairs]]:
+        """For each step from number `first` on, the pairs of a query and one of the others, in
+        blocks.
+        """
+        if self.nearest is not None:
+            return self._nearest_steps(packed, self.nearest, first)
+        assert self.radius is not None  # Criterion.check has seen to that
         if self.scheduler:
-            with dask_client(self.scheduler) as client:
-                yield from ([tile] for tile in iter_self_join(new, radius, client, start=start))
-            return
-        others = None if self.held is self.new and len(self.variants) == 1 else self.held.packed
-        size = max(STEP, COMPARED // max(1, len(self.held.rows)))
-        for low in range(start * size, n, size):
-            i = range(low, min(n, low + size))
-            yield iter_pairs(new, others, radius, i=i, workers=self.workers, progress=True)
+            return self._dask_steps(packed, self.radius, first)
+        return self._radius_steps(packed, self.radius, first)
 
+    def _nearest_steps(
+        self, packed: NDArray[np.uint8], nearest: int, first: int
+    ) -> Iterator[Iterable[Pairs]]:
+        index = index_hashes(self.comparison.others.packed)
+        starts = range(first * HASHES_PER_STEP, len(packed), HASHES_PER_STEP)
+        for start in tqdm(starts, unit=f" {HASHES_PER_STEP} hashes", disable=None):
+            queries = packed[start : start + HASHES_PER_STEP]
+            found = neighbours(
+                queries,
+                index,
+                k=nearest + 1,  # one of them may be the file itself
+                radius=self.radius,
+                workers=self.workers,
+            )
+            neighbours_of_each = np.diff(found.indptr)
+            i = start + np.repeat(np.arange(len(queries)), neighbours_of_each)
+            yield [Pairs(i, found.indices, found.distance)]
 
-def _kept(parts: Path, search: str) -> tuple[list[Path], int]:
-    """The steps that a killed run of this search left, and their rows; what another left is warned of and goes."""
-    kept, rows = sorted(parts.glob(PART.format("*"))), 0
-    try:
-        same = [file.name for file in kept] == [PART.format(number) for number in range(len(kept))]
-        same = same and all(
-            (pq.read_schema(file).metadata or {})[b"search"] == search.encode() for file in kept
+    def _dask_steps(
+        self, packed: NDArray[np.uint8], radius: int, first: int
+    ) -> Iterator[Iterable[Pairs]]:
+        with dask_client(self.scheduler) as client:
+            for tile in iter_self_join(packed, radius, client, start=first):
+                yield [tile]
+
+    def _radius_steps(
+        self, packed: NDArray[np.uint8], radius: int, first: int
+    ) -> Iterator[Iterable[Pairs]]:
+        others = self.comparison.others.packed
+        within_one_set = self.comparison.stored is None and not self.comparison.has_variants
+        size = max(HASHES_PER_STEP, COMPARISONS_PER_STEP // max(1, len(others)))
+        for start in range(first * size, len(packed), size):
+            yield iter_pairs(
+                packed,
+                None if within_one_set else others,
+                radius,
+                i=range(start, min(len(packed), start + size)),
+                workers=self.workers,
+                progress=True,
+            )
+
+    def _rows(self, queries: VariantHashes, found: Pairs) -> pd.DataFrame:
+        """The rows of the table for these pairs of hashes: no file with itself, and no pair of
+        files twice.
+        """
+        comparison = self.comparison
+        new_row = queries.row[found.i]
+        rows = pd.DataFrame(
+            {
+                "path_a": comparison.new.files["path"].array[new_row],
+                "path_b": comparison.others.files["path"].array[found.j],
+                "distance": found.distance,
+            }
         )
-        rows = sum(len(part) for file in kept for part in tables.iter_batches(file) if same)
-    except (pa.ArrowException, OSError, KeyError, ValueError):
-        same = False
-    if same:
-        return kept, rows
-    warnings.warn(
-        f"{parts} is damaged, or of other hashes or settings: the search starts anew", stacklevel=2
-    )
-    for file in kept:
-        file.unlink()
-    return [], 0
+        if comparison.has_variants:
+            names = np.array(VARIANTS)[list(comparison.variants)]
+            rows["variant"] = names[found.i % len(names)]
+        if comparison.has_variants and comparison.stored is None and self.nearest is None:
+            return rows[new_row < found.j]  # every pair is found from both of its files
+        rows = rows[rows["path_a"] != rows["path_b"]]
+        if self.nearest is None:
+            return rows
+        query = ["path_a", "variant"] if comparison.has_variants else ["path_a"]
+        return rows.groupby(query, sort=False).head(self.nearest)
+
+    def _check_expected_pairs(self, radius: int, output: Path) -> None:
+        """Estimate the number of pairs, and refuse one that is over `max_pairs` or more than the
+        disk can hold.
+        """
+        comparison = self.comparison
+        stored = None if comparison.stored is None else comparison.stored.packed
+        pairs_of_pictures = estimate_pairs(comparison.new.packed, stored, radius)
+        pairs = pairs_of_pictures * len(comparison.variants)
+        if pairs > self.max_pairs:
+            raise ValueError(
+                f"About {pairs:,.0f} pairs are expected, more than the {self.max_pairs:,} "
+                f"allowed. {ADVICE}."
+            )
+        free = _free_bytes(output)
+        if pairs * BYTES_PER_PAIR > free:
+            raise RuntimeError(
+                f"About {pairs:,.0f} pairs are expected, too many for the {free / 1e9:.1f} GB "
+                f"that are free. {ADVICE}."
+            )
+        say(f"About {pairs:,.0f} pairs are expected.")
+
+    def _check_pairs(self, pairs: int, output: Path) -> None:
+        if pairs > self.max_pairs:
+            raise ValueError(
+                f"There are more than {self.max_pairs:,} pairs. {ADVICE}: "
+                f"the search then resumes from what is in {parts_folder(output)}."
+            )
+
+    def _report(self, pairs: int, output: Path) -> None:
+        within = "" if self.radius is None else f" within {self.radius} bits"
+        say(
+            f"{pairs} pairs of files{within} were found, of {self.comparison.pairs:,} compared: "
+            f"{output}"
+        )
+        if self.radius is None or pairs == 0:
+            return
+        try:
+            false_pairs = self.comparison.expected_false_pairs(self.radius)
+        except ValueError:  # there is no evidence on this hasher
+            return
+        number = "An unknown number" if math.isnan(false_pairs) else f"About {false_pairs:,.2g}"
+        say(
+            f"{number} of them may be false. This is an estimate from the unrelated images of the "
+            "workbook."
+        )
+        if self.comparison.has_variants:
+            variants = len(self.comparison.variants)
+            say(f"The {variants} variants make {variants} times as many false pairs.")
+
+
+def _join_parts(parts: Sequence[Path], pairs: int, schema: pa.Schema, output: Path) -> None:
+    """Write the pairs of all parts into one table; RuntimeError where some are missing."""
+    written = 0
+    with tables.table_writer(output, schema) as write:
+        for part in parts:
+            for batch in tables.iter_batches(part):
+                rows = batch.to_pandas()
+                written += len(rows)
+                write(rows)
+        if written != pairs:
+            raise RuntimeError(
+                f"{pairs - written} of the pairs found have been damaged in "
+                f"{parts_folder(output)} since. "
+                "Check the disk and run the command again: it resumes."
+            )
+
+
+def _free_bytes(output: Path) -> int:
+    """The bytes of disk that a search may use: those that are free, and those of the steps that it
+    finished before.
+    """
+    existing = next(folder for folder in output.absolute().parents if folder.exists())
+    finished = parts_folder(output).glob(PART_PATTERN)
+    return shutil.disk_usage(existing).free + sum(file.stat().st_size for file in finished)

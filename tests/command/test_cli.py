@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 import finlib as package
-from finlib.command import cli
+from finlib.command import cli, process
 from finlib.files import lock
 from finlib.hashing import execution, tables
 from finlib.matching import thresholds
@@ -28,7 +28,7 @@ def finlib(*arguments: object, stdin: bytes = b"") -> subprocess.CompletedProces
 def status(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> int:
     """The exit status in this process: quicker than a process of its own."""
     monkeypatch.setattr(sys, "argv", ["finlib", *map(str, arguments)])
-    return cli.run()
+    return process.run(cli.app)
 
 
 @pytest.fixture
@@ -65,8 +65,8 @@ def test_hash_match_and_cluster_end_to_end(
     assert clusters.groupby("family")["cluster"].nunique().tolist() == [1, 1, 1]
     assert clusters["size"].tolist() == [3] * 9
     said = capsys.readouterr().err
-    assert "3 clusters of 9 files, and 0 files alone" in said
-    assert "of 10 rows left out: 1 with an error" in said
+    assert "3 clusters of 9 files, and 0 single files" in said
+    assert "of 10 rows, these are left out: 1 with an error." in said
 
 
 def test_evaluate_scores_every_hasher_asked_for(album: Path, tmp_path: Path, monkeypatch) -> None:
@@ -98,13 +98,13 @@ def test_a_table_only_grows_unless_told_otherwise(
     capsys.readouterr()
     assert status(monkeypatch, "hash", batch, "-o", hashes) == 0
     assert (
-        "1 hashed, 0 known already, 0 not hashed (column 'error' says why); 11 rows"
+        "1 files were hashed, 0 were known already, and 0 could not be hashed"
         in capsys.readouterr().err
     )
     grown = tables.read_hashes(hashes)
     pd.testing.assert_frame_equal(grown.head(10), before)
     assert status(monkeypatch, "hash", album, "-o", hashes, "--prune") == 0
-    assert "0 hashed, 8 known already, 1 not hashed" in capsys.readouterr().err
+    assert "0 files were hashed, 8 were known already, and 1 could not be hashed" in capsys.readouterr().err
     assert tables.read_hashes(hashes)["path"].tolist() == before["path"].tolist()[1:]
     assert status(monkeypatch, "hash", batch, "-o", hashes, "--replace", "--hasher", "dhash64") == 0
     assert tables.read_hashes(hashes)[["path", "hasher"]].to_numpy().tolist() == [
@@ -244,7 +244,7 @@ def test_nothing_is_written_over_that_is_wanted(
     output = tmp_path / "out.parquet"
     assert status(monkeypatch, *command, hashes, "-o", output) == 0
     assert status(monkeypatch, *command, hashes, "-o", output) == 2
-    assert "exists: give another name, or --overwrite" in capsys.readouterr().err
+    assert "exists. Give another name, or --overwrite" in capsys.readouterr().err
     assert status(monkeypatch, *command, hashes, "-o", output, "--overwrite") == 0
 
 
@@ -285,7 +285,7 @@ def test_new_images_against_stored_ones(
         ]
         assert pd.read_csv(output).to_numpy().tolist() == expected
         assert len(expected) == 2
-    assert "2 pairs of 9 compared within 60 bits" in capsys.readouterr().err
+    assert "2 pairs of files within 60 bits were found, of 9 compared" in capsys.readouterr().err
     assert (
         status(
             monkeypatch,
@@ -364,16 +364,16 @@ def test_a_radius_by_intent_and_what_to_expect(
             == 0
         )
         said = capsys.readouterr().err
-        radius = int(said.split("radius ")[1].split()[0])
-        assert f"compared within {radius} bits" in said
-        assert "may be false (an estimate" in said
+        radius = int(said.split("The radius is ")[1].split()[0])
+        assert f"pairs of files within {radius} bits were found" in said
+        assert "may be false. This is an estimate" in said
         if intent[0] == "--false-pairs":
             assert radius == thresholds.radius_for_false_pairs("find", 36, 0.01)
     packed = np.random.default_rng(1).integers(0, 256, (20_000, 32), np.uint8)
     many = _table_of(packed, tmp_path / "many.parquet")
     assert status(monkeypatch, "match", many, "--false-pairs", 1, "-o", tmp_path / "r.csv") == 0
     said = capsys.readouterr().err
-    assert "an estimate: measured is down to 80 bits, which would do for about 1,279 images" in said
+    assert "measured down to 80 bits, which would be enough for about 1,279 images" in said
     assert (
         status(
             monkeypatch,
@@ -419,12 +419,12 @@ def test_mirror_images_and_turns_are_found_and_named(
     assert f"left out: {album / '0001_0.jpg'}: no such file" in said.replace(
         "FileNotFoundError: ", ""
     )
-    assert "of 288 compared" in said  # 36 pairs in 8 variants
+    assert "of 288 compared:" in said  # 36 pairs in 8 variants
     assert "8 variants make 8 times as many" in said
     for file in album.rglob("*.*g"):
         file.unlink()
     assert status(monkeypatch, "match", hashes, *options, "--overwrite") == 1
-    assert "read the pictures again, and none can be read: " in capsys.readouterr().err
+    assert "read the pictures again, and none of them can be read. " in capsys.readouterr().err
     variants = pd.read_csv(tmp_path / "all.csv")["variant"]
     assert (variants == "as it is").sum() >= 7
 
@@ -446,11 +446,11 @@ def test_too_many_pairs_are_refused_with_advice_before_they_are_written(
     assert status(monkeypatch, "match", hashes, "--radius", 0, "-o", output) == 2
     said = capsys.readouterr().err
     assert (
-        "about 199,990,000 pairs, over 100,000,000: take a smaller --radius, --nearest K, --fold"
+        "About 199,990,000 pairs are expected, more than the 100,000,000 allowed. Give a smaller"
         in said
     )
     assert status(monkeypatch, "match", hashes, "--radius", 0, "-o", output, "--fold") == 0
-    assert "19999 files have the hash of an earlier one" in capsys.readouterr().err
+    assert "19999 files are left out because an earlier file has the same hash" in capsys.readouterr().err
     few = _table_of(np.zeros((20, 32), np.uint8), tmp_path / "few.parquet")
     assert (
         status(
@@ -490,7 +490,7 @@ def test_images_of_little_quality_are_left_out(tmp_path: Path, monkeypatch, caps
     assert pd.read_csv(tmp_path / "p.csv")[["path_a", "path_b"]].to_numpy().tolist() == [
         ["2.png", "3.png"]
     ]
-    assert "of 4 rows left out: 2 of quality under 20" in capsys.readouterr().err
+    assert "of 4 rows, these are left out: 2 of quality under 20." in capsys.readouterr().err
     none = _table_of(packed, tmp_path / "none.csv", quality=float("nan"))
     assert status(monkeypatch, "match", none, *options, 20, "--overwrite") == 2
 
@@ -544,7 +544,7 @@ def test_clusters_to_go_on_with_must_be_those_of_the_table(
     assert (
         status(monkeypatch, "cluster", hashes, "--onto", first, "-o", tmp_path / "later.csv") == 2
     )
-    assert "first.csv.centres.parquet is not there" in capsys.readouterr().err
+    assert "first.csv.centres.parquet is missing" in capsys.readouterr().err
 
 
 def test_corrections_among_old_files_last_through_later_runs(
@@ -580,8 +580,8 @@ def test_verdicts_are_right_or_wrong_in_any_case(
         more = ["--together", marked, "--apart", marked, "-o", tmp_path / "later.csv"]
         assert status(monkeypatch, "cluster", hashes, *more) == expected
     said = capsys.readouterr().err
-    assert "a verdict is right or wrong, not maybe" in said
-    assert "none of 1 pairs is marked right" in said
+    assert "a verdict must be right or wrong, not maybe" in said
+    assert "none of its 1 pairs is marked right" in said
     clusters = pd.read_csv(tmp_path / "later.csv")["cluster"]
     assert clusters[0] != clusters[1]
 
@@ -642,12 +642,12 @@ def test_a_picture_that_cannot_be_read_is_named(
     *_, error, last = capsys.readouterr().err.splitlines()
     assert error.startswith("not hashed: ")
     assert str(damaged) in error
-    assert last == f"finlib: {damaged} gives no hash to work with"
+    assert last == f"finlib: {damaged} gives no hash to work with."
     assert not output.exists()
 
 
-def test_strangers_stay_alone(tmp_path: Path, monkeypatch) -> None:
-    """A few families among many strangers: the default must not give these company."""
+def test_unrelated_images_stay_single(tmp_path: Path, monkeypatch) -> None:
+    """A few families among many unrelated images, which must not be put into clusters."""
     rng = np.random.default_rng(7)
     packed = rng.integers(0, 256, (30_000, 32), dtype=np.uint8)
     packed[:600] = np.repeat(packed[:60], 10, axis=0)
@@ -686,7 +686,7 @@ def test_a_folder_is_cleaned_without_deleting(
         assert len(keep[str(album / "0001_large.png")]) == 3
         assert len(groups) == 3
         assert (tmp_path / "groups.html").read_text().count("data:image/jpeg") == 10
-    assert "0 hashed, 10 known already" in capsys.readouterr().err
+    assert "0 files were hashed, 10 were known already" in capsys.readouterr().err
     assert sorted(album.rglob("*")) == files
 
 
@@ -756,7 +756,7 @@ def test_a_list_of_files_on_standard_input(album: Path, tmp_path: Path, monkeypa
             ["hash", "ALBUM", "-o", "HASHES", "--hasher", "find+find"],
             "two or three different hashers",
         ),
-        (["hash", "-", "-o", "h.csv"], "standard input lists no file"),
+        (["hash", "-", "-o", "h.csv"], "Standard input lists no files"),
         (["match", "HASHES", "-o", "p.csv"], "Missing option '--radius'"),
         (["match", "HASHES", "-o", "p.csv", "--radius", "-1"], "--radius"),
         (["match", "HASHES", "-o", "p.csv", "--radius", "257"], "radius"),
@@ -781,7 +781,7 @@ def test_a_list_of_files_on_standard_input(album: Path, tmp_path: Path, monkeypa
             ["show", "HASHES", "-o", "p.html"],
             "is not a sound table: it lacks path_a, path_b, distance or cluster, size, distance",
         ),
-        (["show", "HASHES", "-o", "p.csv"], "a page ends in .html"),
+        (["show", "HASHES", "-o", "p.csv"], "the name of a page ends in .html"),
         (
             ["cluster", "HASHES", "-o", "c.csv", "--onto", "HASHES"],
             "is not a sound table: it lacks cluster, size, distance",
@@ -819,7 +819,7 @@ def test_a_failed_run_is_one_line_and_status_1(
     album: Path, tmp_path: Path, monkeypatch, capsys
 ) -> None:
     assert status(monkeypatch, "hash", album / "0002_damaged.jpg", "-o", tmp_path / "h.csv") == 1
-    assert capsys.readouterr().err.splitlines()[-1] == "finlib: no file could be hashed"
+    assert capsys.readouterr().err.splitlines()[-1] == "finlib: No file could be hashed."
     (tmp_path / "file").write_text("in the way")
     assert status(monkeypatch, "hash", album, "-o", tmp_path / "file" / "h.csv") in (1, 2)
     assert "file" in capsys.readouterr().err.splitlines()[-1]
@@ -833,7 +833,7 @@ def test_too_little_address_space_is_one_line_and_status_1(
     command = ["bash", "-c", limited, sys.executable, hashes, tmp_path / "c.csv"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120)
     assert done.returncode == 1
-    assert done.stderr.startswith(f"finlib: {megabytes:,} MB of address space are too few: ")
+    assert done.stderr.startswith(f"finlib: {megabytes:,} MB of address space are not enough. ")
     assert done.stderr.count("\n") == 1
     assert not (tmp_path / "c.csv").exists()
 
@@ -842,9 +842,9 @@ def test_too_little_memory_is_said(hashes: Path, tmp_path: Path, monkeypatch, ca
     def full(*_: object, **__: object) -> None:
         raise MemoryError
 
-    monkeypatch.setattr("finlib.command.daily.cluster", full)
+    monkeypatch.setattr("finlib.clustering.clusters.cluster", full)
     assert status(monkeypatch, "cluster", hashes, "-o", tmp_path / "c.csv") == 1
-    assert capsys.readouterr().err.splitlines()[-1] == "finlib: not enough memory"
+    assert capsys.readouterr().err.splitlines()[-1] == "finlib: There is not enough memory."
 
 
 @pytest.mark.parametrize("name", ["hash", "match", "cluster", "show", "duplicates", "evaluate"])

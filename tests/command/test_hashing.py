@@ -6,7 +6,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from finlib.command import daily, hashing
+from finlib.command import hashing, output
 from finlib.hashing import tables
 
 
@@ -21,7 +21,7 @@ def test_merged_rows_stay_in_place_and_nothing_good_is_lost() -> None:
 
     known = rows(("a", "00", ""), ("b", "", "lost"), ("c", "01", ""), ("d", "02", ""))
     new = rows(("c", "03", ""), ("b", "04", ""), ("d", "", "gone"), ("e", "", "bad"))
-    found = hashing.merged(known, new)[["path", "hash", "error"]].to_numpy().tolist()
+    found = hashing.merge_rows(known, new)[["path", "hash", "error"]].to_numpy().tolist()
     assert found == [
         ["a", "00", ""],
         ["b", "04", ""],
@@ -30,15 +30,15 @@ def test_merged_rows_stay_in_place_and_nothing_good_is_lost() -> None:
         ["d", "", "gone"],
         ["e", "", "bad"],
     ]
-    again = hashing.merged(hashing.merged(known, new), rows(("d", "", "worse")))
+    again = hashing.merge_rows(hashing.merge_rows(known, new), rows(("d", "", "worse")))
     assert again[again["path"] == "d"]["error"].tolist() == ["", "worse"]
 
 
 def test_a_file_where_finished_parts_are_kept_is_named_and_stays(tmp_path: Path) -> None:
     (tmp_path / "h.parquet.parts").write_text("mine")
     with (
-        pytest.raises(FileExistsError, match=re.escape("h.parquet.parts is in the way")),
-        daily.parts_of(tmp_path / "h.parquet", "part-*"),
+        pytest.raises(FileExistsError, match=re.escape("h.parquet.parts is a file")),
+        output.unfinished_parts(tmp_path / "h.parquet", "part-*"),
     ):
         pass
     assert [path.read_text() for path in tmp_path.iterdir()] == ["mine"]

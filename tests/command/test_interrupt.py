@@ -22,7 +22,7 @@ import os
 import sys
 from hashlib import pbkdf2_hmac
 from importlib import import_module
-from finlib.command import cli
+from finlib.command import cli, process
 
 def held(*_, **__):
     os.write(1, b"held\\n")  # at once: several threads may be held
@@ -115,10 +115,10 @@ def test_what_fails_after_ctrl_c_is_its_doing(
 
     monkeypatch.setattr(cli, "app", cut_short)
     monkeypatch.setattr(interruption, "heard", threading.Event())
-    assert cli.run() == 1
+    assert process.run(cli.app) == 1
     assert capsys.readouterr().err == "finlib: release unlocked lock\n"
     interruption.heard.set()
-    assert cli.run() == 1
+    assert process.run(cli.app) == 1
     assert capsys.readouterr().err.startswith("finlib: interrupted; ")
 
 
@@ -141,7 +141,7 @@ def test_a_clustering_goes_on_with_what_was_found_but_not_of_other_hashes(
         monkeypatch.setattr(
             sys, "argv", ["finlib", "cluster", str(table), "-o", str(tmp_path / output)]
         )
-        return cli.run()
+        return process.run(cli.app)
 
     monkeypatch.setattr(near, "EXACT", 0)  # the passes, small as the set is
     monkeypatch.setattr(Checkpoint, "save_arrays", counted)
@@ -185,7 +185,7 @@ def test_a_match_goes_on_with_the_steps_that_ended_but_not_of_another_search(
         ran.clear()
         command = ["finlib", "match", str(tables_of[n]), "-o", str(tmp_path / output), *how.split()]
         monkeypatch.setattr(sys, "argv", command)
-        return cli.run()
+        return process.run(cli.app)
 
     tables_of = {n: table_of(tmp_path / f"{n}.parquet", n) for n in (300, 297)}
     table_of(tmp_path / "old.parquet", 90)
@@ -236,7 +236,7 @@ def test_a_match_of_a_set_is_not_one_of_it_against_itself(
             str(tmp_path / "o.parquet"),
         ]
         monkeypatch.setattr(sys, "argv", [*command, *more])
-        return cli.run()
+        return process.run(cli.app)
 
     table = table_of(tmp_path / "h.parquet", 300)
     with monkeypatch.context() as patch:
@@ -258,7 +258,7 @@ def test_a_match_that_was_refused_goes_on_with_a_higher_limit(
     def matched(limit: int) -> int:
         command = f"finlib match {table} --nearest 2 -o {tmp_path / 'o.csv'} --max-pairs {limit}"
         monkeypatch.setattr(sys, "argv", command.split())
-        return cli.run()
+        return process.run(cli.app)
 
     table = table_of(tmp_path / "h.parquet", 300)
     monkeypatch.setattr(search, "STEP", 64)

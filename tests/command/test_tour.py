@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from finlib.command import cli
+from finlib.command import cli, process
 from finlib.hashing import tables
 from finlib.hashing.execution import hash_files
 from finlib.hashing.images import list_images
@@ -57,7 +57,7 @@ def test_the_tour_on_the_command_line(
         command = line.split("#")[0].split()
         assert command[0] == "finlib"
         monkeypatch.setattr(sys, "argv", command)
-        assert cli.run() == 0, (line, capsys.readouterr().err)
+        assert process.run(cli.app) == 0, (line, capsys.readouterr().err)
     found = pd.read_csv("found.csv")
     assert found["path_a"].unique().tolist() == ["new/again.png"]
     assert found[found["distance"] == 0]["path_b"].tolist() == ["photos/0000_1.png"]

@@ -1,0 +1,225 @@
+"""What a command is given: folders, single images, lists of files, and tables of hashes.
+
+`list_files` turns a source on the command line into files. `load` and `load_both` turn one into
+`Hashes`, read from a table or made from the images there and then.
+"""
+
+import os
+import sys
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from finlib.command.output import say, say_errors, say_first
+from finlib.files import text_to_path
+from finlib.hashing import execution, tables
+from finlib.hashing.decoding import open_picture
+from finlib.hashing.hashers import get_hasher
+from finlib.hashing.images import scan_folder
+from finlib.matching.pairs import find_distinct
+from finlib.pools import in_threads
+
+SUFFIXES_SHOWN = 5
+
+
+@dataclass(frozen=True)
+class Hashes:
+    """The files of a table that have a hash, and their hashes.
+
+    files: a row per file, with the table's columns but for hash, hasher and error. packed:
+    uint8[files, bits // 8], the hashes in the same order. hasher: the name of the hasher that made
+    them.
+    """
+
+    files: pd.DataFrame
+    packed: NDArray[np.uint8]
+    hasher: str
+
+    def select(self, rows: NDArray[np.int64] | NDArray[np.bool_]) -> "Hashes":
+        """The same for some of the rows: their numbers, or a flag for each row."""
+        return Hashes(
+            self.files.iloc[rows].reset_index(drop=True),
+            self.packed[rows],
+            self.hasher,
+        )
+
+    def first_of_equal(self) -> "Hashes":
+        """The first file of each hash; a message says how many files are left out."""
+        first = find_distinct(self.packed)[0]
+        repeated = len(self.files) - len(first)
+        say(f"{repeated} files are left out because an earlier file has the same hash.")
+        return self.select(first)
+
+
+class VariantHashes(NamedTuple):
+    """The hashes of several variants (turns and mirror images) of each of some files.
+
+    packed: uint8[n, bits // 8], all variants of the first file, then those of the next. row:
+    int64[n], the row of the file that each hash belongs to.
+    """
+
+    packed: NDArray[np.uint8]
+    row: NDArray[np.int64]
+
+
+def hash_variants(hashes: Hashes, variants: Sequence[int], workers: int | None) -> VariantHashes:
+    """Read the pictures of the files again and hash them in these variants, numbers into
+    `decoding.VARIANTS`.
+
+    Files that cannot be read any more are left out, with a message. RuntimeError where there are
+    files and none of them can be read.
+    """
+    hasher = get_hasher(hashes.hasher)
+    errors: list[str] = []
+    no_hashes = hashes.packed[:0]
+
+    def hash_file(path: str) -> NDArray[np.uint8]:
+        try:
+            return hasher.variants(open_picture(text_to_path(path)), variants)
+        except (OSError, ValueError) as error:
+            errors.append(str(error))
+            return no_hashes
+
+    paths = hashes.files["path"]
+    hashed = in_threads(hash_file, ((path,) for path in paths), workers)
+    hashes_of_files = list(tqdm(hashed, total=len(paths), unit="file", disable=None))
+    if errors and len(errors) == len(paths):
+        raise RuntimeError(
+            "--mirrored and --turned have to read the pictures again, and none of them can be "
+            "read. "
+            f"The first error: {errors[0]}"
+        )
+    say_first("left out", errors)
+    counts = [len(each) for each in hashes_of_files]
+    return VariantHashes(
+        packed=np.concatenate([no_hashes, *hashes_of_files]),
+        row=np.repeat(np.arange(len(paths)), counts),
+    )
+
+
+def list_files(source: str) -> Sequence[str | Path]:
+    """The files that a source of `finlib hash` stands for: a folder's images, one file, or "-" for
+    a list on stdin.
+
+    A message says which files of a folder are passed over. ValueError where a list or a folder has
+    nothing to offer, FileNotFoundError where the source is not there.
+    """
+    if source == "-":
+        return _read_list()
+    if os.path.lexists(source) and not os.path.isdir(source):
+        return [source]
+    listing = scan_folder(source)
+    if listing.passed_over:
+        _say_passed_over(source, listing.passed_over)
+    return listing.images
+
+
+def _read_list() -> list[str]:
+    """The names on standard input, separated by NUL bytes if there is one, otherwise one a line."""
+    text = os.fsdecode(sys.stdin.buffer.read())
+    if "\0" in text:
+        names = text.split("\0")
+    else:
+        names = [line.rstrip("\r") for line in text.split("\n")]
+    files = [name for name in names if name]
+    if not files:
+        raise ValueError(
+            "Standard input lists no files. Give one name a line, or names separated by NUL bytes."
+        )
+    return files
+
+
+def _say_passed_over(folder: str, passed_over: Counter[str]) -> None:
+    kinds = [
+        f"{count} {suffix or 'without a suffix'}"
+        for suffix, count in passed_over.most_common(SUFFIXES_SHOWN)
+    ]
+    say(
+        f"{folder}: {passed_over.total()} files do not have an image's suffix and are passed over "
+        f"({', '.join(kinds)}). Name such a file on the command line to have it hashed."
+    )
+
+
+def load(source: Path, hasher: str | None, min_quality: float, workers: int | None) -> Hashes:
+    """The hashes of a table, or those of a folder's images or of one image, made here.
+
+    A table gives the hashes that it has, or those of one part of a combined hash if `hasher` names
+    one; images are hashed by `hasher`, by default FINd. Files with an error, files that a later row
+    names again, and files of less than `min_quality` are left out, with a message. RuntimeError
+    where nothing has a hash; ValueError where `min_quality` is asked of hashes that have no
+    quality.
+    """
+    if is_table(source):
+        table = _read_table(source, hasher)
+    else:
+        table = execution.hash_files(
+            list_files(str(source)), hasher or "find", workers=workers, progress=True
+        )
+        say_errors(table)
+    files = tables.hashed_rows(table)
+    if files.empty:
+        raise RuntimeError(f"{source} gives no hash to work with.")
+    if min_quality and files["quality"].isna().any():
+        raise ValueError(
+            f"--min-quality cannot be used: the hashes of {source} have no quality. Those of find "
+            "and pdq have one."
+        )
+    repeated = files["path"].duplicated(keep="last").to_numpy()
+    poor = (files["quality"] < min_quality).to_numpy() & ~repeated
+    left_out = {
+        "with an error": len(table) - len(files),
+        "that a later row names again": int(repeated.sum()),
+        f"of quality under {min_quality:g}": int(poor.sum()),
+    }
+    _say_left_out(source, len(table), left_out)
+    all_hashes = Hashes(
+        files.drop(columns=["hash", "hasher", "error"]),
+        tables.packed_hashes(table),
+        files["hasher"].iloc[0],
+    )
+    return all_hashes.select(~(repeated | poor))
+
+
+def load_both(
+    source: Path, against: Path | None, hasher: str | None, min_quality: float, workers: int | None
+) -> tuple[Hashes, Hashes | None]:
+    """The hashes of `source`, and those of `against` where it is given, both by one hasher.
+
+    Where only one of them is a table, the images of the other are hashed by the table's hasher.
+    """
+    if against is None:
+        return load(source, hasher, min_quality, workers), None
+    if is_table(source) and not is_table(against):
+        new = load(source, hasher, min_quality, workers)
+        return new, load(against, new.hasher, min_quality, workers)
+    stored = load(against, hasher, min_quality, workers)
+    new = load(source, hasher or stored.hasher, min_quality, workers)
+    return new, stored
+
+
+def is_table(source: Path) -> bool:
+    """Whether the source's name is that of a table: it ends in .parquet or .csv."""
+    return source.suffix in (".parquet", ".csv")
+
+
+def _read_table(source: Path, hasher: str | None) -> pd.DataFrame:
+    """The table, or that of one part of its combined hash, with the quality of the whole."""
+    whole = tables.read_hashes(source)
+    if hasher is None or set(whole["hasher"]) <= {hasher}:
+        return whole
+    part = tables.select_part(whole, hasher)
+    return part.assign(quality=whole["quality"])
+
+
+def _say_left_out(source: Path, rows: int, left_out: dict[str, int]) -> None:
+    """Say how many of the rows are left out, and why; nothing where none is."""
+    reasons = [f"{count} {reason}" for reason, count in left_out.items() if count]
+    if reasons:
+        say(f"{source}: of {rows} rows, these are left out: {', '.join(reasons)}.")

@@ -1,0 +1,120 @@
+"""What a command says and what it may write: messages, files, and the folder of its unfinished
+work.
+
+Messages are lines on standard error. A command refuses to write over a file that it reads, over a
+file of another kind, and over an older result unless it is asked to. While it runs it keeps what is
+finished in a folder beside its output, from which the same command resumes after an interruption.
+"""
+
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import pandas as pd
+
+from finlib.files import lock, one_line
+from finlib.hashing import tables
+
+ERRORS_SHOWN = 5
+
+
+def say(text: object) -> None:
+    """Print a message to the person on standard error, as one line."""
+    print(one_line(text), file=sys.stderr)
+
+
+def say_first(label: str, messages: Sequence[object]) -> None:
+    """Print the first few of the messages, each after the label, and how many more there are."""
+    for message in messages[:ERRORS_SHOWN]:
+        say(f"{label}: {message}")
+    more = len(messages) - ERRORS_SHOWN
+    if more > 0:
+        say(f"{label}: {more} more")
+
+
+def say_errors(table: pd.DataFrame) -> None:
+    """Print the first errors of a table of hashes."""
+    errors = table.loc[table["error"] != "", "error"]
+    say_first("not hashed", errors.tolist())
+
+
+def check_table_output(
+    output: Path, columns: Sequence[str], overwrite: bool, inputs: Iterable[Path | None] = ()
+) -> None:
+    """Make sure that a table with these columns may be written to `output`.
+
+    `inputs` are the files that the command reads, None for one that was not given. ValueError where
+    the name ends in neither .parquet nor .csv, and where `output` exists and is one of the inputs,
+    is no table with these columns, or may not be overwritten.
+    """
+    tables.is_csv(output)
+    if not output.exists():
+        return
+    _refuse_inputs(output, inputs)
+    if not _is_table_with(output, columns):
+        raise ValueError(
+            f"{output} exists and is another kind of file. Give another name, or move the file "
+            "away."
+        )
+    _refuse_existing(output, overwrite)
+
+
+def check_page_output(output: Path, overwrite: bool, inputs: Iterable[Path | None] = ()) -> None:
+    """Make sure that a page may be written to `output`; ValueError as from `check_table_output`."""
+    if output.suffix != ".html":
+        raise ValueError(f"{output}: the name of a page ends in .html.")
+    if not output.exists():
+        return
+    _refuse_inputs(output, inputs)
+    _refuse_existing(output, overwrite)
+
+
+def _refuse_inputs(output: Path, inputs: Iterable[Path | None]) -> None:
+    for file in inputs:
+        if file is not None and file.exists() and output.samefile(file):
+            raise ValueError(
+                f"{output} is a file that this command reads. Give --output another name."
+            )
+
+
+def _is_table_with(file: Path, columns: Sequence[str]) -> bool:
+    try:
+        next(tables.iter_batches(file, columns))
+    except (ValueError, FileNotFoundError):
+        return False
+    return True
+
+
+def _refuse_existing(output: Path, overwrite: bool) -> None:
+    if not overwrite:
+        raise ValueError(f"{output} exists. Give another name, or --overwrite to replace it.")
+
+
+def parts_folder(output: Path) -> Path:
+    """The folder beside `output` where the run that writes it keeps what it has finished."""
+    return output.with_name(f"{output.name}.parts")
+
+
+@contextmanager
+def unfinished_parts(output: Path, pattern: str) -> Iterator[Path]:
+    """The folder for the finished parts of the run that writes `output`, for this run alone.
+
+    Where the block ends without an error, the files in the folder whose names match `pattern` are
+    removed. The folder goes when nothing else is in it. RuntimeError where another run is writing
+    the same output; FileExistsError where a file has the folder's name.
+    """
+    folder = parts_folder(output)
+    if folder.exists() and not folder.is_dir():
+        raise FileExistsError(
+            f"{folder} is a file, but a folder of that name is needed to keep finished work in. "
+            "Move the file away, or give --output another name."
+        )
+    with lock(output.with_name(f".{output.name}.lock"), output):
+        try:
+            yield folder
+            for file in folder.glob(pattern):
+                file.unlink()
+        finally:
+            with suppress(OSError):  # not there, or not empty
+                folder.rmdir()
