@@ -231,16 +231,16 @@ def scan(  # type: ignore[no-untyped-def]
                 k = _lowest_bit(marks)
                 marks &= marks - ONE
                 distance = distance_in_block(queries, q, blocks, b, k, width)
-                if distance > radius:
-                    continue
-                number = b * BLOCK + k
-                if number < n and (not within_set or first + q < number):
-                    if matches == len(query_out):
-                        return TOO_MANY
-                    query_out[matches] = q
-                    hash_out[matches] = number
-                    distance_out[matches] = distance
-                    matches += 1
+                # Nested conditions: after a `continue` LLVM makes a slower loop, by an eighth.
+                if distance <= radius:
+                    number = b * BLOCK + k
+                    if number < n and (not within_set or first + q < number):
+                        if matches == len(query_out):
+                            return TOO_MANY
+                        query_out[matches] = q
+                        hash_out[matches] = number
+                        distance_out[matches] = distance
+                        matches += 1
     return matches
 
 
