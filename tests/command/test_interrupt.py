@@ -1,4 +1,4 @@
-"""Ctrl-C in the middle of long work: the run ends soon, leaves nothing half-written, and resumes."""
+"""Ctrl-C in the middle of long work: a run ends soon, leaves nothing half-written, and resumes."""
 
 import signal
 import subprocess

@@ -1,4 +1,4 @@
-"""The page that `finlib show` makes: whole without a network, names shown as text, marks saved as corrections."""
+"""The page of `finlib show`: offline, with names as text, saving marks as corrections."""
 
 import json
 import re
@@ -14,16 +14,17 @@ from PIL import Image
 from finlib.command import page
 from finlib.hashing import tables
 
-EVIL = '<img src=x onerror="document.title=1">&"\'</script><script>document.title=2</script>.png'.replace(
-    "/", "∕"
-)
+# A slash cannot stand in a file's name; a similar character takes its place.
+HOSTILE = (
+    '<img src=x onerror="document.title=1">&"\'</script><script>document.title=2</script>.png'
+).replace("/", "∕")
 
 
 @pytest.fixture
 def pairs(tmp_path: Path) -> tuple[Path, list[str]]:
     """A table of 120 pairs of three files, one with a hostile name and one that is not there."""
     rng = np.random.default_rng(1)
-    names = [str(tmp_path / name) for name in (EVIL, "plain.jpg", "missing.jpg")]
+    names = [str(tmp_path / name) for name in (HOSTILE, "plain.jpg", "missing.jpg")]
     for name in names[:2]:
         Image.fromarray(rng.integers(0, 256, (300, 400, 3), dtype=np.uint8)).save(name)
     rows = [(names[k % 3], names[(k + 1) % 3], k) for k in range(120)]
