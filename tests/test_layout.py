@@ -31,7 +31,7 @@ FLOORS = (
     ("workbook",),
 )
 # Neighbours on one floor that know nothing of each other.
-STRANGERS = (("finlib.hashing", "finlib.matching"), ("finlib.clustering", "finlib.scoring"))
+UNRELATED = (("finlib.hashing", "finlib.matching"), ("finlib.clustering", "finlib.scoring"))
 NOT_IN_PRODUCTION = {
     "IPython",
     "faiss",
@@ -97,7 +97,7 @@ def test_imports_go_one_way(path):
             continue
         other_floor, other_part = place_of(name)
         assert other_floor <= floor, f"{name} stands higher than {part}"
-        assert tuple(sorted((part, other_part))) not in STRANGERS, name
+        assert tuple(sorted((part, other_part))) not in UNRELATED, name
 
 
 @pytest.mark.parametrize("path", FILES, ids=module_name)

@@ -1,15 +1,17 @@
-"""Hashes that others published: distances of PDQ's project, and pictures that two source distributions ship.
+"""Our hashes and distances equal those that the authors of ImageHash and PDQ published.
 
-ImageHash's own tests know the hashes of their one picture, PDQ's regression tests that of the bridge, which the source
-distribution of threatexchange has as sample-b.jpg. No wheel has either picture, and no published hash of a picture that
-an installed package ships (scikit-image, scikit-learn, SciPy, Matplotlib) was found; so pip fetches them, in the long
-run alone.
+ImageHash's own tests contain the hashes of their one picture. PDQ's regression tests contain the
+hash of a picture of a bridge, which the source distribution of threatexchange contains as
+sample-b.jpg. No wheel contains either picture, so the slow test downloads the source distributions
+with pip. No published hash was found of a picture that comes with an installed package
+(scikit-image, scikit-learn, SciPy, Matplotlib).
 """
 
 import subprocess
 import sys
 import tarfile
 from functools import cache
+from typing import NamedTuple
 
 import numpy as np
 import pytest
@@ -17,8 +19,17 @@ import pytest
 from finlib.hashing.hashers import HASHERS
 from finlib.matching.pairs import pairs_between
 
-IMAGEHASH = "ImageHash==4.3.2", "tests/data/imagehash.png"
-BRIDGE = "threatexchange==1.2.17", "data/sample-b.jpg"
+
+class Picture(NamedTuple):
+    """A picture in a source distribution: the requirement to download, and the end of the file's
+    path in it."""
+
+    requirement: str
+    path: str
+
+
+IMAGEHASH = Picture("ImageHash==4.3.2", "tests/data/imagehash.png")
+BRIDGE = Picture("threatexchange==1.2.17", "data/sample-b.jpg")
 PUBLISHED = [
     (IMAGEHASH, "ahash64", "ffd7918181c9ffff"),
     (IMAGEHASH, "phash64", "ba8c84536bd3c366"),
@@ -26,54 +37,64 @@ PUBLISHED = [
     (IMAGEHASH, "whash64", "ffd391818181a5e7"),
     (BRIDGE, "pdq", "d8f8f0cce0f4a84f0e370a22028f67f0b36e2ed596623e1d33e6b39c4e9c9b22"),
 ]
+"""Pictures, our hashers and the published hashes."""
 
 
 @pytest.fixture(scope="module")
-def fetched(tmp_path_factory):
-    """A function from a requirement and a path in its source distribution to that file."""
+def download(tmp_path_factory):
+    """A function that downloads a Picture once and returns the path of its file."""
     pytest.importorskip("pip")
 
     @cache
-    def fetch(requirement, name):
+    def download_picture(picture):
         folder = tmp_path_factory.mktemp("source")
-        command = [
-            "pip",
-            "download",
-            "--quiet",
-            "--no-deps",
-            "--no-binary",
-            ":all:",
-            "--dest",
-            folder,
-            requirement,
-        ]
-        done = subprocess.run([sys.executable, "-m", *command], capture_output=True, text=True)
-        if done.returncode:
-            pytest.skip(f"{requirement} cannot be fetched: {done.stderr.strip().splitlines()[-1:]}")
+        pip = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps"]
+        options = ["--no-binary", ":all:", "--dest", folder]
+        finished = subprocess.run(
+            [*pip, *options, picture.requirement], capture_output=True, text=True
+        )
+        if finished.returncode != 0:
+            reason = finished.stderr.strip().splitlines()[-1:]
+            pytest.skip(f"{picture.requirement} could not be downloaded: {reason}")
         with tarfile.open(next(folder.glob("*.tar.gz"))) as archive:
-            member = next(member for member in archive.getmembers() if member.name.endswith(name))
-            archive.extract(member, folder, filter="data")
-        return folder / member.name
+            names = [name for name in archive.getnames() if name.endswith(picture.path)]
+            archive.extract(names[0], folder, filter="data")
+        return folder / names[0]
 
-    return fetch
+    return download_picture
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("source", "name", "expected"), PUBLISHED, ids=lambda value: value if value in HASHERS else ""
+    ("picture", "name", "expected"), PUBLISHED, ids=[name for _, name, _ in PUBLISHED]
 )
-def test_hashes_of_published_pictures(source, name, expected, fetched):
+def test_hashes_of_published_pictures(picture, name, expected, download):
     if name not in HASHERS:
         pytest.skip("pdqhash is not installed")
-    assert HASHERS[name].read(fetched(*source)).packed.tobytes().hex() == expected
+    assert HASHERS[name].read(download(picture)).packed.tobytes().hex() == expected
 
 
-def test_distances_of_pdqs_own_tests():
-    """What ThreatExchange's index of PDQ hashes must find, by radius."""
+RADII = {
+    0: [0],
+    16: [0, 1],
+    128: [0, 1, 2, 3],
+    256: [0, 1, 2, 3, 4],
+}
+"""The hashes that ThreatExchange's index of PDQ hashes must find within each radius of the
+first."""
+
+
+@pytest.mark.parametrize(("radius", "expected"), RADII.items())
+def test_distances_of_the_tests_of_pdq(radius, expected):
     texts = ["0" * 64, "0" * 60 + "ffff", "0f" * 32, "f0" * 32, "f" * 64]
     packed = np.stack([np.frombuffer(bytes.fromhex(text), np.uint8) for text in texts])
-    for radius, expected in {0: [0], 16: [0, 1], 128: [0, 1, 2, 3], 256: [0, 1, 2, 3, 4]}.items():
-        _, found, distances = pairs_between(packed[:1], packed, radius)
-        assert found.tolist() == expected
-        assert distances.tolist() == [0, 16, 128, 128, 256][: len(expected)]
-    assert pairs_between(packed[2:3], packed[3:4], 256)[2].tolist() == [256]
+    _, indices, distances = pairs_between(packed[:1], packed, radius)
+    assert indices.tolist() == expected
+    assert distances.tolist() == [0, 16, 128, 128, 256][: len(expected)]
+
+
+def test_complementary_bytes_differ_in_every_bit():
+    one = np.full((1, 32), 0x0F, np.uint8)
+    other = np.full((1, 32), 0xF0, np.uint8)
+    _, _, distances = pairs_between(one, other, 256)
+    assert distances.tolist() == [256]

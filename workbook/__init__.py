@@ -1,7 +1,8 @@
 """What only the notebooks and the report need; imported from the checkout, never installed.
 
-study   measures: data sets, scores, timing, models
-report  publishes: results recorded, figures drawn, the report rendered and checked
+study   measures: data sets, scores, timings and models
+report  publishes: records results, draws figures, renders and checks the report
 
-`python -m workbook report` runs it all, `python -m workbook scale` what takes an hour.
+`python -m workbook report` runs the notebooks and makes the report. `python -m workbook scale`
+measures clustering at scale, which takes an hour.
 """

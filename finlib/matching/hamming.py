@@ -11,8 +11,9 @@ And loops that the compiler is to vectorise count from 0 and never mix uint64 wi
 numba would convert to float64.
 """
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -20,10 +21,11 @@ from llvmlite import ir
 from numba import extending, njit, types
 from numba.core import cgutils
 
-from finlib.matching.packed import BLOCK, Words
+from finlib.matching.packed import BLOCK, Packed, Words, to_words
 
 # Kernels call an intrinsic without its first argument, which a type checker would miss.
 intrinsic: Any = extending.intrinsic
+overload: Any = extending.overload
 
 LANES = 8  # 64-bit words in a vector; LLVM splits it where registers are narrower
 ONE = np.uint64(1)
@@ -49,7 +51,7 @@ def popcount(typing_context: Any, word: Any) -> Any:
     return types.int64(types.uint64), emit
 
 
-def _emit_vector_of(builder: Any, word: Any) -> Any:
+def emit_vector_of(builder: Any, word: Any) -> Any:
     """Emit a vector all of whose lanes are this word."""
     undefined = ir.Constant(_VECTOR, ir.Undefined)
     first_lane = builder.insert_element(undefined, word, ir.Constant(_INDEX, 0))
@@ -57,12 +59,12 @@ def _emit_vector_of(builder: Any, word: Any) -> Any:
     return builder.shuffle_vector(first_lane, undefined, first_lane_everywhere)
 
 
-def _emit_word(builder: Any, start: Any, place: int) -> Any:
+def emit_word(builder: Any, start: Any, place: int) -> Any:
     """Emit loading the word that lies `place` words behind `start`."""
     return builder.load(builder.gep(start, [ir.Constant(_WORD, place)]))
 
 
-def _emit_vector(builder: Any, start: Any, place: int) -> Any:
+def emit_vector(builder: Any, start: Any, place: int) -> Any:
     """Emit loading LANES words, the first of which lies `place` words behind `start`."""
     pointer = builder.gep(start, [ir.Constant(_WORD, place)])
     vector = builder.load(builder.bitcast(pointer, _VECTOR.as_pointer()))
@@ -71,7 +73,7 @@ def _emit_vector(builder: Any, start: Any, place: int) -> Any:
 
 
 @intrinsic
-def _mark_candidates(
+def _mark_by_bits(
     typing_context: Any,
     queries: Any,
     q: Any,
@@ -108,15 +110,15 @@ def _mark_candidates(
         )
         query = start_of(0, words)
         block = start_of(2, words * BLOCK)
-        limit = _emit_vector_of(builder, arguments[4])
+        limit = emit_vector_of(builder, arguments[4])
         query_words = []
         for w in range(prefix_words):
-            query_words.append(_emit_vector_of(builder, _emit_word(builder, query, w)))
+            query_words.append(emit_vector_of(builder, emit_word(builder, query, w)))
         marks = ir.Constant(_WORD, 0)
         for k in range(0, BLOCK, LANES):
             distance = ir.Constant(_VECTOR, [0] * LANES)
             for w in range(prefix_words):
-                hash_words = _emit_vector(builder, block, w * BLOCK + k)
+                hash_words = emit_vector(builder, block, w * BLOCK + k)
                 different = builder.xor(hash_words, query_words[w])
                 distance = builder.add(distance, builder.call(count_bits, [different]))
             is_near = builder.icmp_signed("<=", distance, limit)
@@ -134,16 +136,69 @@ def _lowest_bit(marks):  # type: ignore[no-untyped-def]
     return popcount((marks - ONE) & ~marks)
 
 
-@njit(nogil=True, cache=True, inline="always")
-def distance_in_block(queries, q, blocks, b, k, width):  # type: ignore[no-untyped-def]
-    """The distance in bits between queries[q] and hash k of blocks[b].
+# The kernels below serve every distance. Which one they compute follows, when numba compiles them,
+# from the type of `width`: a tuple of zeros means the Hamming distance; `rows` adds its own type.
 
-    No slices are taken, since numba counts references to each of them, atomically.
+
+def mark_candidates(
+    queries: Any, q: Any, blocks: Any, b: Any, radius: Any, width: Any, prefix: Any
+) -> Any:
+    """Mark the hashes of blocks[b] that may be within the radius of queries[q].
+
+    Returns a word as `_mark_by_bits` does. Only compiled kernels can call it.
     """
-    distance = 0
-    for w in range(len(width)):
-        distance += popcount(queries[q, w] ^ blocks[b, w, k])
-    return distance
+    raise NotImplementedError
+
+
+def distance_in_block(queries: Any, q: Any, blocks: Any, b: Any, k: Any, width: Any) -> Any:
+    """The distance between queries[q] and hash k of blocks[b]. For compiled kernels alone."""
+    raise NotImplementedError
+
+
+def largest_distance(width: Any) -> Any:
+    """The largest distance that two hashes can have. Only compiled kernels can call it."""
+    raise NotImplementedError
+
+
+@overload(mark_candidates, inline="always")
+def _mark_hamming(
+    queries: Any, q: Any, blocks: Any, b: Any, radius: Any, width: Any, prefix: Any
+) -> Any:
+    if not isinstance(width, types.UniTuple):
+        return None
+
+    def mark(
+        queries: Any, q: Any, blocks: Any, b: Any, radius: Any, width: Any, prefix: Any
+    ) -> Any:
+        return _mark_by_bits(queries, q, blocks, b, radius, width, prefix)
+
+    return mark
+
+
+@overload(distance_in_block, inline="always")
+def _hamming_distance(queries: Any, q: Any, blocks: Any, b: Any, k: Any, width: Any) -> Any:
+    if not isinstance(width, types.UniTuple):
+        return None
+
+    def count_bits(queries: Any, q: Any, blocks: Any, b: Any, k: Any, width: Any) -> Any:
+        # No slices are taken, since numba counts references to each of them, atomically.
+        distance = 0
+        for w in range(len(width)):
+            distance += popcount(queries[q, w] ^ blocks[b, w, k])
+        return distance
+
+    return count_bits
+
+
+@overload(largest_distance)
+def _largest_hamming(width: Any) -> Any:
+    if not isinstance(width, types.UniTuple):
+        return None
+
+    def count_all_bits(width: Any) -> Any:
+        return 64 * len(width)
+
+    return count_all_bits
 
 
 @njit(nogil=True, cache=True)
@@ -171,21 +226,21 @@ def scan(  # type: ignore[no-untyped-def]
     first_block = max(first, 0) // BLOCK if within_set else 0
     for b in range(first_block, len(blocks)):
         for q in range(len(queries)):
-            marks = _mark_candidates(queries, q, blocks, b, radius, width, prefix)
+            marks = mark_candidates(queries, q, blocks, b, radius, width, prefix)
             while marks:
                 k = _lowest_bit(marks)
                 marks &= marks - ONE
                 distance = distance_in_block(queries, q, blocks, b, k, width)
-                if distance > radius:
-                    continue
-                number = b * BLOCK + k
-                if number < n and (not within_set or first + q < number):
-                    if matches == len(query_out):
-                        return TOO_MANY
-                    query_out[matches] = q
-                    hash_out[matches] = number
-                    distance_out[matches] = distance
-                    matches += 1
+                # Nested conditions: after a `continue` LLVM makes a slower loop, by an eighth.
+                if distance <= radius:
+                    number = b * BLOCK + k
+                    if number < n and (not within_set or first + q < number):
+                        if matches == len(query_out):
+                            return TOO_MANY
+                        query_out[matches] = q
+                        hash_out[matches] = number
+                        distance_out[matches] = distance
+                        matches += 1
     return matches
 
 
@@ -208,7 +263,7 @@ def find_nearest(queries, own, blocks, n, k, radius, width):  # type: ignore[no-
     limits = np.full(len(queries), radius)
     for b in range(len(blocks)):
         for q in range(len(queries)):
-            marks = _mark_candidates(queries, q, blocks, b, limits[q], width, width)
+            marks = mark_candidates(queries, q, blocks, b, limits[q], width, width)
             if not marks:
                 continue
             count = counts[q]
@@ -254,7 +309,7 @@ def count_distances(hashes, low, high, blocks, width):  # type: ignore[no-untype
     Returns the pairs at every distance in bits, int64[64 * words + 1]. `blocks` are the same set's.
     All distances to a block are computed before any is counted, since only that loop vectorises.
     """
-    counts = np.zeros(64 * len(width) + 1, np.int64)
+    counts = np.zeros(largest_distance(width) + 1, np.int64)
     distances = np.empty(BLOCK, np.uint16)
     for b in range(low // BLOCK, len(blocks)):
         block_start = b * BLOCK
@@ -275,38 +330,67 @@ class Matches(NamedTuple):
     distance: npt.NDArray[np.int32]  # bits
 
 
-@dataclass(frozen=True)
-class Hamming:
-    """The Hamming distance as the exact engine uses it.
+class Distance(ABC):
+    """A distance between hashes, as the exact engine uses it.
 
-    Another distance has to offer the same methods. Queries are uint64[queries, words] and
-    hashes to search are blocks, uint64[blocks, words, BLOCK], of which the first n count. words:
-    64-bit words of a hash.
+    The engine lays hashes out once: those to search in blocks, uint64[blocks, words, BLOCK], and
+    those that it searches for as rows of words, uint64[n, words]. Then it asks for matches, for
+    nearest hashes or for a histogram, strip by strip.
     """
 
-    words: int
+    name: ClassVar[str]
+    """What users call it: the value of the keyword `distance`."""
 
     @property
-    def width(self) -> tuple[int, ...]:
-        """The number of words as the kernels take it: a tuple of as many zeros."""
-        return (0,) * self.words
+    @abstractmethod
+    def width(self) -> Any:
+        """How the words of a hash are compared, in the form that tells numba at compile time."""
 
-    def choose_prefix(self, hashes: Words, radius: int) -> int:
+    @property
+    @abstractmethod
+    def compared_words(self) -> int:
+        """The number of words of a laid-out hash that are compared; others may follow them."""
+
+    @property
+    @abstractmethod
+    def largest(self) -> int:
+        """The largest distance that two hashes can have."""
+
+    @abstractmethod
+    def query_words(self, packed: Packed) -> Words:
+        """Lay out hashes that others are searched for, or that are compared with a whole set."""
+
+    @abstractmethod
+    def stored_words(self, packed: Packed) -> Words:
+        """Lay out hashes that are searched, before `to_blocks`."""
+
+    @abstractmethod
+    def word_distances(self, queries: Words, stored: Words) -> npt.NDArray[np.int64]:
+        """What each word adds to the distances: int64[queries, stored, compared words]."""
+
+    @abstractmethod
+    def between(self, one: Packed, other: Packed) -> npt.NDArray[np.int64]:
+        """The distances between packed hashes, uint8[..., size], element by element, in NumPy.
+
+        The leading axes are broadcast. For few hashes: the kernels need far less memory and time.
+        """
+
+    def choose_prefix(self, queries: Words, stored: Words, radius: int) -> int:
         """Choose how many words of each hash `scan` compares before it computes distances.
 
         Fewer words take less time, but they leave more candidates, and the distance of each
         candidate costs as much as DISTANCE_COST words. The share of candidates is estimated from
-        all pairs of a sample of the hashes.
+        all pairs of a sample of one set, laid out in both ways.
         """
-        if len(hashes) < 8 * PREFIX_SAMPLE:
-            return self.words
+        if len(stored) < 8 * PREFIX_SAMPLE:
+            return self.compared_words
         rng = np.random.default_rng(0)
-        sample = hashes[rng.choice(len(hashes), PREFIX_SAMPLE, replace=False)]
-        different_bits = np.bitwise_count(sample[:, None] ^ sample[None])
-        prefix_distance = np.cumsum(different_bits, axis=2, dtype=np.int64)
+        sample = rng.choice(len(stored), PREFIX_SAMPLE, replace=False)
+        by_word = self.word_distances(queries[sample], stored[sample])
+        prefix_distance = np.cumsum(by_word, axis=2, dtype=np.int64)
         candidates = (prefix_distance <= radius).sum(axis=(0, 1)) - PREFIX_SAMPLE
         candidate_share = candidates / (PREFIX_SAMPLE * (PREFIX_SAMPLE - 1))
-        cost = np.arange(1, self.words + 1) + DISTANCE_COST * candidate_share
+        cost = np.arange(1, self.compared_words + 1) + DISTANCE_COST * candidate_share
         return int(np.argmin(cost)) + 1
 
     def matches(
@@ -337,7 +421,7 @@ class Hamming:
             n,
             radius,
             self.width,
-            self.width[:prefix],
+            (0,) * prefix,
             query,
             number,
             distance,
@@ -358,6 +442,41 @@ class Hamming:
     def histogram(self, hashes: Words, blocks: Words, low: int, high: int) -> npt.NDArray[np.int64]:
         """Count the pairs of hashes low..high of a set with all hashes after them.
 
-        Returns the pairs at every distance in bits, int64[64 * words + 1].
+        Returns the pairs at every distance, int64[largest + 1] or a few more.
         """
         return np.asarray(count_distances(hashes, low, high, blocks, self.width))
+
+
+@dataclass(frozen=True)
+class Hamming(Distance):
+    """The Hamming distance: the number of bits in which two hashes of `size` bytes differ."""
+
+    name: ClassVar[str] = "hamming"
+    size: int
+
+    @property
+    def width(self) -> tuple[int, ...]:
+        return (0,) * self.compared_words
+
+    @property
+    def compared_words(self) -> int:
+        return -(-self.size // 8)
+
+    @property
+    def largest(self) -> int:
+        return 8 * self.size
+
+    def query_words(self, packed: Packed) -> Words:
+        return to_words(packed)
+
+    def stored_words(self, packed: Packed) -> Words:
+        return to_words(packed)
+
+    def word_distances(self, queries: Words, stored: Words) -> npt.NDArray[np.int64]:
+        return np.bitwise_count(queries[:, None] ^ stored[None]).astype(np.int64)
+
+    def between(self, one: Packed, other: Packed) -> npt.NDArray[np.int64]:
+        if self.size % 8 == 0:  # whole words take an eighth of the time
+            one = np.ascontiguousarray(one).view(np.uint64)
+            other = np.ascontiguousarray(other).view(np.uint64)
+        return np.bitwise_count(one ^ other).sum(axis=-1, dtype=np.int64)

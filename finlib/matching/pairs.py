@@ -3,8 +3,8 @@ every pair.
 
 A set of hashes is `uint8[n, bits // 8]`, see `packed`. Hashes to search are laid out in blocks
 once; the others are cut into strips, which threads compare with the blocks. Results come in the
-order of the rows, whatever the number of threads. The kernels come from an object for the distance,
-`hamming.Hamming`.
+order of the rows, whatever the number of threads. Every search takes a `distance`, "hamming" or
+"rows"; see `distances`.
 """
 
 import operator
@@ -16,7 +16,8 @@ import numpy as np
 import numpy.typing as npt
 from tqdm import tqdm
 
-from finlib.matching.hamming import Hamming
+from finlib.matching.distances import get_distance
+from finlib.matching.hamming import Distance
 from finlib.matching.packed import (
     BLOCK,
     Packed,
@@ -25,7 +26,6 @@ from finlib.matching.packed import (
     check_radius,
     iter_strips,
     to_blocks,
-    to_words,
 )
 from finlib.pools import in_threads
 
@@ -64,13 +64,17 @@ class HashIndex(NamedTuple):
     blocks: Words  # [blocks, words, BLOCK]
     n: int  # hashes
     bits: int  # of a hash
+    distance: Distance  # that the hashes are laid out for
 
 
-def index_hashes(packed: Packed) -> HashIndex:
-    """Lay hashes out for many calls of `neighbours`, which pays where queries come a few at a
-    time."""
-    words = to_words(check_hashes(packed))
-    return HashIndex(to_blocks(words), len(packed), 8 * packed.shape[1])
+def index_hashes(packed: Packed, *, distance: str = "hamming") -> HashIndex:
+    """Lay hashes out for many calls of `neighbours` by one distance.
+
+    That pays where queries come a few at a time.
+    """
+    size = check_hashes(packed).shape[1]
+    measure = get_distance(distance, size)
+    return HashIndex(to_blocks(measure.stored_words(packed)), len(packed), 8 * size, measure)
 
 
 def find_distinct(packed: Packed) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
@@ -105,7 +109,7 @@ class _PairSearch:
     """A search for the pairs within a radius, prepared so that its parts can be compared in any
     order."""
 
-    distance: Hamming
+    distance: Distance
     rows: Words
     index: HashIndex
     within_set: bool  # the rows are those of the index: pairs i < j alone are wanted
@@ -146,6 +150,7 @@ def iter_pairs(
     radius: int,
     *,
     i: range | None = None,
+    distance: str = "hamming",
     workers: int | None = None,
     progress: bool = False,
 ) -> Iterator[Pairs]:
@@ -157,7 +162,7 @@ def iter_pairs(
     of these rows of `packed` are found. `progress` shows a bar of the rows on a terminal. Raises
     TypeError or ValueError where the hashes or the radius are wrong.
     """
-    search = _prepare(packed, others, radius)
+    search = _prepare(packed, others, radius, distance)
     rows = range(len(packed)) if i is None else i
     blocks = len(search.index.blocks)
     strip = min(STRIP, max(1, -(-len(rows) // 16)))
@@ -181,30 +186,35 @@ def iter_pairs(
             bar.update(part.high - part.low)
 
 
-def _prepare(packed: Packed, others: Packed | None, radius: int) -> _PairSearch:
+def _prepare(packed: Packed, others: Packed | None, radius: int, name: str) -> _PairSearch:
     """Check the arguments of a search for pairs and lay its hashes out."""
-    bits = 8 * check_hashes(packed).shape[1]
-    radius = check_radius(radius, bits)
-    if others is not None and check_hashes(others, "others").shape[1] != packed.shape[1]:
+    size = check_hashes(packed).shape[1]
+    distance = get_distance(name, size)
+    radius = check_radius(radius, distance.largest)
+    if others is not None and check_hashes(others, "others").shape[1] != size:
         raise ValueError(
-            f"hashes must have the same length: packed has {bits} bits "
+            f"hashes must have the same length: packed has {8 * size} bits "
             f"and others has {8 * others.shape[1]}"
         )
-    rows = to_words(packed)
-    indexed = rows if others is None else to_words(others)
-    distance = Hamming(rows.shape[1])
+    searched = packed if others is None else others
+    stored = distance.stored_words(searched)
     return _PairSearch(
         distance,
-        rows,
-        HashIndex(to_blocks(indexed), len(indexed), bits),
+        distance.query_words(packed),
+        HashIndex(to_blocks(stored), len(searched), 8 * size, distance),
         within_set=others is None,
         radius=radius,
-        prefix=distance.choose_prefix(indexed, radius),
+        prefix=distance.choose_prefix(distance.query_words(searched), stored, radius),
     )
 
 
 def estimate_pairs(
-    packed: Packed, others: Packed | None, radius: int, *, sample: int = 1024
+    packed: Packed,
+    others: Packed | None,
+    radius: int,
+    *,
+    distance: str = "hamming",
+    sample: int = 1024,
 ) -> float:
     """Estimate how many pairs `iter_pairs` would find, by comparing a sample of the rows with all
     hashes.
@@ -217,15 +227,29 @@ def estimate_pairs(
         rng = np.random.default_rng(2026)
         sampled = packed[rng.choice(n, sample, replace=False)]
     searched = packed if others is None else others
-    pairs = float(sum(len(block.i) for block in iter_pairs(sampled, searched, radius)))
+    blocks = iter_pairs(sampled, searched, radius, distance=distance)
+    pairs = float(sum(len(block.i) for block in blocks))
     if others is None:
-        # Each row has matched itself, and each pair counts from both of its ends.
-        pairs = (pairs - len(sampled)) / 2
+        # Most rows have matched themselves, and each pair counts from both of its ends.
+        pairs = (pairs - _count_self_matches(sampled, radius, distance)) / 2
     return pairs * n / max(1, len(sampled))
 
 
+def _count_self_matches(packed: Packed, radius: int, distance: str) -> int:
+    """How many hashes are within the radius of themselves: all, but for some by rows."""
+    measure = get_distance(distance, packed.shape[1])
+    words = zip(measure.query_words(packed), measure.stored_words(packed), strict=True)
+    own = [measure.word_distances(query[None], stored[None]).sum() for query, stored in words]
+    return int((np.array(own) <= radius).sum())
+
+
 def pairs_within(
-    packed: Packed, radius: int, *, max_pairs: int = MAX_PAIRS, workers: int | None = None
+    packed: Packed,
+    radius: int,
+    *,
+    distance: str = "hamming",
+    max_pairs: int = MAX_PAIRS,
+    workers: int | None = None,
 ) -> Pairs:
     """Find all pairs of hashes of a set that are at most `radius` bits apart.
 
@@ -239,15 +263,16 @@ def pairs_within(
     [(0, 2, 1), (2, 3, 1)]
     """
     n = len(check_hashes(packed))
-    radius = check_radius(radius, 8 * packed.shape[1])
+    radius = check_radius(radius, get_distance(distance, packed.shape[1]).largest)
     if n * (n - 1) // 2 > max_pairs:
-        expected = estimate_pairs(packed, None, radius)
+        expected = estimate_pairs(packed, None, radius, distance=distance)
         if expected > 1.5 * max_pairs:
             raise ValueError(
                 f"radius {radius} would give about {expected:,.0f} pairs, more than {max_pairs:,}: "
                 f"{ADVICE}"
             )
-    return _collect(iter_pairs(packed, None, radius, workers=workers), radius, max_pairs)
+    blocks = iter_pairs(packed, None, radius, distance=distance, workers=workers)
+    return _collect(blocks, radius, max_pairs)
 
 
 def pairs_between(
@@ -255,6 +280,7 @@ def pairs_between(
     others: Packed,
     radius: int,
     *,
+    distance: str = "hamming",
     max_pairs: int = MAX_PAIRS,
     workers: int | None = None,
 ) -> Pairs:
@@ -263,7 +289,8 @@ def pairs_between(
 
     Results, arguments and errors are those of `pairs_within`.
     """
-    return _collect(iter_pairs(packed, others, radius, workers=workers), radius, max_pairs)
+    blocks = iter_pairs(packed, others, radius, distance=distance, workers=workers)
+    return _collect(blocks, radius, max_pairs)
 
 
 def _collect(blocks: Iterable[Pairs], radius: int, max_pairs: int) -> Pairs:
@@ -285,6 +312,7 @@ def neighbours(
     *,
     k: int | None = None,
     radius: int | None = None,
+    distance: str = "hamming",
     workers: int | None = None,
 ) -> Neighbours:
     """Find the nearest hashes of each query among `packed`: the k nearest, all within the radius,
@@ -305,21 +333,21 @@ def neighbours(
             "neighbours needs k, the number of neighbours, or radius, the largest distance in "
             "bits; it takes both, too"
         )
-    index = _get_index(queries, packed)
+    index = _get_index(queries, packed, distance)
     if index.bits != bits:
         raise ValueError(f"queries have {bits} bits and packed has {index.bits}: they must agree")
-    limit = bits if radius is None else check_radius(radius, bits)
+    largest = index.distance.largest
+    limit = largest if radius is None else check_radius(radius, largest)
     wanted = max(1, index.n)
     if k is not None:
         wanted = min(wanted, operator.index(k))
     if wanted < 1:
         raise ValueError(f"k must be at least 1; got {k}")
-    rows = to_words(queries)
-    distance = Hamming(rows.shape[1])
+    rows = index.distance.query_words(queries)
 
     def search(low: int, high: int) -> tuple[npt.NDArray, npt.NDArray, npt.NDArray]:
         own = low if packed is None else -1
-        return distance.nearest(rows[low:high], index.blocks, index.n, wanted, limit, own)
+        return index.distance.nearest(rows[low:high], index.blocks, index.n, wanted, limit, own)
 
     strip = max(16, min(STRIP, CAPACITY // (max(1, index.n) + BLOCK)))
     strips = iter_strips(len(rows), strip)
@@ -330,27 +358,33 @@ def neighbours(
     return Neighbours(np.concatenate([[0], np.cumsum(counts)]), indices, distances)
 
 
-def _get_index(queries: Packed, packed: Packed | HashIndex | None) -> HashIndex:
-    """The hashes that queries are searched among, laid out."""
-    if isinstance(packed, HashIndex):
-        return packed
-    return index_hashes(queries if packed is None else packed)
+def _get_index(queries: Packed, packed: Packed | HashIndex | None, distance: str) -> HashIndex:
+    """The hashes that queries are searched among, laid out; ValueError for another distance's."""
+    if not isinstance(packed, HashIndex):
+        return index_hashes(queries if packed is None else packed, distance=distance)
+    if packed.distance.name != distance:
+        raise ValueError(
+            f"the index was made for the distance {packed.distance.name!r}, not {distance!r}: "
+            f"index the hashes with distance={distance!r}"
+        )
+    return packed
 
 
-def distance_histogram(packed: Packed, *, workers: int | None = None) -> npt.NDArray[np.int64]:
-    """Count the pairs of a set at every distance in bits, int64[bits + 1].
+def distance_histogram(
+    packed: Packed, *, distance: str = "hamming", workers: int | None = None
+) -> npt.NDArray[np.int64]:
+    """Count the pairs of a set at every distance: int64[largest distance + 1].
 
     Raises TypeError or ValueError where the hashes are wrong.
     """
-    bits = 8 * check_hashes(packed).shape[1]
-    hashes = to_words(packed)
-    blocks = to_blocks(hashes)
-    distance = Hamming(hashes.shape[1])
+    measure = get_distance(distance, check_hashes(packed).shape[1])
+    hashes = measure.query_words(packed)
+    blocks = to_blocks(measure.stored_words(packed))
 
     def count(low: int, high: int) -> npt.NDArray[np.int64]:
-        return distance.histogram(hashes, blocks, low, high)
+        return measure.histogram(hashes, blocks, low, high)
 
-    total = np.zeros(bits + 1, np.int64)
+    total = np.zeros(measure.largest + 1, np.int64)
     for counts in in_threads(count, iter_strips(len(hashes), STRIP), workers):
-        total += counts[: bits + 1]
+        total += counts[: measure.largest + 1]
     return total

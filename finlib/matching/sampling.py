@@ -321,8 +321,9 @@ class BitSampling:
 
         `stop` is asked several times a second whether to leave the rest of the work undone.
         """
-        distance = hamming.Hamming(self.words.shape[1])
-        prefix = distance.choose_prefix(self.words[: self.indexed], self.radius)
+        distance = hamming.Hamming(8 * self.words.shape[1])
+        indexed = self.words[: self.indexed]
+        prefix = distance.choose_prefix(indexed, indexed, self.radius)
         for number in numbers:
             buckets = self.buckets(number)
             job = 0

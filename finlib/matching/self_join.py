@@ -12,10 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from finlib.distributed import share
+from finlib.distributed import count_threads, run_in_order, share
 from finlib.matching.packed import Packed, check_hashes, check_radius
 from finlib.matching.pairs import Pairs, pairs_between, pairs_within
-from finlib.pools import in_order
 
 TILES_PER_THREAD = 4  # submitted at a time
 
@@ -60,9 +59,8 @@ def iter_self_join(
         raise ValueError(f"blocks must be at least 1; got {blocks}")
     shared_blocks = _share_blocks(packed, client, min(blocks, max(1, len(packed))))
     tiles = _list_tiles(shared_blocks, radius)[start:]
-    threads = max(1, sum(client.nthreads().values()))
-    executor = client.get_executor(pure=False)
-    yield from in_order(executor, _compare_tile, tiles, TILES_PER_THREAD * threads)
+    at_a_time = TILES_PER_THREAD * count_threads(client)
+    yield from run_in_order(client, _compare_tile, tiles, at_a_time)
 
 
 def _share_blocks(packed: Packed, client: Any, count: int) -> list[_Block]:

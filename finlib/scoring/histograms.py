@@ -7,8 +7,9 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
-from finlib.matching.hamming import distance_in_block
-from finlib.matching.packed import BLOCK, Packed, check_hashes, to_blocks, to_words
+from finlib.matching.distances import get_distance
+from finlib.matching.hamming import Distance, distance_in_block
+from finlib.matching.packed import BLOCK, Packed, check_hashes, to_blocks
 from finlib.matching.pairs import STRIP
 from finlib.pools import in_threads
 
@@ -28,12 +29,19 @@ class FamilyHistograms(NamedTuple):
 
 
 def family_histograms(
-    packed: Packed, labels: Any, groups: int = 200, seed: int = 2026, *, workers: int | None = None
+    packed: Packed,
+    labels: Any,
+    groups: int = 200,
+    seed: int = 2026,
+    *,
+    distance: str = "hamming",
+    workers: int | None = None,
 ) -> FamilyHistograms:
     """Count the distances of all pairs by groups of families, so that families can be resampled.
 
-    packed: uint8[n, bits // 8]. labels: the family of each hash, as integers or strings. Families
-    go to min(groups, families) groups at random, and every pair is counted once. Raises TypeError
+    packed: uint8[n, bits // 8]. labels: the family of each hash, as integers or strings. distance:
+    by its name, as everywhere; its largest value takes the place of the bits in what is returned.
+    Families go to min(groups, families) groups at random, and every pair is counted once. Raises TypeError
     or ValueError where hashes or labels are wrong.
     """
     labels = np.asarray(labels)
@@ -46,16 +54,21 @@ def family_histograms(
     family = np.unique(labels, return_inverse=True)[1]
     group = _draw_groups(family, groups, seed)
     order = np.lexsort((family, group))
-    return _count_sorted(packed[order], family[order], group[order], workers)
+    measure = get_distance(distance, packed.shape[1])
+    return _count_sorted(packed[order], family[order], group[order], measure, workers)
 
 
-def pair_counts(packed: Packed, labels: Any, *, workers: int | None = None) -> Integers:
-    """Count the pairs at every distance in bits, int64[2, bits + 1].
+def pair_counts(
+    packed: Packed, labels: Any, *, distance: str = "hamming", workers: int | None = None
+) -> Integers:
+    """Count the pairs at every distance, int64[2, largest distance + 1].
 
     Row 0 has the pairs of one family, row 1 those of two. packed: uint8[n, bits // 8]; labels: n
     integers or strings. Raises TypeError or ValueError where hashes or labels are wrong.
     """
-    same, different = family_histograms(packed, labels, groups=1, workers=workers)
+    same, different = family_histograms(
+        packed, labels, groups=1, distance=distance, workers=workers
+    )
     return np.stack([same[0], different[0, 0]])
 
 
@@ -68,15 +81,14 @@ def _draw_groups(family: Integers, groups: int, seed: int) -> Integers:
 
 
 def _count_sorted(
-    packed: Packed, family: Integers, group: Integers, workers: int | None
+    packed: Packed, family: Integers, group: Integers, distance: Distance, workers: int | None
 ) -> FamilyHistograms:
     """The histograms of hashes that are sorted by group, then by family."""
     n = len(packed)
-    bits = 8 * packed.shape[1]
+    size = distance.largest + 1
     groups = int(group.max(initial=0)) + 1
-    words = to_words(packed)
-    blocks = to_blocks(words)
-    width = (0,) * words.shape[1]
+    words = distance.query_words(packed)
+    blocks = to_blocks(distance.stored_words(packed))
     family_ends = np.append(np.flatnonzero(np.diff(family)) + 1, n)
     place = np.searchsorted(family_ends, np.arange(n), side="right")
     family_end = family_ends[place]
@@ -85,14 +97,14 @@ def _count_sorted(
     def count(low: int, high: int) -> tuple[int, Any, Any]:
         """The group of the hashes low..high, and the histograms of their pairs with later ones."""
         same, different = _count_by_family(
-            words, low, high, blocks, family_end, group_start, width, bits
+            words, low, high, blocks, family_end, group_start, distance.width, size
         )
         return int(group[low]), same, different
 
     strip = min(STRIP, max(1, -(-n // 16)))
     cuts = sorted({*range(0, n, strip), *group_start.tolist(), n})
-    same = np.zeros((groups, bits + 1), np.int64)
-    different = np.zeros((groups, groups, bits + 1), np.int64)
+    same = np.zeros((groups, size), np.int64)
+    different = np.zeros((groups, groups, size), np.int64)
     for g, same_part, different_part in in_threads(count, pairwise(cuts), workers):
         same[g] += same_part
         different[g] += different_part
@@ -100,17 +112,17 @@ def _count_sorted(
 
 
 @njit(nogil=True, cache=True)
-def _count_by_family(words, low, high, blocks, family_end, group_start, width, bits):  # type: ignore[no-untyped-def]
+def _count_by_family(words, low, high, blocks, family_end, group_start, width, size):  # type: ignore[no-untyped-def]
     """Count the distances from hashes low..high, of one group, to all later ones.
 
     Hashes are sorted by group, then by family: family_end[i] is one past the last of hash i's
     family, and group_start has the first of each group, and their number. Returns the counts of
-    pairs of one family, int64[bits + 1], and of two, int64[groups, bits + 1] by the later one's.
+    pairs of one family, int64[size], and of two, int64[groups, size] by the later one's.
     """
     n = len(words)
     groups = len(group_start) - 1
-    same = np.zeros(bits + 1, np.int64)
-    different = np.zeros((groups, bits + 1), np.int64)
+    same = np.zeros(size, np.int64)
+    different = np.zeros((groups, size), np.int64)
     tile = np.empty((TILE // BLOCK, BLOCK), np.uint16)
     distance = tile.reshape(-1)  # of hash j at j - first
     for first in range(low // TILE * TILE, n, TILE):

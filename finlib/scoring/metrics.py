@@ -14,7 +14,8 @@ import numpy.typing as npt
 import pandas as pd
 from scipy.special import gammaln
 
-from finlib.matching.packed import Packed, Words, to_words
+from finlib.matching.distances import get_distance
+from finlib.matching.packed import Packed
 from finlib.scoring.histograms import pair_counts
 
 RATES = (1e-6, 1e-5, 1e-4, 1e-3, 1e-2)
@@ -139,37 +140,30 @@ def query_counts(
     packed: Packed,
     labels: Any,
     itself: Integers | None = None,
+    *,
+    distance: str = "hamming",
 ) -> Integers:
     """Count, at each distance from a query, the images of its family and the others.
 
     queries, packed: hashes of one length. query_labels, labels: their families, of any kind that
     compares. itself: the row of `packed` that each query is, which is left out. Returns
-    int64[queries, 2, bits + 1], with images of the family at [:, 0].
+    int64[queries, 2, largest distance + 1], with images of the family at [:, 0].
     """
     all_labels = np.concatenate([np.asarray(query_labels), np.asarray(labels)])
     families, _ = pd.factorize(all_labels)
     query_family = families[: len(queries)]
     family = families[len(queries) :]
-    query_words = to_words(queries)
-    words = to_words(packed)
-    size = packed.shape[1] * 8 + 1
+    measure = get_distance(distance, packed.shape[1])
+    size = measure.largest + 1
     counts = np.empty((len(queries), 2, size), np.int64)
     step = max(1, min(64, CELLS // max(1, len(packed))))
     for low in range(0, len(queries), step):
         part = slice(low, low + step)
-        distance = _distances(query_words[part], words)
+        distances = measure.between(queries[part, None], packed[None])
         is_other = query_family[part, None] != family[None, :]
         left_out = None if itself is None else itself[part]
-        counts[part] = _count_by_query(distance, is_other, left_out, size)
+        counts[part] = _count_by_query(distances, is_other, left_out, size)
     return counts
-
-
-def _distances(query_words: Words, words: Words) -> Integers:
-    """All distances, int64[queries, n]."""
-    distance = np.zeros((len(query_words), len(words)), np.int64)
-    for word in range(words.shape[1]):
-        distance += np.bitwise_count(query_words[:, word, None] ^ words[None, :, word])
-    return distance
 
 
 def _count_by_query(
@@ -238,7 +232,13 @@ def _with_family(counts: Counts) -> Counts:
 
 
 def evaluate(
-    packed: Packed, labels: Any, name: str, bits: int, *, max_queries: int = 5000
+    packed: Packed,
+    labels: Any,
+    name: str,
+    bits: int,
+    *,
+    distance: str = "hamming",
+    max_queries: int = 5000,
 ) -> dict[str, Any]:
     """Compute all scores of one method on labelled images, as a row of a table.
 
@@ -259,10 +259,12 @@ def evaluate(
         "images": len(labels),
         "families": len(np.unique(labels)),
     }
-    row |= _score_pairs(pair_counts(packed, labels))
+    row |= _score_pairs(pair_counts(packed, labels, distance=distance))
     queries = min(max_queries, len(labels))
     chosen = np.unique(np.linspace(0, len(labels) - 1, queries).astype(np.int64))
-    counts = query_counts(packed[chosen], labels[chosen], packed, labels, itself=chosen)
+    counts = query_counts(
+        packed[chosen], labels[chosen], packed, labels, itself=chosen, distance=distance
+    )
     row["recall_at_1"] = recall_at(counts, 1)
     row["recall_at_5"] = recall_at(counts, 5)
     row["map"] = mean_average_precision(counts)

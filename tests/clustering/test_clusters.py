@@ -84,9 +84,7 @@ def test_labels_are_the_same_on_any_number_of_workers_and_with_a_checkpoint(tmp_
         assert cluster(packed, resources=resources).labels.tolist() == expected.tolist()
         assert list(tmp_path.glob("*.npz"))
     next(tmp_path.glob("*.npz")).write_bytes(b"PK")
-    with pytest.warns(
-        UserWarning, match="damaged, or of other hashes or settings: this part is done again"
-    ):
+    with pytest.warns(UserWarning, match="cannot be used, so this work is done again"):
         assert cluster(packed, resources=resources).labels.tolist() == expected.tolist()
 
 

@@ -12,7 +12,8 @@ import pytest
 
 from finlib.matching import near, sampling
 from finlib.matching.forest import Forest
-from finlib.matching.pairs import neighbours, pairs_within, to_words
+from finlib.matching.packed import to_words
+from finlib.matching.pairs import neighbours, pairs_within
 from workbook.study.near_pairs import near_pairs
 
 
@@ -167,7 +168,7 @@ def test_a_damaged_checkpoint_is_reported_and_not_used(tmp_path):
     expected = near.unite_near(packed, 50, resources=resources).roots().copy()
     (file,) = tmp_path.glob("*.npz")
     file.write_bytes(b"PK")
-    with pytest.warns(UserWarning, match="damaged, or of other hashes or settings"):
+    with pytest.warns(UserWarning, match="cannot be used, so this work is done again"):
         forest = near.unite_near(packed, 50, resources=resources)
     assert np.array_equal(forest.roots(), expected)
 

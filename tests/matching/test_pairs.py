@@ -72,7 +72,7 @@ def test_fewer_words_are_compared_where_they_tell_and_the_pairs_stay_the_same(ra
     for column, wanted in zip(found, (i, j, distance[i, j]), strict=True):
         np.testing.assert_array_equal(column, wanted)
     rows = np.random.default_rng(0).integers(0, 2**63, (1500, 4), dtype=np.uint64)
-    assert Hamming(4).choose_prefix(rows, radius) == words
+    assert Hamming(32).choose_prefix(rows, rows, radius) == words
 
 
 def test_blocks_of_pairs_concatenate_to_all_pairs():

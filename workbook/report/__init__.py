@@ -1,16 +1,16 @@
-"""From notebooks to the report: results recorded, figures drawn, prose filled and checked, the whole run.
+"""From notebooks to the report: record results, draw figures, fill in the prose, run everything.
 
-style      how every figure looks: colours, markers, fonts
-plots      tidy table and Axes in, Axes out; one colour per method
-explained  a hash as pictures: stages, bits, the distance on its scale
-explorers  groups of pictures to look through and to export; what many images take
-notebook   what every notebook begins with: parameters, data, where it writes, trial or published size
-record     stamp machine and versions; save tables, figures and numbers
-results    what was recorded, by key: numbers, cells of tables, stamps
-filling    render report.md from its template; refuse what is typed by hand
-execute    run a notebook at full size and clean what it leaves
-row_distances  the row distance explored, chosen and judged, by `python -m workbook rows`
-rendering  the report as HTML and PDF
-scale      clustering of millions, measured by a command of its own: `python -m workbook.report.scale`
-run        the whole run: notebooks, report, one's own images
+style          how every figure looks: colours, markers, fonts
+plots          figures from tables; each method keeps its colour
+explained      a hash shown as pictures: its stages, its bits, and distances on a scale
+explorers      what stands behind the notebooks' controls: groups of pictures, a calculator
+notebook       what every notebook begins with: its parameters, its data, where it writes
+record         save tables, figures and numbers with the machine and versions they come from
+results        look up what was recorded: numbers, cells of tables, stamps
+filling        render report.md from its template and refuse numbers typed by hand
+execute        run a notebook at full size and clean what it leaves
+rendering      the report as HTML and PDF
+row_distances  explore, choose and judge ways to compare a dHash row by row
+scale          measure clustering of millions of hashes, for `python -m workbook scale`
+run            the whole run: notebooks, then the report, also for one's own images
 """

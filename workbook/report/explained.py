@@ -1,8 +1,9 @@
-"""A hash as pictures: the stages side by side, bits as squares, bits that differ, and the distance on its scale."""
+"""Show a hash as pictures: its stages, its bits as squares, and distances on a scale."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
@@ -20,23 +21,61 @@ STEPS = (
     "256 bits",
     "bits that\ndiffer",
 )
+"""What stands above the panels of `stages`."""
+
 PAIR_COLOURS = {"same family": "#0072B2", "unrelated": "#D55E00"}
+"""The colour of each kind of pair, by its name in the tables of `anatomy.pair_shares`."""
+
+PAIR_MARKERS = ("o", "X", "s", "D")
+
+WHITE = (1.0, 1.0, 1.0)
+BLACK = (0.0, 0.0, 0.0)
+LIGHT_GREY = (0.93, 0.93, 0.93)
+DARK_RED = (0.72, 0.15, 0.0)
+
+ROW_HEIGHT = 1.12
+"""Inches; the height of a row of panels in `compared`."""
+
+SCALE_HEIGHT = 1.8
+"""Inches; the height of the scale in `compared`."""
 
 
-def squares(ax: Axes, bits: Any, *, flipped: bool = False) -> Axes:
-    """16 x 16 bits as black and white squares; `flipped` ones dark red on light grey, told apart by lightness too."""
-    colours = (
-        ((0.93, 0.93, 0.93), (0.72, 0.15, 0.0)) if flipped else ((1.0, 1.0, 1.0), (0.0, 0.0, 0.0))
+# Pictures and bits ---------------------------------------------------------------------------
+
+
+def squares(
+    ax: Axes,
+    bits: Any,
+    *,
+    flipped: bool = False,
+) -> Axes:
+    """Show 16 x 16 bits as squares: set bits are black on white.
+
+    flipped: the bits say where two hashes differ; such squares are dark red on light grey, so that
+    they differ from the others in lightness as well as in hue.
+    """
+    set_colour, clear_colour = (DARK_RED, LIGHT_GREY) if flipped else (BLACK, WHITE)
+    is_set = np.asarray(bits)[:, :, None]
+    show_panel(ax, np.where(is_set, set_colour, clear_colour))
+    edges = np.arange(-0.5, 16)
+    ax.set_xticks(edges, minor=True)
+    ax.set_yticks(edges, minor=True)
+    ax.grid(
+        visible=True,
+        which="minor",
+        color=style.GRID,
+        linewidth=0.4,
     )
-    _panel(ax, np.where(np.asarray(bits)[:, :, None], colours[1], colours[0]))
-    ax.set_xticks(np.arange(-0.5, 16), minor=True)
-    ax.set_yticks(np.arange(-0.5, 16), minor=True)
-    ax.grid(visible=True, which="minor", color=style.GRID, linewidth=0.4)
     return ax
 
 
-def _panel(ax: Axes, image: Any, **look: Any) -> Axes:
-    ax.imshow(image, interpolation="nearest", **look)
+def show_panel(
+    ax: Axes,
+    image: Any,
+    **options: Any,
+) -> Axes:
+    """Show an image in a thin frame without ticks; the options are those of `Axes.imshow`."""
+    ax.imshow(image, interpolation="nearest", **options)
     ax.set(xticks=[], yticks=[])
     ax.tick_params(which="both", length=0)
     ax.grid(visible=False)
@@ -46,28 +85,78 @@ def _panel(ax: Axes, image: Any, **look: Any) -> Axes:
 
 
 def stages(pictures: Mapping[str, Stages], axes: Any) -> Any:
-    """A row of panels a picture: FINd's stages, and from the second row on the bits that differ from the first's.
+    """Show FINd's stages of each picture in a row of panels.
 
-    axes: [len(pictures), 7] Axes. Frequencies are shaded by the order of their coefficients, as only that counts.
+    The last panel of a row has the bits in which the picture differs from the first one.
+
+    axes: [len(pictures), 7] Axes. The frequencies are shaded by the order of their coefficients,
+    because only that order decides the bits.
     """
-    first = next(iter(pictures.values()))
-    for row, (name, seen) in zip(np.asarray(axes), pictures.items(), strict=True):
-        _panel(row[0], seen.rgb)
+    panels = np.asarray(axes)
+    names = list(pictures)
+    first = pictures[names[0]]
+    for row, name in zip(panels, names, strict=True):
+        show_stages(row, pictures[name])
         row[0].set_ylabel(name, fontsize=9)
-        for ax, grey in zip(row[1:4], (seen.luma, seen.means, seen.small), strict=True):
-            _panel(ax, grey, cmap="gray", vmin=0, vmax=255)
-        order = seen.coefficients.ravel().argsort().argsort().reshape(seen.coefficients.shape)
-        _panel(row[4], order, cmap="cividis")
-        squares(row[5], seen.bits)
-        if seen is first:
+        if name == names[0]:
             row[6].set_axis_off()
         else:
-            squares(row[6], seen.bits != first.bits, flipped=True)
-            row[6].set_xlabel(f"{(seen.bits != first.bits).sum()} of 256", fontsize=8.5)
-    titles = [*np.asarray(axes)[0][:-1], np.asarray(axes)[1 if len(axes) > 1 else 0][-1]]
-    for ax, step in zip(titles, STEPS, strict=True):
-        ax.set_title(step, fontsize=8.5, fontweight="normal", loc="center", pad=4)
+            differs = pictures[name].bits != first.bits
+            squares(row[6], differs, flipped=True)
+            row[6].set_xlabel(f"{differs.sum()} of 256", fontsize=8.5)
+    # The first picture's last panel is switched off and would not show a title.
+    row_of_last_title = min(1, len(panels) - 1)
+    titled = [*panels[0][:-1], panels[row_of_last_title][-1]]
+    for ax, step in zip(titled, STEPS, strict=True):
+        ax.set_title(
+            step,
+            fontsize=8.5,
+            fontweight="normal",
+            loc="center",
+            pad=4,
+        )
     return axes
+
+
+def show_stages(row: Any, picture: Stages) -> None:
+    """Show the stages of one picture on the first six Axes of a row."""
+    show_panel(row[0], picture.rgb)
+    greys = (picture.luma, picture.means, picture.small)
+    for ax, grey in zip(row[1:4], greys, strict=True):
+        show_panel(
+            ax,
+            grey,
+            cmap="gray",
+            vmin=0,
+            vmax=255,
+        )
+    coefficients = picture.coefficients.ravel()
+    ranks = coefficients.argsort().argsort()
+    show_panel(row[4], ranks.reshape(picture.coefficients.shape), cmap="cividis")
+    squares(row[5], picture.bits)
+
+
+def flip_sheet(
+    rows: Sequence[Mapping[str, Any]],
+    axes: Any,
+    words: Mapping[str, str],
+) -> Any:
+    """Show changed pictures, each with the bits that the change flipped.
+
+    rows: those of `anatomy.flips`. axes: two Axes for each of them. words: how the strength of a
+    change is written, as a format by the change's name.
+    """
+    pairs_of_axes = np.asarray(axes).reshape(-1, 2)
+    for (picture, bits), row in zip(pairs_of_axes, rows, strict=True):
+        show_panel(picture, row["image"])
+        squares(bits, row["flipped"], flipped=True)
+        strength = words[row["change"]].format(row["strength"])
+        picture.set_xlabel(strength, fontsize=8)
+        bits.set_xlabel(f"{row['distance']} flip", fontsize=8)
+    return axes
+
+
+# Distances -----------------------------------------------------------------------------------
 
 
 def scale(
@@ -76,37 +165,17 @@ def scale(
     shares: pd.DataFrame,
     thresholds: Mapping[str, float] | None = None,
 ) -> Axes:
-    """Distances in bits as marks over histograms of pairs (`anatomy.pair_shares`), thresholds as lines."""
-    for kind, part in shares.groupby("pairs", sort=False):
-        if part["share"].any():
-            look: dict[str, Any] = {"color": PAIR_COLOURS[str(kind)], "alpha": 0.3, "linewidth": 0}
-            look["label"] = f"{kind} ({part['count'].sum():,} pairs)"
-            ax.fill_between(part["distance"], part["share"], step="mid", **look)
+    """Show distances on a scale in bits.
+
+    Behind them are the distances of matching and of unrelated pairs.
+
+    distances: in bits, by name, drawn as marks. shares: the histograms behind them, from
+    `anatomy.pair_shares`. thresholds: in bits, by name, drawn as lines.
+    """
     top = float(shares["share"].max())
-    for turn, (name, distance) in enumerate(distances.items()):
-        ax.plot(
-            [distance],
-            [0],
-            marker="v" if turn % 2 else "o",
-            color="black",
-            clip_on=False,
-            linestyle="",
-        )
-        at: dict[str, Any] = {"textcoords": "offset points", "ha": "center", "fontsize": 8.5}
-        ax.annotate(f"{name}: {distance:g}", (distance, 0), (0, 7 + 12 * (turn % 2)), **at)
-    for turn, (name, threshold) in enumerate((thresholds or {}).items()):
-        ax.axvline(
-            threshold, color=style.NEUTRAL, linestyle=("--", ":", "-.")[turn % 3], linewidth=1.2
-        )
-        place: dict[str, Any] = {
-            "textcoords": "offset points",
-            "ha": "right",
-            "va": "top",
-            "fontsize": 8,
-        }
-        ax.annotate(
-            f"{name}: {threshold:g}", (threshold, top * (1.3 - 0.17 * turn)), (-3, 0), **place
-        )
+    draw_histograms(ax, shares)
+    draw_marks(ax, distances)
+    draw_thresholds(ax, thresholds or {}, top)
     ax.set(xlim=(0, 160), ylim=(0, top * 1.35), yticks=[])
     ax.set_xlabel("bits of 256 that differ (left is more alike)")
     ax.set_ylabel("share of pairs")
@@ -114,15 +183,108 @@ def scale(
     return ax
 
 
+def draw_histograms(ax: Axes, shares: pd.DataFrame) -> None:
+    """Shade the histogram of each kind of pair; a kind without pairs is left out."""
+    for name, rows in shares.groupby("pairs", sort=False):
+        kind = str(name)
+        if not rows["share"].any():
+            continue
+        ax.fill_between(
+            rows["distance"],
+            rows["share"],
+            step="mid",
+            color=PAIR_COLOURS[kind],
+            alpha=0.3,
+            linewidth=0,
+            label=f"{kind} ({rows['count'].sum():,} pairs)",
+        )
+
+
+def draw_marks(ax: Axes, distances: Mapping[str, float]) -> None:
+    """Mark distances on the axis.
+
+    Every other mark is a triangle with a higher label, so that labels do not overlap.
+    """
+    for number, (name, distance) in enumerate(distances.items()):
+        is_odd = number % 2 == 1
+        ax.plot(
+            [distance],
+            [0],
+            marker="v" if is_odd else "o",
+            color="black",
+            clip_on=False,
+            linestyle="",
+        )
+        ax.annotate(
+            f"{name}: {distance:g}",
+            xy=(distance, 0),
+            xytext=(0, 19 if is_odd else 7),
+            textcoords="offset points",
+            ha="center",
+            fontsize=8.5,
+        )
+
+
+def draw_thresholds(
+    ax: Axes,
+    thresholds: Mapping[str, float],
+    top: float,
+) -> None:
+    """Draw thresholds as vertical lines.
+
+    Each label is lower than the one before; `top` is the largest share.
+    """
+    line_styles = ("--", ":", "-.")
+    for number, (name, threshold) in enumerate(thresholds.items()):
+        line_style = line_styles[number % len(line_styles)]
+        height = top * (1.3 - 0.17 * number)
+        ax.axvline(
+            threshold,
+            color=style.NEUTRAL,
+            linestyle=line_style,
+            linewidth=1.2,
+        )
+        ax.annotate(
+            f"{name}: {threshold:g}",
+            xy=(threshold, height),
+            xytext=(-3, 0),
+            textcoords="offset points",
+            ha="right",
+            va="top",
+            fontsize=8,
+        )
+
+
 def beside(frame: pd.DataFrame, ax: Axes) -> Axes:
-    """What each hasher says of the pairs (columns hasher, pair, share): a mark a pair, a row a hasher."""
-    names = list(dict.fromkeys(frame["hasher"]))
-    for (pair, part), mark in zip(frame.groupby("pair", sort=False), "oXsD", strict=False):
-        rows = [names.index(name) for name in part["hasher"]]
-        colours = [style.colour(name) for name in part["hasher"]]
-        ax.scatter(part["share"] * 100, rows, c=colours, marker=mark, s=45, zorder=3)
-        ax.scatter([], [], c=style.NEUTRAL, marker=mark, s=45, label=pair)
-    ax.set_yticks(range(len(names)), [style.label(name) for name in names])
+    """Compare the distances that several hashers give to the same pairs.
+
+    A row is drawn for each hasher, and a mark for each pair.
+
+    frame: columns hasher, pair and share (of the hash's bits that differ).
+    """
+    hashers = list(dict.fromkeys(frame["hasher"]))
+    pairs = frame.groupby("pair", sort=False)
+    for (pair, rows), mark in zip(pairs, PAIR_MARKERS, strict=False):
+        places = [hashers.index(hasher) for hasher in rows["hasher"]]
+        colours = [style.colour(hasher) for hasher in rows["hasher"]]
+        ax.scatter(
+            rows["share"] * 100,
+            places,
+            c=colours,
+            marker=mark,
+            s=45,
+            zorder=3,
+        )
+        # An empty scatter gives the legend a mark in a colour that is no method's.
+        ax.scatter(
+            [],
+            [],
+            c=style.NEUTRAL,
+            marker=mark,
+            s=45,
+            label=pair,
+        )
+    ax.set_yticks(range(len(hashers)), [style.label(hasher) for hasher in hashers])
     ax.invert_yaxis()
     ax.set_xlim(left=0)
     ax.set_xlabel("bits that differ, % of the hash's length")
@@ -130,30 +292,24 @@ def beside(frame: pd.DataFrame, ax: Axes) -> Axes:
     return ax
 
 
-def flip_sheet(rows: Sequence[Mapping[str, Any]], axes: Any, words: Mapping[str, str]) -> Any:
-    """Changed pictures, each beside the bits that it flipped: `anatomy.flips`' rows into [changes, 2 x strengths] Axes.
-
-    words: how a change's strength is written, a format by its name.
-    """
-    for (picture, bits), row in zip(np.asarray(axes).reshape(-1, 2), rows, strict=True):
-        _panel(picture, row["image"])
-        squares(bits, row["flipped"], flipped=True)
-        picture.set_xlabel(words[row["change"]].format(row["strength"]), fontsize=8)
-        bits.set_xlabel(f"{row['distance']} flip", fontsize=8)
-    return axes
-
-
 def compared(
-    pictures: Mapping[str, Stages], shares: pd.DataFrame, thresholds: Mapping[str, float]
+    pictures: Mapping[str, Stages],
+    shares: pd.DataFrame,
+    thresholds: Mapping[str, float],
 ) -> Figure:
-    """The whole story as one figure: stages of each picture, and under them how far they are from the first."""
-    import matplotlib.pyplot as plt
+    """Draw the stages of several pictures, and below them their distances from the first.
 
-    count = len(pictures)
-    fig = plt.figure(figsize=(style.WIDTH, 1.12 * count + 2.1))
-    upper, lower = np.ravel(np.asarray(fig.subfigures(2, 1, height_ratios=[1.12 * count, 1.8])))
-    stages(pictures, upper.subplots(count, len(STEPS), squeeze=False))
+    shares, thresholds: as for `scale`.
+    """
+    rows_height = ROW_HEIGHT * len(pictures)
+    fig = plt.figure(figsize=(style.WIDTH, rows_height + 2.1))
+    parts = fig.subfigures(2, 1, height_ratios=[rows_height, SCALE_HEIGHT])
+    upper, lower = np.ravel(np.asarray(parts))
+    stages(pictures, upper.subplots(len(pictures), len(STEPS), squeeze=False))
     first, *others = pictures
-    apart = {name: int((pictures[name].bits != pictures[first].bits).sum()) for name in others}
-    scale(lower.subplots(), apart, shares, thresholds)
+    distances = {}
+    for name in others:
+        differs = pictures[name].bits != pictures[first].bits
+        distances[name] = int(differs.sum())
+    scale(lower.subplots(), distances, shares, thresholds)
     return fig

@@ -1,199 +1,403 @@
-"""What stands behind the controls of notebooks 05 and 06: pairs at a threshold, groups of pictures, what many take."""
+"""What stands behind the controls of notebooks 05 and 06.
 
+`Threshold` shows which pairs a threshold gets right and which wrong, `Browser` shows groups of
+pictures, and `calculator` shows what many images cost.
+"""
+
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import matplotlib.pyplot as plt
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from numpy.typing import NDArray
+from PIL import Image
 
 from finlib.hashing.images import open_rgb
 from finlib.matching.pairs import distance_histogram, neighbours
 from workbook.report import plots, style
 from workbook.study import hard_cases
 
-MOST = 16  # pictures of a contact sheet
-SIDE = 240  # pixels; longer side of a picture there
+COLUMNS = 8
+"""Pictures side by side in a figure."""
+
+MOST_PICTURES = 16
+"""Pictures on a contact sheet."""
+
+SIDE = 240
+"""Pixels; the longer side of a picture on a contact sheet."""
+
+NAME_LENGTH = 14
+"""How much of a file's name fits under a picture."""
+
+PAIRS_SHOWN = 4
+"""Pairs in each row of the figure of a threshold."""
+
+CLOSE_SHARE = 7 / 16
+"""The share of a hash's bits up to which pairs of different families are searched.
+
+Unrelated images differ in about half of their bits.
+"""
+
+
+# A threshold ---------------------------------------------------------------------------------
+
+
+class FamilyPairs(NamedTuple):
+    """Pairs of pictures by one method, the closest first.
+
+    Columns i and j (places of the pictures) and distance (bits).
+
+    matching: all pairs within a family. nonmatching: the closest pair of each two families.
+    """
+
+    matching: pd.DataFrame
+    nonmatching: pd.DataFrame
 
 
 @dataclass(frozen=True)
 class Threshold:
-    """Labelled pictures and their packed hashes by method: which pairs a threshold gets right, and which wrong."""
+    """Shows which pairs of labelled pictures a threshold gets right, and which wrong.
+
+    paths: of the pictures. labels: their families. packed: by method, the hashes uint8[n, bits //
+    8].
+    """
 
     paths: Sequence[str]
-    labels: npt.NDArray[Any]
-    packed: Mapping[str, npt.NDArray[np.uint8]]
+    labels: NDArray[Any]
+    packed: Mapping[str, NDArray[np.uint8]]
 
     @cached_property
-    def pairs(self) -> dict[str, tuple[pd.DataFrame, pd.DataFrame]]:
-        """By method the pairs of one family, and the closest pair of each two families: columns i, j, distance."""
-        rows = [np.flatnonzero(self.labels == family) for family in np.unique(self.labels)]
-        i, j = np.concatenate(
-            [part[np.array(np.triu_indices(len(part), 1))] for part in rows], axis=1
-        )
-        return {name: (self._apart(name, i, j), self._closest(name)) for name in self.packed}
+    def pairs(self) -> dict[str, FamilyPairs]:
+        """The pairs of pictures, by method."""
+        i, j = self._pairs_within_families()
+        return {
+            method: FamilyPairs(
+                matching=pair_distances(packed, i, j),
+                nonmatching=hard_cases.closest_nonmatching(
+                    packed, self.labels, int(CLOSE_SHARE * 8 * packed.shape[1])
+                ),
+            )
+            for method, packed in self.packed.items()
+        }
 
-    def _apart(self, name: str, i: Any, j: Any) -> pd.DataFrame:
-        distance = np.bitwise_count(self.packed[name][i] ^ self.packed[name][j]).sum(
-            axis=1, dtype=np.int64
-        )
-        return pd.DataFrame({"i": i, "j": j, "distance": distance}).sort_values(
-            "distance", kind="stable"
-        )
-
-    def _closest(self, name: str) -> pd.DataFrame:
-        return hard_cases.closest_nonmatching(
-            self.packed[name], self.labels, 7 * self.packed[name].shape[1] // 2
-        )
+    def _pairs_within_families(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """The places i < j of both pictures of each pair within a family."""
+        firsts = []
+        seconds = []
+        for family in np.unique(self.labels):
+            members = np.flatnonzero(self.labels == family)
+            first, second = np.triu_indices(len(members), 1)
+            firsts.append(members[first])
+            seconds.append(members[second])
+        return np.concatenate(firsts), np.concatenate(seconds)
 
     def draw(self, method: str, threshold: int) -> Figure:
-        """Four pairs of one family around the threshold and the four closest of strangers, right or wrong at it."""
-        relatives, strangers = self.pairs[method]
-        at = int(np.searchsorted(relatives["distance"], threshold, side="right"))
-        shown = [
-            relatives.iloc[max(0, min(at, len(relatives) - 2) - 2) :].head(4),
-            strangers.head(4),
-        ]
-        fig, axes = plt.subplots(2, 8, figsize=(style.WIDTH, 3))
-        for row, part, family in zip(axes, shown, (True, False), strict=True):
-            plots.gallery(
-                [open_rgb(self.paths[k]) for k in part[["i", "j"]].to_numpy().ravel()],
-                [""] * 2 * len(part),
-                row,
-            )
-            for ax, pair in zip(row[::2], part.itertuples(), strict=False):
-                matched = pair.distance <= threshold
-                right, said = matched == family, "matched" if matched else "not matched"
-                box = {"fc": "white", "ec": "black", "lw": 1 + right, "ls": "-" if right else ":"}
-                text = f"{pair.distance} bits, {said}: {'right' if right else 'WRONG'}"
-                ax.set_title(
-                    text, x=1.1, y=-0.38, fontsize=7, fontweight="normal", loc="center", bbox=box
-                )
-            row[0].text(-0.2, 0.5, "one family" if family else "strangers", rotation=90, va="center", fontsize=8,
-                        transform=row[0].transAxes)  # fmt: skip
-        found = at / max(1, len(relatives))
-        false = int((strangers["distance"] <= threshold).sum())
-        title = f"{style.label(method)} at {threshold} bits finds {found:.1%} of family pairs"
-        return style.headline(fig, f"{title} and confuses {false:,} pairs of families")
+        """Show what a threshold in bits does to pairs that are close to it.
+
+        The upper row has four matching pairs around the threshold, the lower row the four closest
+        pairs of different families.
+
+        A box under each pair says whether the threshold is right or wrong about it. The title
+        counts all pairs.
+        """
+        matching, nonmatching = self.pairs[method]
+        is_within = (matching["distance"] <= threshold).to_numpy()
+        around = first_around(matching, int(is_within.sum()))
+        fig, axes = plt.subplots(2, COLUMNS, figsize=(style.WIDTH, 3))
+        self._draw_pairs(
+            axes[0],
+            around,
+            threshold,
+            are_matching=True,
+        )
+        self._draw_pairs(
+            axes[1],
+            nonmatching.head(PAIRS_SHOWN),
+            threshold,
+            are_matching=False,
+        )
+        share_found = is_within.sum() / max(1, len(matching))
+        false_pairs = int((nonmatching["distance"] <= threshold).sum())
+        title = f"{style.label(method)} at {threshold} bits finds {share_found:.1%} of family pairs"
+        return style.headline(fig, f"{title} and confuses {false_pairs:,} pairs of families")
+
+    def _draw_pairs(
+        self,
+        row: Any,
+        pairs: pd.DataFrame,
+        threshold: int,
+        *,
+        are_matching: bool,
+    ) -> None:
+        """Show pairs of pictures on a row of Axes, two for each pair."""
+        places = pairs[["i", "j"]].to_numpy().ravel()
+        pictures = [open_rgb(self.paths[place]) for place in places]
+        plots.gallery(pictures, [""] * len(pictures), row)
+        for ax, distance in zip(row[::2], pairs["distance"], strict=False):
+            draw_verdict(ax, distance, threshold, are_matching=are_matching)
+        row[0].text(
+            -0.2,
+            0.5,
+            "one family" if are_matching else "two families",
+            rotation=90,
+            va="center",
+            fontsize=8,
+            transform=row[0].transAxes,
+        )
+
+
+def pair_distances(
+    packed: NDArray[np.uint8],
+    i: NDArray[np.int64],
+    j: NDArray[np.int64],
+) -> pd.DataFrame:
+    """The distances of pairs of hashes, the closest first: columns i, j and distance (bits)."""
+    differing = np.bitwise_count(packed[i] ^ packed[j])
+    distance = differing.sum(axis=1, dtype=np.int64)
+    table = pd.DataFrame({"i": i, "j": j, "distance": distance})
+    return table.sort_values("distance", kind="stable")
+
+
+def first_around(pairs: pd.DataFrame, within: int) -> pd.DataFrame:
+    """Four pairs around the threshold: two within it and two beyond it.
+
+    Where there are fewer on one side, there are more from the other.
+
+    within: how many of the sorted pairs are within the threshold.
+    """
+    half = PAIRS_SHOWN // 2
+    middle = min(within, len(pairs) - half)
+    start = max(0, middle - half)
+    return pairs.iloc[start : start + PAIRS_SHOWN]
+
+
+def draw_verdict(
+    ax: Axes,
+    distance: int,
+    threshold: int,
+    *,
+    are_matching: bool,
+) -> None:
+    """Say under the first picture of a pair whether the threshold is right about it.
+
+    The box is solid if it is right, and dotted if it is wrong.
+    """
+    is_matched = distance <= threshold
+    is_right = is_matched == are_matching
+    decision = "matched" if is_matched else "not matched"
+    verdict = "right" if is_right else "WRONG"
+    box = {
+        "facecolor": "white",
+        "edgecolor": "black",
+        "linewidth": 2 if is_right else 1,
+        "linestyle": "-" if is_right else ":",
+    }
+    ax.set_title(
+        f"{distance} bits, {decision}: {verdict}",
+        x=1.1,
+        y=-0.38,
+        fontsize=7,
+        fontweight="normal",
+        loc="center",
+        bbox=box,
+    )
+
+
+# Groups of pictures --------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
 class Browser:
-    """Pictures in clusters, numbered from 1 by size, and in families where these are known: else "" each."""
+    """Shows the pictures of clusters and families as contact sheets.
+
+    paths: of the pictures. packed: their hashes, uint8[n, bits // 8]. labels: their clusters, 0 to
+    the number of clusters minus 1. families: of each picture, or "" for all where they are not
+    known.
+    """
 
     paths: Sequence[str]
-    packed: npt.NDArray[np.uint8]
-    labels: npt.NDArray[np.int64]
+    packed: NDArray[np.uint8]
+    labels: NDArray[np.int64]
     families: Sequence[str]
 
     @cached_property
     def pictures(self) -> pd.DataFrame:
-        """A row a picture: columns path, family, cluster."""
+        """A row for each picture: columns path, family and cluster.
+
+        Clusters are numbered from 1, the largest first.
+        """
         size = np.bincount(self.labels)
+        by_size = np.argsort(-size, kind="stable")
         number = np.empty(len(size), np.int64)
-        number[np.argsort(-size, kind="stable")] = np.arange(1, len(size) + 1)
+        number[by_size] = np.arange(1, len(size) + 1)
         return pd.DataFrame(
             {"path": self.paths, "family": self.families, "cluster": number[self.labels]}
         )
 
     @cached_property
-    def views(self) -> dict[str, list[npt.NDArray[np.int64]]]:
-        """Groups of rows by what one may want to look at: clusters, the largest first; mixed ones; split families.
+    def views(self) -> dict[str, list[NDArray[np.int64]]]:
+        """The groups of pictures to look at, by the name of the view.
 
-        Mixed are clusters of several families, split the families in several clusters; those with the most pictures
-        outside their commonest family, or largest cluster, come first. Without families there are clusters alone.
+        A group is an array of rows of `pictures`.
+
+        "clusters" are all clusters, the largest first. "mixed clusters" contain several families,
+        and "split families" are spread over several clusters; those with the most pictures outside
+        their commonest family, or their largest cluster, come first. Without families there are
+        only clusters.
         """
-        found = {"clusters": self._groups("cluster")}
+        views = {"clusters": group_rows(self.pictures, "cluster")}
         if any(self.families):
-            found["mixed clusters"] = self._groups("cluster", "family")
-            found["split families"] = self._groups("family", "cluster")
-        return found
-
-    def _groups(self, by: str, other: str = "") -> list[npt.NDArray[np.int64]]:
-        """Rows of each value of a column; with `other` of those with several of its values, the most mixed first."""
-        whole = self.pictures.groupby(by)
-        rows = np.split(
-            np.argsort(whole.ngroup().to_numpy(), kind="stable"), np.cumsum(whole.size())[:-1]
-        )
-        if not other:
-            return rows
-        commonest = self.pictures.groupby([by, other]).size().groupby(level=0).max()
-        outside = (whole.size() - commonest).to_numpy()
-        return [rows[place] for place in np.argsort(-outside, kind="stable") if outside[place]]
+            views["mixed clusters"] = mixed_groups(self.pictures, "cluster", "family")
+            views["split families"] = mixed_groups(self.pictures, "family", "cluster")
+        return views
 
     def sheet(self, view: str = "clusters", number: int = 1) -> Figure:
-        """The contact sheet of the view's group of that number, or its last; pictures of the rarest kind come first."""
+        """Draw the contact sheet of one group of a view.
+
+        number: of the group, counted from 1; if there are not so many, the last one is drawn.
+
+        Pictures of the rarest family come first, or those of the rarest cluster in a split family.
+        """
         groups = self.views[view]
         if not groups:
-            return style.headline(
-                plt.figure(figsize=(style.WIDTH, 0.4)), f"There are no {view} here"
-            )
+            empty = plt.figure(figsize=(style.WIDTH, 0.4))
+            return style.headline(empty, f"There are no {view} here")
         number = min(number, len(groups))
-        alone = view == "clusters" and len(groups[0]) == 1
-        part = self.pictures.iloc[self._nearest() if alone and number == 1 else groups[number - 1]]
+        rows = groups[number - 1]
+        has_only_lone_pictures = view == "clusters" and len(groups[0]) == 1
+        if has_only_lone_pictures and number == 1:
+            rows = closest_pair(self.packed)
+        group = self.pictures.iloc[rows]
         kind = "cluster" if view == "split families" else "family"
-        first = part.iloc[
-            np.argsort(part[kind].map(part[kind].value_counts()), kind="stable")[:MOST]
-        ]
-        named = [
-            f"{kind} {value}" if value else Path(path).name[:14]
-            for value, path in zip(first[kind], first["path"], strict=True)
-        ]
-        shown = []
-        for path in first["path"]:
-            shown.append(open_rgb(path))
-            shown[-1].thumbnail((SIDE, SIDE))
-        fig, axes = plt.subplots(
-            -(-len(shown) // 8), 8, figsize=(style.WIDTH, 0.4 + 1.05 * -(-len(shown) // 8))
-        )
-        plots.gallery(shown, named, axes)
-        return style.headline(fig, self._title(view, number, part))
+        return style.headline(draw_sheet(group, kind), self._title(view, number, group))
 
-    def _title(self, view: str, number: int, part: pd.DataFrame) -> str:
-        count, images = (
-            len(self.views[view]),
-            f"{len(part):,} images" if len(part) > 1 else "1 image",
-        )
+    def _title(
+        self,
+        view: str,
+        number: int,
+        group: pd.DataFrame,
+    ) -> str:
+        """Say what a sheet shows."""
+        place = f"{number} of {len(self.views[view]):,}"
+        images = f"{len(group):,} images" if len(group) > 1 else "1 image"
         if view == "split families":
-            family, clusters = part["family"].iloc[0], part["cluster"].nunique()
-            return f"Split family {number} of {count:,}: {images} of family {family} are in {clusters} clusters"
-        across = np.flatnonzero(distance_histogram(self.packed[part.index])).max(initial=0)
-        if part["cluster"].nunique() > 1:
-            return f"No two of these {len(self.pictures):,} images make a cluster: the nearest are {across} bits apart"
-        kinds = part["family"].nunique()
-        of = f" of {kinds} {'family' if kinds == 1 else 'families'}" if any(self.families) else ""
-        return f"{view[:-1].capitalize()} {number} of {count:,}: {images}{of}, at most {across} bits apart"
+            family = group["family"].iloc[0]
+            clusters = group["cluster"].nunique()
+            return f"Split family {place}: {images} of family {family} are in {clusters} clusters"
+        histogram = distance_histogram(self.packed[group.index])
+        largest_distance = np.flatnonzero(histogram).max(initial=0)
+        if group["cluster"].nunique() > 1:
+            return (
+                f"No two of these {len(self.pictures):,} images make a cluster: "
+                f"the nearest are {largest_distance} bits apart"
+            )
+        kind = view[:-1].capitalize()
+        families = self._count_families(group)
+        return f"{kind} {place}: {images}{families}, at most {largest_distance} bits apart"
 
-    def _nearest(self) -> npt.NDArray[np.int64]:
-        """The two pictures that are the least apart, or the only one."""
-        found = neighbours(self.packed, k=1)
-        if not len(found.distance):
-            return np.arange(len(self.packed))
-        place = int(found.distance.argmin())
-        return np.array(
-            [np.searchsorted(found.indptr, place, side="right") - 1, found.indices[place]]
-        )
+    def _count_families(self, group: pd.DataFrame) -> str:
+        """The number of a group's families in words; "" where families are not known."""
+        if not any(self.families):
+            return ""
+        count = group["family"].nunique()
+        return " of 1 family" if count == 1 else f" of {count} families"
 
     def listed(self, view: str) -> pd.DataFrame:
-        """The files of a view's groups, in its order: columns number, cluster, family and path."""
-        rows = [
-            self.pictures.iloc[rows].assign(number=number)
-            for number, rows in enumerate(self.views[view], 1)
-        ]
-        whole = pd.concat([self.pictures.iloc[:0].assign(number=0), *rows])
-        return whole[["number", "cluster", "family", "path"]]
+        """List the files of a view's groups, in its order.
 
-    def export(self, folder: str | Path, view: str = "clusters", number: int = 1) -> str:
-        """Write what `listed` gives to a CSV in `folder`, and say where. `number` only tells which sheet is seen."""
+        Columns: number (of the group), cluster, family and path.
+        """
+        # The empty table gives the result its columns where the view has no groups.
+        tables = [self.pictures.iloc[:0].assign(number=0)]
+        for number, rows in enumerate(self.views[view], 1):
+            tables.append(self.pictures.iloc[rows].assign(number=number))
+        return pd.concat(tables)[["number", "cluster", "family", "path"]]
+
+    def export(
+        self,
+        folder: str | Path,
+        view: str = "clusters",
+        number: int = 1,
+    ) -> str:
+        """Write the files of a view's groups to a CSV file in a folder.
+
+        Returns a sentence that says where the file is.
+
+        number: of the sheet that is seen, which makes no difference; the notebook's control passes
+        it.
+        """
         path = Path(folder, f"06_listed_{view.replace(' ', '_')}.csv")
-        listed = self.listed(view)
-        listed.to_csv(path, index=False)
-        return f"{len(listed):,} files of {len(self.views[view]):,} {view}: {path}"
+        files = self.listed(view)
+        files.to_csv(path, index=False)
+        return f"{len(files):,} files of {len(self.views[view]):,} {view}: {path}"
+
+
+def group_rows(pictures: pd.DataFrame, column: str) -> list[NDArray[np.int64]]:
+    """The rows with each value of a column, in the order of the values."""
+    groups = pictures.groupby(column)
+    rows = np.argsort(groups.ngroup().to_numpy(), kind="stable")
+    starts = np.cumsum(groups.size())[:-1]
+    return np.split(rows, starts)
+
+
+def mixed_groups(
+    pictures: pd.DataFrame,
+    column: str,
+    other: str,
+) -> list[NDArray[np.int64]]:
+    """The groups by one column that have several values of another one, the most mixed first.
+
+    A group is the more mixed, the more of its pictures do not have its commonest value.
+    """
+    size = pictures.groupby(column).size()
+    commonest = pictures.groupby([column, other]).size().groupby(level=0).max()
+    outside = (size - commonest).to_numpy()
+    groups = group_rows(pictures, column)
+    order = np.argsort(-outside, kind="stable")
+    return [groups[place] for place in order if outside[place] > 0]
+
+
+def closest_pair(packed: NDArray[np.uint8]) -> NDArray[np.int64]:
+    """The places of the two hashes that are least apart; of a single hash, its own."""
+    nearest = neighbours(packed, k=1)
+    if len(nearest.distance) == 0:
+        return np.arange(len(packed))
+    place = int(nearest.distance.argmin())
+    row = np.searchsorted(nearest.indptr, place, side="right") - 1
+    return np.array([row, nearest.indices[place]])
+
+
+def draw_sheet(group: pd.DataFrame, kind: str) -> Figure:
+    """Draw the pictures of a group, those whose value of the column `kind` is rarest first."""
+    frequency = group[kind].map(group[kind].value_counts())
+    order = np.argsort(frequency, kind="stable")
+    shown = group.iloc[order[:MOST_PICTURES]]
+    captions = [
+        f"{kind} {value}" if value else Path(path).name[:NAME_LENGTH]
+        for value, path in zip(shown[kind], shown["path"], strict=True)
+    ]
+    pictures = [open_small(path) for path in shown["path"]]
+    rows = math.ceil(len(pictures) / COLUMNS)
+    fig, axes = plt.subplots(rows, COLUMNS, figsize=(style.WIDTH, 0.4 + 1.05 * rows))
+    plots.gallery(pictures, captions, axes)
+    return fig
+
+
+def open_small(path: str) -> Image.Image:
+    """A picture, shrunk to fit a contact sheet."""
+    picture = open_rgb(path)
+    picture.thumbnail((SIDE, SIDE))
+    return picture
+
+
+# What many images cost -----------------------------------------------------------------------
 
 
 def calculator(
@@ -205,31 +409,52 @@ def calculator(
     precision: str = "0.9",
     recall: str = "0.95",
 ) -> Figure:
-    """Core hours of each way (`costs.ways` but for sizes) by number of images; in words, what the chosen number takes.
+    """Draw the core hours of each way to match a number of images.
 
-    dollars: for a core hour. precision: wanted, of the pairs found; recall: of the pairs within the threshold.
+    The title and the legend say what the chosen number takes.
+
+    ways: `costs.ways` with everything given except the numbers of images, precision and recall.
+    images: the chosen number. cores: that work at once. dollars: the price of a core hour.
+    precision: the share of the pairs found that are to be right. recall: the share of the pairs
+    within the threshold that are to be found.
     """
     wanted: dict[str, Any] = {"precision": float(precision), "recall": float(recall)}
-    curves, chosen = (
-        ways(images=np.geomspace(1e5, 1e10, 40), **wanted),
-        ways(images=[images], **wanted).iloc[0],
-    )
+    curves = ways(images=np.geomspace(1e5, 1e10, 40), **wanted)
+    chosen = ways(images=[images], **wanted).iloc[0]
     fig, ax = plt.subplots(figsize=(style.WIDTH, 3.2))
-    for name, line in (("hashing", "--"), ("every pair", ":"), ("buckets", "-")):
+    for name, line_style in (("hashing", "--"), ("every pair", ":"), ("buckets", "-")):
         hours = chosen[name]
-        label = f"{name}: {_short(hours)} core hours, {_short(hours / cores)} h, USD {_short(hours * dollars)}"
-        ax.loglog(curves["images"], curves[name], line, color="black", label=label)
+        time = f"{short(hours)} core hours, {short(hours / cores)} h"
+        cost = f"USD {short(hours * dollars)}"
+        ax.loglog(
+            curves["images"],
+            curves[name],
+            line_style,
+            color="black",
+            label=f"{name}: {time}, {cost}",
+        )
     ax.axvline(images, color=style.NEUTRAL, linewidth=0.8)
     ax.legend(fontsize=7.5)
     ax.set(xlabel="images (log scale)", ylabel="core hours (log scale)")
-    told = f"no threshold keeps a precision of {precision}"
-    if np.isfinite(chosen["threshold"]):
-        told = f"at a precision of {precision} the threshold is {chosen['threshold']:.0f} bits, which finds "
-        told += f"{chosen['found']:.0%} with {_short(chosen['false_pairs'])} false pairs; "
-        told += f"buckets hold {_short(chosen['memory_gb'])} GB"
-    return style.headline(fig, f"{images:,.0f} images on {cores:,} cores: {told}")
+    title = f"{images:,.0f} images on {cores:,} cores: {describe_threshold(chosen, precision)}"
+    return style.headline(fig, title)
 
 
-def _short(number: float) -> str:
-    """Three significant digits, without an exponent."""
-    return f"{float(f'{number:.3g}'):,.10g}"
+def describe_threshold(chosen: pd.Series, precision: str) -> str:
+    """Say which threshold keeps a precision, and what it finds.
+
+    chosen: a row of `costs.ways`.
+    """
+    if not np.isfinite(chosen["threshold"]):
+        return f"no threshold keeps a precision of {precision}"
+    return (
+        f"at a precision of {precision} the threshold is {chosen['threshold']:.0f} bits, "
+        f"which finds {chosen['found']:.0%} with {short(chosen['false_pairs'])} false pairs; "
+        f"buckets hold {short(chosen['memory_gb'])} GB"
+    )
+
+
+def short(number: float) -> str:
+    """A number with three significant digits and without an exponent."""
+    rounded = float(f"{number:.3g}")
+    return f"{rounded:,.10g}"

@@ -1,22 +1,35 @@
-"""Render report.md from report.md.j2: prose by hand, every number, table and comparison asked of the results.
+"""Render report.md from report.md.j2, whose prose is written by hand.
 
-The template is Jinja2 with StrictUndefined (https://jinja.palletsprojects.com); what it has beyond that:
+Every number, table and comparison in the prose is looked up in the results.
 
-    {{ "03.speed_up.file"|number(",.0f") }}            a number by its key (`results` says which there are), formatted
-    {{ "100 * 05.auc.find.low - 95"|number(".1f") }}   or an expression of keys, with min, max, abs and log10
-    {{ claim("05.auc.find.value > 05.auc.pdq.value") }}    behind a sentence that compares: marks it where it is not so
-    {% for row in rows("05.accuracy") %}               rows of figures/05_accuracy.csv, for a Markdown table:
+The template is Jinja2 with StrictUndefined (https://jinja.palletsprojects.com). In addition it has:
+
+    {{ "03.speed_up.file"|number(",.0f") }}
+        a number by its key (`results` lists the kinds), formatted
+    {{ "100 * 05.auc.find.low - 95"|number(".1f") }}
+        an expression of keys, with min, max, abs and log10
+    {{ claim("05.auc.find.value > 05.auc.pdq.value") }}
+        stands after a sentence that compares, and marks it if the comparison is false
+    {% for row in rows("05.accuracy") %}
     | {{ row.hasher|label }} | {{ row["tpr_1e-4"]|number(".3f") }} |
-    {% endfor %}                                       `rows("…")|sort(attribute="auc", reverse=true)`, `[:5]`, …
-    {{ value("01.stamp.cpu") }}                        a text, or a value for {% if %} and {% set %}
-    {{ "find+dhash256"|label }}, {{ const("55,972") }} a hasher's name in print; a number that is no result
+    {% endfor %}
+        the rows of figures/05_accuracy.csv, for a Markdown table; they can be sorted or cut:
+        `rows("…")|sort(attribute="auc", reverse=true)`, `[:5]`
+    {{ value("01.stamp.cpu") }}
+        a text, or a value for {% if %} and {% set %}
+    {{ "find+dhash256"|label }}
+        the printed name of a hasher
+    {{ const("55,972") }}
+        a number that is not a result
 
-In an expression "+" and "-" need spaces around them, since keys may hold both; a key with a space is put in quotes:
-claim("'01.stages.box mean.share' > 0.6"). A format is Python's (`.1f`, `.0%`), or `~2` for significant digits (1,200,
-0.0034), or `sci1` for a power of ten (3.2×10⁻⁶).
+In an expression, "+" and "-" need spaces around them, because keys may contain both. A key with a
+space in it is quoted: claim("'01.stages.box mean.share' > 0.6"). A format is one of Python's
+(`.1f`, `.0%`), or `~2` for significant digits (1,200, 0.0034), or `sci1` for a power of ten
+(3.2×10⁻⁶).
 
-What is rendered has one sentence a line, so that a diff shows the sentences that changed. Words are counted without
-code, the title, tables, figures, captions (**Figure N** or **Table N** begins them) and the section "References".
+The rendered text has one sentence a line, so that a diff shows which sentences changed. Words are
+counted without code, the title, tables, figures, captions (they begin with **Figure N** or **Table
+N**) and the section "References".
 """
 
 import math
@@ -31,309 +44,451 @@ from typing import Any
 
 import jinja2
 
-from workbook.report.results import MISSING, ReportError, Results, Unmeasured, nearest, show
+from workbook.report.results import (
+    MISSING,
+    ReportError,
+    Results,
+    Unmeasured,
+    format_value,
+    suggest,
+)
 from workbook.report.style import label
 
 MOST_WORDS = 3500
 MOST_SUMMARY_WORDS = 150
 SUMMARY = "Executive summary"
 WIDTH = 120
+"""The longest line of the rendered text."""
 
-# A key in an expression: in quotes, or bare; a quoted text without a point is a text.
-KEY = re.compile(
-    r"""(['"])((?:(?!\1).)+)\1|(?<![\w.])((?:[a-z]\w*\.)?(?:\d\d|[a-z]\w*)\.[a-z](?:[\w.+-]*\w)?)"""
-)
+# Expressions of keys -------------------------------------------------------------------------
+
+QUOTED_TEXT = r"""(?P<quote>['"])(?P<quoted>(?:(?!(?P=quote)).)+)(?P=quote)"""
+BARE_KEY = r"(?<![\w.])(?P<bare>(?:[a-z]\w*\.)?(?:\d\d|[a-z]\w*)\.[a-z](?:[\w.+-]*\w)?)"
+KEY = re.compile(f"{QUOTED_TEXT}|{BARE_KEY}")
+"""A key in an expression, bare or in quotes. A quoted text without a point is an ordinary text."""
+
 OPERATION = re.compile(r""" [-+*/<>=!]|\b(?:and|or|not|in)\b|[(*'"]""")
-CLAIM = "\0"
-FAILURES = (jinja2.TemplateError, TypeError, ValueError, ArithmeticError)
+"""What an expression contains and a plain key does not."""
 
-FENCE = re.compile(r"^(```+|~~~+)[^\n]*\n.*?^\1[^\n]*$", re.MULTILINE | re.DOTALL)
-CODE = re.compile(r"(?<!`)(`+)(?!`)[^\n]*?(?<!`)\1(?!`)")
+TRUE_CLAIM = "\0"
+"""What a claim that holds leaves in the text; it is removed with the white space before it."""
+
+RENDERING_ERRORS = (jinja2.TemplateError, TypeError, ValueError, ArithmeticError)
+
+# Markdown and Jinja --------------------------------------------------------------------------
+
+FENCED_CODE = re.compile(r"^(```+|~~~+)[^\n]*\n.*?^\1[^\n]*$", re.MULTILINE | re.DOTALL)
+INLINE_CODE = re.compile(r"(?<!`)(`+)(?!`)[^\n]*?(?<!`)\1(?!`)")
 JINJA = re.compile(r"\{\{.*?\}\}|\{%.*?%\}|\{#.*?#\}", re.DOTALL)
-LITERAL = re.compile(r"""\{\{-?\s*["']?([\d.,%]+)["']?\s*[|}]""")
+JINJA_NUMBER = re.compile(r"""\{\{-?\s*["']?([\d.,%]+)["']?\s*[|}]""")
 IMAGE = re.compile(r"!\[[^\]]*\]\(([^)\s]+)[^)]*\)")
-REFERENCES = re.compile(r"^## References\s*$.*?(?=^## |\Z)", re.MULTILINE | re.DOTALL)
-CAPTION = re.compile(r"^\*\*(?:Figure|Table) \d+.*?(?=\n\s*\n|\Z)", re.MULTILINE | re.DOTALL)
-BROKEN = re.compile(r" ?\*\*\[no longer holds: [^\]]*\]\*\*")
+IMAGE_PARAGRAPH = re.compile(r"^(!\[[^\n]*\))[ ]*$\s*([^\n]*)", re.MULTILINE)
+ADDRESS = re.compile(r"\]\([^)]*\)|https?://\S+")
+TITLE = re.compile(r"^# .*$", re.MULTILINE)
+HEADING = re.compile(r"^#+ .*$|^\|.*$(?=\n\|[ :|-]+$)", re.MULTILINE)
+"""The headings of sections and of tables."""
 
-# Numbers that a hand may type: they are not results.
-TYPED = re.compile(
+TABLE_ROW = re.compile(r"^\s*\|.*$", re.MULTILINE)
+REFERENCES = re.compile(r"^## References\s*$.*?(?=^## |\Z)", re.MULTILINE | re.DOTALL)
+SUMMARY_SECTION = re.compile(rf"^## {SUMMARY}\s*$(.*?)(?=^## |\Z)", re.MULTILINE | re.DOTALL)
+CAPTION = re.compile(r"^\*\*(?:Figure|Table) \d+.*?(?=\n\s*\n|\Z)", re.MULTILINE | re.DOTALL)
+BROKEN_CLAIM = re.compile(r" ?\*\*\[no longer holds: [^\]]*\]\*\*")
+NUMBER = re.compile(r"(?<![\w.])\d[\d,.]*")
+
+ALLOWED_NUMBER = re.compile(
     r"""\b(?:19|20)\d\d\b                                            # years
-    | \b\d+-bit\b | \b(?:64|256|512)\sbits\b | \b[adpw]Hash\s(?:64|256)\b  # lengths of the hashes
-    | \b1e-[2-6]\b                                                  # the false-positive rates that are asked about
-    | \b(16|32|64|250|512)\s?×\s?\1\b                                # sizes that the specification names
-    | \b(?:[Pp]art|[Ff]igures?|[Tt]ables?|[Ss]ections?|[Nn]otebooks?|[Ss]teps?)\s\d+(?:(?:–|,\s|\sand\s)\d+)*
+    | \b\d+-bit\b | \b(?:64|256|512)\sbits\b | \b[adpw]Hash\s(?:64|256)\b  # lengths of hashes
+    | \b1e-[2-6]\b                                                  # false-positive rates
+    | \b(16|32|64|250|512)\s?×\s?\1\b                                # sizes in the specification
+    | \b(?:[Pp]art|[Ff]igures?|[Tt]ables?|[Ss]ections?|[Nn]otebooks?|[Ss]teps?)
+      \s\d+(?:(?:–|,\s|\sand\s)\d+)*                                # places in the report
     | \[\d+(?:,\s?\d+)*\]                                            # citations
     | \bPython\s\d+(?:\.\d+)* | \b[A-Za-z]+-\d+\b                    # names
     | ^\s*\d+\.\s                                                    # items of a list
     """,
     re.VERBOSE | re.MULTILINE,
 )
+"""Numbers that may be typed by hand, because they are not results."""
+
+WITHOUT_RESULTS = (
+    JINJA,
+    FENCED_CODE,
+    INLINE_CODE,
+    REFERENCES,
+    ADDRESS,
+    ALLOWED_NUMBER,
+    HEADING,
+)
+"""The parts of a template, in the order of their removal, in which numbers may be typed."""
+
+# Wrapping ------------------------------------------------------------------------------------
+
+FENCES = ("```", "~~~")
+PROSE_LINE = re.compile(r"(?![|#>!<]|\s*$)( *(?:(?:[-*+]|\d+[.)]) +)?)(\S.*)")
+"""A line of a paragraph or of an item of a list: its indent with the item's mark, and its text."""
+
+SENTENCE_END = re.compile(r"([.?!][)”]*) +(?=[*_(“\[`]*[A-Z])")
+MARK_OF_LIST_OR_HEADING = re.compile(r" (?=(?:[-+*#>]|\d+[.)])(?: |$))")
+UNBREAKABLE = "\1"
+"""Stands for a space at which a line must not be broken."""
 
 
 @dataclass(frozen=True)
-class Filled:
-    """The report's text, its length, and the claims that do not hold, as `name:line: expression (values)`."""
+class FilledReport:
+    """A rendered report.
+
+    text: in Markdown. words: its length. broken_claims: the claims that do not hold, each as
+    `name:line: expression (values)`.
+    """
 
     text: str
     words: int
-    broken: list[str]
+    broken_claims: list[str]
 
 
 def fill(
-    template: str, results: Results, *, folder: Path | None = None, name: str = "report.md.j2"
-) -> Filled:
-    """Render the template.
+    template: str,
+    results: Results,
+    *,
+    folder: Path | None = None,
+    name: str = "report.md.j2",
+) -> FilledReport:
+    """Render the report's template.
 
-    folder: where the figures' paths start; None to leave them unchecked. Raises ReportError, with `name:line: ...` for
-    each unknown key, table or column, number typed by hand, missing figure, and for too many words.
+    folder: where the paths of figures start; None to leave them unchecked. name: of the template,
+    for messages. Raises ReportError with a line `name:line: ...` for every unknown key, table or
+    column, every number typed by hand, every missing figure, and for too many words.
     """
-    page = _Page(results, name)
-    page.problems += [
-        f"{name}:{line}: {number} is typed by hand" for line, number in typed_numbers(template)
-    ]
-    for image in IMAGE.finditer(template):
-        if folder is not None and "://" not in image[1] and not (folder / image[1]).is_file():
-            page.problems.append(
-                f"{name}:{_line(template, image.start())}: there is no figure {image[1]}"
-            )
-    text = page.render(template)
-    words = count_words(text)
-    if words > MOST_WORDS:
-        page.problems.append(f"{name}: {words:,} words, and {MOST_WORDS:,} are the most")
-    summary = re.search(rf"^## {SUMMARY}\s*$(.*?)(?=^## |\Z)", text, re.MULTILINE | re.DOTALL)
-    if summary and (length := count_words(summary[1])) > MOST_SUMMARY_WORDS:
+    page = Page(results, name)
+    for line, number in typed_numbers(template):
         page.problems.append(
-            f"{name}: {length} words of summary, and {MOST_SUMMARY_WORDS} are the most"
+            f"{name}:{line}: {number} is typed by hand: quote a result, or put it in const(...)"
         )
-    page.problems += [f"{name}: {problem}" for problem in _captions(text)]
+    if folder is not None:
+        for line, path in missing_figures(template, folder):
+            page.problems.append(f"{name}:{line}: there is no figure {path}")
+    text = page.render(template)
+    for problem in [*length_problems(text), *caption_problems(text)]:
+        page.problems.append(f"{name}: {problem}")
     if page.problems:
         raise ReportError("\n".join(page.problems))
-    return Filled(text, words, page.broken)
+    return FilledReport(text, count_words(text), page.broken_claims)
 
 
-class _Page:
-    """One rendering: the functions that a template calls, and what they found wrong, each with its line."""
+class Page:
+    """One rendering of the template: the functions that it calls, and what they found wrong.
+
+    problems: what makes the report impossible, as `name:line: message`. broken_claims: the claims
+    that do not hold.
+    """
 
     def __init__(self, results: Results, name: str) -> None:
-        self.results, self.name = results, name
+        self.results = results
+        self.name = name
         self.problems: list[str] = []
-        self.broken: list[str] = []
+        self.broken_claims: list[str] = []
         self.jinja = jinja2.Environment(
             undefined=jinja2.StrictUndefined,
             trim_blocks=True,
             lstrip_blocks=True,
             keep_trailing_newline=True,
-            finalize=lambda value: MISSING if value is None else value,
+            finalize=missing_if_none,
         )
-        functions = {
-            "value": self._told(self.value),
-            "claim": self._told(self.claim),
-            "rows": self._told(results.rows),
-        }
-        self.jinja.globals |= functions | {
+        self.jinja.globals |= {
+            "value": self._noting_problems(self.value),
+            "claim": self._noting_problems(self.claim),
+            "rows": self._noting_problems(results.rows),
             "abs": abs,
             "min": min,
             "max": max,
             "log10": math.log10,
             "const": str,
         }
-        self.jinja.filters |= {"number": self._told(self.number), "label": label}
+        self.jinja.filters |= {"number": self._noting_problems(self.number), "label": label}
 
     def render(self, template: str) -> str:
-        """The text, or "" where a problem ended it."""
+        """The text with one sentence a line, or "" if a problem ended the rendering."""
         try:
-            return wrap(re.sub(rf"\s*{CLAIM}", "", self.jinja.from_string(template).render()))
+            text = self.jinja.from_string(template).render()
         except jinja2.TemplateSyntaxError as error:
             self.problems.append(f"{self.name}:{error.lineno}: {error.message}")
-        except FAILURES as error:
-            places = [
-                at.lineno
-                for at in traceback.extract_tb(error.__traceback__)
-                if at.filename == "<template>"
-            ]
-            self.problems.append(f"{self.name}:{places[-1] if places else '?'}: {error}")
-        return ""
+            return ""
+        except RENDERING_ERRORS as error:
+            self.problems.append(f"{self.name}:{template_line(error)}: {error}")
+            return ""
+        return wrap(re.sub(rf"\s*{TRUE_CLAIM}", "", text))
 
-    def _told(self, call: Callable[..., Any]) -> Callable[..., Any]:
-        """The call, with what it refuses noted and the rendering going on, so that all problems are told at once."""
+    def _noting_problems(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        """Wrap a function so that a ReportError becomes one of the problems.
 
-        def called(*arguments: Any, **options: Any) -> Any:
+        A rendering then finds all of them.
+        """
+
+        def call(*arguments: Any, **options: Any) -> Any:
             try:
-                return call(*arguments, **options)
+                return function(*arguments, **options)
             except ReportError as error:
-                self.problems.append(f"{self._here()}: {error}")
+                self.problems.append(f"{self._place()}: {error}")
                 return ""
 
-        return called
+        return call
 
-    def _here(self) -> str:
-        """name:line of the template's expression that is being worked out."""
+    def _place(self) -> str:
+        """Where in the template the expression stands that is being evaluated, as `name:line`."""
         frame = sys._getframe()
         while "__jinja_template__" not in frame.f_globals:
             assert frame.f_back is not None
             frame = frame.f_back
-        return f"{self.name}:{frame.f_globals['__jinja_template__'].get_corresponding_lineno(frame.f_lineno)}"
+        template = frame.f_globals["__jinja_template__"]
+        return f"{self.name}:{template.get_corresponding_lineno(frame.f_lineno)}"
 
     def evaluate(self, expression: str) -> Any:
-        """The value of a key, or of a Jinja expression of keys; ReportError where it is neither."""
-        if expression in self.results.numbers or not OPERATION.search(expression):
+        """The value of a key or of a Jinja expression of keys.
+
+        Raises ReportError for anything else.
+        """
+        is_key = expression in self.results.numbers or not OPERATION.search(expression)
+        if is_key:
             return self.results[expression]
         values: dict[str, Any] = {}
 
-        def placeholder(match: re.Match[str]) -> str:
-            if match[2] and "." not in match[2]:
+        def replace_key(match: re.Match[str]) -> str:
+            if is_text(match):
                 return match[0]
-            values[f"_{len(values)}"] = self.results[match[2] or match[3]]
-            return f"_{len(values) - 1}"
+            variable = f"_{len(values)}"
+            values[variable] = self.results[key_of(match)]
+            return variable
 
-        asked = KEY.sub(placeholder, expression)
+        code = KEY.sub(replace_key, expression)
         if not values:
-            raise ReportError(f"{expression!r} asks for no result")
+            raise ReportError(f"{expression!r} names no result")
         try:
-            return self.jinja.compile_expression(asked, undefined_to_none=False)(**values)
-        except FAILURES as error:
-            raise ReportError(f"{expression!r} cannot be worked out: {error}") from None
+            return self.jinja.compile_expression(code, undefined_to_none=False)(**values)
+        except RENDERING_ERRORS as error:
+            raise ReportError(f"{expression!r} cannot be evaluated: {error}") from None
 
     def value(self, expression: str) -> Any:
+        """The value of an expression, or None if it could not be measured."""
         try:
             return self.evaluate(expression)
         except Unmeasured:
             return None
 
     def number(self, what: Any, form: str = "") -> str:
+        """A number as text; `what` is an expression of keys, or a value such as a cell of a row."""
         if isinstance(what, jinja2.Undefined):
-            row = what._undefined_obj
-            near = nearest(str(what._undefined_name), row) if isinstance(row, dict) else ""
-            raise ReportError(f"no {what._undefined_name!r} here{near}")
-        return show(self.value(what) if isinstance(what, str) else what, form)
+            raise missing_column(what)
+        value = self.value(what) if isinstance(what, str) else what
+        return format_value(value, form)
 
     def claim(self, expression: str) -> str:
+        """What a comparison leaves in the text.
+
+        Nothing is seen of a claim that holds; otherwise there is a mark with the values.
+        """
         try:
             holds = self.evaluate(expression)
         except Unmeasured:
             holds = False
         if not isinstance(holds, bool):
-            raise ReportError(f"claim {expression!r} is no comparison")
+            raise ReportError(f"claim {expression!r} is not a comparison")
         if holds:
-            return CLAIM
-        values = KEY.sub(self._shown, expression)
-        self.broken.append(f"{self._here()}: {expression} ({values})")
-        return f"{CLAIM} **[no longer holds: {values}]**"
+            return TRUE_CLAIM
+        with_values = KEY.sub(self._text_of_key, expression)
+        self.broken_claims.append(f"{self._place()}: {expression} ({with_values})")
+        return f"{TRUE_CLAIM} **[no longer holds: {with_values}]**"
 
-    def _shown(self, match: re.Match[str]) -> str:
-        value = self.results.numbers.get(match[2] or match[3])
-        text = match[2] and "." not in match[2]
-        return match[0] if text else show(value, "~5" if isinstance(value, float) else "")
+    def _text_of_key(self, match: re.Match[str]) -> str:
+        """The value of a key in an expression, as text."""
+        if is_text(match):
+            return match[0]
+        value = self.results.numbers.get(key_of(match))
+        return format_value(value, "~5" if isinstance(value, float) else "")
+
+
+def missing_if_none(value: Any) -> Any:
+    """What Jinja prints for a value: `MISSING` for None."""
+    return MISSING if value is None else value
+
+
+def key_of(match: re.Match[str]) -> str:
+    """The key that `KEY` matched, without quotes."""
+    return match["quoted"] or match["bare"]
+
+
+def is_text(match: re.Match[str]) -> bool:
+    """Whether `KEY` matched an ordinary text in quotes instead of a key."""
+    quoted = match["quoted"]
+    return quoted is not None and "." not in quoted
+
+
+def missing_column(undefined: jinja2.Undefined) -> ReportError:
+    """The error for a name that does not exist in the template, such as a column of a row."""
+    name = undefined._undefined_name
+    row = undefined._undefined_obj
+    similar = suggest(str(name), row) if isinstance(row, dict) else ""
+    return ReportError(f"there is no {name!r} here{similar}")
+
+
+def template_line(error: Exception) -> int | str:
+    """The line of the template at which an error arose; "?" if none is known."""
+    lines = [
+        frame.lineno
+        for frame in traceback.extract_tb(error.__traceback__)
+        if frame.filename == "<template>"
+    ]
+    return lines[-1] if lines and lines[-1] is not None else "?"
+
+
+# One sentence a line -------------------------------------------------------------------------
 
 
 def wrap(text: str) -> str:
-    """Markdown with one sentence a line, at most WIDTH wide; headings, tables, figures and code as they are."""
-    done: list[str] = []
-    prose: list[str] = []  # what stands before the paragraph's first word, then its lines
+    """Markdown with one sentence a line and no line over `WIDTH`.
 
-    def flush() -> None:
-        if prose:
-            text = re.sub(r"([.?!][)”]*) +(?=[*_(“\[`]*[A-Z])", r"\1\n", " ".join(prose[1:]))
-            text = re.sub(
-                r" (?=(?:[-+*#>]|\d+[.)])(?: |$))", "\1", text
-            )  # what would begin a list or a heading
-            width, indent = WIDTH - len(prose[0]), " " * len(prose[0])
-            lines = [
-                line
-                for sentence in text.splitlines()
-                for line in textwrap.wrap(
-                    sentence, width, break_long_words=False, break_on_hyphens=False
-                )
-            ]
-            done.append(prose[0] + f"\n{indent}".join(lines).replace("\1", " "))
-            prose.clear()
-
-    fenced = False
+    Headings, tables, figures and code stay as they are.
+    """
+    wrapped: list[str] = []
+    prefix = ""
+    paragraph: list[str] = []
+    is_in_code = False
     for line in text.split("\n"):
-        fence = line.startswith(("```", "~~~"))
-        found = re.match(r"(?![|#>!<]|\s*$)( *(?:(?:[-*+]|\d+[.)]) +)?)(\S.*)", line)
-        if fenced or fence or not found:
-            flush()
-            done.append(line)
+        is_fence = line.startswith(FENCES)
+        prose = None if is_in_code or is_fence else PROSE_LINE.match(line)
+        begins_paragraph = prose is None or not paragraph or prose[1].strip() != ""
+        if begins_paragraph and paragraph:
+            wrapped.append(wrap_paragraph(prefix, paragraph))
+            paragraph = []
+        if prose is None:
+            wrapped.append(line)
         else:
-            if not prose or found[1].strip():
-                flush()
-                prose.append(found[1])
-            prose.append(found[2].rstrip())
-        fenced ^= fence
-    flush()
-    return "\n".join(done)
+            if begins_paragraph:
+                prefix = prose[1]
+            paragraph.append(prose[2].rstrip())
+        if is_fence:
+            is_in_code = not is_in_code
+    if paragraph:
+        wrapped.append(wrap_paragraph(prefix, paragraph))
+    return "\n".join(wrapped)
+
+
+def wrap_paragraph(prefix: str, lines: list[str]) -> str:
+    """A paragraph with one sentence a line.
+
+    prefix: its indent, with the mark of a list's item.
+    """
+    text = SENTENCE_END.sub(r"\1\n", " ".join(lines))
+    # A line must not begin with what would start a list or a heading.
+    text = MARK_OF_LIST_OR_HEADING.sub(UNBREAKABLE, text)
+    width = WIDTH - len(prefix)
+    wrapped: list[str] = []
+    for sentence in text.splitlines():
+        wrapped += textwrap.wrap(
+            sentence,
+            width,
+            break_long_words=False,
+            break_on_hyphens=False,
+        )
+    indent = " " * len(prefix)
+    return prefix + f"\n{indent}".join(wrapped).replace(UNBREAKABLE, " ")
+
+
+# Checks --------------------------------------------------------------------------------------
 
 
 def count_words(text: str) -> int:
-    """Words of rendered text, as the module counts them; a word has a letter or a digit."""
-    text = re.sub(r"^# .*$", "", FENCE.sub("", text), count=1, flags=re.MULTILINE)
-    text = BROKEN.sub("", REFERENCES.sub("", CAPTION.sub("", text)))
-    text = re.sub(r"^\s*\|.*$", "", text, flags=re.MULTILINE)
-    text = re.sub(r"\]\([^)]*\)", "]", IMAGE.sub("", text))
-    return sum(bool(re.search(r"\w", word)) for word in text.split())
+    """Count the words of rendered text, as the module's docstring says.
+
+    A word has a letter or a digit.
+    """
+    text = FENCED_CODE.sub("", text)
+    text = TITLE.sub("", text, count=1)
+    for pattern in (CAPTION, REFERENCES, BROKEN_CLAIM, TABLE_ROW, IMAGE):
+        text = pattern.sub("", text)
+    text = re.sub(r"\]\([^)]*\)", "]", text)
+    return sum(1 for word in text.split() if re.search(r"\w", word))
+
+
+def length_problems(text: str) -> Iterator[str]:
+    """What is too long in a rendered text: the whole, or its summary."""
+    words = count_words(text)
+    if words > MOST_WORDS:
+        yield f"the report has {words:,} words; at most {MOST_WORDS:,} are allowed"
+    summary = SUMMARY_SECTION.search(text)
+    if summary is not None:
+        words = count_words(summary[1])
+        if words > MOST_SUMMARY_WORDS:
+            yield f"the summary has {words} words; at most {MOST_SUMMARY_WORDS} are allowed"
+
+
+def caption_problems(text: str) -> Iterator[str]:
+    """Captions that are out of order, and figures without one."""
+    text = FENCED_CODE.sub("", text)
+    for kind in ("Figure", "Table"):
+        numbers = [int(number) for number in re.findall(rf"^\*\*{kind} (\d+)", text, re.MULTILINE)]
+        expected = list(range(1, len(numbers) + 1))
+        if numbers != expected:
+            yield f"the captions of {kind.lower()}s are numbered {numbers} instead of {expected}"
+    for image in IMAGE_PARAGRAPH.finditer(text):
+        if not image[2].startswith("**Figure "):
+            yield f"there is no caption **Figure N.** under {image[1]}"
+
+
+def missing_figures(template: str, folder: Path) -> Iterator[tuple[int, str]]:
+    """The figures of a template that do not exist in a folder, as (line, path)."""
+    for image in IMAGE.finditer(template):
+        path = image[1]
+        is_on_the_web = "://" in path
+        if not is_on_the_web and not (folder / path).is_file():
+            yield line_of(template, image.start()), path
 
 
 def typed_numbers(template: str) -> Iterator[tuple[int, str]]:
-    """Numbers typed by hand in a template, as (line, number): all that is no kind of `TYPED` and not within `const`.
+    """Find the numbers that are typed by hand in a template, as (line, number).
 
-    Headings, also those of tables, code, links' addresses and the references are exempt.
+    Numbers that `ALLOWED_NUMBER` matches or that stand in `const` are not reported. Neither are
+    those in headings, including those of tables, in code, in links' addresses and in the
+    references.
     """
-    for match in LITERAL.finditer(template):
-        yield _line(template, match.start()), match[1]
-    for pattern in (
-        JINJA,
-        FENCE,
-        CODE,
-        REFERENCES,
-        re.compile(r"\]\([^)]*\)|https?://\S+"),
-        TYPED,
-        re.compile(r"^#+ .*$|^\|.*$(?=\n\|[ :|-]+$)", re.MULTILINE),
-    ):
-        template = pattern.sub(lambda match: re.sub(r"[^\n]", " ", match[0]), template)
-    for match in re.finditer(r"(?<![\w.])\d[\d,.]*", template):
-        yield _line(template, match.start()), match[0].rstrip(",.")
+    for match in JINJA_NUMBER.finditer(template):
+        yield line_of(template, match.start()), match[1]
+    text = template
+    for pattern in WITHOUT_RESULTS:
+        text = pattern.sub(blank, text)
+    for match in NUMBER.finditer(text):
+        yield line_of(text, match.start()), match[0].rstrip(",.")
 
 
-def _line(text: str, at: int) -> int:
-    return text.count("\n", 0, at) + 1
+def blank(match: re.Match[str]) -> str:
+    """Spaces in place of a text, so that everything after it stays where it is."""
+    return re.sub(r"[^\n]", " ", match[0])
 
 
-def _captions(text: str) -> Iterator[str]:
-    """Figures without a caption under them, and captions out of order."""
-    text = FENCE.sub("", text)
-    for kind in ("Figure", "Table"):
-        found = [int(number) for number in re.findall(rf"^\*\*{kind} (\d+)", text, re.MULTILINE)]
-        if found != list(range(1, len(found) + 1)):
-            yield f"captions of {kind.lower()}s are numbered {found}"
-    for image in re.finditer(r"^(!\[[^\n]*\))[ ]*$\s*([^\n]*)", text, re.MULTILINE):
-        if not image[2].startswith("**Figure "):
-            yield f"no caption **Figure N.** under {image[1]}"
+def line_of(text: str, position: int) -> int:
+    """The line of a position in a text, counted from 1."""
+    return text.count("\n", 0, position) + 1
 
 
-def unfit(results: Results) -> list[str]:
-    """Why results should not be published as they are, a line each: what claims and numbers do not show.
+def reasons_not_to_publish(results: Results) -> list[str]:
+    """Say why results should not be published, a line for each reason.
 
-    The notebooks must have run on one machine from committed code, and the figures' folder must hold exactly the files
-    that were recorded.
+    The notebooks must have run on one machine and from committed code, and the folder of figures
+    must contain exactly the files that were recorded.
     """
-    figures, problems = results.figures, []
-    stamps = {
-        name: section["stamp"] for name, section in results.sections.items() if name.isdigit()
+    folder = results.figures.name
+    reasons = []
+    stamps = {name: part["stamp"] for name, part in results.sections.items() if name.isdigit()}
+    machines = sorted({stamp["cpu"] for stamp in stamps.values()})
+    if len(machines) > 1:
+        reasons.append(f"{folder}: the results are from several machines: {', '.join(machines)}")
+    for notebook, stamp in stamps.items():
+        if stamp["commit"].endswith("+"):
+            reasons.append(f"{folder}/{notebook}.json: the notebook ran from uncommitted code")
+    existing = {
+        path.name for path in results.figures.iterdir() if path.is_file() and path.suffix != ".json"
     }
-    if len(machines := {stamp["cpu"] for stamp in stamps.values()}) > 1:
-        problems.append(f"{figures.name}: from several machines: {', '.join(sorted(machines))}")
-    problems += [
-        f"{figures.name}/{notebook}.json: ran from code that was not committed"
-        for notebook, stamp in stamps.items()
-        if stamp["commit"].endswith("+")
-    ]
-    there = {path.name for path in figures.iterdir() if path.is_file() and path.suffix != ".json"}
-    problems += [
-        f"{figures.name}/{name}: no notebook recorded it" for name in sorted(there - results.files)
-    ]
-    problems += [
-        f"{figures.name}/{name}: recorded but not there" for name in sorted(results.files - there)
-    ]
-    return problems
+    for name in sorted(existing - results.files):
+        reasons.append(f"{folder}/{name}: no notebook recorded this file")
+    for name in sorted(results.files - existing):
+        reasons.append(f"{folder}/{name}: recorded, but the file does not exist")
+    return reasons

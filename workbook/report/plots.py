@@ -1,14 +1,16 @@
-"""Figures of one family: a tidy table and Axes in, the same Axes out; nothing is computed here.
+"""Draw figures that look alike.
 
-Colours, markers and fonts are `workbook.report.style`'s. A figure's title is its finding
-(`finding`), which the caller computes.
+Each function takes a tidy table and Axes, and returns the same Axes.
+
+Nothing is computed here. Colours, markers and fonts are those of `workbook.report.style`. The title
+of a figure is its finding (`style.finding`), which the caller computes.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from html import escape
 from io import BytesIO
 from itertools import cycle
-from typing import Any
+from typing import Any, NamedTuple
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -19,23 +21,52 @@ from matplotlib.ticker import FuncFormatter
 
 from workbook.report.style import GRID, NEUTRAL, colour, label, linestyle, marker
 
+LINE_STYLES = ("-", "--", "-.", ":")
+MARKERS = ("o", "s", "v", "^", "D", "X", "P")
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#5f6b76")
+"""What groups that are not methods are drawn with, in turn."""
 
-def _series(
-    frame: pd.DataFrame, group: str | None
-) -> Iterator[tuple[str, pd.DataFrame, dict[str, Any]]]:
-    """Each group's name, rows and line properties; groups that are no method get lines of their own, in turn."""
-    dashes, marks = cycle(["-", "--", "-.", ":"]), cycle("osv^DXP")
-    shades = cycle(["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#5f6b76"])
-    for key, part in [("", frame)] if group is None else frame.groupby(group, sort=False):
+
+class Series(NamedTuple):
+    """One group of a table's rows.
+
+    name: of the group. rows: its part of the table. look: the properties of its line for
+    Matplotlib.
+    """
+
+    name: str
+    rows: pd.DataFrame
+    look: dict[str, Any]
+
+
+def series_of(frame: pd.DataFrame, group: str | None) -> Iterator[Series]:
+    """Split a table by a column, in the order of its values; None for one series of all rows."""
+    line_styles = cycle(LINE_STYLES)
+    markers = cycle(MARKERS)
+    colours = cycle(COLOURS)
+    groups = [("", frame)] if group is None else frame.groupby(group, sort=False)
+    for key, rows in groups:
         name = str(key)
-        if colour(name) != NEUTRAL:
-            look = {"color": colour(name), "linestyle": linestyle(name), "marker": marker(name)}
+        look: dict[str, Any] = {"label": label(name) or None}
+        is_method = colour(name) != NEUTRAL
+        if is_method:
+            look["color"] = colour(name)
+            look["linestyle"] = linestyle(name)
+            look["marker"] = marker(name)
         else:
-            look = {"color": next(shades), "linestyle": next(dashes), "marker": next(marks)}
-        yield name, part, {**look, "label": label(name) or None}
+            look["color"] = next(colours)
+            look["linestyle"] = next(line_styles)
+            look["marker"] = next(markers)
+        yield Series(name, rows, look)
 
 
-def _scales(ax: Axes, log: str, legend: bool) -> Axes:
+def finish_axes(
+    ax: Axes,
+    log: str,
+    *,
+    legend: bool,
+) -> Axes:
+    """Make the axes that `log` names logarithmic, and add a legend if there is to be one."""
     if "x" in log:
         ax.set_xscale("log")
     if "y" in log:
@@ -43,6 +74,9 @@ def _scales(ax: Axes, log: str, legend: bool) -> Axes:
     if legend:
         ax.legend()
     return ax
+
+
+# One value a row -----------------------------------------------------------------------------
 
 
 def bars(
@@ -57,13 +91,32 @@ def bars(
     text: str = "{:.3g}",
     colours: Mapping[str, str] | None = None,
 ) -> Axes:
-    """Horizontal bars, the first row on top, each with its value printed; whiskers where `low` and `high` are given.
+    """Draw horizontal bars, the first row on top, each with its value printed.
 
-    `unit` labels the axis. A hasher's name gets its method's colour and label, unless `colours` has the name.
+    name, value, low, high: columns; with `low` and `high` the bars have whiskers. unit: the label
+    of the axis. text: the format of the printed values. colours: by name; other names have the
+    colours of their methods.
     """
-    shades = [(colours or {}).get(str(item), colour(str(item))) for item in frame[name]]
-    ax.barh(np.arange(len(frame)), frame[value].to_numpy(dtype=float), height=0.68, color=shades)
-    return _rows(frame, ax, name=name, value=value, low=low, high=high, unit=unit, text=text)
+    given_colours = colours or {}
+    shades = [given_colours.get(str(item), colour(str(item))) for item in frame[name]]
+    places = np.arange(len(frame))
+    lengths = frame[value].to_numpy(dtype=float)
+    ax.barh(
+        places,
+        lengths,
+        height=0.68,
+        color=shades,
+    )
+    return label_rows(
+        frame,
+        ax,
+        name=name,
+        value=value,
+        low=low,
+        high=high,
+        unit=unit,
+        text=text,
+    )
 
 
 def dots(
@@ -77,17 +130,42 @@ def dots(
     unit: str = "",
     text: str = "{:.3g}",
 ) -> Axes:
-    """A dot a row on a log axis, otherwise as `bars`, which have no length where there is no zero."""
-    for row, (item, across) in enumerate(zip(frame[name], frame[value], strict=True)):
-        ax.plot([across], [row], marker="o", markersize=7, linestyle="", color=colour(str(item)))
+    """Draw a dot for each row on a logarithmic axis, which has no zero for bars to start from.
+
+    The arguments are those of `bars`.
+    """
+    for place, (item, number) in enumerate(zip(frame[name], frame[value], strict=True)):
+        ax.plot(
+            [number],
+            [place],
+            marker="o",
+            markersize=7,
+            linestyle="",
+            color=colour(str(item)),
+        )
     ax.set_xscale("log")
-    _rows(frame, ax, name=name, value=value, low=low, high=high, unit=unit, text=text)
-    ax.set_xlim(right=ax.get_xlim()[1] * 1.5)
-    ax.xaxis.set_major_formatter(FuncFormatter(lambda tick, _: f"{tick:,.10g}"))
+    label_rows(
+        frame,
+        ax,
+        name=name,
+        value=value,
+        low=low,
+        high=high,
+        unit=unit,
+        text=text,
+    )
+    _, right = ax.get_xlim()
+    ax.set_xlim(right=right * 1.5)
+    ax.xaxis.set_major_formatter(FuncFormatter(plain_tick))
     return ax
 
 
-def _rows(
+def plain_tick(number: float, _position: int) -> str:
+    """The label of a tick, without an exponent."""
+    return f"{number:,.10g}"
+
+
+def label_rows(
     frame: pd.DataFrame,
     ax: Axes,
     *,
@@ -98,25 +176,38 @@ def _rows(
     unit: str,
     text: str,
 ) -> Axes:
-    """What bars and dots share: names, whiskers, printed values, the axis."""
-    values = ends = frame[value].to_numpy(dtype=float)
-    rows = np.arange(len(values))
+    """Draw what `bars` and `dots` have in common: names, whiskers, printed values and the axis."""
+    places = np.arange(len(frame))
+    values = frame[value].to_numpy(dtype=float)
+    right_ends = values
     if low and high:
-        ends = np.maximum(values, frame[high].to_numpy(dtype=float))
-        whiskers = [np.maximum(0, values - frame[low].to_numpy(dtype=float)), ends - values]
+        # A mean may lie outside its quartiles; a whisker on that side then has no length.
+        right_ends = np.maximum(values, frame[high].to_numpy(dtype=float))
+        left_whiskers = np.maximum(0, values - frame[low].to_numpy(dtype=float))
         ax.errorbar(
-            values, rows, xerr=whiskers, fmt="none", ecolor=NEUTRAL, elinewidth=1.2, capsize=2.5
+            values,
+            places,
+            xerr=[left_whiskers, right_ends - values],
+            fmt="none",
+            ecolor=NEUTRAL,
+            elinewidth=1.2,
+            capsize=2.5,
         )
-    for row, end, shown in zip(rows, ends, values, strict=True):
+    for place, right_end, number in zip(
+        places,
+        right_ends,
+        values,
+        strict=True,
+    ):
         ax.annotate(
-            text.format(shown),
-            (end, row),
-            (6, 0),
+            text.format(number),
+            xy=(right_end, place),
+            xytext=(6, 0),
             textcoords="offset points",
             va="center",
             fontsize=8.5,
         )
-    ax.set_yticks(rows, [label(str(item)) for item in frame[name]])
+    ax.set_yticks(places, [label(str(item)) for item in frame[name]])
     ax.invert_yaxis()
     ax.grid(visible=False, axis="y")
     ax.margins(x=0.16)
@@ -135,11 +226,76 @@ def ladder(
     text: str = "{:,.0f}×",
     unit: str = "speed-up over the reference, times (log scale; right is faster)",
 ) -> Axes:
-    """The speed-up of one version after another as `dots` from 1 on, joined in their order, the first row on top."""
-    ax.plot(frame[speed_up], np.arange(len(frame)), color=GRID, zorder=0)
-    dots(frame, ax, name=name, value=speed_up, low=low, high=high, unit=unit, text=text)
-    ax.set_xlim(0.8, float(frame[speed_up].max()) * 6)
+    """Draw the speed-ups of successive versions as `dots` joined by a line.
+
+    The first row is on top.
+    """
+    ax.plot(
+        frame[speed_up],
+        np.arange(len(frame)),
+        color=GRID,
+        zorder=0,
+    )
+    dots(
+        frame,
+        ax,
+        name=name,
+        value=speed_up,
+        low=low,
+        high=high,
+        unit=unit,
+        text=text,
+    )
+    largest = float(frame[speed_up].max())
+    ax.set_xlim(0.8, largest * 6)
     return ax
+
+
+def intervals(
+    frame: pd.DataFrame,
+    ax: Axes,
+    *,
+    name: str,
+    value: str,
+    low: str,
+    high: str,
+    zero: float | None = None,
+) -> Axes:
+    """Draw a point with its interval for each row, the first on top.
+
+    zero: where a line of no difference is drawn.
+    """
+    names = [str(item) for item in frame[name]]
+    rows = zip(
+        names,
+        frame[value],
+        frame[low],
+        frame[high],
+        strict=True,
+    )
+    for place, (method, middle, start, end) in enumerate(rows):
+        ax.plot(
+            [start, end],
+            [place, place],
+            color=colour(method),
+            linestyle=linestyle(method),
+        )
+        ax.plot(
+            [middle],
+            [place],
+            color=colour(method),
+            marker=marker(method),
+        )
+    ax.set_yticks(range(len(names)), [label(method) for method in names])
+    # Limits instead of an inversion: the next Axes that share this axis would invert it back.
+    ax.set_ylim(len(names) - 0.5, -0.5)
+    ax.grid(visible=False, axis="y")
+    if zero is not None:
+        ax.axvline(zero, color=NEUTRAL, linewidth=0.9)
+    return ax
+
+
+# Values over an axis -------------------------------------------------------------------------
 
 
 def lines(
@@ -154,19 +310,25 @@ def lines(
     log: str = "xy",
     slopes: Mapping[str, float] | None = None,
 ) -> Axes:
-    """Lines with markers, shaded from `low` to `high` where given; `log` names the log axes.
+    """Draw lines with markers, shaded between the columns `low` and `high` if these are given.
 
-    `slopes` gives the fitted exponent to print in a group's legend.
+    group: the column whose values are a line each. log: the axes that are logarithmic. slopes: a
+    fitted exponent to print in the legend, by group.
     """
-    for key, part, look in _series(frame, group):
-        if slopes and key in slopes:
-            look["label"] = f"{label(key)} (slope {slopes[key]:.2f})"
-        ax.plot(part[x], part[y], **look)
+    for name, rows, look in series_of(frame, group):
+        if slopes and name in slopes:
+            look["label"] = f"{label(name)} (slope {slopes[name]:.2f})"
+        ax.plot(rows[x], rows[y], **look)
         if low and high:
             ax.fill_between(
-                part[x], part[low], part[high], color=look["color"], alpha=0.15, linewidth=0
+                rows[x],
+                rows[low],
+                rows[high],
+                color=look["color"],
+                alpha=0.15,
+                linewidth=0,
             )
-    return _scales(ax, log, legend=group is not None)
+    return finish_axes(ax, log, legend=group is not None)
 
 
 def steps(
@@ -179,74 +341,31 @@ def steps(
     fill: bool = False,
     log: str = "",
 ) -> Axes:
-    """Steps through counts already made: a histogram (`x` the bin, `y` its share) or an ECDF (`y` cumulative)."""
-    for _, part, look in _series(frame, group):
-        ax.step(part[x], part[y], where="mid", **{**look, "marker": ""})
+    """Draw steps through counts.
+
+    They are a histogram (`x` is the bin, `y` its share) or a cumulative distribution.
+
+    group: the column whose values are a line each. fill: whether to shade the area below. log: the
+    axes that are logarithmic.
+    """
+    for _, rows, look in series_of(frame, group):
+        look["marker"] = ""
+        ax.step(
+            rows[x],
+            rows[y],
+            where="mid",
+            **look,
+        )
         if fill:
             ax.fill_between(
-                part[x], part[y], step="mid", color=look["color"], alpha=0.2, linewidth=0
+                rows[x],
+                rows[y],
+                step="mid",
+                color=look["color"],
+                alpha=0.2,
+                linewidth=0,
             )
-    return _scales(ax, log, legend=group is not None)
-
-
-def heat_map(
-    table: pd.DataFrame,
-    ax: Axes,
-    *,
-    text: str = ".2f",
-    low: float = 0.0,
-    high: float = 1.0,
-    unit: str = "",
-) -> Axes:
-    """A table as shades with every value printed in its cell; light is high, so that it reads in grey too."""
-    import seaborn as sns  # a second to import, for one figure
-
-    look: dict[str, Any] = {"cmap": "cividis", "linewidths": 0.5, "linecolor": "white"}
-    shade = {"label": unit, "shrink": 0.8}
-    sns.heatmap(
-        table.astype(float),
-        ax=ax,
-        vmin=low,
-        vmax=high,
-        annot=True,
-        fmt=text,
-        annot_kws={"fontsize": 8},
-        cbar_kws=shade,
-        **look,
-    )
-    ax.set(xlabel="", ylabel="")
-    ax.set_xticks(
-        ax.get_xticks(), [label(str(item)) for item in table.columns], rotation=30, ha="right"
-    )
-    ax.set_yticks(ax.get_yticks(), [label(str(item)) for item in table.index], rotation=0)
-    return ax
-
-
-def intervals(
-    frame: pd.DataFrame,
-    ax: Axes,
-    *,
-    name: str,
-    value: str,
-    low: str,
-    high: str,
-    zero: float | None = None,
-) -> Axes:
-    """One point with its interval a row, the first on top; `zero` draws the line of no difference."""
-    names = [str(item) for item in frame[name]]
-    for row, (key, middle, start, end) in enumerate(
-        zip(names, frame[value], frame[low], frame[high], strict=True)
-    ):
-        ax.plot([start, end], [row, row], color=colour(key), linestyle=linestyle(key))
-        ax.plot([middle], [row], color=colour(key), marker=marker(key))
-    ax.set_yticks(range(len(names)), [label(item) for item in names])
-    ax.set_ylim(
-        len(names) - 0.5, -0.5
-    )  # not by turning it over: Axes that share it would turn it back
-    ax.grid(visible=False, axis="y")
-    if zero is not None:
-        ax.axvline(zero, color=NEUTRAL, linewidth=0.9)
-    return ax
+    return finish_axes(ax, log, legend=group is not None)
 
 
 def side_by_side(
@@ -260,69 +379,186 @@ def side_by_side(
     group: str = "hasher",
     spread: float = 1.12,
 ) -> Axes:
-    """Points with intervals over a log axis, the groups at one x set apart by a factor of `spread` each."""
+    """Draw points with intervals over a logarithmic axis.
+
+    Groups that share an x are set apart, each by a factor of `spread` from the next.
+    """
     count = frame[group].nunique()
-    for turn, (_, part, look) in enumerate(_series(frame, group)):
-        ends = [part[y] - part[low], part[high] - part[y]]
-        look = {**look, "linestyle": ""}
+    for number, (_, rows, look) in enumerate(series_of(frame, group)):
+        steps_from_middle = number - (count - 1) / 2
+        look["linestyle"] = ""
         ax.errorbar(
-            part[x] * spread ** (turn - (count - 1) / 2), part[y], ends, elinewidth=1, **look
+            rows[x] * spread**steps_from_middle,
+            rows[y],
+            yerr=[rows[y] - rows[low], rows[high] - rows[y]],
+            elinewidth=1,
+            **look,
         )
     ax.set_xscale("log")
     ax.legend(ncols=2)
     return ax
 
 
-def gallery(images: Sequence[Any], captions: Sequence[str], axes: Any) -> Any:
-    """Pictures (anything `Axes.imshow` takes) with a caption under each, one Axes a picture; spare Axes are emptied."""
+# Tables and pictures -------------------------------------------------------------------------
+
+
+def heat_map(
+    table: pd.DataFrame,
+    ax: Axes,
+    *,
+    text: str = ".2f",
+    low: float = 0.0,
+    high: float = 1.0,
+    unit: str = "",
+) -> Axes:
+    """Draw a table as shades, with every value printed in its cell.
+
+    High values are light, in grey print too.
+
+    text: the format of the values. low, high: the ends of the scale. unit: its label.
+    """
+    import seaborn as sns  # imported here because it takes a second and only this figure needs it
+
+    sns.heatmap(
+        table.astype(float),
+        ax=ax,
+        vmin=low,
+        vmax=high,
+        annot=True,
+        fmt=text,
+        annot_kws={"fontsize": 8},
+        cbar_kws={"label": unit, "shrink": 0.8},
+        cmap="cividis",
+        linewidths=0.5,
+        linecolor="white",
+    )
+    columns = [label(str(item)) for item in table.columns]
+    rows = [label(str(item)) for item in table.index]
+    ax.set(xlabel="", ylabel="")
+    ax.set_xticks(
+        ax.get_xticks(),
+        columns,
+        rotation=30,
+        ha="right",
+    )
+    ax.set_yticks(ax.get_yticks(), rows, rotation=0)
+    return ax
+
+
+def gallery(
+    images: Sequence[Any],
+    captions: Sequence[str],
+    axes: Any,
+) -> Any:
+    """Show pictures, each on Axes of its own with a caption below.
+
+    Axes that are left over stay empty.
+
+    images: anything that `Axes.imshow` accepts. Raises ValueError unless there are as many captions
+    as images, and at least as many Axes.
+    """
     cells = np.ravel(np.asarray(axes, dtype=object))
     if len(images) > len(cells) or len(images) != len(captions):
         raise ValueError(
-            f"{len(images)} images and {len(captions)} captions do not fit {len(cells)} Axes: give as many"
+            f"{len(images)} images and {len(captions)} captions do not fit {len(cells)} Axes: "
+            "give a caption and Axes for each image"
         )
     for cell in cells:
         cell.set_axis_off()
-    for cell, image, caption in zip(cells, images, captions, strict=False):
+    for cell, image, caption in zip(
+        cells,
+        images,
+        captions,
+        strict=False,
+    ):
         cell.imshow(image)
         cell.set_title(
-            caption, fontsize=7.5, fontweight="normal", loc="center", y=-0.02, va="top", pad=0
+            caption,
+            fontsize=7.5,
+            fontweight="normal",
+            loc="center",
+            y=-0.02,
+            va="top",
+            pad=0,
         )
     return axes
 
 
-def transfer(frame: pd.DataFrame, axes: Any, *, least: float = 1e-7) -> Any:
-    """What thresholds chosen for a wanted false-positive rate gave elsewhere, a column of two Axes for each set.
+# Thresholds on other images ------------------------------------------------------------------
 
-    frame: columns hasher, intended, set, fpr and tpr with fpr_low and fpr_high (nan: not known), as notebook 05's
-    held_out. Above the rate that came out, with its interval and the line of what was wanted; below the share found.
-    Rates under `least` lie on the lower edge.
+
+def transfer(
+    frame: pd.DataFrame,
+    axes: Any,
+    *,
+    least: float = 1e-7,
+) -> Any:
+    """Show what thresholds that were chosen for a false-positive rate gave on other images.
+
+    frame: columns hasher, intended (the rate that was wanted), set, fpr and tpr, with fpr_low and
+    fpr_high (nan if not known), as in notebook 05's held_out. axes: [2, number of sets]. The upper
+    row shows the rate that came out, with its interval and a line for the rate that was wanted; the
+    lower row shows the share of matching pairs that were found. Rates under `least` are drawn at
+    the lower edge.
     """
-    for turn, (name, part) in enumerate(frame.groupby("set", sort=False)):
-        above, below = np.asarray(axes)[:, turn]
-        shown = part.assign(
-            **{column: part[column].clip(lower=least) for column in ("fpr", "fpr_low", "fpr_high")}
+    columns = np.asarray(axes).T
+    rates = sorted(frame["intended"].unique())
+    lowest_share = min(0.9, 0.95 * float(frame["tpr"].min()))
+    for (name, rows), (upper, lower) in zip(frame.groupby("set", sort=False), columns, strict=True):
+        draw_false_positives(rows, upper, rates, least)
+        upper.set_title(str(name))
+        lines(
+            rows,
+            lower,
+            x="intended",
+            y="tpr",
+            group="hasher",
+            log="x",
         )
-        side_by_side(
-            shown, above, x="intended", y="fpr", low="fpr_low", high="fpr_high", spread=1.25
-        )
-        lines(part, below, x="intended", y="tpr", group="hasher", log="x")
-        wanted = sorted(frame["intended"].unique())
-        above.plot(wanted, wanted, ":", color=NEUTRAL, zorder=0)
-        above.set(yscale="log", ylim=(least / 1.5, 0.1), title=str(name))
-        below.set(
-            xlabel="wanted rate (log scale)",
-            ylim=(min(0.9, 0.95 * float(frame["tpr"].min())), 1.005),
-        )
-        above.tick_params(labelbottom=False)
-        for ax in (above, below):
-            ax.set_xlim(wanted[0] / 2, wanted[-1] * 2)
+        lower.set(xlabel="wanted rate (log scale)", ylim=(lowest_share, 1.005))
+        for ax in (upper, lower):
+            ax.set_xlim(rates[0] / 2, rates[-1] * 2)
             ax.get_legend().remove()
-            if turn:
-                ax.tick_params(labelleft=False)
-    first = np.asarray(axes)[:, 0]
-    first[0].set_ylabel("false-positive rate that\ncame out (log scale)")
-    first[1].set_ylabel("share of family\npairs found")
+    for upper, lower in columns[1:]:
+        upper.tick_params(labelleft=False)
+        lower.tick_params(labelleft=False)
+    columns[0][0].set_ylabel("false-positive rate that\ncame out (log scale)")
+    columns[0][1].set_ylabel("share of family\npairs found")
     return axes
+
+
+def draw_false_positives(
+    frame: pd.DataFrame,
+    ax: Axes,
+    rates: Sequence[float],
+    least: float,
+) -> None:
+    """Draw one set's upper panel of `transfer`; `rates` are those that were wanted."""
+    drawn = frame.copy()
+    for column in ("fpr", "fpr_low", "fpr_high"):
+        drawn[column] = drawn[column].clip(lower=least)
+    side_by_side(
+        drawn,
+        ax,
+        x="intended",
+        y="fpr",
+        low="fpr_low",
+        high="fpr_high",
+        spread=1.25,
+    )
+    ax.plot(
+        rates,
+        rates,
+        ":",
+        color=NEUTRAL,
+        zorder=0,
+    )
+    ax.set_yscale("log")
+    ax.set_ylim(least / 1.5, 0.1)
+    ax.tick_params(labelbottom=False)
+
+
+# Controls ------------------------------------------------------------------------------------
 
 
 def explorer(
@@ -330,42 +566,69 @@ def explorer(
     actions: Mapping[str, Callable[..., str]] | None = None,
     **controls: Any,
 ) -> Any:
-    """ipywidgets `controls` over the figure that `draw` makes of their values, redrawn whenever one of them moves.
+    """Put controls above a figure that is drawn again whenever one of them is moved.
 
-    actions: what a button of that name does with the controls' values; the text that it returns is shown. The figure is
-    an image widget: an output widget would want answers from the front end, and papermill has none.
+    draw: makes the figure from the controls' values, given by name. actions: functions of the same
+    values, by the text of the button that calls them; the text that they return is shown. controls:
+    ipywidgets, by name.
+
+    The figure is an image widget. An output widget would wait for answers of a front end, which
+    papermill does not have.
     """
     from ipywidgets import HTML, Button, HBox, Image, VBox
 
-    shown, said = Image(format="png"), HTML()
+    button_actions = actions or {}
+    picture = Image(format="png")
+    message = HTML()
+
+    def values() -> dict[str, Any]:
+        return {name: control.value for name, control in controls.items()}
 
     def redraw(_change: Any = None) -> None:
-        picture = BytesIO()
         try:
-            fig = draw(**{name: control.value for name, control in controls.items()})
-        except (
-            OSError,
-            ValueError,
-        ) as error:  # a picture that cannot be read: said where the figure would be
-            fig = plt.figure(figsize=(7, 0.6))
-            fig.text(0, 0.5, str(error), fontsize=8, wrap=True)
-        fig.savefig(picture, format="png", dpi=120, bbox_inches="tight")
-        plt.close(fig)
-        shown.value = picture.getvalue()
+            fig = draw(**values())
+        except (OSError, ValueError) as error:  # such as a picture that cannot be read
+            fig = message_figure(str(error))
+        picture.value = png_of(fig)
 
     def act(button: Any) -> None:
+        action = button_actions[button.description]
         try:
-            text = (actions or {})[button.description](
-                **{name: control.value for name, control in controls.items()}
-            )
+            text = action(**values())
         except OSError as error:
             text = str(error)
-        said.value = escape(text)
+        message.value = escape(text)
 
-    buttons = [Button(description=name, layout={"width": "auto"}) for name in actions or {}]
+    buttons = [Button(description=name, layout={"width": "auto"}) for name in button_actions]
     for button in buttons:
         button.on_click(act)
     for control in controls.values():
         control.observe(redraw, "value")
     redraw()
-    return VBox([HBox([*controls.values(), *buttons]), shown, said])
+    return VBox([HBox([*controls.values(), *buttons]), picture, message])
+
+
+def message_figure(text: str) -> Figure:
+    """A low figure with a text instead of a drawing."""
+    fig = plt.figure(figsize=(7, 0.6))
+    fig.text(
+        0,
+        0.5,
+        text,
+        fontsize=8,
+        wrap=True,
+    )
+    return fig
+
+
+def png_of(fig: Figure) -> bytes:
+    """A figure as the bytes of a PNG file; the figure is closed."""
+    file = BytesIO()
+    fig.savefig(
+        file,
+        format="png",
+        dpi=120,
+        bbox_inches="tight",
+    )
+    plt.close(fig)
+    return file.getvalue()

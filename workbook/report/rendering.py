@@ -1,6 +1,8 @@
-"""report.md as HTML in one file and as PDF, by pandoc and Typst, both from PyPI: no LaTeX, no fonts of the machine.
+"""Turn report.md into one HTML file and a PDF, by pandoc and Typst.
 
-Both have numbered sections, contents, and under the title a line that says when, on what and with what was measured.
+Both programs come from PyPI, so neither LaTeX nor fonts of the machine are needed. HTML and PDF
+have numbered sections, a table of contents, and a line under the title that says when, on what and
+with which versions everything was measured.
 """
 
 import json
@@ -8,162 +10,141 @@ import re
 import tempfile
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from workbook.report.results import Results
 
-PUBLISHED = datetime(2026, 1, 1, tzinfo=UTC)
-"""A fixed date in the PDF's metadata: the same report gives the same bytes."""
+PDF_DATE = datetime(2026, 1, 1, tzinfo=UTC)
+"""The date in the PDF's metadata; it is fixed so that the same report gives the same bytes."""
 
-FORMAT = "gfm-autolink_bare_uris"
+MARKDOWN = "gfm-autolink_bare_uris"
+"""The Markdown of report.md, by pandoc's name for it."""
 
-# An image and the paragraph **Figure N.** after it become a figure with its caption, and so does a paragraph
-# **Table N.** with the table after it. Title and cover are given here, because pandoc reads its command line in the
-# locale's encoding. Sections are numbered, but for the summary and the references.
-FILTER = r"""
-local function caption(block, word)
-  return block ~= nil and block.t == "Para" and block.content[1].t == "Strong"
-    and pandoc.utils.stringify(block.content[1]):match("^" .. word .. " %d+") ~= nil
-end
-local function plain(header)
-  local text = pandoc.utils.stringify(header)
-  if text == "Executive summary" or text == "References" then header.classes:insert("unnumbered") end
-  return header
-end
-local function captions(blocks)
-  local out, i = pandoc.List(), 1
-  while i <= #blocks do
-    local block, after = blocks[i], blocks[i + 1]
-    if block.t == "Para" and #block.content == 1 and block.content[1].t == "Image" and caption(after, "Figure") then
-      out:insert(pandoc.Figure({pandoc.Plain(block.content)}, {long = {pandoc.Plain(after.content)}}))
-      i = i + 2
-    elseif caption(block, "Table") and after ~= nil and after.t == "Table" then
-      after.caption = {long = {pandoc.Plain(block.content)}}
-      out:insert(after)
-      i = i + 2
-    else
-      out:insert(block)
-      i = i + 1
-    end
-  end
-  return out
-end
-local function named(meta)
-  meta.title, meta.subtitle, meta.lang = pandoc.Str(TITLE), pandoc.Str(COVER), "en-GB"
-  return meta
-end
-return {{Header = plain, Blocks = captions, Meta = named}}
-"""
+HTML_OPTIONS = (
+    "--standalone",
+    "--embed-resources",
+    "--mathml",
+    "--number-sections",
+    "--toc",
+    "--toc-depth=2",
+)
 
-PREAMBLE = """
-#let horizontalrule = line(start: (25%, 0%), end: (75%, 0%))
-#set document(title: TITLE, date: auto)
-#set page(paper: "a4", margin: (x: 1.8cm, top: 2cm, bottom: 2.2cm), numbering: "1")
-#set text(font: "Libertinus Serif", size: 10.5pt, lang: "en", region: "GB")
-#set par(justify: true, leading: 0.62em, spacing: 1em)
-#set heading(numbering: "1.1")
-#show heading: set block(above: 1.5em, below: 0.75em, sticky: true)
-#show heading: set text(hyphenate: false)
-#show link: set text(fill: rgb("#0b4f7d"))
-#show raw: set text(font: "DejaVu Sans Mono", size: 0.92em)
-#set table(stroke: none, inset: (x: 5pt, y: 3.2pt))
-#set table.hline(stroke: 0.6pt)
-#show table: set text(size: 9pt)
-#show table: set par(justify: false)
-#show table.cell.where(y: 0): set text(weight: "bold")
-#set figure(numbering: none, gap: 0.7em, placement: auto)
-#show figure: set block(breakable: false, above: 1.5em, below: 1.5em)
-#show figure.where(kind: table): set figure.caption(position: top)
-#show figure.caption: it => block(width: 100%, align(left, text(size: 9pt, it.body)))
-#align(center, block(above: 0.5em, below: 0.8em, text(size: 17pt, weight: "bold", hyphenate: false, TITLE)))
-#align(center, block(below: 1.6em, text(size: 9pt, fill: rgb("#5f6b76"), COVER)))
-#outline(depth: 2)
-"""
+FOLDER = Path(__file__).parent
+FILTER = FOLDER / "captions.lua"
+"""pandoc's filter, which joins figures and tables with their captions."""
 
-STYLE = """<style>
-body { max-width: 46rem; margin: 2rem auto; padding: 0 1rem; font: 1rem/1.55 Georgia, "Times New Roman", serif; }
-h1, h2, h3, nav, table { font-family: system-ui, sans-serif; }
-h1, h2, h3 { line-height: 1.25; margin-top: 2em; } h1 { font-size: 1.5rem; } h2 { font-size: 1.25rem; }
-h3 { font-size: 1.05rem; } h1.title { font-size: 1.9rem; }
-img { max-width: 100%; height: auto; }
-figure { margin: 1.8em 0; } figcaption, caption { font-size: 0.9rem; text-align: left; margin: 0.5em 0; }
-table { border-collapse: collapse; font-size: 0.85rem; margin: 1.5em 0; display: block; overflow-x: auto; }
-th, td { padding: 0.25em 0.7em; border-bottom: 1px solid #ddd; } th { border-bottom: 2px solid #444; }
-code { font-size: 0.88em; overflow-wrap: anywhere; } a { color: #0b4f7d; }
-.subtitle { color: #5f6b76; font-size: 0.85rem; } .header-section-number { color: #5f6b76; margin-right: 0.4em; }
-@media print { body { max-width: none; margin: 0; } figure, table { break-inside: avoid; } table { display: table; } }
-</style>
-"""
+PREAMBLE = FOLDER / "preamble.typ"
+"""How the PDF looks."""
+
+STYLE = FOLDER / "style.html"
+"""How the HTML looks."""
 
 
 def cover(results: Results) -> str:
-    """When, with which version and on what the notebooks ran, from their stamps."""
+    """The line under the title: when, on which machines and with which versions the notebooks ran.
+
+    It is taken from the stamps of the notebooks.
+    """
     stamps = [section["stamp"] for name, section in results.sections.items() if name.isdigit()]
-    machines = {
-        "{cpu}, {cores} cores, {memory_gib} GiB memory, {system}, Python {python}".format(
-            **stamp
-        ): stamp
-        for stamp in stamps
-    }
+    last_date = max(stamp["date"] for stamp in stamps)
+    machines = list(dict.fromkeys(describe_machine(stamp) for stamp in stamps))
     libraries = dict(stamps[-1]["versions"])
-    version = libraries.pop("finlib", "")
-    parts = [max(stamp["date"] for stamp in stamps), f"finlib {version}".strip(), *machines]
-    return " · ".join(
-        [*parts, ", ".join(f"{name} {number}" for name, number in sorted(libraries.items()))]
-    )
+    finlib = f"finlib {libraries.pop('finlib', '')}".strip()
+    versions = ", ".join(f"{name} {version}" for name, version in sorted(libraries.items()))
+    return " · ".join([last_date, finlib, *machines, versions])
+
+
+def describe_machine(stamp: dict[str, Any]) -> str:
+    """The machine of a stamp in words."""
+    form = "{cpu}, {cores} cores, {memory_gib} GiB memory, {system}, Python {python}"
+    return form.format(**stamp)
 
 
 def render(report: Path, cover: str) -> list[Path]:
-    """Write report.html (nothing outside the file) and report.pdf beside report.md; returns both paths.
+    """Write report.html and report.pdf into the folder of report.md; returns both paths.
 
-    cover: the line under the title. Pictures are looked for beside the report. RuntimeError where pandoc or Typst
-    refuse it.
+    cover: the line under the title. Pictures are searched for in the same folder, and the HTML
+    contains them. Raises RuntimeError if pandoc or Typst refuses the report.
+    """
+    title, text = split_title(report)
+    with tempfile.TemporaryDirectory() as folder:
+        lua_filter = Path(folder, "captions.lua")
+        lua_filter.write_text(fill_titles(FILTER, title, cover), encoding="utf-8")
+        options = [f"--lua-filter={lua_filter}", "--shift-heading-level-by=-1"]
+        html = render_html(text, report, options)
+        pdf = render_pdf(text, report, options, fill_titles(PREAMBLE, title, cover))
+    return [html, pdf]
+
+
+def render_html(
+    text: str,
+    report: Path,
+    options: list[str],
+) -> Path:
+    """Write Markdown, without its title, as the report's HTML; `options` are pandoc's."""
+    import pypandoc
+
+    places = [f"--resource-path={report.parent}", f"--include-in-header={STYLE}"]
+    page = pypandoc.convert_text(text, "html5", MARKDOWN, [*options, *HTML_OPTIONS, *places])
+    html = report.with_suffix(".html")
+    html.write_text(page, encoding="utf-8")
+    return html
+
+
+def render_pdf(
+    text: str,
+    report: Path,
+    options: list[str],
+    preamble: str,
+) -> Path:
+    """Write Markdown, without its title, as the report's PDF.
+
+    options: pandoc's. preamble: what Typst is to read before the text.
     """
     import pypandoc
     import typst
 
-    title, text = _split(report)
-    page, printed = report.with_suffix(".html"), report.with_suffix(".pdf")
-    names = {
-        "TITLE": json.dumps(title, ensure_ascii=False),
-        "COVER": json.dumps(cover, ensure_ascii=False),
-    }
-
-    def named(text: str) -> str:
-        return re.sub("TITLE|COVER", lambda match: names[match[0]], text)
-
-    source = report.with_name(
-        f".{report.stem}.typ"
-    )  # beside the report: Typst takes pictures from there only
-    with tempfile.TemporaryDirectory() as folder:
-        style, lua = Path(folder, "style.html"), Path(folder, "captions.lua")
-        style.write_text(STYLE, encoding="utf-8")
-        lua.write_text(named(FILTER), encoding="utf-8")
-        options = [f"--lua-filter={lua}", "--shift-heading-level-by=-1"]
-        body = pypandoc.convert_text(text, "typst", FORMAT, [*options, "--columns=10000"])
-        options += [
-            "--standalone",
-            "--embed-resources",
-            "--mathml",
-            "--number-sections",
-            "--toc",
-            "--toc-depth=2",
-        ]
-        options += [f"--resource-path={report.parent}", f"--include-in-header={style}"]
-        page.write_text(pypandoc.convert_text(text, "html5", FORMAT, options), encoding="utf-8")
-    source.write_text(named(PREAMBLE) + body, encoding="utf-8")
+    body = pypandoc.convert_text(text, "typst", MARKDOWN, [*options, "--columns=10000"])
+    # Typst accepts only pictures that lie in the folder of its source or below.
+    source = report.with_name(f".{report.stem}.typ")
+    source.write_text(preamble + body, encoding="utf-8")
+    pdf = report.with_suffix(".pdf")
     try:
-        printed.write_bytes(
-            typst.compile(str(source), format="pdf", ignore_system_fonts=True, timestamp=PUBLISHED)
+        pdf.write_bytes(
+            typst.compile(
+                str(source),
+                format="pdf",
+                ignore_system_fonts=True,
+                timestamp=PDF_DATE,
+            )
         )
     finally:
         source.unlink()
-    return [page, printed]
+    return pdf
 
 
-def _split(report: Path) -> tuple[str, str]:
-    """The title, which is the heading of level one, and the text without it."""
+def fill_titles(
+    program: Path,
+    title: str,
+    cover: str,
+) -> str:
+    """A program for pandoc or Typst with its words TITLE and COVER replaced by quoted texts."""
+    quoted = {
+        "TITLE": json.dumps(title, ensure_ascii=False),
+        "COVER": json.dumps(cover, ensure_ascii=False),
+    }
+    text = program.read_text(encoding="utf-8")
+    return re.sub("TITLE|COVER", lambda word: quoted[word[0]], text)
+
+
+def split_title(report: Path) -> tuple[str, str]:
+    """The report's title, which is its heading of level one, and its text without that heading.
+
+    A report without such a heading is titled by the name of its file.
+    """
     text = report.read_text(encoding="utf-8")
     heading = re.search(r"^# (.*)$\n?", text, re.MULTILINE)
     if heading is None:
         return report.stem, text
-    return re.sub(r"[*_`]", "", heading[1]).strip(), text[: heading.start()] + text[heading.end() :]
+    title = re.sub(r"[*_`]", "", heading[1]).strip()
+    return title, text[: heading.start()] + text[heading.end() :]

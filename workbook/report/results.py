@@ -1,10 +1,10 @@
-"""What the notebooks recorded, by key: numbers, cells of tables, and what they ran on.
+"""Look up what the notebooks recorded, by key: numbers, cells of tables and what they ran on.
 
-03.speed_up.file            a number of notebook 03; .low and .high at its end are the ends of its interval
-05.accuracy.find.auc        a cell of figures/05_accuracy.csv: the row whose key is "find", the column "auc"
-05.stamp.cpu                what a notebook ran on; 05.stamp.versions.numpy, 05.stamp.seconds
-memes.05.accuracy.find.auc  the same of a second data set, published as figures/memes/
-scale.growth.1000000.hours  a cell of what a command of its own measured, figures/scale.json
+03.speed_up.file            a number of notebook 03, with .low and .high for its interval
+05.accuracy.find.auc        a cell of figures/05_accuracy.csv: row "find", column "auc"
+05.stamp.cpu                what a notebook ran on; also .versions.numpy and .seconds
+memes.05.accuracy.find.auc  the same cell for a second data set, published in figures/memes/
+scale.growth.1000000.hours  a cell that a separate command measured, in figures/scale.json
 """
 
 import json
@@ -14,155 +14,291 @@ from collections.abc import Iterable, Iterator
 from difflib import get_close_matches
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pandas as pd
 
-SUPERSCRIPTS = str.maketrans("0123456789-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻")
 MISSING = "–"
+"""What stands in the report for a value that could not be measured."""
+
 NOTEBOOKS = "[0-9][0-9].json"
+"""The files of numbers that notebooks write; those of other commands begin with a letter."""
+
+COMMANDS = "[a-z]*.json"
+
+MINUS = "−"
+SUPERSCRIPTS = str.maketrans("0123456789-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻")
+TABLE_NAME = re.compile(r"([a-z]\w*\.)?\w+\.\w+")
+SPECIAL_FORMAT = re.compile(r"(~|sci)(\d+)")
+INTEGER_FORMATS = {",", "d", ",d"}
 
 
 class ReportError(ValueError):
-    """The report asks for what is not there, or says what may not be said; the message has a line for each place."""
+    """The report asks for what is not recorded, or contains what it may not.
+
+    The message has one line for each place.
+    """
 
 
 class Unmeasured(ReportError):
-    """A number that this run cannot give: PDQ's without its extra, or a rate that too few images cannot tell."""
+    """A number that this run cannot give.
+
+    It is one of PDQ's, whose package is not installed, or needs more images.
+    """
+
+
+class Recorded(NamedTuple):
+    """What one folder holds.
+
+    sections: the contents of each NN.json, by its stem. numbers: every value in them and in their
+    tables, by key.
+    """
+
+    sections: dict[str, Any]
+    numbers: dict[str, Any]
 
 
 class Results:
-    """Numbers and tables of a figures folder, and what lies in `published`, by default the same folder, beside it.
+    """The numbers and tables of a folder of figures.
 
-    Beside it: the second data sets, published as folders of it, and what commands of their own measured (scale.json).
-    Raises ReportError where no notebook's NN.json is there.
+    figures: the folder that the notebooks wrote. published: the folder that holds second data sets,
+    as folders of its own, and what separate commands measured (scale.json); by default the same
+    folder. Raises ReportError if no notebook has left its NN.json in `figures`.
+
+    sections: the contents of each .json file, by its stem. numbers: every value by its key. files:
+    the names of the files that the notebooks and commands recorded.
     """
 
     def __init__(self, figures: str | Path, published: str | Path | None = None) -> None:
         self.figures = Path(figures)
-        self.published = Path(published) if published is not None else self.figures
-        notebooks, self.numbers = _read(self.figures, NOTEBOOKS)
-        if not notebooks:
+        self.published = self.figures if published is None else Path(published)
+        notebooks = read_folder(self.figures, NOTEBOOKS)
+        if not notebooks.sections:
             raise ReportError(
-                f"no results in {self.figures.name}/ (01.json, …): run the notebooks first"
+                f"there are no results (01.json, …) in {self.figures.name}/: "
+                "run the notebooks first"
             )
-        commands, measured = _read(self.published, "[a-z]*.json")
-        self.sections = notebooks | commands
-        self.numbers |= measured
-        self.files = {name for section in self.sections.values() for name in section["files"]}
-        self.expected = _read(self.published, NOTEBOOKS)[1]
-        for folder in sorted({path.parent for path in self.published.glob(f"*/{NOTEBOOKS}")}):
-            self.numbers |= _read(folder, NOTEBOOKS, f"{folder.name}.")[1]
+        commands = read_folder(self.published, COMMANDS)
+        self.sections = notebooks.sections | commands.sections
+        self.numbers = notebooks.numbers | commands.numbers
+        self.files: set[str] = set()
+        for section in self.sections.values():
+            self.files.update(section["files"])
+        published_notebooks = read_folder(self.published, NOTEBOOKS)
+        self._published_keys = set(published_notebooks.numbers)
+        for folder in self._second_data_sets():
+            data_set = read_folder(folder, NOTEBOOKS, prefix=f"{folder.name}.")
+            self.numbers |= data_set.numbers
+
+    def _second_data_sets(self) -> list[Path]:
+        """The folders of the second data sets, by name."""
+        files = self.published.glob(f"*/{NOTEBOOKS}")
+        return sorted({file.parent for file in files})
 
     def __getitem__(self, key: str) -> Any:
-        """The value of a key; ReportError with the nearest keys if there is none, Unmeasured if there can't be."""
+        """The value that was recorded under a key.
+
+        Raises Unmeasured where this run could not measure it, and ReportError, with similar keys,
+        where no run does.
+        """
         if key not in self.numbers:
-            if find_spec("pdqhash") is None and any(
-                part.startswith("pdq") for part in re.split(r"[._+]", key)
-            ):
-                raise Unmeasured(f"{key} needs PDQ, which is not installed here")
-            if key in self.expected:
-                raise Unmeasured(f"{key} could not be measured on these images")
-            raise ReportError(f"no number {key!r} is recorded{nearest(key, self.numbers)}")
-        if isinstance(self.numbers[key], float) and math.isnan(self.numbers[key]):
+            raise self._missing(key)
+        value = self.numbers[key]
+        if is_nan(value):
             raise Unmeasured(f"{key} could not be measured")
-        return self.numbers[key]
+        return value
+
+    def _missing(self, key: str) -> ReportError:
+        if needs_pdq(key) and find_spec("pdqhash") is None:
+            return Unmeasured(f"{key} needs the package pdqhash, which is not installed")
+        if key in self._published_keys:
+            return Unmeasured(f"{key} could not be measured on these images")
+        return ReportError(f"no number {key!r} is recorded{suggest(key, self.numbers)}")
 
     def rows(self, name: str) -> list[dict[str, Any]]:
-        """The rows of a table, "05.accuracy" or "memes.05.accuracy", as dictionaries; ReportError for no such table."""
-        *folder, notebook, slug = ["", *name.split(".")][-3:]
-        home = (
-            self.figures
-            if notebook.isdigit() and not any(folder)
-            else self.published.joinpath(*folder)
-        )
-        path = home / f"{notebook}_{slug}.csv"
-        if not re.fullmatch(r"([a-z]\w*\.)?\w+\.\w+", name) or not path.exists():
-            tables = sorted(path.stem.replace("_", ".", 1) for path in self.figures.glob("*_*.csv"))
-            raise ReportError(f"no table {name!r} is recorded{nearest(name, tables)}")
-        return _records(pd.read_csv(path))
+        """The rows of a table, as dictionaries from column to value.
+
+        name: like "05.accuracy", or "memes.05.accuracy" for a second data set. Raises ReportError,
+        with similar names, if there is no such table.
+        """
+        path = self._table_path(name)
+        if path is None or not path.exists():
+            files = sorted(self.figures.glob("*_*.csv"))
+            names = [file.stem.replace("_", ".", 1) for file in files]
+            raise ReportError(f"no table {name!r} is recorded{suggest(name, names)}")
+        return plain_rows(pd.read_csv(path))
+
+    def _table_path(self, name: str) -> Path | None:
+        """Where a table lies, or None for a name of another form."""
+        if not TABLE_NAME.fullmatch(name):
+            return None
+        *data_set, section, slug = name.split(".")
+        is_of_this_run = section.isdigit() and not data_set
+        folder = self.figures if is_of_this_run else self.published.joinpath(*data_set)
+        return folder / f"{section}_{slug}.csv"
 
 
-def _read(folder: Path, pattern: str, prefix: str = "") -> tuple[dict[str, Any], dict[str, Any]]:
-    """What a folder's matching files hold, by their stems; and every value in them and in their tables, by key."""
+def read_folder(
+    folder: Path,
+    pattern: str,
+    prefix: str = "",
+) -> Recorded:
+    """Read all files of numbers in a folder, and the tables that belong to them.
+
+    pattern: of the files' names. prefix: put before every key. Raises ReportError for a table that
+    is listed and does not exist, and for a key that is recorded twice.
+    """
     sections: dict[str, Any] = {}
     numbers: dict[str, Any] = {}
     for path in sorted(folder.glob(pattern)):
-        name, section = prefix + path.stem, json.loads(path.read_text(encoding="utf-8"))
+        section = json.loads(path.read_text(encoding="utf-8"))
         sections[path.stem] = section
-        found = [*_leaves(f"{name}.stamp", section["stamp"])]
-        for key, ends in section["numbers"].items():
-            found += [
-                (f"{name}.{key}{'' if end == 'value' else f'.{end}'}", value)
-                for end, value in ends.items()
-            ]
-        for slug, keys in section["keys"].items():
-            table = folder / f"{path.stem}_{slug}.csv"
-            if not table.exists():
-                raise ReportError(f"{path.name} speaks of {table.name}, which is not beside it")
-            found += _leaves(f"{name}.{slug}", _cells(table, keys))
-        for key, value in found:
-            if key in numbers:
-                raise ReportError(f"{key} is recorded twice")
-            numbers[key] = value
-    return sections, numbers
+        for key, value in section_values(path, section):
+            full_key = f"{prefix}{path.stem}.{key}"
+            if full_key in numbers:
+                raise ReportError(f"{full_key} is recorded twice")
+            numbers[full_key] = value
+    return Recorded(sections, numbers)
 
 
-def _leaves(name: str, value: Any) -> Iterator[tuple[str, Any]]:
-    if isinstance(value, dict):
-        for inner, kept in value.items():
-            yield from _leaves(f"{name}.{inner}", kept)
-    else:
-        yield name, value
+def section_values(path: Path, section: dict[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Every value of one file of numbers and of its tables, with its key inside that file.
 
-
-def _cells(path: Path, keys: list[str]) -> dict[str, dict[str, Any]]:
-    """Row's name -> column -> value; a row's name is what stands in its key columns, as it is written there."""
-    names = pd.read_csv(path, usecols=keys, dtype=str, keep_default_na=False)[keys].agg(
-        ".".join, axis=1
-    )
-    return dict(zip(names, _records(pd.read_csv(path).drop(columns=keys)), strict=True))
-
-
-def nearest(name: str, names: Iterable[str]) -> str:
-    """ "; near it: …" with the names that are most like one that is not there, or nothing."""
-    near = get_close_matches(name, names, n=3, cutoff=0.5)
-    return f"; near it: {', '.join(near)}" if near else ""
-
-
-def show(value: Any, form: str) -> str:
-    """A value as text; MISSING for None and nan. ReportError for a format that does not fit it.
-
-    form: Python's (`.1f`, `,.0f`, `.1%`), or `~N` for N significant digits without an exponent (61, 1,200, 0.0034), or
-    `sciN` for a power of ten (3.2×10⁻⁶). Without one integers are shown in full and other numbers as `~3`.
+    path: of the file. section: its contents.
     """
-    if value is None or (isinstance(value, float) and math.isnan(value)):
-        return MISSING
-    if isinstance(value, str | bool):
-        form = form or "s"
-        value = str(value)
-    form = form or ("," if isinstance(value, int) or float(value).is_integer() else "~3")
-    try:
-        if special := re.fullmatch(r"(~|sci)(\d+)", form):
-            digits = int(special[2])
-            if special[1] == "sci":
-                mantissa, _, power = f"{value:.{digits}e}".partition("e")
-                return f"{mantissa}×10{str(int(power)).translate(SUPERSCRIPTS)}".replace("-", "−")
-            rounded = float(f"{value:.{max(digits, 1) - 1}e}")
-            places = (
-                0 if rounded == 0 else max(0, digits - 1 - math.floor(math.log10(abs(rounded))))
+    yield from leaves("stamp", section["stamp"])
+    for key, ends in section["numbers"].items():
+        for end, value in ends.items():
+            full_key = key if end == "value" else f"{key}.{end}"
+            yield full_key, value
+    for slug, key_columns in section["keys"].items():
+        table = path.with_name(f"{path.stem}_{slug}.csv")
+        if not table.exists():
+            raise ReportError(
+                f"{path.name} lists the table {table.name}, which is missing from the same folder"
             )
-            return f"{rounded:,.{places}f}".replace("-", "−")
-        return format(int(value) if form in {",", "d", ",d"} else value, form).replace(
-            "-", "−" if form != "s" else "-"
-        )
+        yield from leaves(slug, read_cells(table, key_columns))
+
+
+def leaves(name: str, value: Any) -> Iterator[tuple[str, Any]]:
+    """The values inside nested dictionaries, with their names.
+
+    A name consists of the names that lead to the value, joined by points.
+    """
+    if not isinstance(value, dict):
+        yield name, value
+        return
+    for inner_name, inner_value in value.items():
+        yield from leaves(f"{name}.{inner_name}", inner_value)
+
+
+def read_cells(path: Path, key_columns: list[str]) -> dict[str, dict[str, Any]]:
+    """A table's cells by the name of their row, then by column.
+
+    A row's name is what stands in its key columns, as it is written there, joined by points.
+    """
+    written = pd.read_csv(
+        path,
+        usecols=key_columns,
+        dtype=str,
+        keep_default_na=False,
+    )
+    row_names = written[key_columns].agg(".".join, axis=1)
+    values = pd.read_csv(path).drop(columns=key_columns)
+    return dict(zip(row_names, plain_rows(values), strict=True))
+
+
+def plain_rows(table: pd.DataFrame) -> list[dict[str, Any]]:
+    """A table's rows as dictionaries of plain Python values; integers stay integers."""
+    columns = [str(column) for column in table]
+    rows = []
+    for values in table.astype(object).itertuples(index=False):
+        row = dict(zip(columns, values, strict=True))
+        rows.append(row)
+    return rows
+
+
+def needs_pdq(key: str) -> bool:
+    """Whether a key names PDQ, alone or in a sum of hashes."""
+    parts = re.split(r"[._+]", key)
+    return any(part.startswith("pdq") for part in parts)
+
+
+def suggest(name: str, names: Iterable[str]) -> str:
+    """The end of an error message that names what is most similar; "" if nothing is.
+
+    name: does not exist. names: those that do.
+    """
+    similar = get_close_matches(
+        name,
+        names,
+        n=3,
+        cutoff=0.5,
+    )
+    if not similar:
+        return ""
+    return f"; did you mean {' or '.join(similar)}?"
+
+
+def is_nan(value: Any) -> bool:
+    """Whether a value is the floating-point number nan."""
+    return isinstance(value, float) and math.isnan(value)
+
+
+def format_value(value: Any, form: str = "") -> str:
+    """Write a value as the report shows it; None and nan become `MISSING`.
+
+    form: one of Python's formats (`.1f`, `,.0f`, `.1%`), `~N` for N significant digits without an
+    exponent (61, 1,200, 0.0034), or `sciN` for a power of ten (3.2×10⁻⁶). Without a format,
+    integers are shown in full and other numbers as by `~3`. Raises ReportError for a format that
+    does not suit the value.
+    """
+    if value is None or is_nan(value):
+        return MISSING
+    try:
+        if isinstance(value, str | bool):
+            return format(str(value), form)
+        return format_number(value, form or default_format(value))
     except (ValueError, TypeError) as error:
         raise ReportError(f"{value!r} cannot be shown as {form!r}: {error}") from None
 
 
-def _records(frame: pd.DataFrame) -> list[dict[str, Any]]:
-    """Rows as plain Python values, integers still integers."""
-    return [
-        dict(zip(map(str, frame), row, strict=True))
-        for row in frame.astype(object).itertuples(index=False)
-    ]
+def default_format(number: float) -> str:
+    """The format of a number for which the report asks for none."""
+    if isinstance(number, int) or float(number).is_integer():
+        return ","
+    return "~3"
+
+
+def format_number(number: float, form: str) -> str:
+    """Write a number with a true minus sign; `form` is as in `format_value`, and not empty."""
+    special = SPECIAL_FORMAT.fullmatch(form)
+    if special and special[1] == "sci":
+        return power_of_ten(number, digits=int(special[2]))
+    if special:
+        return significant_digits(number, digits=int(special[2]))
+    if form in INTEGER_FORMATS:
+        number = int(number)
+    text = format(number, form)
+    return text.replace("-", MINUS)
+
+
+def significant_digits(number: float, digits: int) -> str:
+    """Write a number with so many significant digits, without an exponent.
+
+    With two digits, it is like 1,200 or 0.0034.
+    """
+    decimals_of_mantissa = max(digits, 1) - 1
+    rounded = float(f"{number:.{decimals_of_mantissa}e}")
+    decimals = 0
+    if rounded != 0:
+        magnitude = math.floor(math.log10(abs(rounded)))
+        decimals = max(0, digits - 1 - magnitude)
+    return f"{rounded:,.{decimals}f}".replace("-", MINUS)
+
+
+def power_of_ten(number: float, digits: int) -> str:
+    """Write a number as a power of ten, like 3.2×10⁻⁶, with so many decimals."""
+    mantissa, _, power = f"{number:.{digits}e}".partition("e")
+    exponent = str(int(power)).translate(SUPERSCRIPTS)
+    return f"{mantissa}×10{exponent}".replace("-", MINUS)

@@ -1,9 +1,12 @@
-"""The main job: run the notebooks at full size, render report.md from report.md.j2, write it as HTML and PDF.
+"""The main job: run the notebooks at full size and render the report.
 
-Without data of one's own everything is written in place: figures/, notebooks/executed/, report.md, report.html and
-report.pdf. With a folder of images it all goes under runs/NAME/, so that no run on other images touches what is
-published; `publish_tables` then copies that run's tables and numbers to figures/NAME/, from where the report can quote
-them as those of a second data set. Long measurements of their own, such as scale.json, stay in figures/ as they are.
+The report is rendered from report.md.j2 as report.md, HTML and PDF.
+
+Without images of one's own, everything is written in place: figures/, notebooks/executed/,
+report.md, report.html and report.pdf. With a folder of images, everything is written under
+runs/NAME/, so that the published results stay as they are. `publish_tables` then copies that run's
+tables and numbers to figures/NAME/, where the report can quote them as those of a second data set.
+What separate commands measured, such as scale.json, stays in figures/.
 """
 
 import os
@@ -13,17 +16,19 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import papermill
 
-from workbook.report.execute import run_notebook
-from workbook.report.filling import MOST_WORDS, Filled, fill, unfit
-from workbook.report.record import stamp_seconds
+from workbook.report.execute import NotebookError, run_notebook
+from workbook.report.filling import MOST_WORDS, FilledReport, fill, reasons_not_to_publish
+from workbook.report.record import HOME, stamp_seconds
 from workbook.report.rendering import cover, render
 from workbook.report.results import ReportError, Results
 
-HOME = Path(__file__).resolve().parents[2]
 TEMPLATE = "report.md.j2"
+RUN_NAME = re.compile(r"[a-z][a-z0-9_]*")
+LINK = re.compile(r"\]\(([^)\s]+)\)")
 
 
 def run_report(
@@ -33,96 +38,104 @@ def run_report(
     only: Sequence[str] | None = None,
     publish: bool = False,
     home: Path = HOME,
-) -> Filled | None:
-    """Run the notebooks and render the report; returns its text, with the claims that no longer hold.
+) -> FilledReport | None:
+    """Run the notebooks and render the report; returns its text with the claims that do not hold.
 
-    data: a folder of images; None for the built-in families. name: of the run under runs/, by default the folder's.
-    only: notebooks to run, by their digits ("05"); an empty list renders from what is there. publish: as
-    `publish_tables`, after the run, or without one where only a name is given.
-    Raises ValueError for wrong use, NotebookError for a cell that fails, RuntimeError where the report cannot be
-    filled; what is wrong is told on standard error first.
+    data: a folder of images; None for the built-in families. name: of the run under runs/, by
+    default the folder's. only: the notebooks to run, by their digits ("05"); an empty list renders
+    the report from what exists. publish: whether to call `publish_tables` after the run; with a
+    name and without data, nothing else is done and the result is None. home: the checkout.
+
+    Raises ValueError for wrong use, NotebookError if a cell fails, and RuntimeError if the report
+    cannot be filled. The details are printed to standard error before that.
     """
-    if not (home / "notebooks").is_dir() or not (home / TEMPLATE).is_file():
-        raise ReportError(
-            f"the report is made in a checkout of the workbook: no notebooks/ and {TEMPLATE} beside finlib/"
-        )
+    check_checkout(home)
     if data is None and name is not None and publish:
-        print("published:", os.path.relpath(publish_tables(run_name(name, name), home)))
+        publish_and_report(run_name(name, name), home)
         return None
     if data is None and (name is not None or publish):
         raise ValueError(
-            "a run is named, and published as a second data set, where it has data of its own: give both"
+            "only a run on your own images has a name and can be published as a second data set: "
+            "give --data as well, or both --name and --publish for a run that was made before"
         )
     folder = home if data is None else home / "runs" / run_name(data, name)
-    sources = _chosen(home, only)
-    _prepare(data, sources)
+    sources = choose_notebooks(home, only)
+    prepare_data(data, needed=bool(sources))
     started = time.monotonic()
     for source in sources:
-        _run(source, folder, data, home)
-    if data is not None and publish:  # before the report is filled, which may quote it
-        print("published:", os.path.relpath(publish_tables(run_name(data, name), home)))
-    template = (home / TEMPLATE).read_text(encoding="utf-8")
-    try:
-        results = Results(folder / "figures", home / "figures")
-        filled = fill(_relink(template, home, folder), results, folder=folder, name=TEMPLATE)
-    except ReportError as error:
-        print(error, file=sys.stderr)
-        raise RuntimeError(
-            f"the report cannot be filled: {len(str(error).splitlines())} problem(s), see above"
-        ) from None
-    (folder / "report.md").write_text(filled.text, encoding="utf-8", newline="\n")
+        run_one(source, folder, data, home)
+    if data is not None and publish:  # before the report is filled, because it may quote the tables
+        publish_and_report(folder.name, home)
+    results, filled = fill_report(folder, home)
     written = [folder / "report.md", *render(folder / "report.md", cover(results))]
-    print(f"{filled.words:,} of {MOST_WORDS:,} words; {time.monotonic() - started:,.0f} s")
-    if filled.broken:
-        print(f"{len(filled.broken)} claims do not hold on this run and are marked in the text:")
-        print(*(f"  {claim}" for claim in filled.broken), sep="\n")
-    if folder == home and (reasons := unfit(results)):
-        print("not to be published as it is:", *reasons, sep="\n  ")
+    seconds = time.monotonic() - started
+    print(f"{filled.words:,} of {MOST_WORDS:,} words; {seconds:,.0f} s")
+    print_problems(filled, reasons_not_to_publish(results) if folder == home else [])
     print("written:", *(os.path.relpath(path) for path in written), flush=True)
     return filled
 
 
-def run_name(data: str | Path, name: str | None = None) -> str:
-    """The name of a run under runs/: as given, or the folder's own in small letters. ValueError for another form."""
-    found = name or re.sub(r"[^a-z0-9]+", "_", Path(data).resolve().name.lower()).strip("_")
-    if name is None and not found[:1].isalpha():
-        found = f"data_{found}".strip("_")
-    if not re.fullmatch(r"[a-z][a-z0-9_]*", found):
-        raise ValueError(
-            f"a run's name is made of a-z, 0-9 and '_' and begins with a letter, like 'memes'; got {name!r}"
-        )
-    return found
-
-
-def publish_tables(name: str, home: Path = HOME) -> Path:
-    """Copy numbers and tables, but for raw ones, of runs/NAME to figures/NAME, quoted as NAME.05.key; returns that."""
-    source, target = home / "runs" / name / "figures", home / "figures" / name
-    if not (numbers := sorted(source.glob("[0-9][0-9].json"))):
+def check_checkout(home: Path) -> None:
+    """Raise ReportError unless the folder is a checkout of the workbook."""
+    has_notebooks = (home / "notebooks").is_dir()
+    has_template = (home / TEMPLATE).is_file()
+    if not (has_notebooks and has_template):
         raise ReportError(
-            f"there is no run {name!r}: python -m workbook report --data FOLDER --name {name} makes it"
+            "the report can only be made in a checkout of the workbook: "
+            f"{home} has no notebooks/ or no {TEMPLATE}"
         )
-    shutil.rmtree(target, ignore_errors=True)
-    target.mkdir(parents=True)
-    tables = [path for path in sorted(source.glob("*.csv")) if not path.stem.endswith("_raw")]
-    for path in [*tables, *numbers]:
-        shutil.copyfile(path, target / path.name)
-    return target
 
 
-def _chosen(home: Path, only: Sequence[str] | None) -> list[Path]:
+# Names and notebooks -------------------------------------------------------------------------
+
+
+def run_name(data: str | Path, name: str | None = None) -> str:
+    """The name of a run under runs/.
+
+    It is the one given, or that of the folder of images in small letters.
+
+    Raises ValueError for a given name of another form.
+    """
+    if name is None:
+        folder = Path(data).resolve().name.lower()
+        name = re.sub(r"[^a-z0-9]+", "_", folder).strip("_")
+        if not name[:1].isalpha():
+            name = f"data_{name}".strip("_")
+    if not RUN_NAME.fullmatch(name):
+        raise ValueError(
+            "a run's name is made of a-z, 0-9 and '_' and begins with a letter, like 'memes'; "
+            f"got {name!r}"
+        )
+    return name
+
+
+def choose_notebooks(home: Path, only: Sequence[str] | None) -> list[Path]:
+    """The notebooks to run, in order: all of them, or those with these digits.
+
+    Raises ValueError for digits that no notebook has.
+    """
     sources = sorted((home / "notebooks").glob("[0-9][0-9]_*.ipynb"))
     if only is None:
         return sources
-    if unknown := sorted(set(only) - {path.name[:2] for path in sources}):
-        raise ValueError(
-            f"no notebook {', '.join(unknown)}; there are {', '.join(path.name[:2] for path in sources)}"
-        )
-    return [path for path in sources if path.name[:2] in only]
+    by_digits = {path.name[:2]: path for path in sources}
+    unknown = sorted(set(only) - set(by_digits))
+    if unknown:
+        names = ", ".join(repr(digits) for digits in unknown)
+        raise ValueError(f"there is no notebook {names}; choose from {', '.join(by_digits)}")
+    return [path for digits, path in by_digits.items() if digits in only]
 
 
-def _prepare(data: str | Path | None, sources: Sequence[Path]) -> None:
-    """Fail before the first notebook where the data cannot be read; make the built-in families where they are used."""
-    if not sources:
+# Data and notebooks --------------------------------------------------------------------------
+
+
+def prepare_data(data: str | Path | None, *, needed: bool) -> None:
+    """Make sure that the images are there before the first notebook runs.
+
+    The images in a folder are listed, so that a folder that cannot be read fails at once.
+
+    Without a folder, the built-in families are made. needed: False if no notebook is run.
+    """
+    if not needed:
         return
     started = time.monotonic()
     if data is not None:
@@ -137,45 +150,154 @@ def _prepare(data: str | Path | None, sources: Sequence[Path]) -> None:
     print(f"{time.monotonic() - started:>18.1f} s", flush=True)
 
 
-def _run(source: Path, folder: Path, data: str | Path | None, home: Path) -> None:
+def run_one(
+    source: Path,
+    folder: Path,
+    data: str | Path | None,
+    home: Path,
+) -> None:
+    """Run one notebook and print a line on how it went.
+
+    Files of an earlier run that it no longer makes are deleted.
+
+    source: the notebook. folder: where its figures and the executed notebook are written. A
+    notebook that fails is left in runs/failed/.
+    """
     figures = folder / "figures"
-    sizes = papermill.iorw.read_yaml_file(str(source.parent / "full_size.yaml"))
-    parameters = {"out_dir": os.path.relpath(figures, source.parent), **sizes.get(source.stem, {})}
-    if data is not None:
-        parameters |= sizes.get("own_data", {}).get(source.stem, {})
-        parameters["data_dir"] = os.path.relpath(Path(data).resolve(), source.parent)
+    executed = folder / "notebooks" / "executed" / source.name
+    failed = home / "runs" / "failed" / source.name
+    parameters = full_size_parameters(source, figures, data)
     started = time.monotonic()
     print(f"{source.stem:<32}", end="", flush=True)
     try:
-        executed = folder / "notebooks" / "executed" / source.name
-        cells = run_notebook(
-            source, executed, parameters, failed=home / "runs" / "failed" / source.name
-        )
+        cells = run_notebook(source, executed, parameters, failed=failed)
     except BaseException as error:
         print(" stopped", flush=True)
-        print(getattr(error, "details", ""), file=sys.stderr)
+        if isinstance(error, NotebookError):
+            print(error.details, file=sys.stderr)
         raise
     seconds = time.monotonic() - started
     print(f"{cells:>4} cells {seconds:>7.1f} s", flush=True)
-    stamp_seconds(figures / f"{source.name[:2]}.json", seconds)
-    kept = Results(figures).files
-    for stale in figures.glob(f"{source.name[:2]}_*"):
-        if stale.name not in kept:
-            stale.unlink()
+    digits = source.name[:2]
+    stamp_seconds(figures / f"{digits}.json", seconds)
+    recorded = Results(figures).files
+    for path in figures.glob(f"{digits}_*"):
+        if path.name not in recorded:
+            path.unlink()
 
 
-def _relink(text: str, home: Path, folder: Path) -> str:
-    """The text with its links to files of the project leading there from another folder, but for what the run made."""
+def full_size_parameters(
+    source: Path,
+    figures: Path,
+    data: str | Path | None,
+) -> dict[str, Any]:
+    """The parameters that the main job gives a notebook.
 
-    def lead(match: re.Match[str]) -> str:
-        target, mark, part = match[1].partition("#")
-        if (
-            "://" in target
-            or not target
-            or (folder / target).exists()
-            or not (home / target).exists()
-        ):
-            return match[0]
-        return f"]({os.path.relpath(home / target, folder)}{mark}{part})"
+    They are the published sizes, where it writes, and the folder of images.
 
-    return text if folder == home else re.sub(r"\]\(([^)\s]+)\)", lead, text)
+    Folders are relative to the notebook's own, so that the executed notebook does not name the
+    machine's.
+    """
+    sizes = papermill.iorw.read_yaml_file(str(source.parent / "full_size.yaml"))
+    parameters = {"out_dir": os.path.relpath(figures, source.parent)}
+    parameters |= sizes.get(source.stem, {})
+    if data is not None:
+        parameters |= sizes.get("own_data", {}).get(source.stem, {})
+        parameters["data_dir"] = os.path.relpath(Path(data).resolve(), source.parent)
+    return parameters
+
+
+# The report ----------------------------------------------------------------------------------
+
+
+def fill_report(folder: Path, home: Path) -> tuple[Results, FilledReport]:
+    """Write report.md into a run's folder; returns the results that it quotes, and its text.
+
+    Raises RuntimeError if it cannot be filled, after printing what is wrong, and leaves report.md
+    as it was.
+    """
+    template = (home / TEMPLATE).read_text(encoding="utf-8")
+    if folder != home:
+        template = move_links(template, home, folder)
+    try:
+        results = Results(folder / "figures", home / "figures")
+        filled = fill(
+            template,
+            results,
+            folder=folder,
+            name=TEMPLATE,
+        )
+    except ReportError as error:
+        print(error, file=sys.stderr)
+        count = len(str(error).splitlines())
+        raise RuntimeError(
+            f"the report cannot be filled because of {count} problem{'s' if count > 1 else ''}, "
+            "listed above"
+        ) from None
+    (folder / "report.md").write_text(filled.text, encoding="utf-8", newline="\n")
+    return results, filled
+
+
+def move_links(
+    text: str,
+    home: Path,
+    folder: Path,
+) -> str:
+    """Markdown whose links to files in `home` still work from another folder.
+
+    Links to what the run itself made in that folder stay as they are.
+    """
+
+    def move_link(link: re.Match[str]) -> str:
+        target, mark, section = link[1].partition("#")
+        is_file_of_project = target and "://" not in target and (home / target).exists()
+        if not is_file_of_project or (folder / target).exists():
+            return link[0]
+        return f"]({os.path.relpath(home / target, folder)}{mark}{section})"
+
+    return LINK.sub(move_link, text)
+
+
+def print_problems(filled: FilledReport, reasons: Sequence[str]) -> None:
+    """Print the claims that do not hold on this run, and the reasons not to publish its results."""
+    if filled.broken_claims:
+        count = len(filled.broken_claims)
+        print(f"{count} claim{'s do' if count > 1 else ' does'} not hold on this run, as marked:")
+        for claim in filled.broken_claims:
+            print(f"  {claim}")
+    if reasons:
+        print("these results should not be published:")
+        for reason in reasons:
+            print(f"  {reason}")
+
+
+# A second data set ---------------------------------------------------------------------------
+
+
+def publish_tables(name: str, home: Path = HOME) -> Path:
+    """Copy the numbers and tables of runs/NAME to figures/NAME.
+
+    The report quotes them as NAME.05.key.
+
+    Raw tables are left out. Returns the folder that was written; raises ReportError if there is no
+    such run.
+    """
+    source = home / "runs" / name / "figures"
+    target = home / "figures" / name
+    numbers = sorted(source.glob("[0-9][0-9].json"))
+    if not numbers:
+        raise ReportError(
+            f"there is no run named {name!r}: first make it with "
+            f"python -m workbook report --data FOLDER --name {name}"
+        )
+    tables = [path for path in sorted(source.glob("*.csv")) if not path.stem.endswith("_raw")]
+    shutil.rmtree(target, ignore_errors=True)
+    target.mkdir(parents=True)
+    for path in [*tables, *numbers]:
+        shutil.copyfile(path, target / path.name)
+    return target
+
+
+def publish_and_report(name: str, home: Path) -> None:
+    """Publish the tables of a run and print where they are."""
+    print("published:", os.path.relpath(publish_tables(name, home)))

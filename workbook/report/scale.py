@@ -1,45 +1,128 @@
-"""Matching and clustering of millions, measured and recorded by `python -m workbook scale`.
+"""Measure how matching and clustering cope with millions of hashes, for `python -m workbook scale`.
 
-Its tables, scale_*.csv, and scale.json with machine and date stay until it is run again; notebook 06 and the report
-show them as what they are.
+The command writes the tables scale_*.csv, and scale.json with the machine and the date. They stay
+until the command is run again; notebook 06 and the report show them as results of a run of their
+own.
 """
 
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from workbook.report.record import Recorder
 from workbook.study import clusterings, growth, scale, timing, web_like
 
+RIVAL_SIZE = 10_000
+"""Hashes in each of the sets on which clustering algorithms are compared."""
+
+RECALL_SIZES = (100_000, 1_000_000)
+"""Numbers of hashes for which recall is measured at each distance."""
+
+LARGEST_DETAIL = 1_000_000
+"""The most hashes of the measurements that repeat one piece of work in several ways."""
+
+JOIN_RADIUS = 70
+"""Bits; the radius at which ways to find all close pairs are compared."""
+
+
+LabelledHashes = tuple[NDArray[np.uint8], NDArray[np.int64]]
+"""Packed hashes uint8[n, bits // 8] and the family of each."""
+
 
 def measure_scale(out: str | Path = "figures", largest: int | None = None) -> None:
-    """Measure sets of up to `largest` hashes, and write each table to `out` as soon as it is there."""
-    sizes = [n for n in scale.SIZES if largest is None or n <= largest]
-    most = sizes[-1]
+    """Measure clustering on ever larger sets of hashes.
+
+    Each table is written to the folder `out` as soon as it is complete.
+
+    largest: the most hashes to cluster; None for all of `scale.SIZES`. Raises ValueError where that
+    is less than the smallest set has.
+    """
+    sizes = chosen_sizes(largest)
+    detail_size = min(sizes[-1], LARGEST_DETAIL)
     recorder = Recorder("scale", out)
 
-    def write(slug: str, frame: pd.DataFrame, key: str | list[str]) -> None:
-        recorder.table(slug, frame, key)
-        recorder.save()
-        print(f"{slug}\n{frame.round(4).to_string(index=False)}", flush=True)
+    rivals = clusterings.compare(rival_sets())
+    write_table(recorder, "rivals", rivals, ["set", "method"])
 
-    sets = {
-        "families of 54": web_like.draw(10_000, size=54),
-        "web-like": web_like.draw(10_000),
-        "web-like, skewed bits": web_like.draw(10_000, skewed=True),
-        "web-like, 512 bits": web_like.draw(10_000, bits=512),
+    recall = measure_recall(sizes[-1])
+    write_table(recorder, "recall", recall, ["n", "distance"])
+
+    daily = scale.daily(detail_size)
+    write_table(recorder, "daily", daily, ["way", "images"])
+
+    growth_rows: list[dict[str, float]] = []
+    for size in sizes:
+        row = timing.in_fresh_process(scale.measured, size)
+        growth_rows.append(row)
+        write_table(recorder, "growth", pd.DataFrame(growth_rows), "n")
+    if len(growth_rows) > 3:  # three sizes fit the power law, and the largest tests it
+        prediction = predict_largest(pd.DataFrame(growth_rows))
+        write_table(recorder, "law", prediction, "work")
+
+    joins = scale.joins(detail_size, JOIN_RADIUS)
+    write_table(recorder, "joins", joins, "way")
+
+
+def chosen_sizes(largest: int | None) -> list[int]:
+    """The sizes of `scale.SIZES` up to `largest`; ValueError where there is none."""
+    if largest is None:
+        return list(scale.SIZES)
+    sizes = [size for size in scale.SIZES if size <= largest]
+    if not sizes:
+        smallest = scale.SIZES[0]
+        raise ValueError(
+            f"--largest {largest} leaves nothing to measure: the smallest set has {smallest:,} "
+            "hashes"
+        )
+    return sizes
+
+
+def rival_sets() -> dict[str, LabelledHashes]:
+    """Draw the simulated sets on which clustering algorithms are compared, by name."""
+    return {
+        "families of 54": web_like.draw(RIVAL_SIZE, size=54),
+        "web-like": web_like.draw(RIVAL_SIZE),
+        "web-like, skewed bits": web_like.draw(RIVAL_SIZE, skewed=True),
+        "web-like, 512 bits": web_like.draw(RIVAL_SIZE, bits=512),
     }
-    write("rivals", clusterings.compare(sets), ["set", "method"])
-    recalls = [scale.recall(n) for n in (100_000, 1_000_000) if n <= most]
-    write("recall", pd.concat(recalls, ignore_index=True), ["n", "distance"])
-    write("daily", scale.daily(min(most, 1_000_000)), ["way", "images"])
-    grown: list[dict[str, float]] = []
-    for n in sizes:
-        grown.append(timing.in_fresh_process(scale.measured, n))
-        write("growth", pd.DataFrame(grown), "n")
-    if len(grown) > 3:
-        table = pd.DataFrame(grown)
-        law = growth.power_law(table["n"][:-1], table["seconds"][:-1])
-        last = {"clustering": (float(most), float(table["seconds"].iloc[-1]))}
-        write("law", growth.predicted({"clustering": law}, last), "work")
-    write("joins", scale.joins(min(most, 1_000_000), 70), "way")
+
+
+def measure_recall(largest: int) -> pd.DataFrame:
+    """The recall of each of the `RECALL_SIZES` up to a number of hashes, one below the other."""
+    tables = []
+    for size in RECALL_SIZES:
+        if size <= largest:
+            tables.append(scale.recall(size))
+    return pd.concat(tables, ignore_index=True)
+
+
+def predict_largest(runs: pd.DataFrame) -> pd.DataFrame:
+    """Compare the largest run's time with a power law fitted to the smaller ones.
+
+    The columns are those of `growth.predicted`.
+
+    runs: columns n and seconds, the largest n last.
+    """
+    smaller = runs.iloc[:-1]
+    largest = runs.iloc[-1]
+    model = growth.power_law(smaller["n"], smaller["seconds"])
+    measured = (float(largest["n"]), float(largest["seconds"]))
+    return growth.predicted(
+        {"clustering": model},
+        {"clustering": measured},
+    )
+
+
+def write_table(
+    recorder: Recorder,
+    slug: str,
+    table: pd.DataFrame,
+    key: str | list[str],
+) -> None:
+    """Save a table with all that was recorded before it, and print it."""
+    recorder.table(slug, table, key)
+    recorder.save()
+    print(slug)
+    print(table.round(4).to_string(index=False), flush=True)

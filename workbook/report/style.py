@@ -1,8 +1,9 @@
-"""How every figure looks: one colour and marker a method, fonts and sizes that are legible when printed.
+"""How every figure looks: colours and markers of methods, fonts and sizes.
 
-A method's 256-bit variant is drawn solid, its 64-bit variant dashed. The hues are Okabe and Ito's, told apart by
-colour-blind readers; markers, line styles and a dark-to-light order keep them apart in grey print. A figure's title is
-its finding, which the caller computes.
+The 256-bit variant of a method is drawn solid, its 64-bit variant dashed. The hues are Okabe and
+Ito's, which colour-blind readers can tell apart; in grey print, markers, line styles and an order
+from dark to light keep the methods distinct. The title of a figure is its finding, which the caller
+computes.
 
 Source of the palette: Okabe and Ito, "Color Universal Design", 2008.
 """
@@ -16,16 +17,17 @@ from matplotlib.figure import Figure
 from matplotlib.rcsetup import cycler
 
 WIDTH = 7.0
-"""Inches: a figure as wide as the text of the printed report, so that 9 points stay 9 points."""
+"""Inches. A figure is as wide as the text of the printed report, so that 9 points stay 9 points."""
 
 NEUTRAL = "#5f6b76"
-"""What is no method: stages, machines, counts."""
+"""The colour of everything that is not a method: stages, machines, counts."""
 
 GRID = "#d9dde1"
+"""The colour of grids and frames."""
 
 
 class Look(NamedTuple):
-    """How one method is drawn, whatever its length in bits."""
+    """How a method is drawn, whatever its length in bits: its label, colour and marker."""
 
     label: str
     colour: str
@@ -42,7 +44,10 @@ LOOKS: dict[str, Look] = {
 }
 
 SUM = Look("", "#56B4E9", "P")
-"""Hashes set side by side, "find+dhash256"."""
+"""How hashes that are combined into one are drawn, like "find+dhash256"."""
+
+NO_METHOD = Look("", NEUTRAL, ".")
+"""How everything else is drawn."""
 
 STYLE: Any = {
     "figure.dpi": 100,
@@ -77,56 +82,94 @@ STYLE: Any = {
 
 
 def use_style() -> None:
-    """Set matplotlib's defaults for every figure that follows: fonts, sizes, 150 dots per inch, constrained layout."""
+    """Set Matplotlib's defaults for all figures that follow."""
     plt.rcParams.update(STYLE)
 
 
 def split(name: str) -> tuple[str, str]:
-    """("phash", "64") of "phash64"; ("find", "") of "find"."""
+    """A method's stem and its bits: ("phash", "64") for "phash64", ("find", "") for "find"."""
     stem = name.rstrip("0123456789")
     return stem, name[len(stem) :]
 
 
+def look(name: str) -> Look:
+    """How a method, or a sum of methods, is drawn; `NO_METHOD` for any other name."""
+    stem, _ = split(name)
+    if stem in LOOKS:
+        return LOOKS[stem]
+    if "+" in stem:
+        return SUM
+    return NO_METHOD
+
+
 def label(name: str) -> str:
-    """What a reader sees: "pHash 64" for "phash64", "FINd + dHash 256" for a sum; other names come back as they are."""
+    """What a reader sees: "pHash 64" for "phash64", "FINd + dHash 256" for a sum.
+
+    Other names stay as they are.
+    """
     if "+" in name:
-        return " + ".join(map(label, name.split("+")))
+        return " + ".join(label(part) for part in name.split("+"))
     stem, bits = split(name)
-    return f"{LOOKS[stem].label} {bits}".strip() if stem in LOOKS else name
+    if stem not in LOOKS:
+        return name
+    return f"{LOOKS[stem].label} {bits}".strip()
 
 
 def colour(name: str) -> str:
-    """The method's colour, shared by its 64- and 256-bit variants; `NEUTRAL` for a name that is no method."""
-    stem, _ = split(name)
-    return LOOKS[stem].colour if stem in LOOKS else SUM.colour if "+" in stem else NEUTRAL
+    """The method's colour, shared by its 64- and 256-bit variants.
+
+    It is `NEUTRAL` for a name that is not a method.
+    """
+    return look(name).colour
 
 
 def marker(name: str) -> str:
-    """The method's marker; a dot for a name that is no method."""
-    stem, _ = split(name)
-    return LOOKS[stem].marker if stem in LOOKS else SUM.marker if "+" in stem else "."
+    """The method's marker; a dot for a name that is not a method."""
+    return look(name).marker
 
 
 def linestyle(name: str) -> str:
-    """Solid, but dashed for a 64-bit variant."""
-    return "--" if split(name)[1] == "64" else "-"
+    """A solid line, or a dashed one for a 64-bit variant."""
+    _, bits = split(name)
+    return "--" if bits == "64" else "-"
 
 
-def headline(fig: Figure, text: str, *, width: int = 78) -> Figure:
-    """Put the finding over a figure of several Axes, from its left edge, wrapped at `width` characters."""
+def headline(
+    fig: Figure,
+    text: str,
+    *,
+    width: int = 78,
+) -> Figure:
+    """Write the finding above a figure of several Axes, from its left edge.
+
+    The text is wrapped at `width` characters.
+    """
     fig.suptitle(textwrap.fill(text, width), x=0.01, ha="left")
     return fig
 
 
-def finding(ax: Axes, text: str, note: str = "", *, width: int = 80) -> Axes:
-    """Put the finding over the Axes, wrapped at `width` characters, and n, units or source small at its lower right."""
+def finding(
+    ax: Axes,
+    text: str,
+    note: str = "",
+    *,
+    width: int = 80,
+) -> Axes:
+    """Write the finding above the Axes, wrapped at `width` characters.
+
+    note: the number of images, units or the source, in small type at the lower right.
+    """
     ax.set_title(textwrap.fill(text, width), loc="left")
     if note:
-        place: dict[str, Any] = {
-            "xycoords": "axes fraction",
-            "textcoords": "offset points",
-            "ha": "right",
-            "va": "top",
-        }
-        ax.annotate(note, (1.0, 0.0), (0, -32), fontsize=7.5, color=NEUTRAL, **place)
+        ax.annotate(
+            note,
+            xy=(1.0, 0.0),
+            xycoords="axes fraction",
+            xytext=(0, -32),
+            textcoords="offset points",
+            ha="right",
+            va="top",
+            fontsize=7.5,
+            color=NEUTRAL,
+        )
     return ax

@@ -69,6 +69,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
+from finlib.matching.distances import get_distance
 from finlib.scoring import metrics
 from finlib.scoring.histograms import family_histograms
 from finlib.scoring.metrics import Counts
@@ -189,11 +190,12 @@ def measure(
     """
     measured = Measured({}, {}, {})
     for name, hashes in packed.items():
-        same, different = family_histograms(hashes, labels, GROUPS, seed)
+        distance = distance_of(name)
+        same, different = family_histograms(hashes, labels, GROUPS, seed, distance=distance)
         whole = np.stack([same.sum(axis=0), different.sum(axis=(0, 1))])
         weights = uncertainty.family_weights(len(same), resamples, seed)
         resampled = uncertainty.weighted_counts(same, different, weights)
-        closest = closest_of_families(hashes, labels)
+        closest = closest_of_families(hashes, labels, distance)
         measured.scores[name] = {}
         measured.draws[name] = {}
         measured.family_pairs[name] = {}
@@ -205,10 +207,14 @@ def measure(
     return measured
 
 
-def closest_of_families(packed: np.ndarray, labels: Sequence[str]) -> np.ndarray:
-    """The least distance between two families' images, for every pair of families: int64[pairs of
-    families].
+def closest_of_families(
+    packed: np.ndarray, labels: Sequence[str], distance: str = "hamming"
+) -> np.ndarray:
+    """The least distance between images of two families, for every pair of families.
+
+    Returns int64[pairs of families].
     """
+    measure = get_distance(distance, packed.shape[1])
     order = np.argsort(np.asarray(labels), kind="stable")
     hashes = packed[order]
     starts = np.unique(np.asarray(labels)[order], return_index=True)[1]
@@ -217,11 +223,8 @@ def closest_of_families(packed: np.ndarray, labels: Sequence[str]) -> np.ndarray
     ends = np.append(starts[1:], len(hashes))
     for family in range(families):
         own = hashes[starts[family] : ends[family]]
-        to_all = np.full(len(hashes), 8 * packed.shape[1] + 1, np.int64)
-        for one in own:
-            distance = np.bitwise_count(hashes ^ one).sum(axis=1, dtype=np.int64)
-            to_all = np.minimum(to_all, distance)
-        closest[family] = np.minimum.reduceat(to_all, starts)
+        to_all = [measure.between(hashes, one) for one in own]
+        closest[family] = np.minimum.reduceat(np.min(to_all, axis=0), starts)
     return closest[np.triu_indices(families, 1)]
 
 

@@ -12,6 +12,7 @@ from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -20,6 +21,7 @@ from PIL import Image
 
 from finlib.hashing.hashers import get_hasher
 from finlib.hashing.images import open_rgb
+from finlib.matching.distances import get_distance
 from finlib.scoring.metrics import query_counts, rate_at
 from workbook.study.transforms import TRANSFORMS
 
@@ -102,17 +104,18 @@ def own_matches(
     changed: Hashes,
     originals: Mapping[str, np.ndarray],
     thresholds: Mapping[str, float],
+    distances: Mapping[str, str] = MappingProxyType({}),
 ) -> Hashes:
     """Whether each changed image still matches its original: bool[transforms, strengths, n].
 
     `changed` is from `hash_changed`; `originals` are the packed hashes of the same n images before
-    the change, and `thresholds` bits, both by hasher as the result is.
+    the change, `thresholds` their radii, and `distances` the names of the distances where they are
+    not Hamming's: all by method, as the result is.
     """
     matches = {}
     for name, hashes in changed.items():
-        differing = np.bitwise_count(hashes ^ originals[name])
-        distance = differing.sum(axis=-1, dtype=np.int64)
-        matches[name] = distance <= thresholds[name]
+        measure = get_distance(distances.get(name, "hamming"), hashes.shape[-1])
+        matches[name] = measure.between(hashes, originals[name]) <= thresholds[name]
     return matches
 
 
@@ -122,6 +125,7 @@ def robustness(
     packed: Mapping[str, np.ndarray],
     labels: Any,
     thresholds: Mapping[str, float],
+    distances: Mapping[str, str] = MappingProxyType({}),
 ) -> pd.DataFrame:
     """Score each method under each transform and strength, at its own threshold.
 
@@ -132,7 +136,7 @@ def robustness(
     """
     labels = np.asarray(labels)
     originals = {name: packed[name][sample] for name in changed}
-    own = own_matches(changed, originals, thresholds)
+    own = own_matches(changed, originals, thresholds, distances)
     scores = []
     for name, hashes in changed.items():
         for change in _all_changes():
@@ -143,6 +147,7 @@ def robustness(
                 packed[name],
                 labels,
                 itself=sample,
+                distance=distances.get(name, "hamming"),
             )
             family, fpr = rate_at(by_query.sum(axis=0), thresholds[name])
             scores.append(

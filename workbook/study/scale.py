@@ -62,7 +62,7 @@ def otherwise(n: int) -> pd.DataFrame:
 def recall(n: int, radius: int = 70, wanted: float = 0.95, seed: int = 2026) -> pd.DataFrame:
     """Compare the share of near pairs that bit sampling finds with the share that is predicted.
 
-    Columns n, distance, pairs, found and foretold (the shares, the latter predicted), exact_s and
+    Columns n, distance, pairs, found and predicted (shares), exact_s and
     sampled_s (the seconds that listing all pairs takes, exactly and by bit sampling).
     """
     packed, _ = web_like.draw(n, size=54, seed=seed)
@@ -82,7 +82,7 @@ def recall(n: int, radius: int = 70, wanted: float = 0.95, seed: int = 2026) -> 
     search = sampling.BitSampling(to_words(packed), n, 256, radius)
     passes = search.passes(wanted, radius)
     expected = search.recall(table["distance"], passes)
-    return table.assign(foretold=expected, exact_s=exact_s, sampled_s=sampled_s)
+    return table.assign(predicted=expected, exact_s=exact_s, sampled_s=sampled_s)
 
 
 def joins(n: int, radius: int, queries: int = 50, seed: int = 2026) -> pd.DataFrame:

@@ -68,7 +68,7 @@ def test_a_sheet_of_flips_writes_each_strength_and_count(picture):
     plt.close("all")
 
 
-def test_a_picture_that_cannot_be_read_is_told_where_the_figure_would_be():
+def test_a_picture_that_cannot_be_read_is_reported_in_place_of_the_figure():
     from ipywidgets import IntSlider
 
     def draw(number):

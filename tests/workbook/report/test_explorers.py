@@ -1,4 +1,5 @@
-"""Groups to look through, by hand, their contact sheets and files; the calculator's words."""
+"""Groups of pictures to look through, grouped by hand, their contact sheets and files; what the
+calculator says."""
 
 from functools import partial
 
@@ -144,9 +145,9 @@ def test_a_threshold_says_which_pairs_it_gets_right(tmp_path):
         0b1111111,
     ]  # families a a b b c c b b
     seen = explorers.Threshold(paths, np.array(FAMILIES), {"find": packed})
-    relatives, strangers = seen.pairs["find"]
-    assert relatives["distance"].tolist() == [0, 0, 1, 2, 2, 2, 2, 3]
-    assert strangers["distance"].tolist() == [0, 2, 4]
+    matching, nonmatching = seen.pairs["find"]
+    assert matching["distance"].tolist() == [0, 0, 1, 2, 2, 2, 2, 3]
+    assert nonmatching["distance"].tolist() == [0, 2, 4]
     for threshold, title, wrong in (
         (1, "37.5% of family pairs and confuses 1 pair", 3),
         (256, "100.0% of family pairs and confuses 3", 3),

@@ -1,11 +1,19 @@
-"""The report's template: what its expressions become, what is refused and with which line, how it is wrapped."""
+"""The report's template: what its expressions become, what is refused and at which line, how text
+is wrapped."""
 
 import json
 import re
 
 import pytest
 
-from workbook.report.filling import MOST_WORDS, count_words, fill, typed_numbers, unfit, wrap
+from workbook.report.filling import (
+    MOST_WORDS,
+    count_words,
+    fill,
+    reasons_not_to_publish,
+    typed_numbers,
+    wrap,
+)
 from workbook.report.results import ReportError, Results
 
 
@@ -46,7 +54,8 @@ def test_a_table_is_a_loop_over_rows(results):
 
 | Method | AUC | TPR |
 | :--- | ---: | ---: |
-{% for row in rows("05.accuracy")|selectattr("auc", "gt", 0.92)|sort(attribute="auc", reverse=true) %}
+{% set good = rows("05.accuracy")|selectattr("auc", "gt", 0.92) %}
+{% for row in good|sort(attribute="auc", reverse=true) %}
 | {{ row.method|label }} | {{ row.auc|number(".3f") }} | {{ row["tpr_1e-6"]|number(".0%") }} |
 {% endfor %}
 
@@ -65,16 +74,22 @@ def test_a_table_is_a_loop_over_rows(results):
 @pytest.mark.parametrize(
     ("template", "says"),
     [
-        ('a\n{{ "05.find.acu"|number }}', "report.md.j2:2: no number '05.find.acu' is recorded; near it: 05.find.auc"),
-        ('{{ "05.frontier.box maen.64.auc"|number }}', "near it: 05.frontier.box mean.64.auc"),
-        ('{{ "05.images - 05.imges"|number }}', "no number '05.imges' is recorded; near it: 05.images"),
+        (
+            'a\n{{ "05.find.acu"|number }}',
+            "report.md.j2:2: no number '05.find.acu' is recorded; did you mean 05.find.auc",
+        ),
+        ('{{ "05.frontier.box maen.64.auc"|number }}', "did you mean 05.frontier.box mean.64.auc"),
+        (
+            '{{ "05.images - 05.imges"|number }}',
+            "no number '05.imges' is recorded; did you mean 05.images",
+        ),
         ('{{ "05.images-05.seconds"|number }}', "no number '05.images-05.seconds' is recorded"),
-        ('{{ "05.images > "|number }}', "cannot be worked out"),
-        ('{{ "05.images / 0"|number }}', "cannot be worked out"),
-        ('{{ claim("05.best > 1") }}', "cannot be worked out"),
-        ('{{ claim("05.images") }}', "is no comparison"),
-        ('{{ claim("1 < 2") }}', "asks for no result"),
-        ('{{ "1 + 2"|number }}', "asks for no result"),
+        ('{{ "05.images > "|number }}', "cannot be evaluated"),
+        ('{{ "05.images / 0"|number }}', "cannot be evaluated"),
+        ('{{ claim("05.best > 1") }}', "cannot be evaluated"),
+        ('{{ claim("05.images") }}', "is not a comparison"),
+        ('{{ claim("1 < 2") }}', "names no result"),
+        ('{{ "1 + 2"|number }}', "names no result"),
         ('{{ "05.best"|number(".1f") }}', "cannot be shown as '.1f'"),
         ("a\n{{ 61.3|number }}", "report.md.j2:2: 61.3 is typed by hand"),
         ('{{ "61.3" }}', "61.3 is typed by hand"),
@@ -82,28 +97,37 @@ def test_a_table_is_a_loop_over_rows(results):
         ('a\n\n{{ nubmer("05.images") }}', "report.md.j2:3: 'nubmer' is undefined"),
         ('a\n\n{{ "05.images"|nubmer }}', "report.md.j2:3: No filter named 'nubmer'"),
         ("a\n{% for row in rows %}", "report.md.j2:2: "),
-        ('{{ rows("05.acuracy") }}', "no table '05.acuracy' is recorded; near it: 05.accuracy"),
+        ('{{ rows("05.acuracy") }}', "no table '05.acuracy' is recorded; did you mean 05.accuracy"),
         ('{{ rows("../05.accuracy") }}', "no table"),
-        ('a\n{% for row in rows("05.accuracy") %}\n{{ row.acu|number }}{% endfor %}', "no 'acu' here; near it: auc"),
+        (
+            'a\n{% for row in rows("05.accuracy") %}\n{{ row.acu|number }}{% endfor %}',
+            "there is no 'acu' here; did you mean auc",
+        ),
         ("one\n\n![a](figures/none.png)", "report.md.j2:3: there is no figure figures/none.png"),
-        ("word " * (MOST_WORDS + 1), "3,501 words, and 3,500 are the most"),
-        ("# T\n\n## Executive summary\n\n" + "word " * 151, "report.md.j2: 151 words of summary"),
-        ("**Figure 2.** It.", "captions of figures are numbered [2]"),
-        ("![a](http://a.b/c.png)\n\nNo caption.", "no caption **Figure N.** under ![a](http://a.b/c.png)"),
+        ("word " * (MOST_WORDS + 1), "the report has 3,501 words; at most 3,500 are allowed"),
+        (
+            "# T\n\n## Executive summary\n\n" + "word " * 151,
+            "report.md.j2: the summary has 151 words; at most 150 are allowed",
+        ),
+        ("**Figure 2.** It.", "the captions of figures are numbered [2] instead of [1]"),
+        (
+            "![a](http://a.b/c.png)\n\nNo caption.",
+            "there is no caption **Figure N.** under ![a](http://a.b/c.png)",
+        ),
     ],
-)  # fmt: skip
+)
 def test_what_is_refused_is_named_with_its_line(results, recorded, template, says):
     with pytest.raises(ReportError, match=re.escape(says)):
         fill(template, results, folder=recorded.parent)
 
 
-def test_every_problem_is_told_at_once(results):
+def test_every_problem_is_reported_at_once(results):
     with pytest.raises(ReportError) as caught:
         fill('{{ "05.a"|number }}\n{{ claim("05.b > 05.seconds") }}\n7', results)
     assert sorted(line.split(":")[1] for line in str(caught.value).splitlines()) == ["1", "2", "3"]
 
 
-def test_the_last_word_is_allowed(results):
+def test_a_report_may_have_the_most_words_exactly(results):
     assert fill("# Title\n\n" + "word " * MOST_WORDS, results).words == MOST_WORDS
 
 
@@ -143,16 +167,11 @@ eight
 def test_a_claim_leaves_no_trace_where_it_holds_and_a_mark_where_it_does_not(results):
     true = 'It is better.\n{{ claim("05.find.auc > 05.ahash256.auc") }}\nSo it is.'
     assert fill(true, results).text == "It is better.\nSo it is."
-    filled = fill(
-        f"{true}\n\nIt is worse. {{{{ claim(\"05.find.auc < 05.ahash256.auc and 05.best == 'find'\") }}}}",
-        results,
-    )
-    assert filled.text.endswith(
-        "\n\nIt is worse. **[no longer holds: 0.98765 < 0.91000 and find == 'find']**"
-    )
-    assert filled.broken == [
-        "report.md.j2:5: 05.find.auc < 05.ahash256.auc and 05.best == 'find' (0.98765 < 0.91000 and find == 'find')"
-    ]
+    expression = "05.find.auc < 05.ahash256.auc and 05.best == 'find'"
+    values = "0.98765 < 0.91000 and find == 'find'"
+    filled = fill(f'{true}\n\nIt is worse. {{{{ claim("{expression}") }}}}', results)
+    assert filled.text.endswith(f"\n\nIt is worse. **[no longer holds: {values}]**")
+    assert filled.broken_claims == [f"report.md.j2:5: {expression} ({values})"]
     plus = '{{ claim("05.frontier.find+dhash256.256.auc < 05.find.auc + 0.1 < 10.5") }}'
     assert fill(f"With plus.{plus}", results).text == "With plus."
 
@@ -163,20 +182,21 @@ def test_pdq_may_be_missing_and_nothing_else(results, monkeypatch):
         'It has {{ "05.pdq.auc"|number }}.{{ claim("05.find.auc > 05.find+pdq.auc") }}', results
     )
     assert filled.text == "It has –. **[no longer holds: 0.98765 > –]**"
-    assert filled.broken == ["report.md.j2:1: 05.find.auc > 05.find+pdq.auc (0.98765 > –)"]
+    assert filled.broken_claims == ["report.md.j2:1: 05.find.auc > 05.find+pdq.auc (0.98765 > –)"]
     with pytest.raises(ReportError, match="is recorded"):
         fill('{{ "05.qdp.auc"|number }}', results)
 
 
-def test_what_other_images_cannot_tell_is_a_dash(recorded, tmp_path):
+def test_what_could_not_be_measured_on_other_images_is_a_dash(recorded, tmp_path):
     from workbook.report.record import Recorder
 
     rec = Recorder("05", tmp_path / "own")
     rec.number("images", 3)
     rec.save()
     own = Results(tmp_path / "own", recorded)
-    template = '{{ "05.images"|number }} {{ "05.find.auc"|number }} {{ "05.accuracy.phash64.tpr_1e-6"|number }}'
-    assert fill(template, own).text == "3 – –"
+    keys = ["05.images", "05.find.auc", "05.accuracy.phash64.tpr_1e-6"]
+    texts = [fill(f'{{{{ "{key}"|number }}}}', own).text for key in keys]
+    assert texts == ["3", "–", "–"]
     assert fill('{{ "scale.growth.1000.seconds"|number }}', own).text == "0.500", (
         "long runs are not repeated"
     )
@@ -236,7 +256,8 @@ Code. Stays
     "text",
     [
         "## Heading 3.5",
-        "In 2010, 256-bit hashes of 64 ×\n64 and 256\nbits, notebooks 02–04, Figure 3, Part 2 and step 5 [12].",
+        "In 2010, 256-bit hashes of 64 ×\n64 and 256\nbits, notebooks 02–04.",
+        "In Figure 3, Part 2 and step 5 [12].",
         "On Python 3.11 with AVX-512, pHash256 and H100.",
         'A billion is {{ const("1,000,000,000") }}.',
         '{{ "02.speedup"|number(".1f") }} and {{ claim("05.a > 0.9") }} too. {# 7 #}',
@@ -268,20 +289,20 @@ def test_numbers_that_a_hand_may_not_type(text, found):
 
 
 def test_published_results_are_of_one_machine_and_of_committed_code_and_complete(recorded):
-    assert unfit(Results(recorded)) == []
+    assert reasons_not_to_publish(Results(recorded)) == []
     other = json.loads((recorded / "05.json").read_text())
     other["stamp"] |= {"cpu": "A processor that this is not", "commit": "0123456789+"}
     other["keys"], other["files"] = {}, []
     (recorded / "06.json").write_text(json.dumps(other))
-    several, uncommitted = unfit(Results(recorded))
-    assert several.startswith("figures: from several machines: ")
+    several, uncommitted = reasons_not_to_publish(Results(recorded))
+    assert several.startswith("figures: the results are from several machines: ")
     assert "A processor that this is not" in several
-    assert uncommitted == "figures/06.json: ran from code that was not committed"
+    assert uncommitted == "figures/06.json: the notebook ran from uncommitted code"
     (recorded / "06.json").unlink()
     (recorded / "05_stray.png").touch()
     results = Results(recorded)
     (recorded / "05_accuracy.csv").unlink()
-    assert unfit(results) == [
-        "figures/05_stray.png: no notebook recorded it",
-        "figures/05_accuracy.csv: recorded but not there",
+    assert reasons_not_to_publish(results) == [
+        "figures/05_stray.png: no notebook recorded this file",
+        "figures/05_accuracy.csv: recorded, but the file does not exist",
     ]

@@ -1,4 +1,5 @@
-"""What every notebook begins with: parameters checked, one place to write to, all of one's data, no false findings."""
+"""What every notebook begins with: parameters are checked, files go to one place, all data is used,
+trials claim nothing."""
 
 import json
 import subprocess
@@ -160,7 +161,7 @@ def test_a_sample_is_drawn_from_the_seed_and_leaves_out_what_cannot_be_read(home
     paths = run.sample(frame, 20)
     said = capsys.readouterr().out
     assert len(paths) == 9
-    assert "9 of 10 pictures, drawn" in said
+    assert "9 of 10 pictures, drawn at random; the first has" in said
     assert "0002_damaged.jpg" in said
     assert run.sample(frame, 4) == paths[:4]
     assert paths != sorted(paths)
@@ -186,9 +187,14 @@ def test_how_long_it_will_take_in_words():
     ],
 )
 def test_papermill_from_anywhere(tmp_path, from_folder, monkeypatch):
-    """A real kernel: the file is written in this checkout, and a misspelt parameter stops the run."""
+    """A real kernel: the file is written in this checkout, and a misspelt parameter stops the
+    run."""
     code = "out_dir = 'runs/quick/figures'\nimages = 1"
-    first = "from workbook.report import notebook\nrun = notebook.start('00', globals())\nprint(run.recorder.out_dir)"
+    first = (
+        "from workbook.report import notebook\n"
+        "run = notebook.start('00', globals())\n"
+        "print(run.recorder.out_dir)"
+    )
     book = {
         "cells": [cell(code, tags=["parameters"]), {**cell(first), "id": "d"}],
         "nbformat": 4,
@@ -210,11 +216,14 @@ def test_papermill_from_anywhere(tmp_path, from_folder, monkeypatch):
 
 def test_beginning_is_quick():
     """What every notebook imports first leaves out what only the whole run needs."""
-    code = "import sys; from workbook.report import notebook, plots; print([m for m in {!r} if m in sys.modules])"
     slow = ["seaborn", "papermill", "sklearn", "dask", "imagehash"]
-    done = subprocess.run(
-        [sys.executable, "-c", code.format(slow)], capture_output=True, text=True, check=True
+    code = (
+        "import sys\n"
+        "from workbook.report import notebook, plots\n"
+        f"print([name for name in {slow} if name in sys.modules])"
     )
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
 
 
@@ -247,8 +256,8 @@ def test_source_is_folded_where_a_reader_need_not_see_it():
     shown = notebook.source(notebook.roughly).data
     assert "roughly" in shown
     assert "<details>" not in shown
-    folded = notebook.source(notebook._say, folded=True).data
-    assert folded.startswith("<details><summary><code>workbook.report.notebook._say")
+    folded = notebook.source(notebook.estimate, folded=True).data
+    assert folded.startswith("<details><summary><code>workbook.report.notebook.estimate")
 
 
 def test_what_the_published_runs_took(tmp_path):

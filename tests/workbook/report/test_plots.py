@@ -1,4 +1,5 @@
-"""Every figure function draws what it is given on the Axes it is given, and methods stay tellable apart."""
+"""Every figure function draws what it is given on the Axes it is given, and methods look
+different."""
 
 import matplotlib as mpl
 import numpy as np
@@ -221,14 +222,14 @@ def test_an_explorers_button_says_what_it_did():
     widgets = pytest.importorskip("ipywidgets")
 
     def fail(level):
-        raise PermissionError("no room for it")
+        raise PermissionError("the folder is read-only")
 
-    actions = {"keep": lambda level: f"kept <{level}>", "fail": fail}
+    actions = {"keep": lambda level: f"stored <{level}>", "fail": fail}
     box = plots.explorer(
         lambda level: plt.figure(figsize=(1, 1)), actions, level=widgets.IntSlider(3, 0, 9)
     )
     keep, failing = box.children[0].children[1:]
     keep.click()
-    assert box.children[2].value == "kept &lt;3&gt;"
+    assert box.children[2].value == "stored &lt;3&gt;"
     failing.click()
-    assert "no room" in box.children[2].value
+    assert "read-only" in box.children[2].value

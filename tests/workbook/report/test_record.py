@@ -1,14 +1,16 @@
-"""Numbers, tables and figures that read back as they were given, and the one file that says where they come from."""
+"""Numbers, tables and figures read back as they were given, and one file says where they come
+from."""
 
 import json
 import math
+import subprocess
 
 import matplotlib
 import numpy as np
 import pandas as pd
 import pytest
 
-from workbook.report.record import Recorder, commit, machine, stamp_seconds, versions
+from workbook.report.record import HOME, Recorder, commit, machine, stamp_seconds, versions
 
 matplotlib.use("Agg")
 
@@ -25,6 +27,57 @@ def test_machine_and_versions_name_what_a_reader_needs():
     assert versions()["numpy"] == np.__version__
     assert versions()["finlib"]
     assert commit() == "" or len(commit().rstrip("+")) == 10
+
+
+@pytest.fixture
+def checkout(tmp_path):
+    """A git repository laid out like this one, all of it committed."""
+    for path in (
+        "finlib/find.py",
+        "workbook/report/record.py",
+        "notebooks/01_a.ipynb",
+        "notebooks/executed/01_a.ipynb",
+        "figures/01.json",
+        "README.md",
+    ):
+        file = tmp_path / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text("old\n")
+    identity = ["-c", "user.name=test", "-c", "user.email=test@example.org"]
+    for command in (["init", "-q"], ["add", "."], [*identity, "commit", "-qm", "first"]):
+        subprocess.run(["git", "-C", tmp_path, *command], check=True)
+    commit.cache_clear()
+    yield tmp_path
+    commit.cache_clear()
+
+
+@pytest.mark.parametrize(
+    ("path", "is_code"),
+    [
+        ("finlib/find.py", True),
+        ("finlib/new.py", True),
+        ("workbook/report/record.py", True),
+        ("notebooks/01_a.ipynb", True),
+        ("notebooks/executed/01_a.ipynb", False),
+        ("figures/01.json", False),
+        ("README.md", False),
+    ],
+)
+def test_the_commit_is_marked_where_code_has_changed_since(checkout, path, is_code):
+    unchanged = commit(checkout)
+    assert len(unchanged) == 10
+    (checkout / path).write_text("new\n")
+    commit.cache_clear()
+    assert commit(checkout) == (f"{unchanged}+" if is_code else unchanged)
+
+
+def test_outside_git_there_is_no_commit(tmp_path):
+    assert commit(tmp_path) == ""
+
+
+def test_the_checkout_is_the_folder_of_finlib_and_the_workbook():
+    for path in ("finlib/__init__.py", "workbook/report/record.py", "notebooks", "report.md.j2"):
+        assert (HOME / path).exists()
 
 
 def test_numbers_read_back_with_their_intervals(tmp_path):
@@ -68,7 +121,7 @@ def test_a_key_of_another_form_is_refused(tmp_path, key):
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, None, [1], np.zeros(2)])
-def test_a_value_that_is_no_number_is_refused(tmp_path, value):
+def test_a_value_that_is_neither_a_finite_number_nor_a_text_is_refused(tmp_path, value):
     with pytest.raises(ValueError, match="finite number"):
         Recorder("01", tmp_path).number("key", value)
 
@@ -132,7 +185,8 @@ def test_figures_come_with_the_table_behind_them(tmp_path):
 def test_a_run_adds_how_long_it_took(tmp_path):
     rec = Recorder("01", tmp_path)
     with pytest.raises(
-        RuntimeError, match=r"notebook 01 saved no 01.json: its last cell must call rec.save\(\)"
+        RuntimeError,
+        match=r"notebook 01 did not save 01.json: its last cell must call rec.save\(\)",
     ):
         stamp_seconds(rec.path, 3.0)
     rec.save()

@@ -1,4 +1,5 @@
-"""The report as HTML and PDF: whole in one file, numbered, equal on every rendering."""
+"""The report as HTML and PDF: each is one file with numbered sections, and equal on every
+rendering."""
 
 import re
 

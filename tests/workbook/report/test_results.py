@@ -1,9 +1,10 @@
-"""What the report may ask of the results, and what it gets, worked by hand."""
+"""Recorded values are found by their keys and shown as a reader expects them; expected texts are
+written by hand."""
 
 import pytest
 
 from workbook.report.record import Recorder
-from workbook.report.results import ReportError, Results, Unmeasured, show
+from workbook.report.results import ReportError, Results, Unmeasured, format_value
 
 
 @pytest.fixture
@@ -39,14 +40,14 @@ def test_stamp_is_quoted_like_a_number(results):
     ],
 )
 def test_formats(value, form, text):
-    assert show(value, form) == text
+    assert format_value(value, form) == text
 
 
 def test_a_format_that_does_not_fit_is_refused():
     with pytest.raises(ReportError, match="cannot be shown as"):
-        show("FINd", ".1f")
+        format_value("FINd", ".1f")
     with pytest.raises(ReportError, match="cannot be shown as"):
-        show(1.5, ".1q")
+        format_value(1.5, ".1q")
 
 
 def test_cells_of_tables_are_quoted_by_the_key_of_their_row(results):
@@ -75,10 +76,11 @@ def test_rows_of_a_table_are_plain_values(results):
             results.rows(wrong)
 
 
-def test_a_table_that_is_spoken_of_must_be_there(recorded):
+def test_a_table_that_is_listed_must_exist(recorded):
     (recorded / "05_frontier.csv").unlink()
     with pytest.raises(
-        ReportError, match=r"05.json speaks of 05_frontier.csv, which is not beside it"
+        ReportError,
+        match=r"05.json lists the table 05_frontier.csv, which is missing from the same folder",
     ):
         Results(recorded)
 
@@ -94,6 +96,6 @@ def test_one_key_cannot_have_two_values(tmp_path):
 
 def test_without_results_the_report_says_so(tmp_path):
     with pytest.raises(
-        ReportError, match=r"no results in .* \(01.json, …\): run the notebooks first"
+        ReportError, match=r"there are no results \(01.json, …\) in .*: run the notebooks first"
     ):
         Results(tmp_path)

@@ -1,0 +1,93 @@
+"""The separate command for millions: which sizes it measures, and what it writes and when."""
+
+import json
+
+import pandas as pd
+import pytest
+
+from workbook.report import scale
+from workbook.study import clusterings, scale as measurements, timing
+
+
+@pytest.fixture
+def quick(monkeypatch):
+    """Measurements that return at once; the time of n hashes is n / 1000 seconds, but that of the
+    largest double."""
+
+    def measured(_function, size):
+        factor = 2 if size == 10_000_000 else 1
+        return {"n": size, "seconds": factor * size / 1000}
+
+    def recall(size):
+        return pd.DataFrame({"n": [size], "distance": [70], "found": [0.95]})
+
+    def daily(size):
+        return pd.DataFrame({"way": ["all at once"], "images": [size]})
+
+    def joins(size, radius):
+        return pd.DataFrame({"way": ["exact engine"], "n": [size], "radius": [radius]})
+
+    def compare(sets):
+        rows = [(name, "finlib", len(packed)) for name, (packed, _) in sets.items()]
+        return pd.DataFrame(rows, columns=["set", "method", "n"])
+
+    monkeypatch.setattr(timing, "in_fresh_process", measured)
+    monkeypatch.setattr(measurements, "recall", recall)
+    monkeypatch.setattr(measurements, "daily", daily)
+    monkeypatch.setattr(measurements, "joins", joins)
+    monkeypatch.setattr(clusterings, "compare", compare)
+
+
+def table(folder, slug):
+    return pd.read_csv(folder / f"scale_{slug}.csv")
+
+
+def test_sets_up_to_the_largest_are_measured_and_the_largest_is_predicted(quick, tmp_path):
+    scale.measure_scale(tmp_path, largest=10_000_000)
+    assert table(tmp_path, "growth")["n"].tolist() == [
+        100_000,
+        300_000,
+        1_000_000,
+        3_000_000,
+        10_000_000,
+    ]
+    prediction = table(tmp_path, "law").iloc[0]
+    assert prediction["work"] == "clustering"
+    assert prediction["exponent"] == pytest.approx(1)
+    assert prediction["predicted"] == pytest.approx(10_000)
+    assert prediction["factor"] == pytest.approx(2)
+    assert table(tmp_path, "rivals")["n"].tolist() == [10_000] * 4
+    assert table(tmp_path, "daily")["images"].tolist() == [1_000_000]
+    assert json.loads((tmp_path / "scale.json").read_text())["keys"]["growth"] == ["n"]
+
+
+def test_a_small_largest_measures_less(quick, tmp_path):
+    scale.measure_scale(tmp_path, largest=300_000)
+    assert table(tmp_path, "growth")["n"].tolist() == [100_000, 300_000]
+    assert table(tmp_path, "recall")["n"].tolist() == [100_000]
+    assert table(tmp_path, "joins")["n"].tolist() == [300_000]
+    assert not (tmp_path / "scale_law.csv").exists(), "two sizes do not fit a power law"
+
+
+def test_what_was_measured_before_an_interruption_is_saved(quick, tmp_path, monkeypatch):
+    def interrupted(_function, size):
+        if size > 100_000:
+            raise KeyboardInterrupt
+        return {"n": size, "seconds": 1.0}
+
+    monkeypatch.setattr(timing, "in_fresh_process", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        scale.measure_scale(tmp_path)
+    assert table(tmp_path, "growth")["n"].tolist() == [100_000]
+    assert set(json.loads((tmp_path / "scale.json").read_text())["keys"]) == {
+        "rivals",
+        "recall",
+        "daily",
+        "growth",
+    }
+
+
+def test_a_largest_below_every_set_is_refused(quick, tmp_path):
+    with pytest.raises(ValueError, match="--largest 5 leaves nothing to measure"):
+        scale.measure_scale(tmp_path / "out", largest=5)
+    assert not (tmp_path / "out").exists()

@@ -1,0 +1,137 @@
+"""The commands `python -m workbook report` and `scale`: what they call, and how wrong use and
+failed runs end."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("papermill", reason="the report needs the packages of the workbook")
+
+from workbook import __main__ as workbook
+from workbook.report import run, scale
+from workbook.report.execute import NotebookError
+
+HOME = Path(__file__).resolve().parents[2]
+
+
+def fails(arguments, capsys):
+    """The exit status and the lines on standard error of a command that ends early."""
+    with pytest.raises(SystemExit) as caught:
+        workbook.main(arguments)
+    code = caught.value.code
+    if isinstance(code, str):  # Python prints the text and exits with status 1
+        return 1, [code]
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    return code, captured.err.splitlines()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "required: command"),
+        (["rport"], "invalid choice: 'rport'"),
+        (["report", "--onyl", "none"], "unrecognized arguments: --onyl none"),
+        (["report", "--only"], "--only: expected one argument"),
+        (["report", "--only", "17"], "there is no notebook '17'; choose from 00, 01, 02"),
+        (["report", "--only", "05,x"], "there is no notebook 'x'"),
+        (["report", "--only", ""], "there is no notebook ''"),
+        (["report", "--name", "memes"], "give --data as well"),
+        (["report", "--publish"], "give --data as well"),
+        (["report", "--name", "A b", "--publish"], "a run's name is made of a-z"),
+        (["report", "--name", "never_made", "--publish"], "there is no run named 'never_made'"),
+        (["report", "--data", "no/such/folder"], "no/such/folder"),
+        (["scale", "--largest", "many"], "invalid int value: 'many'"),
+        (["scale", "--largest", "5"], "the smallest set has 100,000 hashes"),
+    ],
+)
+def test_wrong_use_ends_with_status_2_and_one_line(arguments, message, capsys):
+    status, lines = fails(arguments, capsys)
+    assert status == 2
+    assert len(lines) == 1
+    assert lines[0].startswith("workbook: ")
+    assert message in lines[0]
+
+
+@pytest.mark.parametrize(
+    ("error", "line"),
+    [
+        (NotebookError("01_a.ipynb, cell 3: ValueError: x", "details"), "01_a.ipynb, cell 3"),
+        (PermissionError(13, "Permission denied", "report.md"), "Permission denied: 'report.md'"),
+        (MemoryError("no memory for 10 GB"), "no memory for 10 GB"),
+        (KeyboardInterrupt(), "interrupted; the notebooks that had finished are saved"),
+    ],
+)
+def test_a_failed_run_ends_with_status_1_and_one_line(error, line, capsys, monkeypatch):
+    def fail(*_arguments, **_options):
+        raise error
+
+    monkeypatch.setattr(run, "run_report", fail)
+    status, lines = fails(["report"], capsys)
+    assert status == 1
+    assert len(lines) == 1
+    assert line in lines[0]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        ([], (None, None, None, False)),
+        (["--only", "none"], (None, None, [], False)),
+        (["--only", "01,05"], (None, None, ["01", "05"], False)),
+        (["--data", "d", "--name", "n", "--publish"], ("d", "n", None, True)),
+    ],
+)
+def test_what_a_report_is_asked_for(arguments, expected, monkeypatch):
+    asked = []
+
+    def remember(data, name, *, only, publish):
+        asked.append((data, name, only, publish))
+
+    monkeypatch.setattr(run, "run_report", remember)
+    workbook.main(["report", *arguments])
+    assert asked == [expected]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [([], ("figures", None)), (["--out", "o", "--largest", "100000"], ("o", 100_000))],
+)
+def test_what_a_measurement_of_scale_is_asked_for(arguments, expected, monkeypatch):
+    asked = []
+
+    def remember(out, largest):
+        asked.append((out, largest))
+
+    monkeypatch.setattr(scale, "measure_scale", remember)
+    workbook.main(["scale", *arguments])
+    assert asked == [expected]
+
+
+def test_only_none_renders_the_report_from_the_results_that_exist(tmp_path, monkeypatch, capsys):
+    """In a copy of the checkout, without running a notebook: report.md is the committed one."""
+    for name in ("figures", "notebooks"):
+        shutil.copytree(HOME / name, tmp_path / name)
+    shutil.copyfile(HOME / run.TEMPLATE, tmp_path / run.TEMPLATE)
+    run_report = run.run_report
+
+    def run_in_copy(*arguments, **options):
+        return run_report(*arguments, **options, home=tmp_path)
+
+    monkeypatch.setattr(run, "run_report", run_in_copy)
+    monkeypatch.chdir(tmp_path)
+    workbook.main(["report", "--only", "none"])
+    assert (tmp_path / "report.md").read_bytes() == (HOME / "report.md").read_bytes()
+    assert (tmp_path / "report.pdf").read_bytes().startswith(b"%PDF")
+    assert "written: report.md report.html report.pdf" in capsys.readouterr().out
+    assert not (tmp_path / "runs").exists()
+
+
+def test_help_names_both_commands(capsys):
+    with pytest.raises(SystemExit) as caught:
+        workbook.main(["--help"])
+    assert caught.value.code == 0
+    text = capsys.readouterr().out
+    assert "report" in text
+    assert "scale" in text
