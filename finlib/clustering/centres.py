@@ -35,7 +35,11 @@ def group_rows(labels: Rows) -> Groups:
     return Groups(order, start)
 
 
-def majority_bits(packed: Packed, order: Rows, start: Rows) -> Packed:
+def majority_bits(
+    packed: Packed,
+    order: Rows,
+    start: Rows,
+) -> Packed:
     """Compute the centre of each group: the bits that more than half of its hashes have set.
 
     packed: uint8[n, bits // 8]. order, start: the groups, as in `Groups`. Returns uint8[groups,
@@ -47,7 +51,12 @@ def majority_bits(packed: Packed, order: Rows, start: Rows) -> Packed:
     return np.ascontiguousarray(centres)
 
 
-def split_groups(packed: Packed, order: Rows, start: Rows, apart: int) -> Groups:
+def split_groups(
+    packed: Packed,
+    order: Rows,
+    start: Rows,
+    apart: int,
+) -> Groups:
     """Split every group of which two halves have centres more than `apart` bits apart.
 
     packed: uint8[n, bits // 8]. order, start: the groups, as in `Groups`, which stay unchanged.
@@ -60,14 +69,23 @@ def split_groups(packed: Packed, order: Rows, start: Rows, apart: int) -> Groups
 
 
 @njit(nogil=True, cache=True, inline="always")
-def _bit_of(words: Any, row: int, bit: int) -> Any:
+def _bit_of(
+    words: Any,
+    row: int,
+    bit: int,
+) -> Any:
     """One bit of a hash, as int64."""
     shifted = words[row, bit >> 6] >> np.uint64(bit & 63)
     return np.int64(shifted & ONE)
 
 
 @njit(nogil=True, cache=True)
-def _majority(words: Any, order: Any, start: Any, bits: int) -> Any:
+def _majority(
+    words: Any,
+    order: Any,
+    start: Any,
+    bits: int,
+) -> Any:
     """The centres of groups, uint64[groups, words]."""
     groups = len(start) - 1
     centres = np.zeros((groups, words.shape[1]), np.uint64)
@@ -87,7 +105,11 @@ def _majority(words: Any, order: Any, start: Any, bits: int) -> Any:
 
 
 @njit(nogil=True, cache=True)
-def _distances(words: Any, rows: Any, centre: Any) -> Any:
+def _distances(
+    words: Any,
+    rows: Any,
+    centre: Any,
+) -> Any:
     """Distances of rows from a centre uint64[words], int64[rows]."""
     distances = np.zeros(len(rows), np.int64)
     for place in range(len(rows)):
@@ -97,7 +119,13 @@ def _distances(words: Any, rows: Any, centre: Any) -> Any:
 
 
 @njit(nogil=True, cache=True)
-def _two_means(words: Any, rows: Any, bits: int, first: Any, second: Any) -> Any:
+def _two_means(
+    words: Any,
+    rows: Any,
+    bits: int,
+    first: Any,
+    second: Any,
+) -> Any:
     """Divide rows between two centres that become the majorities of their halves.
 
     Returns bool[rows], whether a row is in the first half, and the two centres uint64[2, words].
@@ -119,7 +147,12 @@ def _two_means(words: Any, rows: Any, bits: int, first: Any, second: Any) -> Any
 
 
 @njit(nogil=True, cache=True)
-def _first_half(words: Any, rows: Any, bits: int, apart: int) -> Any:
+def _first_half(
+    words: Any,
+    rows: Any,
+    bits: int,
+    apart: int,
+) -> Any:
     """Which rows are the first of two halves far apart, bool[rows]; none if the group is whole."""
     whole = np.zeros(len(rows), np.bool_)
     common = _majority(words, rows, np.array([0, len(rows)]), bits)[0]
@@ -140,7 +173,13 @@ def _first_half(words: Any, rows: Any, bits: int, apart: int) -> Any:
 
 
 @njit(nogil=True, cache=True)
-def _split_groups(words: Any, order: Any, start: Any, bits: int, apart: int) -> Any:
+def _split_groups(
+    words: Any,
+    order: Any,
+    start: Any,
+    bits: int,
+    apart: int,
+) -> Any:
     """The order and the starts of groups after splitting."""
     order = order.copy()
     is_start = np.zeros(len(order) + 1, np.bool_)

@@ -1,6 +1,7 @@
 """Cluster hashes in rounds: unite near ones, give clusters centres, bring the rest to the centres.
 
-1. Hashes are united that are so near that, among so many, hardly any two unrelated ones are.
+1. Hashes are united that are nearer to each other than almost any two unrelated ones in a set of
+   that size.
 2. Clusters of FEW images or more get a centre, the majority of their bits, in which the noise of
    single images averages out. Clusters of two families are split; images far from the centre of
    their cluster leave it; clusters with near centres become one.
@@ -49,7 +50,11 @@ class Clusterer:
     radii in bits within which images were last united, and brought to a centre; -1 and 0 before.
     """
 
-    def __init__(self, packed: Packed, settings: Settings) -> None:
+    def __init__(
+        self,
+        packed: Packed,
+        settings: Settings,
+    ) -> None:
         self.packed = packed
         self.settings = settings
         self.label: Labels = np.arange(len(packed))
@@ -76,7 +81,11 @@ class Clusterer:
                 break
         return self.label
 
-    def unite(self, effort: Effort, name: str) -> None:
+    def unite(
+        self,
+        effort: Effort,
+        name: str,
+    ) -> None:
         """Unite free images that are near each other. `name` is shown and names the checkpoint."""
         hashes = self.packed[self.free]
         radius = choose_radius(hashes, None, self.settings, wrong=self._allowed(effort))
@@ -96,7 +105,11 @@ class Clusterer:
         forest.take(np.arange(len(hashes)), first[cluster])
         self.label[self.free] = self.free[forest.roots()]
 
-    def gather(self, effort: Effort, name: str) -> None:
+    def gather(
+        self,
+        effort: Effort,
+        name: str,
+    ) -> None:
         """Give clusters of FEW or more images a centre, and unite those with near centres.
 
         Clusters of two families are split first. Images far from their centre become free.
@@ -119,11 +132,19 @@ class Clusterer:
         self.label[strays] = self._new_labels(len(strays))
         self.free = np.sort(np.concatenate([small, strays]))
 
-    def split(self, groups: Groups, apart: int) -> Groups:
+    def split(
+        self,
+        groups: Groups,
+        apart: int,
+    ) -> Groups:
         """Split clusters of which two halves have centres more than `apart` bits apart."""
         return split_groups(self.packed, *groups, apart)
 
-    def bring(self, effort: Effort, name: str) -> int:
+    def bring(
+        self,
+        effort: Effort,
+        name: str,
+    ) -> int:
         """Bring free images, and those united with them, to the nearest centre; return how many."""
         free = self.free
         if not len(self.centres) or not len(free):
@@ -164,7 +185,11 @@ class Clusterer:
         share = effort.caution * self.settings.chance / len(self.packed)
         return self.settings.null_model.radius(share)
 
-    def _label_parts(self, groups: Groups, whole: Groups) -> Labels:
+    def _label_parts(
+        self,
+        groups: Groups,
+        whole: Groups,
+    ) -> Labels:
         """The label of each group: its cluster's, or a new one for a part that was split off."""
         labels = self.label[groups.order[groups.start[:-1]]]
         is_new = ~np.isin(groups.start[:-1], whole.start)

@@ -14,7 +14,11 @@ Labels = npt.NDArray[np.int64]
 RowPairs = npt.NDArray[np.int64]  # [pairs, 2]
 
 
-def find_contradiction(n: int, together: Any, apart: Any) -> tuple[int, int] | None:
+def find_contradiction(
+    n: int,
+    together: Any,
+    apart: Any,
+) -> tuple[int, int] | None:
     """Find two of n rows that corrections both put together and keep apart.
 
     together, apart: pairs of rows. Returns the first such pair of `apart`, or None. Raises
@@ -30,7 +34,11 @@ def find_contradiction(n: int, together: Any, apart: Any) -> tuple[int, int] | N
 
 
 def apply_corrections(
-    packed: Packed, labels: Labels, together: Any, apart: Any, workers: int | None = None
+    packed: Packed,
+    labels: Labels,
+    together: Any,
+    apart: Any,
+    workers: int | None = None,
 ) -> Labels:
     """Correct the labels of clusters by pairs of rows that belong together or do not.
 
@@ -95,7 +103,10 @@ def _assign_sides(conflicts: RowPairs) -> dict[int, int]:
 
 
 def _find_sides(
-    packed: Packed, blocks: Labels, side_of: dict[int, int], workers: int | None
+    packed: Packed,
+    blocks: Labels,
+    side_of: dict[int, int],
+    workers: int | None,
 ) -> Labels:
     """The side of each member of a cluster that is split, int64[members].
 
@@ -104,7 +115,12 @@ def _find_sides(
     is_named = np.isin(blocks, list(side_of))
     side = np.zeros(len(blocks), np.int64)
     side[is_named] = [side_of[block] for block in blocks[is_named].tolist()]
-    nearest = neighbours(packed[~is_named], packed[is_named], k=1, workers=workers).indices
+    nearest = neighbours(
+        packed[~is_named],
+        packed[is_named],
+        k=1,
+        workers=workers,
+    ).indices
     side_of_nearest = side[is_named][nearest]
     _, first, block_number = np.unique(blocks[~is_named], return_index=True, return_inverse=True)
     side[~is_named] = side_of_nearest[first][block_number]

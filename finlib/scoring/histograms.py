@@ -41,8 +41,8 @@ def family_histograms(
 
     packed: uint8[n, bits // 8]. labels: the family of each hash, as integers or strings. distance:
     by its name, as everywhere; its largest value takes the place of the bits in what is returned.
-    Families go to min(groups, families) groups at random, and every pair is counted once. Raises TypeError
-    or ValueError where hashes or labels are wrong.
+    Families go to min(groups, families) groups at random, and every pair is counted once. Raises
+    TypeError or ValueError where hashes or labels are wrong.
     """
     labels = np.asarray(labels)
     if labels.shape != (len(check_hashes(packed)),):
@@ -59,7 +59,11 @@ def family_histograms(
 
 
 def pair_counts(
-    packed: Packed, labels: Any, *, distance: str = "hamming", workers: int | None = None
+    packed: Packed,
+    labels: Any,
+    *,
+    distance: str = "hamming",
+    workers: int | None = None,
 ) -> Integers:
     """Count the pairs at every distance, int64[2, largest distance + 1].
 
@@ -67,12 +71,20 @@ def pair_counts(
     integers or strings. Raises TypeError or ValueError where hashes or labels are wrong.
     """
     same, different = family_histograms(
-        packed, labels, groups=1, distance=distance, workers=workers
+        packed,
+        labels,
+        groups=1,
+        distance=distance,
+        workers=workers,
     )
     return np.stack([same[0], different[0, 0]])
 
 
-def _draw_groups(family: Integers, groups: int, seed: int) -> Integers:
+def _draw_groups(
+    family: Integers,
+    groups: int,
+    seed: int,
+) -> Integers:
     """The group of each hash: families, numbered from 0, are dealt to groups at random."""
     families = int(family.max(initial=0)) + 1
     rng = np.random.default_rng(seed)
@@ -81,7 +93,11 @@ def _draw_groups(family: Integers, groups: int, seed: int) -> Integers:
 
 
 def _count_sorted(
-    packed: Packed, family: Integers, group: Integers, distance: Distance, workers: int | None
+    packed: Packed,
+    family: Integers,
+    group: Integers,
+    distance: Distance,
+    workers: int | None,
 ) -> FamilyHistograms:
     """The histograms of hashes that are sorted by group, then by family."""
     n = len(packed)

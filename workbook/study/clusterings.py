@@ -33,13 +33,21 @@ Labels = npt.NDArray[np.int64]
 FEW = 4  # images a cluster must have for its majority of bits to mean something in `consensus`
 
 
-def components(packed: Packed, threshold: int, workers: int | None = None) -> Labels:
+def components(
+    packed: Packed,
+    threshold: int,
+    workers: int | None = None,
+) -> Labels:
     """Cluster by single linkage: the connected components of the pairs within the threshold."""
     i, j, _ = pairs_within(packed, threshold, workers=workers)
     return renumber(_components(i, j, len(packed)))
 
 
-def _components(i: Labels, j: Labels, n: int) -> Labels:
+def _components(
+    i: Labels,
+    j: Labels,
+    n: int,
+) -> Labels:
     """The number of each point's connected component."""
     edges = np.ones(len(i), np.int8)
     graph = coo_array((edges, (i, j)), shape=(n, n))
@@ -63,7 +71,12 @@ class Edges(NamedTuple):
 
 
 @njit(nogil=True, cache=True)
-def _link_edges(n: int, i: Any, j: Any, weight: Any) -> Any:
+def _link_edges(
+    n: int,
+    i: Any,
+    j: Any,
+    weight: Any,
+) -> Any:
     """The edges of n points, each in the lists of both ends.
 
     A point's edges are consecutive in memory, which makes the first visits fast, and most are
@@ -108,7 +121,14 @@ def _find(parent: Any, point: int) -> int:
 
 
 @njit(nogil=True, cache=True)
-def _fold_edges(edges: Any, cluster: int, parent: Any, visit: int, seen: Any, edge_to: Any) -> None:
+def _fold_edges(
+    edges: Any,
+    cluster: int,
+    parent: Any,
+    visit: int,
+    seen: Any,
+    edge_to: Any,
+) -> None:
     """Let edges of a cluster lead to the present clusters, one to each.
 
     seen, edge_to: of each cluster the last visit that met it, and the edge that leads to it.
@@ -135,7 +155,13 @@ def _fold_edges(edges: Any, cluster: int, parent: Any, visit: int, seen: Any, ed
 
 
 @njit(nogil=True, cache=True)
-def _nearest(edges: Any, cluster: int, previous: int, size: Any, floor: float) -> int:
+def _nearest(
+    edges: Any,
+    cluster: int,
+    previous: int,
+    size: Any,
+    floor: float,
+) -> int:
     """The cluster with the largest mean weight, at least `floor`; -1 for none.
 
     Among equals it is `previous`, the cluster before in the chain, else the first of the list.
@@ -154,7 +180,11 @@ def _nearest(edges: Any, cluster: int, previous: int, size: Any, floor: float) -
 
 
 @njit(nogil=True, cache=True)
-def _append_edges(edges: Any, cluster: int, other: int) -> None:
+def _append_edges(
+    edges: Any,
+    cluster: int,
+    other: int,
+) -> None:
     """Append the list of another cluster to that of a cluster."""
     if edges.first[other] < 0:
         return
@@ -166,7 +196,13 @@ def _append_edges(edges: Any, cluster: int, other: int) -> None:
 
 
 @njit(nogil=True, cache=True)
-def average_links(size: Any, i: Any, j: Any, weight: Any, floor: float) -> Any:
+def average_links(
+    size: Any,
+    i: Any,
+    j: Any,
+    weight: Any,
+    floor: float,
+) -> Any:
     """Merge clusters while the mean weight over all pairs of two of them is at least `floor`.
 
     size: int64[n], members of each point. i, j, weight: int64[m], edges between points, with
@@ -216,7 +252,11 @@ def average_links(size: Any, i: Any, j: Any, weight: Any, floor: float) -> Any:
     return parent
 
 
-def average(packed: Packed, threshold: int, workers: int | None = None) -> Labels:
+def average(
+    packed: Packed,
+    threshold: int,
+    workers: int | None = None,
+) -> Labels:
     """Cluster by average linkage up to the threshold; longer distances count as half of the bits.
 
     Unrelated hashes are about that far apart, and so the graph of near pairs stands for all n² / 2
@@ -225,7 +265,12 @@ def average(packed: Packed, threshold: int, workers: int | None = None) -> Label
     bits.
     """
     bits = 8 * packed.shape[1]
-    points, point, size = np.unique(packed, axis=0, return_inverse=True, return_counts=True)
+    points, point, size = np.unique(
+        packed,
+        axis=0,
+        return_inverse=True,
+        return_counts=True,
+    )
     i, j, distance = pairs_within(points, threshold, workers=workers)
     unrelated = max(bits // 2, threshold)
     weight = (unrelated - distance) * size[i] * size[j]
@@ -234,7 +279,11 @@ def average(packed: Packed, threshold: int, workers: int | None = None) -> Label
     return renumber(cluster_of_point[point.reshape(-1)])
 
 
-def consensus(packed: Packed, threshold: int, workers: int | None = None) -> Labels:
+def consensus(
+    packed: Packed,
+    threshold: int,
+    workers: int | None = None,
+) -> Labels:
     """Cluster by average linkage, then compare clusters by their centres, until nothing moves.
 
     Clusters of at least FEW images are joined where average linkage at three quarters of the
@@ -254,7 +303,12 @@ def consensus(packed: Packed, threshold: int, workers: int | None = None) -> Lab
         labels = renumber(joined[labels])
 
 
-def _join_by_centres(centres: Packed, size: Labels, threshold: int, workers: int | None) -> Labels:
+def _join_by_centres(
+    centres: Packed,
+    size: Labels,
+    threshold: int,
+    workers: int | None,
+) -> Labels:
     """The cluster that each cluster is joined to by its centre, or itself; size: in images."""
     joined = np.arange(len(size))
     large = np.flatnonzero(size >= FEW)
@@ -262,13 +316,23 @@ def _join_by_centres(centres: Packed, size: Labels, threshold: int, workers: int
     group = average(centres[large], 3 * threshold // 4, workers)
     _, first_of_group = np.unique(group, return_index=True)
     joined[large] = large[first_of_group][group]
-    nearest = neighbours(centres[small], centres[large], k=1, radius=threshold, workers=workers)
+    nearest = neighbours(
+        centres[small],
+        centres[large],
+        k=1,
+        radius=threshold,
+        workers=workers,
+    )
     has_near = np.diff(nearest.indptr) > 0
     joined[small[has_near]] = joined[large[nearest.indices]]
     return joined
 
 
-def hdbscan(packed: Packed, threshold: int, workers: int | None = None) -> Labels:
+def hdbscan(
+    packed: Packed,
+    threshold: int,
+    workers: int | None = None,
+) -> Labels:
     """Cluster by scikit-learn's HDBSCAN on the graph of pairs within the threshold.
 
     An image that it calls noise stays alone, and a cluster has at least three images. HDBSCAN needs
@@ -289,7 +353,12 @@ def hdbscan(packed: Packed, threshold: int, workers: int | None = None) -> Label
     length = np.maximum(np.concatenate([distance, bridge, [0, 0]]), 1e-3)
     both_ways = (np.concatenate([i, j]), np.concatenate([j, i]))
     graph = csr_array((np.tile(length, 2), both_ways), shape=(n + 3, n + 3))
-    model = HDBSCAN(min_cluster_size=3, min_samples=1, metric="precomputed", copy=True)
+    model = HDBSCAN(
+        min_cluster_size=3,
+        min_samples=1,
+        metric="precomputed",
+        copy=True,
+    )
     labels = model.fit(graph).labels_[:n].astype(np.int64)
     is_noise = labels < 0
     labels[is_noise] = n + np.flatnonzero(is_noise)
@@ -305,7 +374,11 @@ CLUSTERERS: dict[str, Callable[..., Labels]] = {
 
 
 def cluster(
-    packed: Packed, method: str, threshold: int | None = None, *, workers: int | None = None
+    packed: Packed,
+    method: str,
+    threshold: int | None = None,
+    *,
+    workers: int | None = None,
 ) -> Labels:
     """Cluster hashes by one of CLUSTERERS; returns numbers int64[n] by first appearance.
 
@@ -326,7 +399,11 @@ def cluster(
 class UncutClusterer(Clusterer):
     """`finlib.cluster` without splitting clusters of two families."""
 
-    def split(self, groups: Groups, apart: int) -> Groups:
+    def split(
+        self,
+        groups: Groups,
+        apart: int,
+    ) -> Groups:
         return groups
 
 

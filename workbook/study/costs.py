@@ -119,7 +119,9 @@ def table(
 
 
 def _totals(
-    work: Work, prices: Mapping[str, float], assumptions: Mapping[str, float]
+    work: Work,
+    prices: Mapping[str, float],
+    assumptions: Mapping[str, float],
 ) -> dict[str, float]:
     """Hours, sizes and dollars of a step."""
     core_hours = work.seconds / assumptions["utilisation"] / HOUR
@@ -141,27 +143,42 @@ def _reading(images: float, prices: Mapping[str, float]) -> float:
 
 
 def _storing_matches(
-    pairs: float, rates: Rates, prices: Mapping[str, float], assumptions: Mapping[str, float]
+    pairs: float,
+    rates: Rates,
+    prices: Mapping[str, float],
+    assumptions: Mapping[str, float],
 ) -> float:
     """Dollars for a month of storage of the matches among so many pairs."""
     size = pairs * rates.match_rate * assumptions["bytes_per_pair"]
     return size / GIGABYTE * prices["gb_stored_month"]
 
 
-def _hash_all(n: float, rates: Rates, prices: Mapping[str, float]) -> Work:
+def _hash_all(
+    n: float,
+    rates: Rates,
+    prices: Mapping[str, float],
+) -> Work:
     storing = n * rates.bytes_per_hash / GIGABYTE * prices["gb_stored_month"]
     return Work(n * rates.hash_seconds, dollars=_reading(n, prices) + storing)
 
 
 def _match_all(
-    n: float, rates: Rates, prices: Mapping[str, float], assumptions: Mapping[str, float]
+    n: float,
+    rates: Rates,
+    prices: Mapping[str, float],
+    assumptions: Mapping[str, float],
 ) -> Work:
     """Every pair once; machines are squares of the triangle of pairs and need two sides' hashes."""
     machines = assumptions["machines"]
     seconds = n * (n - 1) / 2 / rates.join_pairs
     copied = n * rates.bytes_per_hash * np.sqrt(2 * machines) if machines > 1 else 0.0
     storing = _storing_matches(n * n / 2, rates, prices, assumptions)
-    return Work(seconds, memory=copied, sent=copied, dollars=storing)
+    return Work(
+        seconds,
+        memory=copied,
+        sent=copied,
+        dollars=storing,
+    )
 
 
 def _hash_new(rates: Rates, prices: Mapping[str, float]) -> Work:
@@ -169,17 +186,29 @@ def _hash_new(rates: Rates, prices: Mapping[str, float]) -> Work:
 
 
 def _match_new(
-    n: float, rates: Rates, prices: Mapping[str, float], assumptions: Mapping[str, float]
+    n: float,
+    rates: Rates,
+    prices: Mapping[str, float],
+    assumptions: Mapping[str, float],
 ) -> Work:
     stored = n * rates.bytes_per_hash
     sent = MILLION * rates.bytes_per_hash * assumptions["machines"]
     storing = _storing_matches(MILLION * n, rates, prices, assumptions)
     in_memory = stored / GIGABYTE * prices["gb_memory_hour"] * MONTH
     seconds = MILLION * n / rates.search_pairs
-    return Work(seconds, memory=stored, sent=sent, dollars=storing + in_memory)
+    return Work(
+        seconds,
+        memory=stored,
+        sent=sent,
+        dollars=storing + in_memory,
+    )
 
 
-def query_seconds(rates: Rates, images: float, cores: float = 1) -> float:
+def query_seconds(
+    rates: Rates,
+    images: float,
+    cores: float = 1,
+) -> float:
     """Calculate how long a hash waits for its matches among stored images, on cores of one machine.
 
     Cores add up until they read hashes as fast as memory allows (`Rates.memory_pairs`).
@@ -188,7 +217,12 @@ def query_seconds(rates: Rates, images: float, cores: float = 1) -> float:
     return images / pairs_per_second
 
 
-def memory_pairs(n: int, cores: int, *, seed: int = 2026) -> float:
+def memory_pairs(
+    n: int,
+    cores: int,
+    *,
+    seed: int = 2026,
+) -> float:
     """Measure the pairs a second of one query a core, each reading all of n random 256-bit hashes.
 
     This is what memory lets all these cores do together, where 32 * n bytes are more than the
@@ -199,7 +233,13 @@ def memory_pairs(n: int, cores: int, *, seed: int = 2026) -> float:
     queries = rng.integers(0, 256, (cores, 1, 32), np.uint8)
 
     def search(query: npt.NDArray[np.uint8]) -> Neighbours:
-        return neighbours(query, stored, k=10, radius=86, workers=1)
+        return neighbours(
+            query,
+            stored,
+            k=10,
+            radius=86,
+            workers=1,
+        )
 
     seconds = []
     with ThreadPoolExecutor(cores) as pool:
@@ -254,7 +294,12 @@ def ways(
             memory_gb.append(np.nan)
             continue
         plan = workers.bucket_join(
-            n, int(radius), bucket_seconds, 1, recall=recall, bits=len(same) - 1
+            n,
+            int(radius),
+            bucket_seconds,
+            1,
+            recall=recall,
+            bits=len(same) - 1,
         )
         core_hours.append(plan.core_hours)
         memory_gb.append(plan.bytes_a_machine / GIGABYTE)

@@ -59,7 +59,12 @@ def otherwise(n: int) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def recall(n: int, radius: int = 70, wanted: float = 0.95, seed: int = 2026) -> pd.DataFrame:
+def recall(
+    n: int,
+    radius: int = 70,
+    wanted: float = 0.95,
+    seed: int = 2026,
+) -> pd.DataFrame:
     """Compare the share of near pairs that bit sampling finds with the share that is predicted.
 
     Columns n, distance, pairs, found and predicted (shares), exact_s and
@@ -85,7 +90,12 @@ def recall(n: int, radius: int = 70, wanted: float = 0.95, seed: int = 2026) -> 
     return table.assign(predicted=expected, exact_s=exact_s, sampled_s=sampled_s)
 
 
-def joins(n: int, radius: int, queries: int = 50, seed: int = 2026) -> pd.DataFrame:
+def joins(
+    n: int,
+    radius: int,
+    queries: int = 50,
+    seed: int = 2026,
+) -> pd.DataFrame:
     """Time ways to find the near ones of n hashes on one core: passes, all pairs, FAISS's indexes.
 
     Columns way, recall, seconds, n and radius. Indexes answer some queries one by one, and the
@@ -97,7 +107,12 @@ def joins(n: int, radius: int, queries: int = 50, seed: int = 2026) -> pd.DataFr
     for wanted in (0.95, 0.99):
         name = f"bit sampling, {wanted:.0%} at the radius"
         start = perf_counter()
-        near.unite_near(packed, radius, recall=wanted, resources=near.Resources(1))
+        near.unite_near(
+            packed,
+            radius,
+            recall=wanted,
+            resources=near.Resources(1),
+        )
         rows.append({"way": name, "recall": wanted, "seconds": perf_counter() - start})
     seconds = 16 * _time_all_pairs(packed[: n // 4], radius)
     rows.append({"way": "exact engine", "recall": 1.0, "seconds": seconds})
@@ -118,7 +133,11 @@ def _time_all_pairs(packed: Packed, radius: int) -> float:
     return perf_counter() - start
 
 
-def daily(n: int, portions: int = 10, seed: int = 2026) -> pd.DataFrame:
+def daily(
+    n: int,
+    portions: int = 10,
+    seed: int = 2026,
+) -> pd.DataFrame:
     """Bring n web-like hashes into clusters in portions, and compare with clustering all at once.
 
     Columns images (clustered before the portion; n for the last), seconds, the scores of the final
