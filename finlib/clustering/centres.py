@@ -35,11 +35,7 @@ def group_rows(labels: Rows) -> Groups:
     return Groups(order, start)
 
 
-def majority_bits(
-    packed: Packed,
-    order: Rows,
-    start: Rows,
-) -> Packed:
+def majority_bits(packed: Packed, order: Rows, start: Rows) -> Packed:
     """Compute the centre of each group: the bits that more than half of its hashes have set.
 
     packed: uint8[n, bits // 8]. order, start: the groups, as in `Groups`. Returns uint8[groups,
@@ -51,12 +47,7 @@ def majority_bits(
     return np.ascontiguousarray(centres)
 
 
-def split_groups(
-    packed: Packed,
-    order: Rows,
-    start: Rows,
-    apart: int,
-) -> Groups:
+def split_groups(packed: Packed, order: Rows, start: Rows, apart: int) -> Groups:
     """Split every group of which two halves have centres more than `apart` bits apart.
 
     packed: uint8[n, bits // 8]. order, start: the groups, as in `Groups`, which stay unchanged.
@@ -69,23 +60,14 @@ def split_groups(
 
 
 @njit(nogil=True, cache=True, inline="always")
-def _bit_of(
-    words: Any,
-    row: int,
-    bit: int,
-) -> Any:
+def _bit_of(words: Any, row: int, bit: int) -> Any:
     """One bit of a hash, as int64."""
     shifted = words[row, bit >> 6] >> np.uint64(bit & 63)
     return np.int64(shifted & ONE)
 
 
 @njit(nogil=True, cache=True)
-def _majority(
-    words: Any,
-    order: Any,
-    start: Any,
-    bits: int,
-) -> Any:
+def _majority(words: Any, order: Any, start: Any, bits: int) -> Any:
     """The centres of groups, uint64[groups, words]."""
     groups = len(start) - 1
     centres = np.zeros((groups, words.shape[1]), np.uint64)
@@ -105,11 +87,7 @@ def _majority(
 
 
 @njit(nogil=True, cache=True)
-def _distances(
-    words: Any,
-    rows: Any,
-    centre: Any,
-) -> Any:
+def _distances(words: Any, rows: Any, centre: Any) -> Any:
     """Distances of rows from a centre uint64[words], int64[rows]."""
     distances = np.zeros(len(rows), np.int64)
     for place in range(len(rows)):
@@ -147,12 +125,7 @@ def _two_means(
 
 
 @njit(nogil=True, cache=True)
-def _first_half(
-    words: Any,
-    rows: Any,
-    bits: int,
-    apart: int,
-) -> Any:
+def _first_half(words: Any, rows: Any, bits: int, apart: int) -> Any:
     """Which rows are the first of two halves far apart, bool[rows]; none if the group is whole."""
     whole = np.zeros(len(rows), np.bool_)
     common = _majority(words, rows, np.array([0, len(rows)]), bits)[0]

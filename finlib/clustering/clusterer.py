@@ -50,11 +50,7 @@ class Clusterer:
     radii in bits within which images were last united, and brought to a centre; -1 and 0 before.
     """
 
-    def __init__(
-        self,
-        packed: Packed,
-        settings: Settings,
-    ) -> None:
+    def __init__(self, packed: Packed, settings: Settings) -> None:
         self.packed = packed
         self.settings = settings
         self.label: Labels = np.arange(len(packed))
@@ -81,11 +77,7 @@ class Clusterer:
                 break
         return self.label
 
-    def unite(
-        self,
-        effort: Effort,
-        name: str,
-    ) -> None:
+    def unite(self, effort: Effort, name: str) -> None:
         """Unite free images that are near each other. `name` is shown and names the checkpoint."""
         hashes = self.packed[self.free]
         radius = choose_radius(hashes, None, self.settings, wrong=self._allowed(effort))
@@ -105,11 +97,7 @@ class Clusterer:
         forest.take(np.arange(len(hashes)), first[cluster])
         self.label[self.free] = self.free[forest.roots()]
 
-    def gather(
-        self,
-        effort: Effort,
-        name: str,
-    ) -> None:
+    def gather(self, effort: Effort, name: str) -> None:
         """Give clusters of FEW or more images a centre, and unite those with near centres.
 
         Clusters of two families are split first. Images far from their centre become free.
@@ -132,19 +120,11 @@ class Clusterer:
         self.label[strays] = self._new_labels(len(strays))
         self.free = np.sort(np.concatenate([small, strays]))
 
-    def split(
-        self,
-        groups: Groups,
-        apart: int,
-    ) -> Groups:
+    def split(self, groups: Groups, apart: int) -> Groups:
         """Split clusters of which two halves have centres more than `apart` bits apart."""
         return split_groups(self.packed, *groups, apart)
 
-    def bring(
-        self,
-        effort: Effort,
-        name: str,
-    ) -> int:
+    def bring(self, effort: Effort, name: str) -> int:
         """Bring free images, and those united with them, to the nearest centre; return how many."""
         free = self.free
         if not len(self.centres) or not len(free):
@@ -185,11 +165,7 @@ class Clusterer:
         share = effort.caution * self.settings.chance / len(self.packed)
         return self.settings.null_model.radius(share)
 
-    def _label_parts(
-        self,
-        groups: Groups,
-        whole: Groups,
-    ) -> Labels:
+    def _label_parts(self, groups: Groups, whole: Groups) -> Labels:
         """The label of each group: its cluster's, or a new one for a part that was split off."""
         labels = self.label[groups.order[groups.start[:-1]]]
         is_new = ~np.isin(groups.start[:-1], whole.start)

@@ -68,11 +68,7 @@ class Clusters:
             pq.write_table(table, unfinished)
 
     @classmethod
-    def load(
-        cls,
-        path: str | Path,
-        labels: Any,
-    ) -> tuple["Clusters", dict[str, str]]:
+    def load(cls, path: str | Path, labels: Any) -> tuple["Clusters", dict[str, str]]:
         """Read what `save` wrote: the clusters with the images' labels, and the metadata.
 
         Raises ValueError where the file is of another kind or does not fit the labels.
@@ -216,11 +212,7 @@ def extend(
     )
 
 
-def _check_corrections(
-    n: int,
-    together: Any,
-    apart: Any,
-) -> None:
+def _check_corrections(n: int, together: Any, apart: Any) -> None:
     contradiction = find_contradiction(n, together, apart)
     if contradiction:
         one, other = contradiction
@@ -245,11 +237,7 @@ def _concatenate(parts: list[Centres]) -> Centres:
     return Centres(packed[order], cluster[order])
 
 
-def _find_centres(
-    packed: Packed,
-    labels: Labels,
-    size: Labels,
-) -> Centres:
+def _find_centres(packed: Packed, labels: Labels, size: Labels) -> Centres:
     """The centres of clusters from all of their hashes.
 
     packed: uint8[n, bits // 8]; labels: int64[n], their clusters; size: int64[clusters], in images.
@@ -263,11 +251,7 @@ def _find_centres(
     return _concatenate([small, large])
 
 
-def _label_new(
-    clusters: Clusters,
-    new: Packed,
-    settings: Settings,
-) -> Labels:
+def _label_new(clusters: Clusters, new: Packed, settings: Settings) -> Labels:
     """The cluster of each new hash: an old one, or a number from len(clusters.size) on."""
     is_large = clusters.size[clusters.cluster] >= FEW
     old_centres = Centres(clusters.centres[is_large], clusters.cluster[is_large])
@@ -306,11 +290,7 @@ def _find_cluster(
     return np.where(nearest >= 0, centres.cluster[nearest], -1)
 
 
-def _number_groups(
-    group: Labels,
-    old_cluster: Labels,
-    first_new: int,
-) -> Labels:
+def _number_groups(group: Labels, old_cluster: Labels, first_new: int) -> Labels:
     """The cluster of each group of new hashes: the first old one near a member, or a new one.
 
     group, old_cluster: int64[hashes], the latter -1 where a hash is near no old image.
@@ -335,11 +315,7 @@ def _stand_ins(clusters: Clusters) -> Packed:
     return packed
 
 
-def _keep_centres(
-    clusters: Clusters,
-    labels: Labels,
-    size: Labels,
-) -> Centres:
+def _keep_centres(clusters: Clusters, labels: Labels, size: Labels) -> Centres:
     """Centres of the old clusters that still have FEW images or more, with their new numbers.
 
     A cluster that corrections have split may have fewer.

@@ -14,11 +14,7 @@ Labels = npt.NDArray[np.int64]
 RowPairs = npt.NDArray[np.int64]  # [pairs, 2]
 
 
-def find_contradiction(
-    n: int,
-    together: Any,
-    apart: Any,
-) -> tuple[int, int] | None:
+def find_contradiction(n: int, together: Any, apart: Any) -> tuple[int, int] | None:
     """Find two of n rows that corrections both put together and keep apart.
 
     together, apart: pairs of rows. Returns the first such pair of `apart`, or None. Raises
@@ -103,10 +99,7 @@ def _assign_sides(conflicts: RowPairs) -> dict[int, int]:
 
 
 def _find_sides(
-    packed: Packed,
-    blocks: Labels,
-    side_of: dict[int, int],
-    workers: int | None,
+    packed: Packed, blocks: Labels, side_of: dict[int, int], workers: int | None
 ) -> Labels:
     """The side of each member of a cluster that is split, int64[members].
 

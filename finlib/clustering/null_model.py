@@ -47,11 +47,7 @@ class NullModel:
         return max(0, int(np.floor(radius)))
 
 
-def fit_null_model(
-    packed: Packed,
-    seed: int = 2026,
-    workers: int | None = None,
-) -> NullModel:
+def fit_null_model(packed: Packed, seed: int = 2026, workers: int | None = None) -> NullModel:
     """Estimate how far apart unrelated images are, from hashes uint8[n, bits // 8] without labels.
 
     Pairs that are farther apart than most are all unrelated, so that the far side of the histogram
@@ -119,11 +115,7 @@ def _is_varied(packed: Packed) -> bool:
     return bool(total**2 > 8 * squares)
 
 
-def _one_per_family(
-    packed: Packed,
-    radius: int,
-    workers: int | None,
-) -> Packed:
+def _one_per_family(packed: Packed, radius: int, workers: int | None) -> Packed:
     """One hash of each group that pairs within the radius connect."""
     first_rows, _ = find_distinct(packed)
     distinct = packed[first_rows]

@@ -67,11 +67,7 @@ def choose_radius(
     return min(int(acceptable.max(initial=0)), typical)
 
 
-def _nearest_distances(
-    hashes: Packed,
-    others: Packed | None,
-    settings: Settings,
-) -> Any:
+def _nearest_distances(hashes: Packed, others: Packed | None, settings: Settings) -> Any:
     """The distance from some of the hashes to the nearest other one, int32[sample]."""
     rng = np.random.default_rng(settings.seed)
     size = min(len(hashes), SAMPLE)
@@ -94,21 +90,13 @@ def _nearest_distances(
     ).distance[1::2]
 
 
-def _chance_of_neighbour(
-    null_model: NullModel,
-    bits: Any,
-    compared: int,
-) -> Floats:
+def _chance_of_neighbour(null_model: NullModel, bits: Any, compared: int) -> Floats:
     """The chance that some of so many unrelated hashes are within each distance of a hash."""
     one = np.minimum(null_model.within(bits), 1 - 1e-12)
     return -np.expm1(compared * np.log1p(-one))
 
 
-def _share_alone(
-    nearest: Any,
-    chance: Floats,
-    typical: int,
-) -> float:
+def _share_alone(nearest: Any, chance: Floats, typical: int) -> float:
     """Estimate the share of images without a near-duplicate.
 
     Those are the images whose nearest hash is as far away as unrelated ones are. Half of them are

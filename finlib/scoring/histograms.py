@@ -59,11 +59,7 @@ def family_histograms(
 
 
 def pair_counts(
-    packed: Packed,
-    labels: Any,
-    *,
-    distance: str = "hamming",
-    workers: int | None = None,
+    packed: Packed, labels: Any, *, distance: str = "hamming", workers: int | None = None
 ) -> Integers:
     """Count the pairs at every distance, int64[2, largest distance + 1].
 
@@ -80,11 +76,7 @@ def pair_counts(
     return np.stack([same[0], different[0, 0]])
 
 
-def _draw_groups(
-    family: Integers,
-    groups: int,
-    seed: int,
-) -> Integers:
+def _draw_groups(family: Integers, groups: int, seed: int) -> Integers:
     """The group of each hash: families, numbered from 0, are dealt to groups at random."""
     families = int(family.max(initial=0)) + 1
     rng = np.random.default_rng(seed)

@@ -172,10 +172,7 @@ def query_counts(
 
 
 def _count_by_query(
-    distance: Integers,
-    is_other: Any,
-    left_out: Integers | None,
-    size: int,
+    distance: Integers, is_other: Any, left_out: Integers | None, size: int
 ) -> Integers:
     """Histograms of the distances of each query, int64[queries, 2, size], others at [:, 1]."""
     queries = np.arange(len(distance))

@@ -33,21 +33,13 @@ Labels = npt.NDArray[np.int64]
 FEW = 4  # images a cluster must have for its majority of bits to mean something in `consensus`
 
 
-def components(
-    packed: Packed,
-    threshold: int,
-    workers: int | None = None,
-) -> Labels:
+def components(packed: Packed, threshold: int, workers: int | None = None) -> Labels:
     """Cluster by single linkage: the connected components of the pairs within the threshold."""
     i, j, _ = pairs_within(packed, threshold, workers=workers)
     return renumber(_components(i, j, len(packed)))
 
 
-def _components(
-    i: Labels,
-    j: Labels,
-    n: int,
-) -> Labels:
+def _components(i: Labels, j: Labels, n: int) -> Labels:
     """The number of each point's connected component."""
     edges = np.ones(len(i), np.int8)
     graph = coo_array((edges, (i, j)), shape=(n, n))
@@ -71,12 +63,7 @@ class Edges(NamedTuple):
 
 
 @njit(nogil=True, cache=True)
-def _link_edges(
-    n: int,
-    i: Any,
-    j: Any,
-    weight: Any,
-) -> Any:
+def _link_edges(n: int, i: Any, j: Any, weight: Any) -> Any:
     """The edges of n points, each in the lists of both ends.
 
     A point's edges are consecutive in memory, which makes the first visits fast, and most are
@@ -180,11 +167,7 @@ def _nearest(
 
 
 @njit(nogil=True, cache=True)
-def _append_edges(
-    edges: Any,
-    cluster: int,
-    other: int,
-) -> None:
+def _append_edges(edges: Any, cluster: int, other: int) -> None:
     """Append the list of another cluster to that of a cluster."""
     if edges.first[other] < 0:
         return
@@ -252,11 +235,7 @@ def average_links(
     return parent
 
 
-def average(
-    packed: Packed,
-    threshold: int,
-    workers: int | None = None,
-) -> Labels:
+def average(packed: Packed, threshold: int, workers: int | None = None) -> Labels:
     """Cluster by average linkage up to the threshold; longer distances count as half of the bits.
 
     Unrelated hashes are about that far apart, and so the graph of near pairs stands for all n² / 2
@@ -279,11 +258,7 @@ def average(
     return renumber(cluster_of_point[point.reshape(-1)])
 
 
-def consensus(
-    packed: Packed,
-    threshold: int,
-    workers: int | None = None,
-) -> Labels:
+def consensus(packed: Packed, threshold: int, workers: int | None = None) -> Labels:
     """Cluster by average linkage, then compare clusters by their centres, until nothing moves.
 
     Clusters of at least FEW images are joined where average linkage at three quarters of the
@@ -303,12 +278,7 @@ def consensus(
         labels = renumber(joined[labels])
 
 
-def _join_by_centres(
-    centres: Packed,
-    size: Labels,
-    threshold: int,
-    workers: int | None,
-) -> Labels:
+def _join_by_centres(centres: Packed, size: Labels, threshold: int, workers: int | None) -> Labels:
     """The cluster that each cluster is joined to by its centre, or itself; size: in images."""
     joined = np.arange(len(size))
     large = np.flatnonzero(size >= FEW)
@@ -328,11 +298,7 @@ def _join_by_centres(
     return joined
 
 
-def hdbscan(
-    packed: Packed,
-    threshold: int,
-    workers: int | None = None,
-) -> Labels:
+def hdbscan(packed: Packed, threshold: int, workers: int | None = None) -> Labels:
     """Cluster by scikit-learn's HDBSCAN on the graph of pairs within the threshold.
 
     An image that it calls noise stays alone, and a cluster has at least three images. HDBSCAN needs
@@ -374,11 +340,7 @@ CLUSTERERS: dict[str, Callable[..., Labels]] = {
 
 
 def cluster(
-    packed: Packed,
-    method: str,
-    threshold: int | None = None,
-    *,
-    workers: int | None = None,
+    packed: Packed, method: str, threshold: int | None = None, *, workers: int | None = None
 ) -> Labels:
     """Cluster hashes by one of CLUSTERERS; returns numbers int64[n] by first appearance.
 
@@ -399,11 +361,7 @@ def cluster(
 class UncutClusterer(Clusterer):
     """`finlib.cluster` without splitting clusters of two families."""
 
-    def split(
-        self,
-        groups: Groups,
-        apart: int,
-    ) -> Groups:
+    def split(self, groups: Groups, apart: int) -> Groups:
         return groups
 
 

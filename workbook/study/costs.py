@@ -119,9 +119,7 @@ def table(
 
 
 def _totals(
-    work: Work,
-    prices: Mapping[str, float],
-    assumptions: Mapping[str, float],
+    work: Work, prices: Mapping[str, float], assumptions: Mapping[str, float]
 ) -> dict[str, float]:
     """Hours, sizes and dollars of a step."""
     core_hours = work.seconds / assumptions["utilisation"] / HOUR
@@ -143,30 +141,20 @@ def _reading(images: float, prices: Mapping[str, float]) -> float:
 
 
 def _storing_matches(
-    pairs: float,
-    rates: Rates,
-    prices: Mapping[str, float],
-    assumptions: Mapping[str, float],
+    pairs: float, rates: Rates, prices: Mapping[str, float], assumptions: Mapping[str, float]
 ) -> float:
     """Dollars for a month of storage of the matches among so many pairs."""
     size = pairs * rates.match_rate * assumptions["bytes_per_pair"]
     return size / GIGABYTE * prices["gb_stored_month"]
 
 
-def _hash_all(
-    n: float,
-    rates: Rates,
-    prices: Mapping[str, float],
-) -> Work:
+def _hash_all(n: float, rates: Rates, prices: Mapping[str, float]) -> Work:
     storing = n * rates.bytes_per_hash / GIGABYTE * prices["gb_stored_month"]
     return Work(n * rates.hash_seconds, dollars=_reading(n, prices) + storing)
 
 
 def _match_all(
-    n: float,
-    rates: Rates,
-    prices: Mapping[str, float],
-    assumptions: Mapping[str, float],
+    n: float, rates: Rates, prices: Mapping[str, float], assumptions: Mapping[str, float]
 ) -> Work:
     """Every pair once; machines are squares of the triangle of pairs and need two sides' hashes."""
     machines = assumptions["machines"]
@@ -186,10 +174,7 @@ def _hash_new(rates: Rates, prices: Mapping[str, float]) -> Work:
 
 
 def _match_new(
-    n: float,
-    rates: Rates,
-    prices: Mapping[str, float],
-    assumptions: Mapping[str, float],
+    n: float, rates: Rates, prices: Mapping[str, float], assumptions: Mapping[str, float]
 ) -> Work:
     stored = n * rates.bytes_per_hash
     sent = MILLION * rates.bytes_per_hash * assumptions["machines"]
@@ -204,11 +189,7 @@ def _match_new(
     )
 
 
-def query_seconds(
-    rates: Rates,
-    images: float,
-    cores: float = 1,
-) -> float:
+def query_seconds(rates: Rates, images: float, cores: float = 1) -> float:
     """Calculate how long a hash waits for its matches among stored images, on cores of one machine.
 
     Cores add up until they read hashes as fast as memory allows (`Rates.memory_pairs`).
@@ -217,12 +198,7 @@ def query_seconds(
     return images / pairs_per_second
 
 
-def memory_pairs(
-    n: int,
-    cores: int,
-    *,
-    seed: int = 2026,
-) -> float:
+def memory_pairs(n: int, cores: int, *, seed: int = 2026) -> float:
     """Measure the pairs a second of one query a core, each reading all of n random 256-bit hashes.
 
     This is what memory lets all these cores do together, where 32 * n bytes are more than the

@@ -137,10 +137,7 @@ INDEXES: dict[str, Callable[[Packed, int], Index]] = {
 
 
 def compare(
-    packed: Packed,
-    queries: Packed,
-    radius: int,
-    names: Iterable[str] = INDEXES,
+    packed: Packed, queries: Packed, radius: int, names: Iterable[str] = INDEXES
 ) -> pd.DataFrame:
     """Build each index on `packed` and ask it for each query: one thread, one query at a time.
 
@@ -175,20 +172,14 @@ def compare(
     return pd.DataFrame(rows)
 
 
-def _exact_answers(
-    packed: Packed,
-    queries: Packed,
-    radius: int,
-) -> list[set[int]]:
+def _exact_answers(packed: Packed, queries: Packed, radius: int) -> list[set[int]]:
     """The rows that the exact scan finds for each query."""
     search = scan(packed, radius).search
     return [set(search(query[None]).tolist()) for query in queries]
 
 
 def _ask(
-    indexes: Mapping[str, Index],
-    queries: Packed,
-    answers: list[set[int]],
+    indexes: Mapping[str, Index], queries: Packed, answers: list[set[int]]
 ) -> tuple[dict[str, int], dict[str, list[float]]]:
     """How many of the answers each index finds in all rounds, and the seconds of every query."""
     found = dict.fromkeys(indexes, 0)
@@ -204,10 +195,7 @@ def _ask(
 
 
 def pruning(
-    packed: Packed,
-    queries: Packed,
-    radii: Iterable[int],
-    piece: int = PIECE,
+    packed: Packed, queries: Packed, radii: Iterable[int], piece: int = PIECE
 ) -> pd.DataFrame:
     """Count what exact multi-index hashing has to do at each radius, with pieces of some bits.
 

@@ -30,11 +30,7 @@ class PowerLaw:
     def __call__(self, n: float) -> float:
         return float(self.scale * n**self.exponent)
 
-    def interval(
-        self,
-        n: float,
-        confidence: float = 0.95,
-    ) -> tuple[float, float]:
+    def interval(self, n: float, confidence: float = 0.95) -> tuple[float, float]:
         """The interval in which one further measurement at n should lie."""
         distance = (np.log(n) - self.centre) ** 2 / self.squares
         error = self.spread * np.sqrt(1 + 1 / self.count + distance)

@@ -26,22 +26,13 @@ class PairCollector:
     there are more than `most` pairs.
     """
 
-    def __init__(
-        self,
-        n: int,
-        most: int,
-    ) -> None:
+    def __init__(self, n: int, most: int) -> None:
         self.n = n
         self.most = most
         self.codes = np.empty(0, np.int64)
         self.unsorted: list[Any] = []
 
-    def take(
-        self,
-        i: Any,
-        j: Any,
-        distance: Any,
-    ) -> None:
+    def take(self, i: Any, j: Any, distance: Any) -> None:
         """Add pairs in any order, some of which may have been added before."""
         low = np.minimum(i, j).astype(np.int64)
         self.unsorted.append(low * self.n + np.maximum(i, j))
@@ -118,10 +109,7 @@ def _group_copies(words: Words) -> Groups:
 
 
 def _pairs_of_groups(
-    copies: Groups,
-    group: Integers,
-    other_group: Integers,
-    max_pairs: int,
+    copies: Groups, group: Integers, other_group: Integers, max_pairs: int
 ) -> tuple[Integers, Integers]:
     """The pairs of rows i < j of pairs of different groups, and of copies in one; sorted."""
     n = len(copies.order)

@@ -59,12 +59,7 @@ def otherwise(n: int) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def recall(
-    n: int,
-    radius: int = 70,
-    wanted: float = 0.95,
-    seed: int = 2026,
-) -> pd.DataFrame:
+def recall(n: int, radius: int = 70, wanted: float = 0.95, seed: int = 2026) -> pd.DataFrame:
     """Compare the share of near pairs that bit sampling finds with the share that is predicted.
 
     Columns n, distance, pairs, found and predicted (shares), exact_s and
@@ -90,12 +85,7 @@ def recall(
     return table.assign(predicted=expected, exact_s=exact_s, sampled_s=sampled_s)
 
 
-def joins(
-    n: int,
-    radius: int,
-    queries: int = 50,
-    seed: int = 2026,
-) -> pd.DataFrame:
+def joins(n: int, radius: int, queries: int = 50, seed: int = 2026) -> pd.DataFrame:
     """Time ways to find the near ones of n hashes on one core: passes, all pairs, FAISS's indexes.
 
     Columns way, recall, seconds, n and radius. Indexes answer some queries one by one, and the
@@ -133,11 +123,7 @@ def _time_all_pairs(packed: Packed, radius: int) -> float:
     return perf_counter() - start
 
 
-def daily(
-    n: int,
-    portions: int = 10,
-    seed: int = 2026,
-) -> pd.DataFrame:
+def daily(n: int, portions: int = 10, seed: int = 2026) -> pd.DataFrame:
     """Bring n web-like hashes into clusters in portions, and compare with clustering all at once.
 
     Columns images (clustered before the portion; n for the last), seconds, the scores of the final

@@ -36,12 +36,7 @@ class Families(NamedTuple):
 
 
 @njit(parallel=True, cache=True)
-def _flip_bits(
-    template: Any,
-    family: Any,
-    share: Any,
-    seed: int,
-) -> Any:
+def _flip_bits(template: Any, family: Any, share: Any, seed: int) -> Any:
     """Hashes uint64[n, words]: the families' templates, of which each bit is flipped by chance."""
     n = len(family)
     words = np.empty((n, template.shape[1]), np.uint64)
@@ -108,21 +103,13 @@ def _draw_sizes(rng: Generator, n: int) -> Integers:
     return np.append(sizes, singles)
 
 
-def _shuffle(
-    rng: Generator,
-    n: int,
-    sizes: Integers,
-) -> Families:
+def _shuffle(rng: Generator, n: int, sizes: Integers) -> Families:
     """The families of n images, in random order."""
     family = np.repeat(np.arange(len(sizes)), sizes)
     return Families(rng.permutation(family[:n]), len(sizes))
 
 
-def _draw_templates(
-    rng: Generator,
-    families: int,
-    words: int,
-) -> Any:
+def _draw_templates(rng: Generator, families: int, words: int) -> Any:
     """Templates uint64[families, words], of which half of the odd bits copy their neighbour."""
     template: Any = rng.integers(0, 2**64, (families, words), dtype=np.uint64)
     copied: Any = rng.integers(0, 2**64, template.shape, dtype=np.uint64) & ODD_BITS
@@ -135,11 +122,7 @@ def _draw_templates(
 BITS = 256
 
 
-def _with_noise(
-    rng: Generator,
-    families: Families,
-    share: Any,
-) -> Hashes:
+def _with_noise(rng: Generator, families: Families, share: Any) -> Hashes:
     """Random templates, of which the given share of each image's bits is flipped."""
     template = rng.random((families.total, BITS), np.float32) < 0.5
     is_flipped = rng.random((len(share), BITS), np.float32) < share[:, None]
@@ -204,12 +187,7 @@ WAYS = {
 """Other ways of drawing, thought of after the constants of the clustering had been fixed."""
 
 
-def draw_otherwise(
-    n: int,
-    way: str,
-    *,
-    seed: int = 2026,
-) -> tuple[Hashes, Integers]:
+def draw_otherwise(n: int, way: str, *, seed: int = 2026) -> tuple[Hashes, Integers]:
     """Draw n hashes as `draw` does, with families of the same sizes, in one of the other WAYS."""
     rng = np.random.default_rng(seed)
     families = _shuffle(rng, n, _draw_sizes(rng, n))

@@ -64,11 +64,7 @@ def bucket_join(
     )
 
 
-def _passes(
-    n: float,
-    share: float,
-    recall: float,
-) -> int:
+def _passes(n: float, share: float, recall: float) -> int:
     """Passes that find the share `recall` of the pairs that differ in this share of the bits.
 
     A pair meets in a pass if as many random bits agree as leave BUCKET hashes to a bucket.
@@ -80,13 +76,7 @@ def _passes(
     return int(np.ceil(np.log1p(-recall) / np.log1p(-chance)))
 
 
-def self_join(
-    packed: Packed,
-    radius: int,
-    client: Any,
-    *,
-    blocks: int = 8,
-) -> Pairs:
+def self_join(packed: Packed, radius: int, client: Any, *, blocks: int = 8) -> Pairs:
     """Find the pairs of `pairs_within` on a Dask cluster: the same arrays in the same order."""
     parts = list(iter_self_join(packed, radius, client, blocks=blocks))
     i = np.concatenate([part.i for part in parts])
