@@ -194,11 +194,11 @@ def match(
         )
     new, stored = inputs.load_both(hashes, against, hasher, min_quality, workers)
     if fold:
-        new = new.first_of_equal()
+        new = new.drop_repeated()
     comparison = search.Comparison(new, stored, variants)
     pair_search = search.PairSearch(
         comparison,
-        comparison.radius(criterion),
+        comparison.choose_radius(criterion),
         nearest,
         max_pairs,
         workers,

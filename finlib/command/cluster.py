@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from finlib.clustering import clusters, corrections
 from finlib.command.inputs import Hashes
-from finlib.command.output import say, unfinished_parts
+from finlib.command.output import keep_parts, say
 from finlib.distributed import dask_client
 from finlib.hashing import tables
 from finlib.matching import near
@@ -25,8 +25,10 @@ VERDICTS = ("right", "wrong")
 
 
 class Corrections(NamedTuple):
-    """Files of pairs that a person has judged: pairs that belong together, and pairs that do not;
-    None for no file.
+    """Tables of pairs of files that a person has judged; None where there is no table.
+
+    together: pairs that belong together.
+    apart: pairs that do not.
     """
 
     together: Path | None = None
@@ -36,9 +38,10 @@ class Corrections(NamedTuple):
 class FileClusters(NamedTuple):
     """Files in clusters.
 
-    table: a row per file with its path, family, cluster, the cluster's size, and the distance in
-    bits to the cluster's centre. clusters: what it takes to extend the clustering later. hasher:
-    the name of the hasher.
+    table: a row per file with its path, family, cluster, the cluster's size, and the distance of
+        its hash to the cluster's centre, in bits.
+    clusters: what it takes to extend the clustering later.
+    hasher: the name of the hasher.
     """
 
     table: pd.DataFrame
@@ -54,12 +57,12 @@ def write_clusters(
     workers: int | None,
     scheduler: str,
 ) -> None:
-    """Cluster the files, or extend the clustering `onto` by them, and write the table and the
-    centres beside it.
+    """Cluster files, or extend an earlier clustering by them, and write the table and the centres.
 
-    An interrupted run resumes when it is called again.
+    onto: the table of an earlier clustering, or None. An interrupted run resumes when it is called
+    again.
     """
-    with unfinished_parts(output, PARTS) as folder, _client(scheduler) as client:
+    with keep_parts(output, PARTS) as folder, _connect(scheduler) as client:
         resources = near.Resources(workers, client, folder, progress=True)
         if onto is None:
             found = cluster_files(hashes, corrected, resources)
@@ -71,13 +74,13 @@ def write_clusters(
 
 
 @contextmanager
-def _client(scheduler: str) -> Iterator[Any]:
-    """A client of the Dask scheduler at that address; None where the address is empty."""
-    if not scheduler:
+def _connect(scheduler: str) -> Iterator[Any]:
+    """Connect a Dask client to the scheduler at that address; None where the address is empty."""
+    if scheduler:
+        with dask_client(scheduler) as client:
+            yield client
+    else:
         yield None
-        return
-    with dask_client(scheduler) as client:
-        yield client
 
 
 def _report(table: pd.DataFrame, output: Path) -> None:
@@ -97,23 +100,25 @@ def cluster_files(
 ) -> FileClusters:
     """Cluster files from scratch. ValueError where the corrections contradict each other."""
     files = hashes.files[["path", "family"]]
-    together, apart = _corrected_rows(corrected, files["path"])
-    found = clusters.cluster(hashes.packed, together=together, apart=apart, resources=resources)
-    gathered = (
-        f", and gathered within {found.centre_radius} bits of a centre"
-        if found.centre_radius
-        else ""
+    rows = _read_corrections(corrected, files["path"])
+    clustering = clusters.cluster(
+        hashes.packed,
+        together=rows.together,
+        apart=rows.apart,
+        resources=resources,
     )
-    say(f"Files were united within {found.link_radius} bits{gathered}.")
-    distance = _distance_to_centre(hashes.packed, found.labels, found)
-    return FileClusters(_table(files.assign(distance=distance), found), found, hashes.hasher)
+    say(f"Files at most {clustering.link_radius} bits apart were united.")
+    if clustering.centre_radius:
+        say(f"Files at most {clustering.centre_radius} bits from a centre were brought to it.")
+    distance = _measure_distances(hashes.packed, clustering.labels, clustering)
+    table = _make_table(files.assign(distance=distance), clustering)
+    return FileClusters(table, clustering, hashes.hasher)
 
 
 def extend_clusters(
     hashes: Hashes, onto: Path, corrected: Corrections, resources: near.Resources
 ) -> FileClusters:
-    """Extend the clustering in the table `onto` by the files that are not in it, which come after
-    its own.
+    """Extend the clustering in the table `onto` by files that are not in it, as its last rows.
 
     ValueError where the corrections contradict each other, or the clustering is by another hasher;
     FileNotFoundError where the file of its centres is missing.
@@ -121,58 +126,66 @@ def extend_clusters(
     old = tables.read_columns(onto, tables.CLUSTERS)
     new = hashes.select(~hashes.files["path"].isin(old["path"]).to_numpy())
     files = new.files[["path", "family"]]
-    together, apart = _corrected_rows(corrected, pd.concat([old["path"], files["path"]]))
+    rows = _read_corrections(corrected, pd.concat([old["path"], files["path"]]))
     before, hasher = _load_clusters(onto, old["cluster"])
     if len(files) and hasher != new.hasher:
         raise ValueError(
             f"The clusters in {onto} are by {hasher}, the new hashes by {new.hasher}. Give "
             f"--hasher {hasher}."
         )
-    found = clusters.extend(before, new.packed, together=together, apart=apart, resources=resources)
-    distance = _distance_to_centre(new.packed, found.labels[len(old) :], found)
+    clustering = clusters.extend(
+        before,
+        new.packed,
+        together=rows.together,
+        apart=rows.apart,
+        resources=resources,
+    )
+    new_labels = clustering.labels[len(old) :]
+    distance = _measure_distances(new.packed, new_labels, clustering)
     old_files = old.reindex(columns=["path", "family", "distance"])
     all_files = pd.concat([old_files, files.assign(distance=distance)])
-    return FileClusters(_table(all_files, found), found, hasher)
+    return FileClusters(_make_table(all_files, clustering), clustering, hasher)
 
 
 def _load_clusters(onto: Path, labels: pd.Series) -> tuple[clusters.Clusters, str]:
-    """The clustering of the table `onto`, whose files have these labels, and the name of its
-    hasher.
-    """
+    """Read the clustering whose files have these labels, and the name of its hasher."""
     centres = centres_file(onto)
     if not centres.is_file():
         raise FileNotFoundError(
             f"{centres} is missing. `finlib cluster` wrote it beside {onto.name}; keep the two "
             "files together."
         )
-    before, stored_with_it = clusters.Clusters.load(centres, labels)
-    return before, stored_with_it["hasher"]
+    before, metadata = clusters.Clusters.load(centres, labels)
+    return before, metadata["hasher"]
 
 
-def _distance_to_centre(
-    packed: NDArray[np.uint8], labels: NDArray[np.int64], found: clusters.Clusters
+def _measure_distances(
+    packed: NDArray[np.uint8], labels: NDArray[np.int64], clustering: clusters.Clusters
 ) -> NDArray[np.int32]:
-    """The distance in bits of each hash from the (first) centre of the cluster that its label
-    names.
-    """
-    centre = found.centres[np.searchsorted(found.cluster, labels)]
-    return np.bitwise_count(packed ^ centre).sum(axis=1, dtype=np.int32)
+    """The distance of each hash, in bits, from the first centre of the cluster with its label."""
+    first_centre = np.searchsorted(clustering.cluster, labels)
+    different = packed ^ clustering.centres[first_centre]
+    return np.bitwise_count(different).sum(axis=1, dtype=np.int32)
 
 
-def _table(files: pd.DataFrame, found: clusters.Clusters) -> pd.DataFrame:
-    """The table of clusters: files with path, family and distance, in the order of the labels, and
-    their clusters.
-    """
-    labelled = files.assign(cluster=found.labels, size=found.size[found.labels])
+def _make_table(files: pd.DataFrame, clustering: clusters.Clusters) -> pd.DataFrame:
+    """Make the table of clusters from the files' paths, families and distances."""
+    labels = clustering.labels
+    labelled = files.assign(cluster=labels, size=clustering.size[labels])
     return labelled[["path", "family", "cluster", "size", "distance"]]
 
 
-def _corrected_rows(
-    corrected: Corrections, paths: pd.Series
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """The rows of the pairs that belong together and of those that do not, each int64[pairs, 2]."""
-    together = _read_corrections(corrected.together, "right", paths)
-    apart = _read_corrections(corrected.apart, "wrong", paths)
+class CorrectedRows(NamedTuple):
+    """Pairs that a person has judged, as rows among the files: int64[pairs, 2] each."""
+
+    together: NDArray[np.int64]
+    apart: NDArray[np.int64]
+
+
+def _read_corrections(corrected: Corrections, paths: pd.Series) -> CorrectedRows:
+    """Read the pairs of both tables; ValueError where they contradict each other."""
+    together = _read_pairs(corrected.together, "right", paths)
+    apart = _read_pairs(corrected.apart, "wrong", paths)
     contradiction = corrections.find_contradiction(len(paths), together, apart)
     if contradiction is not None:
         one, other = paths.iloc[list(contradiction)]
@@ -180,14 +193,14 @@ def _corrected_rows(
             f"The corrections contradict each other: {one} and {other} are to be apart, and "
             "together by other pairs."
         )
-    return together, apart
+    return CorrectedRows(together, apart)
 
 
-def _read_corrections(file: Path | None, verdict: str, paths: pd.Series) -> NDArray[np.int64]:
-    """int64[pairs, 2]: the rows of the pairs of files with this verdict, or of all pairs in a table
-    without verdicts.
+def _read_pairs(file: Path | None, verdict: str, paths: pd.Series) -> NDArray[np.int64]:
+    """Read the pairs with this verdict, or all pairs of a table that has no verdicts.
 
-    Pairs that name a file which is not among `paths` are left out, with a message.
+    Returns the rows of their files among `paths`, int64[pairs, 2]. A pair with a file that is not
+    among them is left out, with a message.
     """
     if file is None:
         return np.empty((0, 2), np.int64)
@@ -195,9 +208,9 @@ def _read_corrections(file: Path | None, verdict: str, paths: pd.Series) -> NDAr
     if "verdict" in pairs:
         pairs = _select_verdict(pairs, verdict, file)
     row_of = pd.Index(paths)
-    rows = np.stack(
-        [row_of.get_indexer(pairs["path_a"]), row_of.get_indexer(pairs["path_b"])], axis=1
-    )
+    row_a = row_of.get_indexer(pairs["path_a"])
+    row_b = row_of.get_indexer(pairs["path_b"])
+    rows = np.stack([row_a, row_b], axis=1)
     unknown = (rows < 0).any(axis=1)
     if unknown.any():
         say(
@@ -208,9 +221,7 @@ def _read_corrections(file: Path | None, verdict: str, paths: pd.Series) -> NDAr
 
 
 def _select_verdict(pairs: pd.DataFrame, verdict: str, file: Path) -> pd.DataFrame:
-    """The pairs with this verdict; ValueError where there is one that is neither right nor wrong
-    nor empty.
-    """
+    """The pairs with this verdict; ValueError where a verdict is not right, wrong or empty."""
     verdicts = pairs["verdict"].fillna("").astype(str).str.strip().str.lower()
     unknown = set(verdicts) - {*VERDICTS, ""}
     if unknown:

@@ -1,5 +1,6 @@
-"""Groups of alike images in a folder, the file to keep first: what `finlib duplicates` does. It
-deletes nothing.
+"""Groups of alike images in a folder, the file to keep first: what `finlib duplicates` does.
+
+It deletes nothing.
 """
 
 import json
@@ -31,42 +32,48 @@ def write_duplicates(
     workers: int | None,
     overwrite: bool,
 ) -> None:
-    """Write the table of groups of alike images, and beside it a page of them and the table of the
-    images' hashes.
+    """Write a table of the groups of alike images, and a page of them.
 
-    The hashes serve the next run, which only has to hash files that are new or changed.
+    The images' hashes are written, too: the next run only has to hash files that are new or
+    changed.
     """
     hashes_file = output.with_suffix(".hashes.parquet")
     page_file = output.with_suffix(".html")
     check_table_output(output, COLUMNS, overwrite)
     check_page_output(page_file, overwrite)
     hash_into(hashes_file, [str(folder)], hasher, workers=workers, prune=True)
-    groups = find_duplicates(load(hashes_file, hasher, min_quality, workers), workers)
+    hashes = load(hashes_file, hasher, min_quality, workers)
+    groups = find_duplicates(hashes, workers)
     page = write_page(
-        _page_groups(groups), page_file, f"{folder}: duplicates", IMAGES_ON_THE_PAGE, workers
+        _caption_groups(groups),
+        page_file,
+        f"{folder}: duplicates",
+        IMAGES_ON_THE_PAGE,
+        workers,
     )
     tables.write_table(groups, output)
     redundant = (groups["size"] - 1).sum()
-    say(
-        f"{len(groups)} groups, with {redundant} files in addition to the {len(groups)} to keep: "
-        f"{output}"
-    )
+    say(f"{len(groups)} groups, and {redundant} files besides the ones to keep: {output}")
     if page.groups < len(groups):
-        say(f"The first {page.groups} groups to look at: {page_file}")
+        say(f"The first {page.groups} of the groups can be looked at: {page_file}")
     else:
-        say(f"All groups to look at: {page_file}")
+        say(f"The groups can be looked at: {page_file}")
 
 
 def find_duplicates(hashes: Hashes, workers: int | None) -> pd.DataFrame:
-    """A row per group of alike files: the one to keep, the others as a JSON list, their number;
-    larger groups first.
+    """Find groups of alike files: a row per group, larger groups first.
 
-    The file to keep is the largest in pixels, then in bytes, then the oldest; a link only where the
-    group has nothing else. Files that cannot be seen now are in no group.
+    keep: the file to keep, which is the largest in pixels, then in bytes, then the oldest. A link
+    is kept only where the group has nothing else.
+    others: the other files, as a JSON list.
+    size: the number of files.
+
+    Files that cannot be seen now are in no group.
     """
-    hashes = hashes.select(_are_present(hashes.files["path"]))
-    clusters = cluster_files(hashes, Corrections(), near.Resources(workers, progress=True)).table
-    order = _best_first(hashes.files, clusters)
+    hashes = hashes.select(_find_present(hashes.files["path"]))
+    resources = near.Resources(workers, progress=True)
+    clusters = cluster_files(hashes, Corrections(), resources).table
+    order = _rank(hashes.files, clusters)
     ranked = clusters.iloc[order]
     ranked = ranked[ranked["size"] > 1]
     rows = []
@@ -76,15 +83,14 @@ def find_duplicates(hashes: Hashes, workers: int | None) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=list(COLUMNS))
 
 
-def _are_present(paths: pd.Series) -> NDArray[np.bool_]:
+def _find_present(paths: pd.Series) -> NDArray[np.bool_]:
     """For each file, whether it, or a link of its name, can be seen now."""
-    return np.array([os.path.lexists(text_to_path(path)) for path in paths], bool)
+    present = [os.path.lexists(text_to_path(path)) for path in paths]
+    return np.array(present, bool)
 
 
-def _best_first(files: pd.DataFrame, clusters: pd.DataFrame) -> NDArray[np.int64]:
-    """Rows by the size of their cluster, largest first, and within a cluster from the best file to
-    keep to the worst.
-    """
+def _rank(files: pd.DataFrame, clusters: pd.DataFrame) -> NDArray[np.int64]:
+    """Order the rows: larger clusters first, and in a cluster the best file to keep first."""
     is_link = [os.path.islink(text_to_path(path)) for path in files["path"]]
     pixels = files["width"].astype(np.int64) * files["height"]
     least_important_first = (
@@ -98,9 +104,10 @@ def _best_first(files: pd.DataFrame, clusters: pd.DataFrame) -> NDArray[np.int64
     return np.lexsort(least_important_first)
 
 
-def _page_groups(groups: pd.DataFrame) -> list[Group]:
-    """The groups as they are shown on the page."""
+def _caption_groups(groups: pd.DataFrame) -> list[Group]:
+    """The groups as the page shows them."""
     shown = []
     for keep, others, size in groups[list(COLUMNS)].itertuples(index=False):
-        shown.append(Group(f"keep the first of {size}", [keep, *json.loads(others)]))
+        files = [keep, *json.loads(others)]
+        shown.append(Group(f"keep the first of {size}", files))
     return shown

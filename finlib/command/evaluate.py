@@ -11,7 +11,7 @@ from finlib.hashing.hashers import HASHERS, Hasher, get_hasher
 from finlib.hashing.images import family_of, list_images
 from finlib.scoring import metrics
 
-COLUMNS = ("hasher", "auc")  # that tell a table of scores from other tables
+COLUMNS = ("hasher", "auc")  # by which a table of scores is recognised
 
 
 def write_scores(
@@ -26,8 +26,9 @@ def write_scores(
 
 
 def list_labelled(folder: Path) -> list[Path]:
-    """The images of the folder whose names tell their family; ValueError where there are fewer than
-    two families.
+    """List the images that are named FFFF_ID.ext; ValueError for fewer than two families.
+
+    A message says how many other images there are.
     """
     images = list_images(folder)
     labelled = [file for file in images if family_of(file)]
@@ -35,8 +36,7 @@ def list_labelled(folder: Path) -> list[Path]:
     if len(families) < 2:
         raise ValueError(
             f"{folder} does not hold images of two families. The name of an image must be "
-            "FFFF_ID.ext, "
-            "where the four digits FFFF say which family it belongs to."
+            "FFFF_ID.ext, where the four digits FFFF say which family it belongs to."
         )
     others = len(images) - len(labelled)
     if others:
@@ -50,4 +50,5 @@ def score_hasher(hasher: Hasher, files: Sequence[Path], workers: int | None) -> 
     table = execution.hash_files(files, hasher.name, workers=workers, progress=True)
     say_errors(table)
     families = tables.hashed_rows(table)["family"].to_numpy()
-    return metrics.evaluate(tables.packed_hashes(table), families, hasher.name, hasher.bits)
+    packed = tables.packed_hashes(table)
+    return metrics.evaluate(packed, families, hasher.name, hasher.bits)

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from finlib.command.inputs import list_files
-from finlib.command.output import check_table_output, say, say_errors, unfinished_parts
+from finlib.command.output import check_table_output, keep_parts, say, say_errors
 from finlib.files import path_to_text, text_to_path
 from finlib.hashing import execution, tables
 from finlib.hashing.hashers import get_hasher
@@ -19,8 +19,11 @@ PARTS = "*part-*.parquet"  # the finished and unfinished parts that `execution` 
 
 @dataclass(frozen=True)
 class HashingRun:
-    """How a run hashes files: on how many workers or which Dask scheduler, and where it keeps what
-    is finished.
+    """How a run hashes files.
+
+    workers: the number of processors, None for all.
+    scheduler: the address of a Dask scheduler, empty for none.
+    folder: where the finished parts are kept.
     """
 
     workers: int | None
@@ -30,9 +33,7 @@ class HashingRun:
     def hash(
         self, files: Iterable[str | Path], hasher: str, known: pd.DataFrame | None = None
     ) -> execution.HashedFiles:
-        """The table of these files' hashes; files that did not change since they became known are
-        not read.
-        """
+        """Hash the files that are new or changed since the table `known` was made."""
         return execution.hash_new_files(
             files,
             hasher,
@@ -54,8 +55,7 @@ def hash_into(
     prune: bool = False,
     replace: bool = False,
 ) -> None:
-    """Hash the files of the sources that are new or changed, and write them into the table
-    `output`.
+    """Hash what is new or changed among the files of the sources into the table `output`.
 
     `hasher` is by default that of the table, or FINd. Rows of other files stay in the table, unless
     `prune` drops those of files that no source names, or `replace` drops all rows. An interrupted
@@ -66,22 +66,19 @@ def hash_into(
     get_hasher(hasher or "find")
     if replace:
         check_table_output(output, tables.COLUMNS, overwrite=True)
-    with unfinished_parts(output, PARTS) as folder:
+    with keep_parts(output, PARTS) as folder:
         run = HashingRun(workers, scheduler, folder)
-        stored = None
-        if output.exists() and not (replace and hasher):
-            stored = tables.read_hashes(output)
-        hasher = hasher or _hasher_of(stored)
-        if replace:
-            stored = None
-        files = _files_by_text(sources)
-        if stored is not None:
-            if prune:
-                stored = _drop_unnamed(stored, files)
-            stored = _with_hasher(stored, hasher, output, run)
-        table, newly_hashed = run.hash(files.values(), hasher, stored)
+        is_read = output.exists() and not (replace and hasher)
+        stored = tables.read_hashes(output) if is_read else None
+        hasher = hasher or _get_hasher_name(stored)
+        files = _list_by_text(sources)
+        known = None
+        if stored is not None and not replace:
+            known = _drop_unnamed(stored, files) if prune else stored
+            known = _add_missing_parts(known, hasher, output, run)
+        table, newly_hashed = run.hash(files.values(), hasher, known)
         _check_any_hashed(table, output)
-        whole = _combine(stored, table, prune)
+        whole = _combine(known, table, prune)
         tables.write_table(whole, output)
     say_errors(table)
     _report(table, newly_hashed, len(whole), output)
@@ -89,14 +86,14 @@ def hash_into(
         raise RuntimeError("No file could be hashed.")
 
 
-def _hasher_of(table: pd.DataFrame | None) -> str:
+def _get_hasher_name(table: pd.DataFrame | None) -> str:
     """The hasher of a table's first row; FINd where there is none."""
     if table is None or table.empty:
         return "find"
     return str(table["hasher"].iloc[0])
 
 
-def _files_by_text(sources: Iterable[str]) -> dict[str, str | Path]:
+def _list_by_text(sources: Iterable[str]) -> dict[str, str | Path]:
     """The files of all sources, each once, by the text that a table has for their path."""
     files: dict[str, str | Path] = {}
     for source in sources:
@@ -126,12 +123,14 @@ def _is_unlistable(path: str | Path) -> bool:
     return False
 
 
-def _with_hasher(stored: pd.DataFrame, hasher: str, output: Path, run: HashingRun) -> pd.DataFrame:
-    """The stored table with hashes by `hasher`: where it has the first parts of a combined hash,
-    the rest is added.
+def _add_missing_parts(
+    stored: pd.DataFrame, hasher: str, output: Path, run: HashingRun
+) -> pd.DataFrame:
+    """Turn the stored table into one of `hasher`, by hashing the parts that its hashes lack.
 
-    ValueError where it has other hashes; RuntimeError where a file is not what it was when it was
-    hashed.
+    A table of find becomes one of find+dhash256 by hashing its files with dhash256. ValueError
+    where it has other hashes than the first parts of `hasher`; RuntimeError where a file has
+    changed since it was hashed.
     """
     hashed = tables.hashed_rows(stored)
     hasher_names = sorted(set(hashed["hasher"]))
@@ -165,9 +164,8 @@ def _check_unchanged(hashed: pd.DataFrame, added: pd.DataFrame, missing: str, ou
         example = hashed["path"][~usable].iloc[0]
         raise RuntimeError(
             f"{missing} cannot be added: {(~usable).sum()} of {len(usable)} files are changed, "
-            "gone or unreadable, "
-            f"among them {example}. {output} is as it was. Bring the files back, or give --output "
-            "another name."
+            f"gone or unreadable, among them {example}. {output} is as it was. Bring the files "
+            "back, or give --output another name."
         )
 
 
@@ -208,9 +206,7 @@ def merge_rows(stored: pd.DataFrame, new: pd.DataFrame) -> pd.DataFrame:
 
 
 def _report(table: pd.DataFrame, newly_hashed: int, rows: int, output: Path) -> None:
-    """Say what became of the files. `newly_hashed` counts those that were read now, with those that
-    failed.
-    """
+    """Say what became of the files; `newly_hashed` includes those that failed."""
     failed = int((table["error"] != "").sum())
     hashed = newly_hashed - failed
     known = len(table) - failed - hashed

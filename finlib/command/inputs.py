@@ -33,9 +33,9 @@ SUFFIXES_SHOWN = 5
 class Hashes:
     """The files of a table that have a hash, and their hashes.
 
-    files: a row per file, with the table's columns but for hash, hasher and error. packed:
-    uint8[files, bits // 8], the hashes in the same order. hasher: the name of the hasher that made
-    them.
+    files: a row per file, with the table's columns except hash, hasher and error.
+    packed: uint8[files, bits // 8], the hashes in the same order.
+    hasher: the name of the hasher that made them.
     """
 
     files: pd.DataFrame
@@ -43,16 +43,13 @@ class Hashes:
     hasher: str
 
     def select(self, rows: NDArray[np.int64] | NDArray[np.bool_]) -> "Hashes":
-        """The same for some of the rows: their numbers, or a flag for each row."""
-        return Hashes(
-            self.files.iloc[rows].reset_index(drop=True),
-            self.packed[rows],
-            self.hasher,
-        )
+        """The files of some rows, given by their numbers or by a flag for each row."""
+        files = self.files.iloc[rows].reset_index(drop=True)
+        return Hashes(files, self.packed[rows], self.hasher)
 
-    def first_of_equal(self) -> "Hashes":
+    def drop_repeated(self) -> "Hashes":
         """The first file of each hash; a message says how many files are left out."""
-        first = find_distinct(self.packed)[0]
+        first, _ = find_distinct(self.packed)
         repeated = len(self.files) - len(first)
         say(f"{repeated} files are left out because an earlier file has the same hash.")
         return self.select(first)
@@ -61,8 +58,8 @@ class Hashes:
 class VariantHashes(NamedTuple):
     """The hashes of several variants (turns and mirror images) of each of some files.
 
-    packed: uint8[n, bits // 8], all variants of the first file, then those of the next. row:
-    int64[n], the row of the file that each hash belongs to.
+    packed: uint8[n, bits // 8], all variants of the first file, then those of the next.
+    row: int64[n], the row of the file that each hash belongs to.
     """
 
     packed: NDArray[np.uint8]
@@ -70,11 +67,10 @@ class VariantHashes(NamedTuple):
 
 
 def hash_variants(hashes: Hashes, variants: Sequence[int], workers: int | None) -> VariantHashes:
-    """Read the pictures of the files again and hash them in these variants, numbers into
-    `decoding.VARIANTS`.
+    """Read the pictures of the files again and hash them in several variants.
 
-    Files that cannot be read any more are left out, with a message. RuntimeError where there are
-    files and none of them can be read.
+    `variants` are numbers into `decoding.VARIANTS`. Files that cannot be read any more are left
+    out, with a message. RuntimeError where there are files and none of them can be read.
     """
     hasher = get_hasher(hashes.hasher)
     errors: list[str] = []
@@ -93,8 +89,7 @@ def hash_variants(hashes: Hashes, variants: Sequence[int], workers: int | None) 
     if errors and len(errors) == len(paths):
         raise RuntimeError(
             "--mirrored and --turned have to read the pictures again, and none of them can be "
-            "read. "
-            f"The first error: {errors[0]}"
+            f"read. The first error: {errors[0]}"
         )
     say_first("left out", errors)
     counts = [len(each) for each in hashes_of_files]
@@ -105,11 +100,11 @@ def hash_variants(hashes: Hashes, variants: Sequence[int], workers: int | None) 
 
 
 def list_files(source: str) -> Sequence[str | Path]:
-    """The files that a source of `finlib hash` stands for: a folder's images, one file, or "-" for
-    a list on stdin.
+    """The files that a source of `finlib hash` stands for.
 
-    A message says which files of a folder are passed over. ValueError where a list or a folder has
-    nothing to offer, FileNotFoundError where the source is not there.
+    A folder stands for the images below it, a file for itself, and "-" for the list on standard
+    input. A message says which files of a folder are passed over. ValueError where a list or a
+    folder names no file, FileNotFoundError where the source does not exist.
     """
     if source == "-":
         return _read_list()
@@ -148,13 +143,13 @@ def _say_passed_over(folder: str, passed_over: Counter[str]) -> None:
 
 
 def load(source: Path, hasher: str | None, min_quality: float, workers: int | None) -> Hashes:
-    """The hashes of a table, or those of a folder's images or of one image, made here.
+    """Read the hashes of a table, or hash one image or the images of a folder.
 
-    A table gives the hashes that it has, or those of one part of a combined hash if `hasher` names
-    one; images are hashed by `hasher`, by default FINd. Files with an error, files that a later row
-    names again, and files of less than `min_quality` are left out, with a message. RuntimeError
-    where nothing has a hash; ValueError where `min_quality` is asked of hashes that have no
-    quality.
+    A table gives the hashes that it has, or one part of its combined hash if `hasher` names that
+    part. Images are hashed by `hasher`, by default FINd. Files with an error, files that a later
+    row names again, and files of a quality under `min_quality` are left out, with a message.
+    RuntimeError where nothing has a hash; ValueError where `min_quality` is given and the hashes
+    have no quality.
     """
     if is_table(source):
         table = _read_table(source, hasher)
@@ -190,7 +185,7 @@ def load(source: Path, hasher: str | None, min_quality: float, workers: int | No
 def load_both(
     source: Path, against: Path | None, hasher: str | None, min_quality: float, workers: int | None
 ) -> tuple[Hashes, Hashes | None]:
-    """The hashes of `source`, and those of `against` where it is given, both by one hasher.
+    """Load the hashes of `source` and, where it is given, those of `against` by the same hasher.
 
     Where only one of them is a table, the images of the other are hashed by the table's hasher.
     """

@@ -97,8 +97,8 @@ def parts_folder(output: Path) -> Path:
 
 
 @contextmanager
-def unfinished_parts(output: Path, pattern: str) -> Iterator[Path]:
-    """The folder for the finished parts of the run that writes `output`, for this run alone.
+def keep_parts(output: Path, pattern: str) -> Iterator[Path]:
+    """Keep finished parts in a folder, for the run that writes `output` and for no other.
 
     Where the block ends without an error, the files in the folder whose names match `pattern` are
     removed. The folder goes when nothing else is in it. RuntimeError where another run is writing

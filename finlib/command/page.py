@@ -53,8 +53,9 @@ class PageContent(NamedTuple):
 def show_table(
     table: Path, output: Path, by: str, most: int, workers: int | None, overwrite: bool
 ) -> None:
-    """Write a page of the pairs or clusters of a table, with at most `most` images; `by` as for
-    `list_groups`.
+    """Write a page of the first pairs or clusters of a table, with at most `most` images.
+
+    by: the order of clusters, as for `list_groups`.
     """
     if by not in ORDERS:
         raise ValueError(f"--by must be size or doubt, not {by}.")
@@ -67,12 +68,11 @@ def show_table(
 
 
 def list_groups(table: Path, by: str, most: int) -> Listing:
-    """The first `most` pairs or clusters of a table.
+    """List the first `most` pairs or clusters of a table.
 
-    Pairs come in order of distance, the farthest first. Clusters of two files or more come in order
-    of size, the largest first, or by "doubt" in order of the distance between a file and the
-    centre, again the farthest first. The table is read in batches, and no more of it is in memory
-    than two numbers for each file.
+    Pairs come in the order of their distance, the farthest first. Clusters of two files or more
+    come by "size", the largest first, or by "doubt": first those with a file far from the centre.
+    The table is read in batches, so that only two numbers for each file are in memory.
     """
     batches = iter_batches(table, PAIRS, CLUSTERS)
     empty = next(batches)
@@ -86,7 +86,8 @@ def _list_pairs(empty: pa.Table, batches: Iterator[pa.Table], most: int) -> List
     total = 0
     for batch in batches:
         total += len(batch)
-        farthest = pd.concat([farthest, batch.to_pandas()]).nlargest(most, "distance")
+        candidates = pd.concat([farthest, batch.to_pandas()])
+        farthest = candidates.nlargest(most, "distance")
     groups = []
     for path_a, path_b, distance in farthest[list(PAIRS)].itertuples(index=False):
         groups.append(Group(f"{distance} bits apart", [path_a, path_b]))
@@ -95,9 +96,11 @@ def _list_pairs(empty: pa.Table, batches: Iterator[pa.Table], most: int) -> List
 
 def _list_clusters(table: Path, by: str, most: int) -> Listing:
     clusters = _measure_clusters(table)
-    order = ["size" if by == "size" else "farthest", "cluster"]
-    first = clusters.sort_values(order, ascending=[False, True]).head(most)
-    files_of = _files_of_clusters(table, first.index, farthest_first=by == "doubt")
+    is_by_doubt = by == "doubt"
+    measure = "farthest" if is_by_doubt else "size"
+    ordered = clusters.sort_values([measure, "cluster"], ascending=[False, True])
+    first = ordered.head(most)
+    files_of = _read_files(table, first.index, farthest_first=is_by_doubt)
     groups = []
     for cluster, size, farthest in first.itertuples(name=None):
         caption = f"cluster {cluster}: {size} files, up to {farthest} bits from its centre"
@@ -106,27 +109,29 @@ def _list_clusters(table: Path, by: str, most: int) -> Listing:
 
 
 def _measure_clusters(table: Path) -> pd.DataFrame:
-    """The size of each cluster of two files or more, and the distance of its farthest file; the
-    index is its number.
+    """Measure each cluster of two files or more; the index is the cluster's number.
+
+    size: in files. farthest: the distance of the farthest file from the centre, in bits.
     """
-    columns = [batch.select(["cluster", "distance"]) for batch in iter_batches(table)]
-    files = pa.concat_tables(columns).to_pandas()
-    clusters = files.groupby("cluster")["distance"].agg(size="size", farthest="max")
+    columns = ["cluster", "distance"]
+    selected = [batch.select(columns) for batch in iter_batches(table)]
+    files = pa.concat_tables(selected).to_pandas()
+    distances = files.groupby("cluster")["distance"]
+    clusters = distances.agg(size="size", farthest="max")
     return clusters[clusters["size"] > 1]
 
 
-def _files_of_clusters(
-    table: Path, clusters: pd.Index, farthest_first: bool
-) -> "pd.Series[list[str]]":
-    """The files of each of these clusters, IMAGES_PER_GROUP at most: the first ones, or those
-    farthest from the centre.
+def _read_files(table: Path, clusters: pd.Index, farthest_first: bool) -> pd.Series:
+    """Read the files of each of these clusters, at most IMAGES_PER_GROUP: a list of paths each.
+
+    They are the first in the table, or those farthest from the centre.
     """
     wanted = pa.array(clusters)
     batches = iter_batches(table)
     files = next(batches).to_pandas()
     for batch in batches:
-        more = batch.filter(pc.is_in(batch["cluster"], wanted)).to_pandas()
-        files = pd.concat([files, more])
+        is_wanted = pc.is_in(batch["cluster"], wanted)
+        files = pd.concat([files, batch.filter(is_wanted).to_pandas()])
         if farthest_first:
             files = files.sort_values("distance", ascending=False, kind="stable")
         files = files.groupby("cluster").head(IMAGES_PER_GROUP)
@@ -136,28 +141,34 @@ def _files_of_clusters(
 def write_page(
     groups: Iterable[Group], output: Path, title: str, most: int, workers: int | None = None
 ) -> PageContent:
-    """Write a page of the first groups, with `most` images in all but one group at least."""
+    """Write a page of the first groups, as many as have at most `most` images together.
+
+    At least one group is shown. Each shows no more than IMAGES_PER_GROUP of its images.
+    """
     shown = _select_groups(groups, most)
-    paths = list(dict.fromkeys(path for group in shown for path in group.files))
+    number_of = _number_files(shown)
+    paths = list(number_of)
     thumbnails = _make_thumbnails(paths, workers)
-    place = {path: number for number, path in enumerate(paths)}
+    captioned = []
+    for group in shown:
+        numbers = [number_of[path] for path in group.files]
+        captioned.append((group.caption, numbers))
     data = {
         "title": one_line(title),
         "images": list(zip(paths, thumbnails, strict=True)),
-        "groups": [(group.caption, [place[path] for path in group.files]) for group in shown],
+        "groups": captioned,
     }
     # In JSON a "<" only ever stands inside a text. Written like this, it cannot begin a tag.
     text = json.dumps(data, ensure_ascii=False).replace("<", "\\u003c")
     template = files("finlib.command").joinpath("page.html").read_text(encoding="utf-8")
+    page = template.replace("{{data}}", text)
     with write_atomically(output) as temporary:
-        temporary.write_text(template.replace("{{data}}", text), encoding="utf-8")
+        temporary.write_text(page, encoding="utf-8")
     return PageContent(len(shown), thumbnails.count(""))
 
 
 def _select_groups(groups: Iterable[Group], most: int) -> list[Group]:
-    """The first groups, each with IMAGES_PER_GROUP at most, that have no more than `most` images,
-    and one at least.
-    """
+    """The groups to show, and of each the images to show."""
     selected: list[Group] = []
     images = 0
     for group in groups:
@@ -169,13 +180,25 @@ def _select_groups(groups: Iterable[Group], most: int) -> list[Group]:
     return selected
 
 
+def _number_files(groups: Iterable[Group]) -> dict[str, int]:
+    """Number the files of all groups, each once, in their order."""
+    number_of: dict[str, int] = {}
+    for group in groups:
+        for path in group.files:
+            number_of.setdefault(path, len(number_of))
+    return number_of
+
+
 def _make_thumbnails(paths: Sequence[str], workers: int | None) -> list[str]:
-    thumbnails = in_threads(thumbnail, ((path,) for path in paths), workers)
+    thumbnails = in_threads(make_thumbnail, ((path,) for path in paths), workers)
     return list(tqdm(thumbnails, total=len(paths), unit="image", disable=None))
 
 
-def thumbnail(path: str) -> str:
-    """A JPEG of at most SIDE pixels a side as a data URI; empty where the file cannot be read."""
+def make_thumbnail(path: str) -> str:
+    """Make a JPEG of at most SIDE pixels a side, as a data URI.
+
+    It is empty where the file cannot be read.
+    """
     try:
         image = open_image(text_to_path(path))
         image.thumbnail((SIDE, SIDE))
@@ -183,4 +206,5 @@ def thumbnail(path: str) -> str:
         image.convert("RGB").save(file, "JPEG", quality=70)
     except Exception:  # whatever is wrong with the file, the page shows its name without a picture
         return ""
-    return "data:image/jpeg;base64," + b64encode(file.getvalue()).decode()
+    encoded = b64encode(file.getvalue()).decode()
+    return f"data:image/jpeg;base64,{encoded}"

@@ -23,7 +23,7 @@ from tqdm import tqdm
 from finlib import __version__
 from finlib.checkpoint import Checkpoint
 from finlib.command.inputs import Hashes, VariantHashes, hash_variants
-from finlib.command.output import parts_folder, say, unfinished_parts
+from finlib.command.output import keep_parts, parts_folder, say
 from finlib.distributed import dask_client
 from finlib.hashing import tables
 from finlib.hashing.decoding import VARIANTS
@@ -47,9 +47,7 @@ TURNED = [VARIANTS.index(name) for name in ("half turn", "quarter", "three quart
 
 
 def choose_variants(mirrored: bool, turned: bool) -> list[int]:
-    """Numbers into VARIANTS of what is compared: the picture, and its mirror image, its quarter
-    turns, or all eight.
-    """
+    """The variants to compare, numbers into VARIANTS; the picture as it is comes first."""
     if mirrored and turned:
         return list(range(len(VARIANTS)))
     if mirrored:
@@ -74,7 +72,7 @@ class Criterion(NamedTuple):
     nearest: int | None = None
 
     def check(self) -> None:
-        """ValueError where nothing is asked for, or two different radii."""
+        """Raise ValueError where nothing is asked for, or more than one radius."""
         radii = (self.radius, self.false_pairs, self.precision)
         given = sum(each is not None for each in radii)
         if given == 0 and self.nearest is None:
@@ -133,12 +131,12 @@ class Comparison:
             pairs_of_files = new * len(self.stored.files)
         return pairs_of_files * len(self.variants)
 
-    def radius(self, criterion: Criterion) -> int | None:
-        """The radius that is asked for, or that the evidence in the package gives; None where only
-        `nearest` is given.
+    def choose_radius(self, criterion: Criterion) -> int | None:
+        """The radius that is given, or the one that the evidence in the package suggests.
 
-        A message says what the radius promises. ValueError where there is no evidence for the
-        hasher, or no radius keeps the promise.
+        It is None where only the nearest are asked for. A message says what to expect of a radius
+        from the evidence. ValueError where there is no evidence for the hasher, or no radius is
+        small enough.
         """
         hasher = self.new.hasher
         if criterion.false_pairs is not None:
@@ -154,19 +152,18 @@ class Comparison:
         )
         least_measured = thresholds.evidence(hasher).least_measured
         if radius < least_measured:
-            enough_for = self._images_at(least_measured, radius, criterion)
+            enough_for = self._count_images_for(least_measured, radius, criterion)
             say(
                 f"This radius is an estimate. The evidence is measured down to {least_measured} "
                 f"bits, which would be enough for about {enough_for:,.0f} images."
             )
         return radius
 
-    def _images_at(self, measured: int, radius: int, criterion: Criterion) -> float:
-        """The number of images for which the `measured` radius would keep the promise that `radius`
-        keeps for these.
+    def _count_images_for(self, measured: int, radius: int, criterion: Criterion) -> float:
+        """The number of images for which `measured` would be the right radius, as `radius` is here.
 
-        The allowed rate of false pairs falls with the number of images where a precision is asked
-        for, and with its square where a number of false pairs is.
+        The rate of false pairs that can be allowed falls with the number of images where a
+        precision is asked for, and with its square where a number of false pairs is.
         """
         measured_rate = thresholds.expected_at(self.new.hasher, measured).nonmatching
         images = len(self.others.files)
@@ -176,9 +173,8 @@ class Comparison:
         rate = criterion.false_pairs / max(1, self.pairs)
         return images * math.sqrt(rate / measured_rate)
 
-    def expected_false_pairs(self, radius: int) -> float:
-        """The number of pairs of unrelated images to expect within the radius; nan where it is
-        unknown.
+    def estimate_false_pairs(self, radius: int) -> float:
+        """The number of false pairs to expect within the radius; nan where it is unknown.
 
         ValueError where there is no evidence for the hasher.
         """
@@ -201,8 +197,7 @@ class PairSearch:
     scheduler: str = ""
 
     def write(self, output: Path) -> None:
-        """Write a table with path_a, path_b and distance of each pair, and the variant where there
-        are several.
+        """Write the table of pairs: path_a, path_b, distance and, where there are several, variant.
 
         ValueError where there are too many pairs, RuntimeError where the disk is too small for
         those expected.
@@ -210,31 +205,29 @@ class PairSearch:
         may_be_many = self.comparison.pairs > self.max_pairs
         if may_be_many and self.radius is not None and self.nearest is None:
             self._check_expected_pairs(self.radius, output)
-        queries = self._queries()
-        schema = self._schema()
-        with unfinished_parts(output, PART_PATTERN) as folder:
-            checkpoint = Checkpoint(folder, self._key(queries), PART_NAME, PART_SUFFIX)
-            pairs = self._find_parts(queries, checkpoint, schema, output)
-            _join_parts(checkpoint.parts(), pairs, schema, output)
-        self._report(pairs, output)
+        queries = self._read_queries()
+        schema = self._make_schema()
+        with keep_parts(output, PART_PATTERN) as folder:
+            checkpoint = Checkpoint(folder, self._make_key(queries), PART_NAME, PART_SUFFIX)
+            count = self._find_parts(queries, checkpoint, schema, output)
+            _join_parts(checkpoint.parts(), count, schema, output)
+        self._report(count, output)
 
-    def _queries(self) -> VariantHashes:
+    def _read_queries(self) -> VariantHashes:
         """The hashes to search for: of the new files, or of all variants of their pictures."""
         new = self.comparison.new
         if self.comparison.has_variants:
             return hash_variants(new, self.comparison.variants, self.workers)
         return VariantHashes(new.packed, np.arange(len(new.files)))
 
-    def _schema(self) -> pa.Schema:
+    def _make_schema(self) -> pa.Schema:
         columns = {"path_a": pa.string(), "path_b": pa.string(), "distance": pa.int32()}
         if self.comparison.has_variants:
             columns["variant"] = pa.string()
         return pa.schema(columns)
 
-    def _key(self, queries: VariantHashes) -> str:
-        """A text that distinguishes this search from any other one, and from those of other
-        versions.
-        """
+    def _make_key(self, queries: VariantHashes) -> str:
+        """A text that differs for any other search, and for this one by another version."""
         comparison = self.comparison
         settings = (
             __version__,
@@ -258,29 +251,28 @@ class PairSearch:
     def _find_parts(
         self, queries: VariantHashes, checkpoint: Checkpoint, schema: pa.Schema, output: Path
     ) -> int:
-        """Find the pairs of each step that is not finished yet and keep them as a part; returns the
-        number of pairs.
+        """Find the pairs of the steps that are not finished, each step's as a part.
+
+        Returns the number of pairs in all parts.
         """
         finished = checkpoint.parts()
-        pairs = sum(pq.read_metadata(part).num_rows for part in finished)
-        self._check_pairs(pairs, output)
-        steps = self._steps(queries.packed, len(finished))
+        count = sum(pq.read_metadata(part).num_rows for part in finished)
+        self._check_count(count, output)
+        steps = self._iter_steps(queries.packed, len(finished))
         for number, step in enumerate(steps, start=len(finished)):
             with (
                 checkpoint.new_part(number) as part,
                 tables.table_writer(part, schema) as write,
             ):
-                for found in step:
-                    rows = self._rows(queries, found)
-                    pairs += len(rows)
-                    self._check_pairs(pairs, output)
+                for pairs in step:
+                    rows = self._make_rows(queries, pairs)
+                    count += len(rows)
+                    self._check_count(count, output)
                     write(rows)
-        return pairs
+        return count
 
-    def _steps(self, packed: NDArray[np.uint8], first: int) -> Iterator[Iterable[Pairs]]:
-        """For each step from number `first` on, the pairs of a query and one of the others, in
-        blocks.
-        """
+    def _iter_steps(self, packed: NDArray[np.uint8], first: int) -> Iterator[Iterable[Pairs]]:
+        """Yield the pairs of each step, from number `first` on, in blocks."""
         if self.nearest is not None:
             return self._nearest_steps(packed, self.nearest, first)
         assert self.radius is not None  # Criterion.check has seen to that
@@ -295,16 +287,16 @@ class PairSearch:
         starts = range(first * HASHES_PER_STEP, len(packed), HASHES_PER_STEP)
         for start in tqdm(starts, unit=f" {HASHES_PER_STEP} hashes", disable=None):
             queries = packed[start : start + HASHES_PER_STEP]
-            found = neighbours(
+            nearest_ones = neighbours(
                 queries,
                 index,
                 k=nearest + 1,  # one of them may be the file itself
                 radius=self.radius,
                 workers=self.workers,
             )
-            neighbours_of_each = np.diff(found.indptr)
-            i = start + np.repeat(np.arange(len(queries)), neighbours_of_each)
-            yield [Pairs(i, found.indices, found.distance)]
+            counts = np.diff(nearest_ones.indptr)
+            i = start + np.repeat(np.arange(len(queries)), counts)
+            yield [Pairs(i, nearest_ones.indices, nearest_ones.distance)]
 
     def _dask_steps(
         self, packed: NDArray[np.uint8], radius: int, first: int
@@ -329,24 +321,22 @@ class PairSearch:
                 progress=True,
             )
 
-    def _rows(self, queries: VariantHashes, found: Pairs) -> pd.DataFrame:
-        """The rows of the table for these pairs of hashes: no file with itself, and no pair of
-        files twice.
-        """
+    def _make_rows(self, queries: VariantHashes, pairs: Pairs) -> pd.DataFrame:
+        """The table's rows for these pairs of hashes, no file with itself and no pair twice."""
         comparison = self.comparison
-        new_row = queries.row[found.i]
+        new_row = queries.row[pairs.i]
         rows = pd.DataFrame(
             {
                 "path_a": comparison.new.files["path"].array[new_row],
-                "path_b": comparison.others.files["path"].array[found.j],
-                "distance": found.distance,
+                "path_b": comparison.others.files["path"].array[pairs.j],
+                "distance": pairs.distance,
             }
         )
         if comparison.has_variants:
             names = np.array(VARIANTS)[list(comparison.variants)]
-            rows["variant"] = names[found.i % len(names)]
+            rows["variant"] = names[pairs.i % len(names)]
         if comparison.has_variants and comparison.stored is None and self.nearest is None:
-            return rows[new_row < found.j]  # every pair is found from both of its files
+            return rows[new_row < pairs.j]  # every pair is found from both of its files
         rows = rows[rows["path_a"] != rows["path_b"]]
         if self.nearest is None:
             return rows
@@ -354,8 +344,9 @@ class PairSearch:
         return rows.groupby(query, sort=False).head(self.nearest)
 
     def _check_expected_pairs(self, radius: int, output: Path) -> None:
-        """Estimate the number of pairs, and refuse one that is over `max_pairs` or more than the
-        disk can hold.
+        """Estimate the number of pairs, and raise an error where it is too large.
+
+        ValueError where it exceeds `max_pairs`, RuntimeError where the disk cannot hold the pairs.
         """
         comparison = self.comparison
         stored = None if comparison.stored is None else comparison.stored.packed
@@ -366,7 +357,7 @@ class PairSearch:
                 f"About {pairs:,.0f} pairs are expected, more than the {self.max_pairs:,} "
                 f"allowed. {ADVICE}."
             )
-        free = _free_bytes(output)
+        free = _count_free_bytes(output)
         if pairs * BYTES_PER_PAIR > free:
             raise RuntimeError(
                 f"About {pairs:,.0f} pairs are expected, too many for the {free / 1e9:.1f} GB "
@@ -374,23 +365,23 @@ class PairSearch:
             )
         say(f"About {pairs:,.0f} pairs are expected.")
 
-    def _check_pairs(self, pairs: int, output: Path) -> None:
-        if pairs > self.max_pairs:
+    def _check_count(self, count: int, output: Path) -> None:
+        if count > self.max_pairs:
             raise ValueError(
                 f"There are more than {self.max_pairs:,} pairs. {ADVICE}: "
                 f"the search then resumes from what is in {parts_folder(output)}."
             )
 
-    def _report(self, pairs: int, output: Path) -> None:
+    def _report(self, count: int, output: Path) -> None:
         within = "" if self.radius is None else f" within {self.radius} bits"
         say(
-            f"{pairs} pairs of files{within} were found, of {self.comparison.pairs:,} compared: "
+            f"{count} pairs of files{within} were found, of {self.comparison.pairs:,} compared: "
             f"{output}"
         )
-        if self.radius is None or pairs == 0:
+        if self.radius is None or count == 0:
             return
         try:
-            false_pairs = self.comparison.expected_false_pairs(self.radius)
+            false_pairs = self.comparison.estimate_false_pairs(self.radius)
         except ValueError:  # there is no evidence on this hasher
             return
         number = "An unknown number" if math.isnan(false_pairs) else f"About {false_pairs:,.2g}"
@@ -403,8 +394,8 @@ class PairSearch:
             say(f"The {variants} variants make {variants} times as many false pairs.")
 
 
-def _join_parts(parts: Sequence[Path], pairs: int, schema: pa.Schema, output: Path) -> None:
-    """Write the pairs of all parts into one table; RuntimeError where some are missing."""
+def _join_parts(parts: Sequence[Path], count: int, schema: pa.Schema, output: Path) -> None:
+    """Write the pairs of all parts into one table; RuntimeError where it would not be `count`."""
     written = 0
     with tables.table_writer(output, schema) as write:
         for part in parts:
@@ -412,18 +403,16 @@ def _join_parts(parts: Sequence[Path], pairs: int, schema: pa.Schema, output: Pa
                 rows = batch.to_pandas()
                 written += len(rows)
                 write(rows)
-        if written != pairs:
+        if written != count:
             raise RuntimeError(
-                f"{pairs - written} of the pairs found have been damaged in "
-                f"{parts_folder(output)} since. "
+                f"{count - written} of the pairs found were damaged in {parts_folder(output)}. "
                 "Check the disk and run the command again: it resumes."
             )
 
 
-def _free_bytes(output: Path) -> int:
-    """The bytes of disk that a search may use: those that are free, and those of the steps that it
-    finished before.
-    """
+def _count_free_bytes(output: Path) -> int:
+    """The bytes of disk for all pairs: those that are free, and those of the finished steps."""
     existing = next(folder for folder in output.absolute().parents if folder.exists())
+    free = shutil.disk_usage(existing).free
     finished = parts_folder(output).glob(PART_PATTERN)
-    return shutil.disk_usage(existing).free + sum(file.stat().st_size for file in finished)
+    return free + sum(file.stat().st_size for file in finished)

@@ -212,7 +212,8 @@ def _mark_by_rows(
                 else:
                     counts = call("llvm.ctpop.v8i64", _VECTOR, different)
                     distance = builder.add(distance, counts)
-            in_words = builder.bitcast(builder.mul(rows, weight), _VECTOR)
+            weighted = builder.mul(rows, weight) if words > row_words else rows
+            in_words = builder.bitcast(weighted, _VECTOR)
             for shift in (32, 16):
                 shifted = builder.lshr(in_words, ir.Constant(_VECTOR, [shift] * hamming.LANES))
                 in_words = builder.add(in_words, shifted)

@@ -104,7 +104,10 @@ def test_a_table_only_grows_unless_told_otherwise(
     grown = tables.read_hashes(hashes)
     pd.testing.assert_frame_equal(grown.head(10), before)
     assert status(monkeypatch, "hash", album, "-o", hashes, "--prune") == 0
-    assert "0 files were hashed, 8 were known already, and 1 could not be hashed" in capsys.readouterr().err
+    assert (
+        "0 files were hashed, 8 were known already, and 1 could not be hashed"
+        in capsys.readouterr().err
+    )
     assert tables.read_hashes(hashes)["path"].tolist() == before["path"].tolist()[1:]
     assert status(monkeypatch, "hash", batch, "-o", hashes, "--replace", "--hasher", "dhash64") == 0
     assert tables.read_hashes(hashes)[["path", "hasher"]].to_numpy().tolist() == [
@@ -450,7 +453,10 @@ def test_too_many_pairs_are_refused_with_advice_before_they_are_written(
         in said
     )
     assert status(monkeypatch, "match", hashes, "--radius", 0, "-o", output, "--fold") == 0
-    assert "19999 files are left out because an earlier file has the same hash" in capsys.readouterr().err
+    assert (
+        "19999 files are left out because an earlier file has the same hash"
+        in capsys.readouterr().err
+    )
     few = _table_of(np.zeros((20, 32), np.uint8), tmp_path / "few.parquet")
     assert (
         status(

@@ -38,7 +38,7 @@ def test_a_file_where_finished_parts_are_kept_is_named_and_stays(tmp_path: Path)
     (tmp_path / "h.parquet.parts").write_text("mine")
     with (
         pytest.raises(FileExistsError, match=re.escape("h.parquet.parts is a file")),
-        output.unfinished_parts(tmp_path / "h.parquet", "part-*"),
+        output.keep_parts(tmp_path / "h.parquet", "part-*"),
     ):
         pass
     assert [path.read_text() for path in tmp_path.iterdir()] == ["mine"]

@@ -1,9 +1,10 @@
-"""Ctrl-C in the middle of long work: the run ends, nothing half-written stays, and what was finished is used again."""
+"""Ctrl-C in the middle of long work: a run ends soon, leaves nothing half-written, and resumes."""
 
 import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,78 +13,94 @@ import pandas as pd
 import pytest
 
 from finlib.checkpoint import Checkpoint
-from finlib.command import cli, interruption, search
+from finlib.command import cli, interruption, process, search
 from finlib.hashing import tables
 from finlib.matching import near
 
-# What is patched says so and then holds on as a kernel does: without the interpreter, and for hours.
-HELD = """
+# Runs the command line with one function replaced. The replacement reports that it was called and
+# then keeps the run busy as a kernel does: without the interpreter, and for hours. No signal ends
+# pbkdf2_hmac, and nothing has to be compiled for it. It reports by os.write, because several
+# threads may call it.
+BUSY = """
 import os
 import sys
 from hashlib import pbkdf2_hmac
-from importlib import import_module
-from finlib.command import cli, process
+from pkgutil import resolve_name
+from finlib.command import cli
 
-def held(*_, **__):
-    os.write(1, b"held\\n")  # at once: several threads may be held
-    return pbkdf2_hmac("sha256", b"", b"", (1 << 31) - 1, 1 << 20)  # no signal ends it, and nothing is compiled for it
+def keep_busy(*_, **__):
+    os.write(1, b"busy\\n")
+    return pbkdf2_hmac("sha256", b"", b"", (1 << 31) - 1, 1 << 20)
 
-module, name = sys.argv.pop(1).rsplit(":", 1)
-setattr(import_module(module), name, held)
+owner, name = sys.argv.pop(1).rsplit(".", 1)
+setattr(resolve_name(owner), name, keep_busy)
 cli.main()
 """
 
 
-def table_of(path: Path, n: int = 3000, seed: int = 1) -> Path:
-    packed = np.random.default_rng(seed).integers(0, 256, (n // 3, 32), np.uint8).repeat(3, 0)
-    rows = [
-        (f"{i}.png", "", 9, 9, "find", row.tobytes().hex(), 50.0, "", i, i)
-        for i, row in enumerate(packed)
-    ]
+def write_hashes(path: Path, n: int = 3000, seed: int = 1) -> Path:
+    """Write a table of n random FINd hashes, three of each."""
+    rng = np.random.default_rng(seed)
+    packed = rng.integers(0, 256, (n // 3, 32), np.uint8).repeat(3, 0)
+    rows = []
+    for i, hash_ in enumerate(packed):
+        text = hash_.tobytes().hex()
+        rows.append((f"{i}.png", "", 9, 9, "find", text, 50.0, "", i, i))
     tables.write_table(tables.rows_to_arrow(rows).to_pandas(), path)
     return path
 
 
+def run(monkeypatch: pytest.MonkeyPatch, *words: object) -> int:
+    """Run the command line in this process; returns the exit status."""
+    monkeypatch.setattr(sys, "argv", ["finlib", *map(str, words)])
+    return process.run(cli.app)
+
+
 @pytest.mark.parametrize(
-    ("kernel", "arguments"),
+    ("function", "arguments"),
     [
-        ("finlib.matching.hamming:scan", "match h.parquet --radius 9 -o out.csv"),
+        ("finlib.matching.hamming.scan", "match h.parquet --radius 9 -o out.csv"),
         (
-            "finlib.matching.hamming:find_nearest",
+            "finlib.matching.hamming.find_nearest",
             "match h.parquet --nearest 2 -o out.parquet --workers 1",
         ),
-        ("finlib.clustering.centres:_split_groups", "cluster h.parquet --workers 1 -o out.csv"),
-        ("finlib.command.page:thumbnail", "show p.csv -o out.html"),
-        ("finlib.hashing.execution:hash_row", "hash album -o out.parquet"),
+        ("finlib.clustering.clusterer.split_groups", "cluster h.parquet --workers 1 -o out.csv"),
+        ("PIL.Image.Image.thumbnail", "show p.csv -o out.html"),
+        ("finlib.hashing.hashers.Hasher.read", "hash album -o out.parquet"),
+        ("finlib.hashing.hashers.Hasher.read", "duplicates album -o out.csv"),
+        ("finlib.hashing.hashers.Hasher.read", "evaluate album -o out.csv"),
     ],
 )
-def test_ctrl_c_ends_what_holds_on_and_leaves_nothing_behind(
-    kernel: str, arguments: str, album: Path, tmp_path: Path
+def test_ctrl_c_ends_a_busy_run_and_leaves_nothing_behind(
+    function: str, arguments: str, album: Path, tmp_path: Path
 ) -> None:
-    table_of(tmp_path / "h.parquet")
-    pd.DataFrame([("a", "b", 1)], columns=list(tables.PAIRS)).to_csv(
-        tmp_path / "p.csv", index=False
-    )
-    before = sorted(path.name for path in tmp_path.iterdir())
-    held = [sys.executable, "-c", HELD, kernel, *arguments.split()]
+    write_hashes(tmp_path / "h.parquet")
+    picture = str(album / "0000_0.jpg")
+    pairs = pd.DataFrame([(picture, picture, 1)], columns=list(tables.PAIRS))
+    pairs.to_csv(tmp_path / "p.csv", index=False)
+    before = {path.name for path in tmp_path.iterdir()}
+    command = [sys.executable, "-c", BUSY, function, *arguments.split()]
     with subprocess.Popen(
-        held, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    ) as run:
+        command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as running:
         try:
-            assert run.stdout is not None
-            assert run.stdout.readline() == "held\n"
-            run.send_signal(signal.SIGINT)
-            _, said = run.communicate(timeout=60)  # it would hold on for hours
+            assert running.stdout is not None
+            assert running.stdout.readline() == "busy\n"
+            running.send_signal(signal.SIGINT)
+            _, messages = running.communicate(timeout=60)  # on its own it would take hours
         finally:
-            run.kill()
-    assert run.returncode == 1
-    assert said.splitlines()[-1].startswith("finlib: interrupted; ")
-    assert "Traceback" not in said
-    command, output = arguments.split()[0], arguments.split("-o ")[1].split()[0]
-    after = {path.name for path in tmp_path.iterdir()} - set(before)
-    assert after <= ({f"{output}.parts"} if command in ("match", "cluster") else set())
-    assert {path.name for path in tmp_path.iterdir()} >= set(before)
-    assert [path.suffix for path in tmp_path.glob("*.parts/*")] == [".npz"] * (command == "cluster")
+            running.kill()
+    assert running.returncode == 1
+    assert messages.splitlines()[-1].startswith("finlib: interrupted; ")
+    assert "Traceback" not in messages
+    name = arguments.split()[0]
+    output = arguments.split("-o ")[1].split()[0]
+    after = {path.name for path in tmp_path.iterdir()}
+    may_be_left = {f"{output}.parts"} if name in ("match", "cluster") else set()
+    assert before <= after
+    assert after - before <= may_be_left
+    parts = [path.suffix for path in tmp_path.glob("*.parts/*")]
+    assert parts == ([".npz"] if name == "cluster" else [])
 
 
 FINALISED = """
@@ -94,181 +111,188 @@ class Interrupted:
     def __del__(self):
         signal.raise_signal(signal.SIGINT)
 
-interruption.watched(lambda: print("said", flush=True))
+interruption.watch(lambda: print("reported", flush=True))
 Interrupted()
 time.sleep(600)
 """
 
 
-def test_ctrl_c_that_meets_a_finaliser_ends_the_run_without_a_word_of_python() -> None:
-    run = subprocess.run(
+def test_ctrl_c_that_meets_a_finaliser_ends_the_run_without_a_message_of_python() -> None:
+    done = subprocess.run(
         [sys.executable, "-c", FINALISED], capture_output=True, text=True, timeout=60
     )
-    assert (run.returncode, run.stdout, run.stderr) == (1, "said\n", "")
+    assert (done.returncode, done.stdout, done.stderr) == (1, "reported\n", "")
 
 
-def test_what_fails_after_ctrl_c_is_its_doing(
+def test_an_error_after_ctrl_c_is_reported_as_an_interruption(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def cut_short(**_: object) -> None:
+    def fail(**_: object) -> None:
         raise RuntimeError("release unlocked lock")
 
-    monkeypatch.setattr(cli, "app", cut_short)
-    monkeypatch.setattr(interruption, "heard", threading.Event())
-    assert process.run(cli.app) == 1
+    monkeypatch.setattr(interruption, "was_interrupted", threading.Event())
+    assert process.run(fail) == 1
     assert capsys.readouterr().err == "finlib: release unlocked lock\n"
-    interruption.heard.set()
-    assert process.run(cli.app) == 1
+    interruption.was_interrupted.set()
+    assert process.run(fail) == 1
     assert capsys.readouterr().err.startswith("finlib: interrupted; ")
 
 
+class Calls:
+    """Wrap functions to count their calls together, and interrupt the run at one of them."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.interrupted_at: int | None = None
+
+    def counted(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*arguments: Any, **options: Any) -> Any:
+            self.count += 1
+            if self.count == self.interrupted_at:
+                raise KeyboardInterrupt
+            return function(*arguments, **options)
+
+        return call
+
+    def restart(self, interrupted_at: int | None = None) -> None:
+        self.count = 0
+        self.interrupted_at = interrupted_at
+
+
 @pytest.mark.parametrize("again", ["same", "other"])
-def test_a_clustering_goes_on_with_what_was_found_but_not_of_other_hashes(
+def test_a_clustering_resumes_but_not_from_the_work_of_other_hashes(
     again: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, recwarn: pytest.WarningsRecorder
 ) -> None:
-    ran: list[str] = []
-    save_arrays = Checkpoint.save_arrays
+    calls = Calls()
+    monkeypatch.setattr(near, "EXACT", 0)  # searches go in passes, small as the set is
+    monkeypatch.setattr(Checkpoint, "save_arrays", calls.counted(Checkpoint.save_arrays))
+    whole, output = tmp_path / "whole.csv", tmp_path / "out.csv"
+    first = write_hashes(tmp_path / "first.parquet", seed=1)
+    second = first
+    if again == "other":
+        second = write_hashes(tmp_path / "second.parquet", seed=2)
 
-    def counted(self: Checkpoint, arrays: Any) -> None:
-        ran.append(self.name)
-        if len(ran) == interrupted:
-            raise KeyboardInterrupt
-        save_arrays(self, arrays)
-
-    def clustered(seed: int, output: str) -> int:
-        ran.clear()
-        table = table_of(tmp_path / f"{seed}.parquet", seed=seed)
-        monkeypatch.setattr(
-            sys, "argv", ["finlib", "cluster", str(table), "-o", str(tmp_path / output)]
-        )
-        return process.run(cli.app)
-
-    monkeypatch.setattr(near, "EXACT", 0)  # the passes, small as the set is
-    monkeypatch.setattr(Checkpoint, "save_arrays", counted)
-    interrupted, seed = -1, 1 if again == "same" else 2
-    assert clustered(seed, "whole.csv") == 0
-    steps, interrupted = len(ran), len(ran) - 1
-    assert clustered(1, "out.csv") == 1
+    assert run(monkeypatch, "cluster", second, "-o", whole) == 0
+    saves = calls.count
+    calls.restart(interrupted_at=saves - 1)
+    assert run(monkeypatch, "cluster", first, "-o", output) == 1
     assert list(tmp_path.glob("out.csv.parts/*.npz"))
-    interrupted = -1
-    assert clustered(seed, "out.csv") == 0
-    assert len(ran) == (2 if again == "same" else steps)
+    calls.restart()
+    assert run(monkeypatch, "cluster", second, "-o", output) == 0
+
+    assert calls.count == (2 if again == "same" else saves)
     warned = [str(warning.message) for warning in recwarn]
-    assert all(message.endswith("this part is done again") for message in warned)
+    assert all("cannot be used, so this work is done again" in message for message in warned)
     assert bool(warned) == (again == "other")
-    pd.testing.assert_frame_equal(
-        pd.read_csv(tmp_path / "out.csv"), pd.read_csv(tmp_path / "whole.csv")
-    )
+    pd.testing.assert_frame_equal(pd.read_csv(output), pd.read_csv(whole))
     assert not list(tmp_path.glob("out.csv.parts"))
 
 
+@pytest.fixture
+def steps(monkeypatch: pytest.MonkeyPatch) -> Calls:
+    """The steps of a search, each of 64 hashes."""
+    calls = Calls()
+    monkeypatch.setattr(search, "HASHES_PER_STEP", 64)
+    monkeypatch.setattr(search, "COMPARISONS_PER_STEP", 0)
+    monkeypatch.setattr(search, "iter_pairs", calls.counted(search.iter_pairs))
+    monkeypatch.setattr(search, "neighbours", calls.counted(search.neighbours))
+    return calls
+
+
+def spoil(parts: Path, how: str) -> None:
+    """Do to the parts of an interrupted run what its name says."""
+    first, *_, last = sorted(parts.iterdir())
+    content = first.read_bytes()
+    if how == "first cut":
+        first.write_bytes(content[:-9])
+    elif how == "first flipped":
+        first.write_bytes(content[:200] + bytes([content[200] ^ 1]) + content[201:])
+    elif how == "first lost":
+        first.unlink()
+    elif how == "last cut":
+        last.write_bytes(last.read_bytes()[:-9])
+
+
+# Of five steps three were finished: what happened to them, and the steps that are still to be done.
+SPOILT = {
+    "not": 2,
+    "other hashes": 5,
+    "first cut": 5,
+    "first flipped": 5,
+    "first lost": 5,
+    "last cut": 3,
+}
+
+
 @pytest.mark.parametrize("how", ["--radius 60", "--radius 60 --against old.parquet", "--nearest 2"])
-@pytest.mark.parametrize("again", ["same", "other", "damaged", "flipped", "lost"])
-def test_a_match_goes_on_with_the_steps_that_ended_but_not_of_another_search(
+@pytest.mark.parametrize("spoilt", SPOILT)
+def test_a_match_resumes_after_the_steps_that_can_be_used(
     how: str,
-    again: str,
+    spoilt: str,
+    steps: Calls,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     recwarn: pytest.WarningsRecorder,
 ) -> None:
-    ran: list[int] = []
-    steps = search.PairSearch._steps
-
-    def counted(self: search.PairSearch, *arguments: Any) -> Any:
-        for step in steps(self, *arguments):
-            ran.append(len(ran))
-            if len(ran) == interrupted:
-                raise KeyboardInterrupt
-            yield step
-
-    def matched(n: int, output: str) -> int:
-        ran.clear()
-        command = ["finlib", "match", str(tables_of[n]), "-o", str(tmp_path / output), *how.split()]
-        monkeypatch.setattr(sys, "argv", command)
-        return process.run(cli.app)
-
-    tables_of = {n: table_of(tmp_path / f"{n}.parquet", n) for n in (300, 297)}
-    table_of(tmp_path / "old.parquet", 90)
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(search, "STEP", 64)
-    monkeypatch.setattr(search, "COMPARED", 0)
-    monkeypatch.setattr(search.PairSearch, "_steps", counted)
-    interrupted, n = -1, 297 if again == "other" else 300
-    assert matched(n, "whole.csv") == 0
-    assert len(ran) == 5
-    interrupted = 4
-    assert matched(300, "out.csv") == 1
-    assert not (tmp_path / "out.csv").exists()
-    first = tmp_path / "out.csv.parts" / search.PART.format(0)
-    if again == "damaged":
-        first.write_bytes(first.read_bytes()[:-9])
-    elif again == "flipped":
-        first.write_bytes(bytes(byte ^ (at == 200) for at, byte in enumerate(first.read_bytes())))
-    elif again == "lost":
-        first.unlink()
-    interrupted = -1
-    assert matched(n, "out.csv") == 0
-    assert len(ran) == (2 if again == "same" else 5)
-    assert [str(warning.message)[-18:] for warning in recwarn] == ["search starts anew"] * (
-        again != "same"
-    )
-    pd.testing.assert_frame_equal(
-        pd.read_csv(tmp_path / "out.csv"), pd.read_csv(tmp_path / "whole.csv")
-    )
-    assert len(pd.read_csv(tmp_path / "out.csv")) >= 180
+    write_hashes(tmp_path / "old.parquet", 90)
+    first = write_hashes(tmp_path / "first.parquet", 300)
+    second = first
+    if spoilt == "other hashes":
+        second = write_hashes(tmp_path / "second.parquet", 297)
+    whole, output = tmp_path / "whole.csv", tmp_path / "out.csv"
+
+    assert run(monkeypatch, "match", second, "-o", whole, *how.split()) == 0
+    assert steps.count == 5
+    steps.restart(interrupted_at=4)
+    assert run(monkeypatch, "match", first, "-o", output, *how.split()) == 1
+    assert not output.exists()
+    spoil(tmp_path / "out.csv.parts", spoilt)
+    steps.restart()
+    assert run(monkeypatch, "match", second, "-o", output, *how.split()) == 0
+
+    assert steps.count == SPOILT[spoilt]
+    warned = [str(warning.message) for warning in recwarn]
+    assert len(warned) == (spoilt != "not")
+    assert all("cannot be used, so this work is done again" in message for message in warned)
+    pd.testing.assert_frame_equal(pd.read_csv(output), pd.read_csv(whole))
+    assert len(pd.read_csv(output)) >= 180
     assert not list(tmp_path.glob("out.csv.parts"))
 
 
-def test_a_match_of_a_set_is_not_one_of_it_against_itself(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, recwarn: pytest.WarningsRecorder
+def test_a_match_within_a_set_is_not_one_of_it_with_itself(
+    steps: Calls, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, recwarn: pytest.WarningsRecorder
 ) -> None:
-    def stopped(*_: Any) -> None:
-        raise KeyboardInterrupt
-
-    def matched(*more: str) -> int:
-        command = [
-            "finlib",
-            "match",
-            str(table),
-            "--radius",
-            "9",
-            "-o",
-            str(tmp_path / "o.parquet"),
-        ]
-        monkeypatch.setattr(sys, "argv", [*command, *more])
-        return process.run(cli.app)
-
-    table = table_of(tmp_path / "h.parquet", 300)
-    with monkeypatch.context() as patch:
-        patch.setattr(search, "STEP", 64)
-        patch.setattr(search, "COMPARED", 0)
-        patch.setattr(
-            search.PairSearch, "_check_count", lambda self, written, _: written > 200 and stopped()
-        )
-        assert matched() == 1
+    table = write_hashes(tmp_path / "h.parquet", 300)
+    output = tmp_path / "o.parquet"
+    command = ["match", table, "--radius", 9, "-o", output]
+    steps.restart(interrupted_at=4)
+    assert run(monkeypatch, *command) == 1
     assert len(list(tmp_path.glob("*.parts/*"))) == 3
-    assert matched("--against", str(table)) == 0
-    assert len(tables.read_columns(tmp_path / "o.parquet")) == 600
-    assert "the search starts anew" in str(recwarn.pop().message)
+    steps.restart()
+    assert run(monkeypatch, *command, "--against", table) == 0
+    assert len(tables.read_columns(output)) == 600
+    assert "this work is done again" in str(recwarn.pop().message)
 
 
-def test_a_match_that_was_refused_goes_on_with_a_higher_limit(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+def test_a_match_that_was_refused_resumes_with_a_higher_limit(
+    steps: Calls,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    def matched(limit: int) -> int:
-        command = f"finlib match {table} --nearest 2 -o {tmp_path / 'o.csv'} --max-pairs {limit}"
-        monkeypatch.setattr(sys, "argv", command.split())
-        return process.run(cli.app)
+    table = write_hashes(tmp_path / "h.parquet", 300)
+    parts = tmp_path / "o.csv.parts"
+    parts.mkdir()
+    (parts / "part-00000000.parquet").write_text("of `finlib hash`")
+    command = ["match", table, "--nearest", 2, "-o", tmp_path / "o.csv", "--max-pairs"]
 
-    table = table_of(tmp_path / "h.parquet", 300)
-    monkeypatch.setattr(search, "STEP", 64)
-    (tmp_path / "o.csv.parts").mkdir()
-    (tmp_path / "o.csv.parts" / "part-00000000.parquet").write_text("of `finlib hash`")
-    assert matched(500) == 2
-    assert "or raise --max-pairs, which goes on from" in capsys.readouterr().err
-    kept = len(list(tmp_path.glob("o.csv.parts/pairs-*")))
-    assert kept == 3
-    assert matched(500) == 2
-    assert matched(600) == 0
+    assert run(monkeypatch, *command, 500) == 2
+    assert "raise --max-pairs: the search then resumes" in capsys.readouterr().err
+    assert len(list(parts.glob("pairs-*"))) == 3
+    assert run(monkeypatch, *command, 500) == 2
+    steps.restart()
+    assert run(monkeypatch, *command, 600) == 0
+    assert steps.count == 2
     assert len(pd.read_csv(tmp_path / "o.csv")) == 600
-    assert [path.name for path in tmp_path.glob("o.csv.parts/*")] == ["part-00000000.parquet"]
+    assert [path.name for path in parts.iterdir()] == ["part-00000000.parquet"]

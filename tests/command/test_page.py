@@ -1,8 +1,9 @@
-"""The page that `finlib show` makes: whole without a network, names shown as text, marks saved as corrections."""
+"""The page of `finlib show`: offline, with names as text, saving marks as corrections."""
 
 import json
 import re
 import shutil
+from html.parser import HTMLParser
 from pathlib import Path
 
 import numpy as np
@@ -13,16 +14,17 @@ from PIL import Image
 from finlib.command import page
 from finlib.hashing import tables
 
-EVIL = '<img src=x onerror="document.title=1">&"\'</script><script>document.title=2</script>.png'.replace(
-    "/", "∕"
-)
+# A slash cannot stand in a file's name; a similar character takes its place.
+HOSTILE = (
+    '<img src=x onerror="document.title=1">&"\'</script><script>document.title=2</script>.png'
+).replace("/", "∕")
 
 
 @pytest.fixture
 def pairs(tmp_path: Path) -> tuple[Path, list[str]]:
     """A table of 120 pairs of three files, one with a hostile name and one that is not there."""
     rng = np.random.default_rng(1)
-    names = [str(tmp_path / name) for name in (EVIL, "plain.jpg", "missing.jpg")]
+    names = [str(tmp_path / name) for name in (HOSTILE, "plain.jpg", "missing.jpg")]
     for name in names[:2]:
         Image.fromarray(rng.integers(0, 256, (300, 400, 3), dtype=np.uint8)).save(name)
     rows = [(names[k % 3], names[(k + 1) % 3], k) for k in range(120)]
@@ -30,35 +32,67 @@ def pairs(tmp_path: Path) -> tuple[Path, list[str]]:
     return tmp_path / "pairs.csv", names
 
 
-def made(table: Path, by: str = "size", most: int = 1000) -> tuple[Path, dict]:
+class Tags(HTMLParser):
+    """The tags of a page with their attributes, and the data that its script reads."""
+
+    def __init__(self, file: Path) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.attributes: list[tuple[str, str | None]] = []
+        self.data = ""
+        self.in_data = False
+        self.feed(file.read_text(encoding="utf-8"))
+
+    def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.attributes.extend(attributes)
+        self.in_data = ("id", "data") in attributes
+
+    def handle_endtag(self, tag: str) -> None:
+        self.in_data = False
+
+    def handle_data(self, text: str) -> None:
+        if self.in_data:
+            self.data += text
+
+
+def write_page(table: Path, by: str = "size", most: int = 1000) -> tuple[Path, dict]:
+    """Make the page of a table; returns its file and the data in it."""
     output = table.with_suffix(".html")
-    page.write_page(page.groups_of(table, by, most)[0], output, "a title", most, workers=2)
-    (data,) = re.findall(
-        r'<script id="data" type="application/json">(.*)</script>', output.read_text()
-    )
-    return output, json.loads(data)
+    groups = page.list_groups(table, by, most).groups
+    page.write_page(groups, output, "a title", most, workers=2)
+    return output, json.loads(Tags(output).data)
 
 
-def test_pairs_come_farthest_first_and_nothing_is_asked_from_elsewhere(
-    pairs: tuple[Path, list[str]],
-) -> None:
-    output, data = made(pairs[0])
-    assert page.write_page(page.groups_of(pairs[0], "size", 1000)[0], output, "a title", 1000) == (
-        120,
-        1,
-    )
-    assert [said for said, _ in data["groups"][:2]] == ["119 bits apart", "118 bits apart"]
+def test_pairs_come_farthest_first(pairs: tuple[Path, list[str]]) -> None:
+    table, (hostile, _, missing) = pairs
+    output, data = write_page(table)
+    captions = [caption for caption, _ in data["groups"]]
+    assert captions == [f"{distance} bits apart" for distance in range(119, -1, -1)]
     sources = dict(data["images"])
-    assert sources[pairs[1][0]].startswith("data:image/jpeg;base64,")
-    assert sources[pairs[1][2]] == ""
-    text = output.read_text()
-    assert EVIL not in text
-    assert text.count("<script") == 2
-    assert not re.findall(r"(?:src|href)\s*=\s*[\"']?https?:|@import|url\(", text)
+    assert sources[hostile].startswith("data:image/jpeg;base64,")
+    assert sources[missing] == ""
+    groups = page.list_groups(table, "size", 1000).groups
+    assert page.write_page(groups, output, "a title", 1000) == (120, 1)
+
+
+def test_names_are_no_tags_and_nothing_is_asked_from_elsewhere(
+    pairs: tuple[Path, list[str]], tmp_path: Path
+) -> None:
+    hostile = Tags(write_page(pairs[0])[0])
+    tables.write_table(pd.DataFrame([], columns=list(tables.PAIRS)), tmp_path / "none.csv")
+    empty = Tags(write_page(tmp_path / "none.csv")[0])
+    assert hostile.tags == empty.tags
+    assert hostile.attributes == empty.attributes
+    assert not {"src", "href"} & {name for name, _ in hostile.attributes}
+    (policy,) = [value for _, value in hostile.attributes if value and "default-src" in value]
+    assert policy.startswith("default-src 'none'; img-src data:;")
+    text = pairs[0].with_suffix(".html").read_text(encoding="utf-8")
+    assert not re.findall(r"https?:|@import|url\(", text)
 
 
 def test_no_more_images_than_asked_for(pairs: tuple[Path, list[str]]) -> None:
-    assert len(made(pairs[0], most=40)[1]["groups"]) == 20
+    assert len(write_page(pairs[0], most=40)[1]["groups"]) == 20
 
 
 def test_clusters_by_size_and_by_doubt(tmp_path: Path) -> None:
@@ -75,10 +109,12 @@ def test_clusters_by_size_and_by_doubt(tmp_path: Path) -> None:
         ("size", [["c", "d", "e"], ["a", "b"]]),
         ("doubt", [["b", "a"], ["d", "e", "c"]]),
     ):
-        groups, total = page.groups_of(tmp_path / "c.parquet", by, 9)
+        groups, total = page.list_groups(tmp_path / "c.parquet", by, 9)
         assert [paths for _, paths in groups] == expected
         assert (
-            page.groups_of(tmp_path / "c.parquet", by, 1) == (groups[:1], total) == (groups[:1], 2)
+            page.list_groups(tmp_path / "c.parquet", by, 1)
+            == (groups[:1], total)
+            == (groups[:1], 2)
         )
 
 
@@ -99,7 +135,7 @@ def test_tables_of_many_parts_give_the_same_page(
         monkeypatch.setattr(tables, "BATCH_ROWS", rows)
         for name, table in (("pairs", pairs), ("clusters", clusters)):
             tables.write_table(table, tmp_path / f"{name}.parquet")
-            found.append(page.groups_of(tmp_path / f"{name}.parquet", "doubt", 20))
+            found.append(page.list_groups(tmp_path / f"{name}.parquet", "doubt", 20))
     assert found[:2] == found[2:]
     expected = pairs.sort_values("distance", ascending=False, kind="stable").head(20)
     assert [paths[0] for _, paths in found[0][0]] == expected["path_a"].tolist()
@@ -143,7 +179,7 @@ def saved(view, folder: Path) -> list[list[str]]:
 
 
 def test_pairs_in_a_real_browser(browser, pairs: tuple[Path, list[str]], tmp_path: Path) -> None:
-    output, data = made(pairs[0])
+    output, data = write_page(pairs[0])
     view, errors = opened(browser, output)
     assert view.title() == "a title"  # and not what the hostile name would make it
     assert view.locator("section").count() == 50
@@ -171,7 +207,7 @@ def test_clusters_in_a_real_browser(browser, tmp_path: Path) -> None:
         Image.new("RGB", (40, 30), (60 * k, 0, 0)).save(name)
     rows = [(name, 0, 4, k) for k, name in enumerate(names)]
     tables.write_table(pd.DataFrame(rows, columns=list(tables.CLUSTERS)), tmp_path / "clusters.csv")
-    view, errors = opened(browser, made(tmp_path / "clusters.csv")[0])
+    view, errors = opened(browser, write_page(tmp_path / "clusters.csv")[0])
     view.click("figure:nth-of-type(1)")
     view.focus("figure:nth-of-type(3)")
     view.keyboard.press("Enter")
@@ -188,4 +224,4 @@ def test_a_table_without_rows_is_a_page_without_groups(
     tmp_path: Path, kind: tuple[str, ...], suffix: str
 ) -> None:
     tables.write_table(pd.DataFrame([], columns=list(kind)), tmp_path / f"t{suffix}")
-    assert made(tmp_path / f"t{suffix}")[1]["groups"] == []
+    assert write_page(tmp_path / f"t{suffix}")[1]["groups"] == []

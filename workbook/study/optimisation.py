@@ -1,13 +1,19 @@
-"""What the optimised versions of FINd cost, and how sure their bits are: the measurements of notebooks 02 and 03."""
+"""What the optimised versions of FINd cost, and how certain their bits are.
+
+These are the measurements of notebooks 02 and 03. The functions that end in `_stages` return the
+steps of one version as functions without arguments, each with its input prepared, for
+`time_stages` to time. The others measure the certificate, the decoder and the first call of the
+kernels.
+"""
 
 import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -22,14 +28,16 @@ from finlib.hashing.reference import KEPT, SIDE
 from workbook.study import timing, vectorised
 from workbook.study.baseline import photographs
 
+FilePath = str | Path
 Pixels = NDArray[np.uint8]
+Stages = dict[str, timing.Call]
 
 
-# Stages --------------------------------------------------------------------------------------------------------------
+# Stages -------------------------------------------------------------------------------------------
 
 
-def numpy_stages(rgb: Pixels) -> dict[str, Callable[[], Any]]:
-    """Each stage of `vectorised.find_stages` on its own input, ready to be timed."""
+def numpy_stages(rgb: Pixels) -> Stages:
+    """The stages of `vectorised.find_stages` on these pixels."""
     thousandths = vectorised.luma(rgb)
     means = vectorised.box_mean(thousandths)
     small = vectorised.decimate(means)
@@ -39,232 +47,339 @@ def numpy_stages(rgb: Pixels) -> dict[str, Callable[[], Any]]:
         "box mean": partial(vectorised.box_mean, thousandths),
         "decimate": partial(vectorised.decimate, means),
         "DCT": partial(vectorised.dct, small),
-        "median and bits": lambda: np.packbits(
-            vectorised.bits(values, vectorised.lower_median(values))
-        ),
+        "median and bits": partial(_median_and_bits, values),
     }
 
 
-def product_stages(rgb: Pixels) -> dict[str, Callable[[], Any]]:
-    """The steps of `vectorised.find_pixels`, likewise; its matrices are at hand, as they are from the second image."""
+def product_stages(rgb: Pixels) -> Stages:
+    """The steps of `vectorised.find_pixels` on these pixels.
+
+    The matrices are prepared, as they are from the second image of a size on.
+    """
     rows, cols = rgb.shape[:2]
-    left, right = vectorised.projection(rows), vectorised.projection(cols).T
+    left = vectorised.projection(rows)
+    right = vectorised.projection(cols).T
     thousandths = vectorised.luma(rgb)
     floats = thousandths.astype(np.float64)
     values = left @ floats @ right
+
+    def two_products() -> Any:
+        return left @ floats @ right
+
     return {
         "luma": partial(vectorised.luma, rgb),
-        "to float64": lambda: thousandths.astype(np.float64),
-        "two products": lambda: left @ floats @ right,
-        "gap, median and bits": lambda: (
-            vectorised.gap(values),
-            np.packbits(vectorised.bits(values, vectorised.lower_median(values))),
-        ),
+        "to float64": partial(thousandths.astype, np.float64),
+        "two products": two_products,
+        "gap, median and bits": partial(_gap_median_and_bits, values),
     }
 
 
-def kernel_stages(rgb: Pixels) -> dict[str, Callable[[], Any]]:
-    """The kernels of `compiled.find_pixels`, likewise, and the one in the reference's order that is seldom needed."""
-    plan, factors, tolerance = find._plan(*rgb.shape[:2])
-    half = certificate.half_window(rgb.shape[1])
-    means, values = np.empty((SIDE, SIDE)), np.empty((KEPT, KEPT))
-    find._means(rgb, plan, factors, half, means)
-    kernels.dct_coefficients(means, find.BASIS, values)
-    flat, spare = values.ravel(), np.empty((KEPT, KEPT))
+def _median_and_bits(values: NDArray[np.float64]) -> Pixels:
+    median = vectorised.lower_median(values)
+    return np.packbits(vectorised.bits(values, median))
+
+
+def _gap_median_and_bits(values: NDArray[np.float64]) -> tuple[float, Pixels]:
+    return vectorised.gap(values), _median_and_bits(values)
+
+
+def kernel_stages(rgb: Pixels) -> Stages:
+    """The kernels that `find.find_pixels` runs on these pixels.
+
+    The last one is the fall-back, which it seldom needs.
+    """
+    plan = find.plan(*rgb.shape[:2])
+    means = np.empty((SIDE, SIDE))
+    values = np.empty((KEPT, KEPT))
+    average = partial(find.decimated_means, rgb, plan.windows, plan.factors, plan.half_width, means)
+    transform = partial(kernels.dct_coefficients, means, certificate.BASIS, values)
+    average()
+    transform()
+    fall_back = partial(
+        find.reference_order,
+        rgb,
+        plan.windows,
+        certificate.BASIS,
+        np.empty((SIDE, SIDE)),
+        np.empty((KEPT, KEPT)),
+    )
     return {
-        "luma, box mean, decimate": partial(find._means, rgb, plan, factors, half, means),
-        "DCT": partial(kernels.dct_coefficients, means, find.BASIS, values),
+        "luma, box mean, decimate": average,
+        "DCT": transform,
         "median and certificate": partial(
-            kernels.lower_median, flat, tolerance, find.LARGEST_COEFFICIENT
+            kernels.lower_median, values.ravel(), plan.tolerance, find.LARGEST_COEFFICIENT
         ),
         "all, from Python": partial(find.find_pixels, rgb),
-        "reference's order (fall-back)": partial(
-            find._reference_order, rgb, plan, find.BASIS, np.empty((SIDE, SIDE)), spare
-        ),
+        "reference's order (fall-back)": fall_back,
     }
 
 
-def time_stages(stages: dict[str, Callable[[], Any]], *, repeats: int, loops: int) -> pd.DataFrame:
-    """`timing.time_side_by_side` of stages that are too short for a clock: seconds of one call, over `loops` calls."""
+def file_stages(path: FilePath) -> Stages:
+    """The steps from a JPEG file to FINd.
 
-    def looped(function: Callable[[], Any]) -> None:
-        for _ in range(loops):
-            function()
+    There is a thumbnail only where the picture is larger than 512 pixels.
+    """
 
-    calls = {name: partial(looped, function) for name, function in stages.items()}
+    def read() -> bytes:
+        return Path(path).read_bytes()
+
+    data = read()
+    full_size = simplejpeg.decode_jpeg(data)
+    stages: Stages = {
+        "read": read,
+        "decode": partial(simplejpeg.decode_jpeg, data),
+    }
+    if max(full_size.shape) > MAX_SIDE:
+        stages["thumbnail"] = partial(decoding.shrink, full_size)
+    stages["hash"] = partial(find.find_pixels, load_rgb(path))
+    stages["file to hash"] = partial(HASHERS["find"].from_file, path)
+    return stages
+
+
+def time_stages(stages: Mapping[str, timing.Call], *, repeats: int, loops: int) -> pd.DataFrame:
+    """Time stages that are too short for the clock, each `loops` times for one reading of it.
+
+    Returns the columns name, repeat and seconds (of one call), as `timing.time_side_by_side`
+    does.
+    """
+    calls = {name: partial(_repeat, stage, loops) for name, stage in stages.items()}
     timings = timing.time_side_by_side(calls, repeats=repeats, same=None)
     return timings.assign(seconds=timings["seconds"] / loops)
 
 
+def _repeat(function: timing.Call, loops: int) -> None:
+    for _ in range(loops):
+        function()
+
+
 def kernel_operations(rows: int, cols: int) -> dict[str, int]:
-    """Operations that the kernels must do for one image, by kind: 16-bit additions, gathers of a weighted window, and
-    float64 multiply-additions."""
-    plan, _, _ = find._plan(rows, cols)
-    per_row = 3 * (cols + 1)
+    """How many operations the kernels do for one picture of rows x cols pixels, by kind.
+
+    The kinds are 16-bit additions, windows that are gathered and weighted, and float64
+    multiply-additions.
+    """
+    plan = find.plan(rows, cols)
+    values_per_row = 3 * (cols + 1)
+    window_heights = plan.windows[find.BOTTOM] - plan.windows[find.TOP]
+    additions_of_rows = int(window_heights.sum()) * values_per_row
+    additions_of_columns = SIDE * 2 * plan.half_width * values_per_row
+    first_product = KEPT * SIDE * SIDE
+    second_product = KEPT * KEPT * SIDE
     return {
-        "16-bit additions": int((plan[1] - plan[0]).sum()) * per_row
-        + SIDE * 2 * certificate.half_window(cols) * per_row,
+        "16-bit additions": additions_of_rows + additions_of_columns,
         "windows weighted": SIDE * SIDE,
-        "float64 multiply-additions": KEPT * SIDE * SIDE + KEPT * KEPT * SIDE,
+        "float64 multiply-additions": first_product + second_product,
     }
 
 
-# Exactness -----------------------------------------------------------------------------------------------------------
+# Exactness ----------------------------------------------------------------------------------------
 
 
-def certified(rgb: Pixels) -> tuple[float, float, bool]:
-    """Of these pixels: the gap from the 128th smallest coefficient to the 129th in the reference's arithmetic, what a
-    gap must exceed for the fast kernel to decide, and whether it did."""
-    exact = find.reference_coefficients(rgb)
-    return vectorised.gap(exact), find._plan(*rgb.shape[:2])[2], find._run(rgb)[2]
+class Certainty(NamedTuple):
+    """How clearly the bits of one picture are decided.
+
+    gap: from the 128th smallest coefficient to the 129th, in the reference's arithmetic.
+    needed: what the gap must exceed for the fast kernel to decide.
+    certain: whether the fast kernel decided.
+    """
+
+    gap: float
+    needed: float
+    certain: bool
 
 
-def gap_table(paths: Sequence[str | Path]) -> pd.DataFrame:
-    """One row per file: path, gap, needed, certain, as `certified` has them, every hash checked.
+def certified(rgb: Pixels) -> Certainty:
+    """How clearly FINd's bits of these pixels are decided."""
+    return Certainty(
+        gap=vectorised.gap(find.reference_coefficients(rgb)),
+        needed=find.plan(*rgb.shape[:2]).tolerance,
+        certain=find.compute(rgb).certain,
+    )
 
-    The check is against `vectorised.find_pixels`, which shares no arithmetic with the kernels but the certificate.
+
+def gap_table(paths: Sequence[FilePath]) -> pd.DataFrame:
+    """How clearly FINd's bits of each file are decided, with every hash checked.
+
+    The hash is compared with `vectorised.find_pixels`, which shares no arithmetic with the
+    kernels but the certificate.
+
+    Returns the column path and the fields of `Certainty`. Raises AssertionError if hashes differ.
     """
     rows = []
     for path in paths:
         rgb = load_rgb(path)
+        by_kernels = find.find_pixels(rgb)
+        by_numpy = vectorised.find_pixels(rgb)
+        assert np.array_equal(by_kernels, by_numpy), f"{path}: hashes differ"
         rows.append((str(path), *certified(rgb)))
-        assert np.array_equal(find.find_pixels(rgb), vectorised.find_pixels(rgb)), (
-            f"{path}: hashes differ"
-        )
     return pd.DataFrame(rows, columns=["path", "gap", "needed", "certain"])
 
 
 def integral_error(rgb: Pixels) -> dict[str, float]:
-    """How far box means (in units of luma) and coefficients stray when the integral image is summed in float64 luma,
-    and the bound that would have to be taken for the coefficients."""
+    """How large the error becomes if the integral image is summed in float64 instead of integers.
+
+    Returns, in units of luma, mean (the largest error of a box mean), coefficient (the largest
+    error of a coefficient) and bound (what would have to be assumed for the coefficients).
+    """
     rows, cols = rgb.shape[:2]
     thousandths = vectorised.luma(rgb)
-    exact = vectorised.box_mean(thousandths)
-    floats = vectorised.box_mean(thousandths / 1000) * 1000
-    small = vectorised.decimate(exact), vectorised.decimate(floats)
-    least = certificate.half_window(rows) * certificate.half_window(cols)
-    unit = (rows + cols + 3) * 2.0**-53
+    exact_means = vectorised.box_mean(thousandths)
+    float_means = vectorised.box_mean(thousandths / 1000) * 1000
+    exact_values = vectorised.dct(vectorised.decimate(exact_means))
+    float_values = vectorised.dct(vectorised.decimate(float_means))
+
+    smallest_window = certificate.half_window(rows) * certificate.half_window(cols)
+    rounding = (rows + cols + 3) * 2.0**-53
+    error_of_sum = 4 * rounding * 255 * rows * cols
+    error_of_mean = error_of_sum / smallest_window
     return {
-        "mean": float(np.abs(floats - exact).max()),
-        "coefficient": float(np.abs(vectorised.dct(small[1]) - vectorised.dct(small[0])).max()),
-        "bound": 2 * 4 * unit * 255 * rows * cols / least * certificate.ROW_SUM**2,
+        "mean": float(np.abs(float_means - exact_means).max()),
+        "coefficient": float(np.abs(float_values - exact_values).max()),
+        "bound": 2 * error_of_mean * certificate.ROW_SUM**2,
     }
 
 
-# Decoding ------------------------------------------------------------------------------------------------------------
+# Decoding -----------------------------------------------------------------------------------------
 
 
-def decoders(paths: Sequence[str | Path]) -> pd.DataFrame:
-    """One row per file: path, decoder that `decoding` uses ("libjpeg-turbo" or "Pillow"), its pixels checked."""
+def decoders(paths: Sequence[FilePath]) -> pd.DataFrame:
+    """Which decoder `decoding` uses for each file, with its pixels compared with Pillow's.
+
+    Returns the columns path and decoder ("libjpeg-turbo" or "Pillow"). Raises AssertionError if
+    pixels differ.
+    """
     rows = []
     for path in paths:
-        assert np.array_equal(decoding.open_picture(path).rgb, load_rgb(path)), (
-            f"{path}: pixels differ"
-        )
-        rows.append(
-            (str(path), "Pillow" if decoding.decode_jpeg(path) is None else "libjpeg-turbo")
-        )
+        pixels = decoding.open_picture(path).rgb
+        assert np.array_equal(pixels, load_rgb(path)), f"{path}: pixels differ"
+        is_fast = decoding.decode_jpeg(path) is not None
+        rows.append((str(path), "libjpeg-turbo" if is_fast else "Pillow"))
     return pd.DataFrame(rows, columns=["path", "decoder"])
 
 
 def enlarged(
-    width: int, height: int, folder: str | Path, *, quality: int = 90, seed: int = 2026
+    width: int,
+    height: int,
+    folder: FilePath,
+    *,
+    quality: int = 90,
+    seed: int = 2026,
 ) -> list[Path]:
-    """The photographs of `baseline.photographs` as JPEGs of width x height in `folder`, cropped, with film grain where
-    they had to be blown up, so that the decoder has as much to do as a camera's file gives it."""
-    rng, paths = np.random.default_rng(seed), []
+    """Save the photographs of `baseline.photographs` as JPEGs of width x height pixels in `folder`.
+
+    They are cropped to that shape. Where they have to be enlarged, film grain is added, so that
+    the decoder has as much to do as with a file from a camera.
+
+    quality: of the JPEGs.
+    seed: of the grain.
+
+    Returns the paths.
+    """
+    rng = np.random.default_rng(seed)
+    paths = []
     for name, photo in photographs(10_000).items():
         scale = max(width / photo.width, height / photo.height)
-        grown = photo.resize(
-            (round(photo.width * scale), round(photo.height * scale)), Image.Resampling.BICUBIC
-        )
-        picture = np.asarray(grown.crop((0, 0, width, height)), dtype=np.int16)
+        size = (round(photo.width * scale), round(photo.height * scale))
+        resized = photo.resize(size, Image.Resampling.BICUBIC)
+        picture = np.asarray(resized.crop((0, 0, width, height)), dtype=np.int16)
         if scale > 1:
-            picture = picture + rng.integers(-3, 4, picture.shape[:2], dtype=np.int16)[:, :, None]
-        paths.append(Path(folder) / f"{name}_{width}x{height}.jpg")
-        Image.fromarray(np.clip(picture, 0, 255).astype(np.uint8)).save(paths[-1], quality=quality)
+            grain = rng.integers(-3, 4, picture.shape[:2], dtype=np.int16)
+            picture = picture + grain[:, :, None]
+        pixels = np.clip(picture, 0, 255).astype(np.uint8)
+        path = Path(folder) / f"{name}_{width}x{height}.jpg"
+        Image.fromarray(pixels).save(path, quality=quality)
+        paths.append(path)
     return paths
 
 
 def reduced(data: bytes, eighths: int) -> Pixels:
-    """A JPEG decoded at eighths / 8 of its size (or the next scale that libjpeg-turbo has), then step 1's thumbnail."""
+    """Decode a JPEG at eighths / 8 of its size, and then shrink it to FINd's 512 pixels.
+
+    Where libjpeg-turbo lacks that scale, it takes the next larger one.
+    """
     height, width, _, _ = simplejpeg.decode_jpeg_header(data)
-    least = {"min_height": -(-height * eighths // 8), "min_width": -(-width * eighths // 8)}
-    pixels = simplejpeg.decode_jpeg(data, "RGB", **(least if eighths < 8 else {}))
-    return pixels if max(pixels.shape) <= MAX_SIDE else decoding.shrink(pixels)
+    least_size = {}
+    if eighths < 8:
+        least_size["min_height"] = -(-height * eighths // 8)
+        least_size["min_width"] = -(-width * eighths // 8)
+    pixels = simplejpeg.decode_jpeg(data, "RGB", **least_size)
+    if max(pixels.shape) <= MAX_SIDE:
+        return pixels
+    return decoding.shrink(pixels)
 
 
 def _hash_reduced(data: bytes, eighths: int) -> Pixels:
     return find.find_pixels(reduced(data, eighths))
 
 
-def reduced_table(paths: Sequence[str | Path], scales: Sequence[int], repeats: int) -> pd.DataFrame:
-    """What a reduced-scale decode saves and changes: columns picture, eighths, seconds (median, bytes to hash), bits
-    (that differ from FINd's hash of the file)."""
+def reduced_table(
+    paths: Sequence[FilePath],
+    scales: Sequence[int],
+    repeats: int,
+) -> pd.DataFrame:
+    """What decoding at reduced scale saves, and what it changes.
+
+    scales: in eighths of the full size.
+
+    Returns the columns picture, eighths, seconds (from bytes to hash, the median) and bits (that
+    differ from FINd's hash of the file).
+    """
     rows = []
     for path in paths:
-        data, right = Path(path).read_bytes(), HASHERS["find"].from_file(path)
+        data = Path(path).read_bytes()
+        right = HASHERS["find"].from_file(path)
         calls = {str(scale): partial(_hash_reduced, data, scale) for scale in scales}
         timings = timing.time_side_by_side(calls, repeats=repeats, same=None)
-        for scale, seconds in timings.groupby("name", sort=False)["seconds"].median().items():
-            bits = int(np.bitwise_count(calls[str(scale)]() ^ right).sum())
-            rows.append((Path(path).stem, int(str(scale)), float(seconds), bits))
+        medians = timings.groupby("name", sort=False)["seconds"].median()
+        for scale in scales:
+            seconds = float(medians[str(scale)])
+            changed = np.bitwise_count(_hash_reduced(data, scale) ^ right)
+            rows.append((Path(path).stem, scale, seconds, int(changed.sum())))
     return pd.DataFrame(rows, columns=["picture", "eighths", "seconds", "bits"])
 
 
-def file_stages(path: str | Path) -> dict[str, Callable[[], Any]]:
-    """From a JPEG file to FINd: its steps, each on its own input, ready to be timed."""
-    data = Path(path).read_bytes()
-    full, rgb = simplejpeg.decode_jpeg(data), load_rgb(path)
-    stages: dict[str, Callable[[], Any]] = {
-        "read": lambda: Path(path).read_bytes(),
-        "decode": partial(simplejpeg.decode_jpeg, data),
-        "thumbnail": partial(decoding.shrink, full),
-        "hash": partial(find.find_pixels, rgb),
-        "file to hash": partial(HASHERS["find"].from_file, path),
-    }
-    if max(full.shape) <= MAX_SIDE:
-        del stages["thumbnail"]
-    return stages
+# The first call -----------------------------------------------------------------------------------
 
-
-# The first call ------------------------------------------------------------------------------------------------------
+FIRST_CALL_STEPS = ("import", "first hash", "second hash")
 
 _FIRST_CALL = """
 from time import perf_counter
 marks = [perf_counter()]
 import numpy
-from finlib import compiled
+from finlib.hashing import find
 rgb = numpy.random.default_rng(0).integers(0, 256, (250, 250, 3), dtype="uint8")
 for _ in range(3):
     marks.append(perf_counter())
-    compiled.find_pixels(rgb)
+    find.find_pixels(rgb)
 print(*(after - before for before, after in zip(marks, marks[1:])))
 """
 
 
 def first_calls() -> pd.DataFrame:
-    """Seconds of the import, the first and the second hash in two new processes, one after the other: columns process,
-    step, seconds. The first process finds no compiled kernels, the second those that the first left."""
+    """What the first call of the kernels costs, with and without their compiled form on disk.
+
+    Two new processes run one after the other. The first finds no compiled kernels, and the second
+    those that the first left.
+
+    Returns the columns process, step (import, first hash, second hash) and seconds.
+    """
     rows = []
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as cache:
         for process in ("kernels not yet compiled", "kernels in the cache"):
-            done = subprocess.run(
+            finished = subprocess.run(
                 [sys.executable, "-c", _FIRST_CALL],
-                env={**os.environ, "NUMBA_CACHE_DIR": folder},
+                env={**os.environ, "NUMBA_CACHE_DIR": cache},
                 capture_output=True,
                 text=True,
                 check=True,
             )
-            steps = zip(
-                ("import", "first hash", "second hash"),
-                map(float, done.stdout.split()),
-                strict=True,
-            )
-            rows += [(process, step, seconds) for step, seconds in steps]
+            seconds = map(float, finished.stdout.split())
+            for step, step_seconds in zip(FIRST_CALL_STEPS, seconds, strict=True):
+                rows.append((process, step, step_seconds))
     return pd.DataFrame(rows, columns=["process", "step", "seconds"])
 
 
 def warm_up() -> None:
-    """Load the kernels, so that what is measured afterwards is free of it."""
-    find.find_pixels(np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8))
+    """Load the kernels, so that measurements do not include it."""
+    rng = np.random.default_rng(0)
+    find.find_pixels(rng.integers(0, 256, (64, 64, 3), dtype=np.uint8))
