@@ -1,4 +1,6 @@
-"""profiling: counts against the reference's own loops, ceilings by hand, what the shipped defects do."""
+"""profiling: counts against the reference's own loops, ceilings by hand, what the shipped defects
+do.
+"""
 
 import math
 
@@ -42,7 +44,9 @@ def test_pictures_that_are_not_square_are_profiled_too(tmp_path, picture):
 
 
 def test_amdahl_by_hand():
-    """Of 10 s: without the 8 s stage 2 s are left, so 5 times; without 8 and 1.5 s, 0.5 s, so 20 times."""
+    """Of 10 s: without the 8 s stage 2 s are left, so 5 times; without 8 and 1.5 s, 0.5 s, so 20
+    times.
+    """
     ranked = amdahl({"a": 1.5, "b": 8.0, "c": 0.5}).set_index("stage")
     assert list(ranked.index) == ["b", "a", "c"]
     assert ranked["share"].tolist() == pytest.approx([0.8, 0.15, 0.05])

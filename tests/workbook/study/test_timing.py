@@ -79,7 +79,9 @@ def test_summary_by_hand():
 
 
 def test_ratio_is_paired_by_repeat():
-    """Ratios repeat by repeat are 10, 5, 6, 5, 2: median 5, quartiles 5 and 6; unpaired it would be 30 / 5 = 6."""
+    """Ratios repeat by repeat are 10, 5, 6, 5, 2: median 5, quartiles 5 and 6; unpaired it would be
+    30 / 5 = 6.
+    """
     shuffled = TIMINGS.sample(frac=1, random_state=1)
     assert ratio(shuffled, "slow", "fast") == (5.0, 5.0, 6.0)
     with pytest.raises(ValueError, match="no timings of \\['other'\\]"):

@@ -1,4 +1,6 @@
-"""FINd in NumPy: every stage beside the reference's, the bound of the certificate, batches in the standard's terms."""
+"""FINd in NumPy: every stage beside the reference's, the bound of the certificate, batches in the
+standard's terms.
+"""
 
 import array_api_strict
 import numpy as np
@@ -120,7 +122,9 @@ def test_other_arrays_are_refused(given, error):
 
 
 def test_eight_turns_come_from_one_transform(picture):
-    """The first is exact; transposing is exact but for ties; mirroring costs FINd's half-open windows a few bits."""
+    """The first is exact; transposing is exact but for ties; mirroring costs FINd's half-open
+    windows a few bits.
+    """
     turn = Image.Transpose
     ways = [turn.FLIP_LEFT_RIGHT, turn.FLIP_TOP_BOTTOM, turn.ROTATE_180]
     ways += [turn.TRANSPOSE, turn.ROTATE_90, turn.ROTATE_270, turn.TRANSVERSE]
