@@ -65,21 +65,24 @@ def product_stages(rgb: Pixels) -> dict[str, Callable[[], Any]]:
 
 def kernel_stages(rgb: Pixels) -> dict[str, Callable[[], Any]]:
     """The kernels of `compiled.find_pixels`, likewise, and the one in the reference's order that is seldom needed."""
-    plan, factors, tolerance = find._plan(*rgb.shape[:2])
-    half = certificate.half_window(rgb.shape[1])
+    rows, cols, _ = rgb.shape
+    plan = find.plan(rows, cols)
     means, values = np.empty((SIDE, SIDE)), np.empty((KEPT, KEPT))
-    find._means(rgb, plan, factors, half, means)
+    fill_means = partial(
+        find.decimated_means, rgb, plan.windows, plan.factors, plan.half_width, means
+    )
+    fill_means()
     kernels.dct_coefficients(means, find.BASIS, values)
     flat, spare = values.ravel(), np.empty((KEPT, KEPT))
     return {
-        "luma, box mean, decimate": partial(find._means, rgb, plan, factors, half, means),
+        "luma, box mean, decimate": fill_means,
         "DCT": partial(kernels.dct_coefficients, means, find.BASIS, values),
         "median and certificate": partial(
-            kernels.lower_median, flat, tolerance, find.LARGEST_COEFFICIENT
+            kernels.lower_median, flat, plan.tolerance, find.LARGEST_COEFFICIENT
         ),
         "all, from Python": partial(find.find_pixels, rgb),
         "reference's order (fall-back)": partial(
-            find._reference_order, rgb, plan, find.BASIS, np.empty((SIDE, SIDE)), spare
+            find.reference_order, rgb, plan.windows, find.BASIS, np.empty((SIDE, SIDE)), spare
         ),
     }
 
@@ -99,10 +102,10 @@ def time_stages(stages: dict[str, Callable[[], Any]], *, repeats: int, loops: in
 def kernel_operations(rows: int, cols: int) -> dict[str, int]:
     """Operations that the kernels must do for one image, by kind: 16-bit additions, gathers of a weighted window, and
     float64 multiply-additions."""
-    plan, _, _ = find._plan(rows, cols)
+    windows = find.plan(rows, cols).windows
     per_row = 3 * (cols + 1)
     return {
-        "16-bit additions": int((plan[1] - plan[0]).sum()) * per_row
+        "16-bit additions": int((windows[find.BOTTOM] - windows[find.TOP]).sum()) * per_row
         + SIDE * 2 * certificate.half_window(cols) * per_row,
         "windows weighted": SIDE * SIDE,
         "float64 multiply-additions": KEPT * SIDE * SIDE + KEPT * KEPT * SIDE,
@@ -116,7 +119,9 @@ def certified(rgb: Pixels) -> tuple[float, float, bool]:
     """Of these pixels: the gap from the 128th smallest coefficient to the 129th in the reference's arithmetic, what a
     gap must exceed for the fast kernel to decide, and whether it did."""
     exact = find.reference_coefficients(rgb)
-    return vectorised.gap(exact), find._plan(*rgb.shape[:2])[2], find._run(rgb)[2]
+    rows, cols, _ = rgb.shape
+    needed = find.plan(rows, cols).tolerance
+    return vectorised.gap(exact), needed, find.compute(rgb).certain
 
 
 def gap_table(paths: Sequence[str | Path]) -> pd.DataFrame:
