@@ -28,11 +28,11 @@ from finlib.hashing.certificate import (
 from finlib.hashing.kernels import dct_coefficients, lower_median, pack_bits, quality
 from finlib.hashing.reference import HALF, KEPT, SIDE
 
-# Roundings on the way of one pixel into a coefficient, as `certificate` counts them: two reciprocals
-# and two products scale a window's sum, and two sums of products follow.
+# Roundings on the way of one pixel into a coefficient, as `certificate` counts them: two
+# reciprocals and two products scale a window's sum, and two sums of products follow.
 ROUNDINGS = 4 + 2 * SIDE
-# Pixels in the largest window whose sum is sure to fit 16 bits, as 257 * 255 = 65,535. Sides up to
-# 512 need 100.
+# Pixels in the largest window whose sum is sure to fit 16 bits, as 257 * 255 = 65,535. Sides of up
+# to 512 need 100.
 MAX_WINDOW = 257
 LARGEST_COEFFICIENT = 2.0 * ROW_SUM * ROW_SUM * 255  # twice what a coefficient can be
 
@@ -56,8 +56,8 @@ class Plan(NamedTuple):
         ends excluded; windows[MIDDLE, j] is the column at its middle.
     factors: float64[2, 64]. The sum of integer luma over that window times factors[OF_ROWS, i] and
         factors[OF_COLUMNS, j] is the mean luma.
-    tolerance: 2 E of `certificate`, what the gap between two coefficients must exceed. It is infinite
-        where a window's sum might not fit 16 bits, so that no gap suffices.
+    tolerance: 2 E of `certificate`, what the gap between two coefficients must exceed. It is
+        infinite where a window's sum might not fit 16 bits, so that no gap suffices.
     half_width: columns of a window on either side of its middle.
     """
 

@@ -71,7 +71,7 @@ def scan_folder(directory: str | Path) -> FolderListing:
     if not images:
         expected = ", ".join(SUFFIXES)
         raise ValueError(
-            f"{root}: no images in this folder or below it. Names ending in {expected} are expected."
+            f"{root}: no images in this folder or below it. Expected names ending in {expected}."
         )
     images.sort(key=str)
     return FolderListing(images, passed_over)
@@ -181,7 +181,8 @@ def _undecodable(error: Exception, name: str) -> ImageError:
     if str(error):
         reason = f"{reason}: {error}"
     return ImageError(
-        f"{name}: cannot be decoded ({reason}). It is damaged or unusual: convert it, or leave it out."
+        f"{name}: cannot be decoded ({reason}). It is damaged or unusual: "
+        "convert it, or leave it out."
     )
 
 

@@ -36,17 +36,15 @@ def lower_median(values, tolerance, largest):  # type: ignore[no-untyped-def]
     while high - low > tolerance:
         middle = (low + high) / 2
         count = 0
-        for value in values:
-            if value <= middle:
+        for k in range(values.size):  # by index, because LLVM then counts in vectors
+            if values[k] <= middle:
                 count += 1
         if count == half:
             below = low
             above = high
-            for value in values:
-                if value <= middle:
-                    below = max(below, value)
-                else:
-                    above = min(above, value)
+            for value in values:  # no branches, which would be mispredicted for every other value
+                below = max(below, value if value <= middle else low)
+                above = min(above, value if value > middle else high)
             return below, above - below > tolerance
         if count < half:
             low = middle
