@@ -171,7 +171,7 @@ def decode_jpeg(path: str | Path, buffer: bytearray | None = None) -> NDArray[np
 
 
 def _is_too_large(pixels: int) -> bool:
-    """Whether `images.open_image` refuses an image of so many pixels."""
+    """Whether `images.open_image` refuses an image with this number of pixels."""
     limit = Image.MAX_IMAGE_PIXELS
     return limit is not None and pixels > limit
 

@@ -44,7 +44,7 @@ TAKEN_UP_IN = {
 }
 KERNELS = (
     reference.find_hash,
-    reference._hash_bits,
+    reference.hash_bits,
     reference.luma,
     reference.box_mean,
     reference.dct,
@@ -201,7 +201,7 @@ def _memory_by_line(
 def memory_by_line(
     function: Callable[..., Any],
     *args: Any,
-    functions: Sequence[Callable[..., Any]] = (reference._hash_bits,),
+    functions: Sequence[Callable[..., Any]] = (reference.hash_bits,),
 ) -> pd.DataFrame:
     """memory_profiler over `functions` while function(*args) runs in a process of its own.
 
