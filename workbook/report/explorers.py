@@ -6,10 +6,9 @@ pictures, and `calculator` shows what many images cost.
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import matplotlib.pyplot as plt
@@ -74,7 +73,7 @@ class Threshold:
     paths: Sequence[str]
     labels: NDArray[Any]
     packed: Mapping[str, NDArray[np.uint8]]
-    distances: Mapping[str, str] = MappingProxyType({})
+    distances: Mapping[str, str] = field(default_factory=dict)
 
     @cached_property
     def pairs(self) -> dict[str, FamilyPairs]:

@@ -1,4 +1,4 @@
-"""Take a hash apart to look at it: FINd's stages, changed pictures, bits that flip, dHash's rows."""
+"""Take a hash apart to look at it: its stages, changed pictures, bits that flip, rows of dHash."""
 
 from collections.abc import Mapping, Sequence
 from io import BytesIO
