@@ -12,8 +12,9 @@ pools        jobs on this machine's processors
 checkpoint   finished parts of a run, kept so that an interrupted run resumes
 distributed  all that is asked of Dask
 
-Imports go one way: files, pools, checkpoint and distributed know nothing of the rest; hashing and matching build on
-them and know nothing of each other; clustering and scoring build on these; the command line uses all of it.
+Imports go one way: files, pools, checkpoint and distributed know nothing of the rest; hashing and
+matching build on them and know nothing of each other; clustering and scoring build on these; the
+command line uses all of it.
 """
 
 from importlib import import_module

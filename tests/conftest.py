@@ -1,4 +1,6 @@
-"""What several test modules share: images made here, and the folder of real ones where it is at hand."""
+"""What several test modules share: images made here, and the folder of real ones where it is at
+hand.
+"""
 
 import os
 import signal
@@ -21,7 +23,9 @@ SHARED = Path(__file__).resolve().parents[2] / "shared"
 
 @pytest.fixture(scope="session")
 def shared() -> Path:
-    """The folder of real images and golden hashes beside the checkout; tests that want it skip without it."""
+    """The folder of real images and golden hashes beside the checkout; tests that want it skip
+    without it.
+    """
     if not (SHARED / "golden").is_dir():
         pytest.skip("no folder of shared images beside the checkout")
     return SHARED
@@ -37,7 +41,9 @@ def picture() -> Image.Image:
 
 @pytest.fixture
 def album(tmp_path: Path, picture: Image.Image) -> Path:
-    """A folder of nine images in three families, in two formats, one in a folder below, beside a damaged one."""
+    """A folder of nine images in three families, in two formats, one in a folder below, beside a
+    damaged one.
+    """
     folder = tmp_path / "album"
     (folder / "below").mkdir(parents=True)
     rng = np.random.default_rng(6)
@@ -68,7 +74,7 @@ def close_below(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
 
 @pytest.fixture
 def closed() -> Iterator[Path]:
-    """A picture that this process may not read: root, who may read anything, is nobody meanwhile."""
+    """A picture that this process may not read: root, who may read anything, becomes nobody."""
     from finlib import hash_files
 
     with tempfile.TemporaryDirectory() as folder:

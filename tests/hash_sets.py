@@ -19,7 +19,9 @@ def brute_pairs(packed, radius):
 
 
 def random_set(n, bits, seed=5):
-    """Random hashes, some of them near copies and some exact ones, so that every radius finds something."""
+    """Random hashes, some of them near copies and some exact ones, so that every radius finds
+    something.
+    """
     rng = np.random.default_rng(seed)
     packed = rng.integers(0, 256, (n, bits // 8), dtype=np.uint8)
     for target in range(0, n, 3):

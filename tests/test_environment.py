@@ -1,4 +1,6 @@
-"""What is imported is declared, and pyproject.toml, requirements.lock and environment.yml give it one version."""
+"""What is imported is declared, and pyproject.toml, requirements.lock and environment.yml give it
+one version.
+"""
 
 import ast
 import re
@@ -42,7 +44,9 @@ def locked():
 
 
 def imported(sources):
-    """Distributions that Python sources import, but for the standard library, the project's own and what is absent."""
+    """Distributions that Python sources import, but for the standard library, the project's own and
+    what is absent.
+    """
     found = set()
     for source in sources:
         for node in ast.walk(ast.parse(source)):

@@ -1,4 +1,6 @@
-"""Notebooks 00 to 04 on folders of one's own, at small sizes: labelled, without labels, few, broken, all in one."""
+"""Notebooks 00 to 04 on folders of one's own, at small sizes: labelled, without labels, few,
+broken, all in one.
+"""
 
 from pathlib import Path
 
@@ -38,7 +40,9 @@ SMALL = {
 
 @pytest.fixture
 def own(tmp_path, picture, album):
-    """Folders by name: labelled with a damaged file, three pictures without labels, one family, one single picture."""
+    """Folders by name: labelled with a damaged file, three pictures without labels, one family, one
+    single picture.
+    """
     rng = np.random.default_rng(7)
     folders = {"broken": album}
     for kind, names in {

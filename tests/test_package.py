@@ -1,4 +1,6 @@
-"""The package as another project meets it: cheap to import, few typed public names, whole when built."""
+"""The package as another project meets it: cheap to import, few typed public names, whole when
+built.
+"""
 
 import doctest
 import os

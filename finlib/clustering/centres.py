@@ -97,7 +97,13 @@ def _distances(words: Any, rows: Any, centre: Any) -> Any:
 
 
 @njit(nogil=True, cache=True)
-def _two_means(words: Any, rows: Any, bits: int, first: Any, second: Any) -> Any:
+def _two_means(
+    words: Any,
+    rows: Any,
+    bits: int,
+    first: Any,
+    second: Any,
+) -> Any:
     """Divide rows between two centres that become the majorities of their halves.
 
     Returns bool[rows], whether a row is in the first half, and the two centres uint64[2, words].
@@ -140,7 +146,13 @@ def _first_half(words: Any, rows: Any, bits: int, apart: int) -> Any:
 
 
 @njit(nogil=True, cache=True)
-def _split_groups(words: Any, order: Any, start: Any, bits: int, apart: int) -> Any:
+def _split_groups(
+    words: Any,
+    order: Any,
+    start: Any,
+    bits: int,
+    apart: int,
+) -> Any:
     """The order and the starts of groups after splitting."""
     order = order.copy()
     is_start = np.zeros(len(order) + 1, np.bool_)

@@ -1,6 +1,7 @@
 """Cluster hashes in rounds: unite near ones, give clusters centres, bring the rest to the centres.
 
-1. Hashes are united that are so near that, among so many, hardly any two unrelated ones are.
+1. Hashes are united that are nearer to each other than almost any two unrelated ones in a set of
+   that size.
 2. Clusters of FEW images or more get a centre, the majority of their bits, in which the noise of
    single images averages out. Clusters of two families are split; images far from the centre of
    their cluster leave it; clusters with near centres become one.

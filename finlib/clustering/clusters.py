@@ -204,7 +204,11 @@ def extend(
     new_centres = _find_centres(packed[without_centre], labels[without_centre], size)
     centres = _concatenate([old_centres, new_centres])
     return replace(
-        clusters, labels=labels, centres=centres.packed, cluster=centres.cluster, size=size
+        clusters,
+        labels=labels,
+        centres=centres.packed,
+        cluster=centres.cluster,
+        size=size,
     )
 
 
@@ -262,7 +266,11 @@ def _label_new(clusters: Clusters, new: Packed, settings: Settings) -> Labels:
 
 
 def _find_cluster(
-    hashes: Packed, centres: Centres, settings: Settings, wrong: float, name: str
+    hashes: Packed,
+    centres: Centres,
+    settings: Settings,
+    wrong: float,
+    name: str,
 ) -> Labels:
     """The cluster of the nearest centre of each hash; -1 where none is nearer than chance explains.
 

@@ -30,7 +30,11 @@ def find_contradiction(n: int, together: Any, apart: Any) -> tuple[int, int] | N
 
 
 def apply_corrections(
-    packed: Packed, labels: Labels, together: Any, apart: Any, workers: int | None = None
+    packed: Packed,
+    labels: Labels,
+    together: Any,
+    apart: Any,
+    workers: int | None = None,
 ) -> Labels:
     """Correct the labels of clusters by pairs of rows that belong together or do not.
 
@@ -104,7 +108,12 @@ def _find_sides(
     is_named = np.isin(blocks, list(side_of))
     side = np.zeros(len(blocks), np.int64)
     side[is_named] = [side_of[block] for block in blocks[is_named].tolist()]
-    nearest = neighbours(packed[~is_named], packed[is_named], k=1, workers=workers).indices
+    nearest = neighbours(
+        packed[~is_named],
+        packed[is_named],
+        k=1,
+        workers=workers,
+    ).indices
     side_of_nearest = side[is_named][nearest]
     _, first, block_number = np.unique(blocks[~is_named], return_index=True, return_inverse=True)
     side[~is_named] = side_of_nearest[first][block_number]

@@ -16,6 +16,7 @@ CHANCE = 2e-4
 
 SAMPLE = 16384  # hashes whose distances are computed
 ENOUGH = 32  # hashes that a standard deviation can be estimated from
+TWO_DEVIATIONS = 0.0228  # share of a normal distribution more than 2 deviations below the mean
 WIDEST = 1.5  # of the far side's deviation: more on the near side than that is families
 ONE_FAMILY = 0.8  # of the expected mean distance: a mean below it means a few families
 
@@ -41,9 +42,9 @@ class NullModel:
 
         It is at least 0: two equal hashes are not a coincidence.
         """
-        deviations = ndtri(min(share, 0.5))
-        radius = np.floor(self.mean - 0.5 + self.deviation * deviations)
-        return max(0, int(radius))
+        quantile = ndtri(min(share, 0.5))
+        radius = self.mean - 0.5 + self.deviation * quantile
+        return max(0, int(np.floor(radius)))
 
 
 def fit_null_model(packed: Packed, seed: int = 2026, workers: int | None = None) -> NullModel:
@@ -63,7 +64,8 @@ def fit_null_model(packed: Packed, seed: int = 2026, workers: int | None = None)
         return NullModel(first.mean, max(first.deviation, np.sqrt(bits) / 2))
     counts = distance_histogram(singles)
     far_side = _fit_far_side(counts)
-    near_deviation = _near_deviation(counts, min(0.0228, max(1e-5, 10 / len(singles))))
+    share = min(TWO_DEVIATIONS, max(1e-5, 10 / len(singles)))
+    near_deviation = _near_deviation(counts, share)
     deviation = np.clip(near_deviation, far_side.deviation, WIDEST * far_side.deviation)
     return NullModel(far_side.mean, float(deviation))
 
@@ -71,7 +73,8 @@ def fit_null_model(packed: Packed, seed: int = 2026, workers: int | None = None)
 def _draw_sample(packed: Packed, seed: int) -> Packed:
     """At most SAMPLE of the hashes, in their order."""
     rng = np.random.default_rng(seed)
-    rows = rng.choice(len(packed), min(len(packed), SAMPLE), replace=False)
+    size = min(len(packed), SAMPLE)
+    rows = rng.choice(len(packed), size, replace=False)
     return packed[np.sort(rows)]
 
 
@@ -83,7 +86,8 @@ def _estimate(sample: Packed) -> NullModel:
     """
     bits = 8 * sample.shape[1]
     ones = np.bitwise_count(sample).sum(axis=1, dtype=np.int64)
-    expected = float((2 * ones * (bits - ones) / bits).mean())
+    differing = 2 * ones * (bits - ones) / bits
+    expected = float(differing.mean())
     far_side = _fit_far_side(distance_histogram(sample))
     step = -(-len(sample) // 4096)
     if _is_varied(sample[::step]):
@@ -101,20 +105,25 @@ def _is_varied(packed: Packed) -> bool:
     """
     bits = np.unpackbits(packed, axis=1)
     share = bits.mean(axis=0)
-    balanced = bits[:, np.minimum(share, 1 - share) >= 0.3]
+    is_balanced = np.minimum(share, 1 - share) >= 0.3
+    balanced = bits[:, is_balanced]
     if balanced.shape[1] < 8:
         return False
     covariance = np.cov(balanced, rowvar=False, dtype=np.float32)
-    return bool(np.trace(covariance) ** 2 > 8 * (covariance**2).sum())
+    total = np.trace(covariance)
+    squares = (covariance**2).sum()
+    return bool(total**2 > 8 * squares)
 
 
 def _one_per_family(packed: Packed, radius: int, workers: int | None) -> Packed:
     """One hash of each group that pairs within the radius connect."""
-    distinct = packed[find_distinct(packed)[0]]
+    first_rows, _ = find_distinct(packed)
+    distinct = packed[first_rows]
     forest = Forest(len(distinct))
     for pairs in iter_pairs(distinct, None, radius, workers=workers):
         forest.take(*pairs)
-    return distinct[np.unique(forest.roots())]
+    roots = np.unique(forest.roots())
+    return distinct[roots]
 
 
 def _median(counts: Counts) -> int:
@@ -130,7 +139,8 @@ def _fit_far_side(counts: Counts) -> NullModel:
     weight = counts.astype(np.float64)
     weight[:median] = 0
     weight[median] /= 2  # the median belongs to both sides
-    variance = (weight * (distance - median) ** 2).sum() / weight.sum()
+    squares = weight * (distance - median) ** 2
+    variance = squares.sum() / weight.sum()
     return NullModel(median, max(0.5, float(np.sqrt(variance))))
 
 

@@ -70,13 +70,24 @@ def choose_radius(
 def _nearest_distances(hashes: Packed, others: Packed | None, settings: Settings) -> Any:
     """The distance from some of the hashes to the nearest other one, int32[sample]."""
     rng = np.random.default_rng(settings.seed)
-    rows = rng.choice(len(hashes), min(len(hashes), SAMPLE), replace=False)
+    size = min(len(hashes), SAMPLE)
+    rows = rng.choice(len(hashes), size, replace=False)
     sample = hashes[np.sort(rows)]
     workers = settings.resources.workers
     if others is not None:
-        return neighbours(sample, others, k=1, workers=workers).distance
+        return neighbours(
+            sample,
+            others,
+            k=1,
+            workers=workers,
+        ).distance
     # The nearest of all is the hash itself.
-    return neighbours(sample, hashes, k=2, workers=workers).distance[1::2]
+    return neighbours(
+        sample,
+        hashes,
+        k=2,
+        workers=workers,
+    ).distance[1::2]
 
 
 def _chance_of_neighbour(null_model: NullModel, bits: Any, compared: int) -> Floats:

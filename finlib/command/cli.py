@@ -58,7 +58,7 @@ Source = Annotated[
 MinQuality = Annotated[
     float,
     typer.Option(
-        min=0, max=100, help="Leave out images whose quality (detail, for FINd and PDQ) is lower."
+        min=0, max=100, help="Leave out images with less detail, by the quality of FINd or PDQ."
     ),
 ]
 Radius = Annotated[

@@ -384,10 +384,9 @@ class PairSearch:
             false_pairs = self.comparison.estimate_false_pairs(self.radius)
         except ValueError:  # there is no evidence on this hasher
             return
-        number = "An unknown number" if math.isnan(false_pairs) else f"About {false_pairs:,.2g}"
         say(
-            f"{number} of them may be false. This is an estimate from the unrelated images of the "
-            "workbook."
+            f"{_about(false_pairs)} of them may be false. This is an estimate from the unrelated "
+            "images of the workbook."
         )
         if self.comparison.has_variants:
             variants = len(self.comparison.variants)
@@ -408,6 +407,15 @@ def _join_parts(parts: Sequence[Path], count: int, schema: pa.Schema, output: Pa
                 f"{count - written} of the pairs found were damaged in {parts_folder(output)}. "
                 "Check the disk and run the command again: it resumes."
             )
+
+
+def _about(number: float) -> str:
+    """An estimated number in words, as the beginning of a sentence; nan is unknown."""
+    if math.isnan(number):
+        return "An unknown number"
+    if number < 10:
+        return f"About {number:.2g}"
+    return f"About {number:,.0f}"
 
 
 def _count_free_bytes(output: Path) -> int:

@@ -1,15 +1,16 @@
-"""FINd as numba kernels over pixels as they are decoded.
+"""FINd as numba kernels, from the pixels of a picture to its hash.
 
-Luma is the integer 299 R + 587 G + 114 B and window sums are exact integers: a window is summed channel by channel in
-16-bit lanes, and weighted once. The DCT is two products of BLAS in float64. Kernels release the GIL, are compiled on
-first use and cached on disk (beside the module, or in the user's cache where that is read-only).
+Luma is the integer 299 R + 587 G + 114 B, and the sums over windows are exact integers: each
+channel is summed in 16-bit numbers, and the three sums are weighted once for each window. The DCT
+is two matrix products in float64.
 
-The hash is the reference's by `certificate`. Under its bound a kernel recomputes in the reference's
-own order of floating-point operations, which LLVM neither reorders nor fuses without fastmath.
+The bits are the reference's, for the reason that `certificate` gives. Where its bound does not
+decide, a kernel computes again in the reference's own order of floating-point operations, which
+LLVM neither reorders nor fuses as long as fastmath is off.
 """
 
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numba import njit
@@ -24,130 +25,181 @@ from finlib.hashing.certificate import (
     rounding_bound,
     spans,
 )
-from finlib.hashing.decoding import VARIANTS
 from finlib.hashing.kernels import dct_coefficients, lower_median, pack_bits, quality
 from finlib.hashing.reference import HALF, KEPT, SIDE
 
-ROUNDINGS = (
-    4 + 2 * SIDE
-)  # two reciprocals and two products scale a window's sum, then come the two sums of products
-MAX_WINDOW = (
-    257  # pixels whose sum is sure to fit 16 bits: 257 * 255 = 65,535; sides up to 512 need 100
-)
+# Roundings on the way of one pixel into a coefficient, as `certificate` counts them: two
+# reciprocals and two products scale a window's sum, and two sums of products follow.
+ROUNDINGS = 4 + 2 * SIDE
+# Pixels in the largest window whose sum is sure to fit 16 bits, as 257 * 255 = 65,535. Sides of up
+# to 512 need 100.
+MAX_WINDOW = 257
 LARGEST_COEFFICIENT = 2.0 * ROW_SUM * ROW_SUM * 255  # twice what a coefficient can be
+
+# Rows of `Plan.windows`.
+TOP = 0
+BOTTOM = 1
+LEFT = 2
+RIGHT = 3
+MIDDLE = 4
+
+# Rows of `Plan.factors`.
+OF_ROWS = 0
+OF_COLUMNS = 1
+
+
+class Plan(NamedTuple):
+    """What the kernels need to know about a picture's size.
+
+    windows: int64[5, 64]. The window of place (i, j) in the decimated picture spans rows
+        windows[TOP, i] to windows[BOTTOM, i] and columns windows[LEFT, j] to windows[RIGHT, j],
+        ends excluded; windows[MIDDLE, j] is the column at its middle.
+    factors: float64[2, 64]. The sum of integer luma over that window times factors[OF_ROWS, i] and
+        factors[OF_COLUMNS, j] is the mean luma.
+    tolerance: 2 E of `certificate`, what the gap between two coefficients must exceed. It is
+        infinite where a window's sum might not fit 16 bits, so that no gap suffices.
+    half_width: columns of a window on either side of its middle.
+    """
+
+    windows: NDArray[np.int64]
+    factors: NDArray[np.float64]
+    tolerance: float
+    half_width: int
+
+
+class FindResult(NamedTuple):
+    """FINd of one picture, with what led to it.
+
+    packed: the hash, uint8[32].
+    means: float64[64, 64], the decimated means of luma (steps 2 to 4).
+    certain: whether the fast arithmetic decided; if not, the reference's order of operations did.
+    quality: PDQ's measure of detail, 0 to 100; 0 where it was not asked for.
+    """
+
+    packed: NDArray[np.uint8]
+    means: NDArray[np.float64]
+    certain: bool
+    quality: int
 
 
 @lru_cache(maxsize=1024)
-def _plan(rows: int, cols: int) -> tuple[NDArray[np.int64], NDArray[np.float64], float]:
-    """What depends on the size alone: int64[5, 64], float64[2, 64], and 2 E of the certificate.
-
-    Rows of the first: top, bottom, left, right of the windows, and the column at each one's centre. Of the second: 1 /
-    (1000 * window rows) and 1 / window columns. Where a sum might not fit 16 bits, 2 E is infinite: no gap exceeds it.
-    """
-    at = centres(cols)
+def plan(rows: int, cols: int) -> Plan:
+    """The plan for pictures of so many rows and columns, computed once for each size."""
+    middles = centres(cols)
     top, bottom = spans(centres(rows), rows)
-    left, right = spans(at, cols)
-    fits = 4 * half_window(rows) * half_window(cols) <= MAX_WINDOW
-    tolerance = 2 * rounding_bound(rows, cols, ROUNDINGS) if fits else np.inf
+    left, right = spans(middles, cols)
+    window_pixels = 4 * half_window(rows) * half_window(cols)
+    tolerance = np.inf
+    if window_pixels <= MAX_WINDOW:
+        tolerance = 2 * rounding_bound(rows, cols, ROUNDINGS)
     factors = np.stack([1 / (1000 * (bottom - top)), 1 / (right - left)])
-    return np.stack([top, bottom, left, right, at]), factors, tolerance
+    windows = np.stack([top, bottom, left, right, middles])
+    return Plan(windows, factors, tolerance, half_width=half_window(cols))
 
 
 @njit(nogil=True, cache=True)
-def _sum_rows(flat, row, bottom, strip):  # type: ignore[no-untyped-def]
-    """Rows `row` to `bottom` of uint8[H, n] summed into `strip`, uint16[n]; six at once while there are six."""
-    size = strip.size
+def sum_rows(flat, top, bottom, strip):  # type: ignore[no-untyped-def]
+    """Sum rows `top` to `bottom` of uint8[H, n] into `strip`, uint16[n].
+
+    A pass over the strip takes six rows at first, where there are as many, then two: fewer passes
+    are faster.
+    """
+    row = top
     if row + 6 <= bottom:
-        a, b, c, d, e, f = (
-            flat[row],
-            flat[row + 1],
-            flat[row + 2],
-            flat[row + 3],
-            flat[row + 4],
-            flat[row + 5],
-        )
-        for k in range(size):
-            strip[k] = (
-                np.uint16(a[k])
-                + np.uint16(b[k])
-                + np.uint16(c[k])
-                + np.uint16(d[k])
-                + np.uint16(e[k])
-                + f[k]
-            )
+        a = flat[row]
+        b = flat[row + 1]
+        c = flat[row + 2]
+        d = flat[row + 3]
+        e = flat[row + 4]
+        f = flat[row + 5]
+        for k in range(strip.size):
+            first_three = np.uint16(a[k]) + np.uint16(b[k]) + np.uint16(c[k])
+            strip[k] = first_three + np.uint16(d[k]) + np.uint16(e[k]) + f[k]
         row += 6
     else:
         strip[:] = 0
     while row + 2 <= bottom:
-        a, b = flat[row], flat[row + 1]
-        for k in range(size):
+        a = flat[row]
+        b = flat[row + 1]
+        for k in range(strip.size):
             strip[k] += np.uint16(a[k]) + b[k]
         row += 2
     if row < bottom:
         a = flat[row]
-        for k in range(size):
+        for k in range(strip.size):
             strip[k] += a[k]
 
 
 @njit(nogil=True, cache=True)
-def _sum_columns(padded, half, sums):  # type: ignore[no-untyped-def]
-    """2 * half neighbouring pixels of a strip, uint16 and interleaved, summed channel by channel into `sums`."""
-    size, pair = sums.size, 1
-    if half >= 3:
-        for k in range(size):
-            sums[k] = (
-                padded[k]
-                + padded[k + 3]
-                + padded[k + 6]
-                + padded[k + 9]
-                + padded[k + 12]
-                + padded[k + 15]
-            )
-        pair = 3
+def sum_columns(padded, half_width, sums):  # type: ignore[no-untyped-def]
+    """Sum 2 * half_width neighbouring pixels of a strip, uint16 and interleaved RGB, channel by
+    channel into `sums`.
+
+    The first pass takes three pairs of pixels where there are as many, every other pass one pair.
+    """
+    pairs = 1
+    if half_width >= 3:
+        for k in range(sums.size):
+            first_three = padded[k] + padded[k + 3] + padded[k + 6]
+            sums[k] = first_three + padded[k + 9] + padded[k + 12] + padded[k + 15]
+        pairs = 3
     else:
-        for k in range(size):
+        for k in range(sums.size):
             sums[k] = padded[k] + padded[k + 3]
-    while pair < half:
-        rest = padded[6 * pair :]
-        for k in range(size):
+    while pairs < half_width:
+        rest = padded[6 * pairs :]
+        for k in range(sums.size):
             sums[k] += rest[k] + rest[k + 3]
-        pair += 1
+        pairs += 1
 
 
 @njit(nogil=True, cache=True)
-def _means(pixels, plan, factors, half, means):  # type: ignore[no-untyped-def]
-    """Luma, box mean and decimation of uint8[H, W, 3] into `means`, float64[64, 64] (steps 2 to 4).
+def decimated_means(pixels, windows, factors, half_width, means):  # type: ignore[no-untyped-def]
+    """Luma, box mean and decimation (steps 2 to 4): uint8[H, W, 3] into `means`, float64[64, 64].
 
-    `half` columns of zeros on either side of a strip stand for what lies outside the image.
+    Columns of zeros on either side of a strip stand for what lies outside the picture.
     """
-    rows, cols = pixels.shape[0], pixels.shape[1]
+    rows = pixels.shape[0]
+    cols = pixels.shape[1]
     flat = pixels.reshape(rows, 3 * cols)
-    padded = np.zeros(3 * (cols + 2 * half), np.uint16)
-    strip = padded[3 * half : 3 * (half + cols)]
+    padded = np.zeros(3 * (cols + 2 * half_width), np.uint16)
+    strip = padded[3 * half_width : 3 * (half_width + cols)]
     sums = np.empty(3 * (cols + 1), np.uint16)
     for i in range(SIDE):
-        _sum_rows(flat, plan[0, i], plan[1, i], strip)
-        _sum_columns(padded, half, sums)
-        factor = factors[0, i]
+        sum_rows(flat, windows[TOP, i], windows[BOTTOM, i], strip)
+        sum_columns(padded, half_width, sums)
+        row_factor = factors[OF_ROWS, i]
         for j in range(SIDE):
-            k = np.uint64(3 * plan[4, j])  # unsigned: no wrap-around to check for
-            weighted = 299 * sums[k] + 587 * sums[k + np.uint64(1)] + 114 * sums[k + np.uint64(2)]
-            means[i, j] = weighted * (factor * factors[1, j])
+            k = np.uint64(
+                3 * windows[MIDDLE, j]
+            )  # unsigned, so that no negative index has to be checked
+            red = sums[k]
+            green = sums[k + np.uint64(1)]
+            blue = sums[k + np.uint64(2)]
+            weighted = 299 * red + 587 * green + 114 * blue
+            means[i, j] = weighted * (row_factor * factors[OF_COLUMNS, j])
 
 
 @njit(nogil=True, cache=True)
-def _reference_order(pixels, plan, basis, means, values):  # type: ignore[no-untyped-def]
-    """`means` and `values` as `reference` computes them, operation by operation, in the windows decimation keeps."""
+def reference_order(pixels, windows, basis, means, values):  # type: ignore[no-untyped-def]
+    """Steps 2 to 5 operation by operation as `reference` does them, in the windows that decimation
+    keeps.
+
+    Writes float64[64, 64] to `means` and float64[16, 16] to `values`.
+    """
     for i in range(SIDE):
-        top, bottom = plan[0, i], plan[1, i]
+        top = windows[TOP, i]
+        bottom = windows[BOTTOM, i]
         for j in range(SIDE):
-            left, right = plan[2, j], plan[3, j]
+            left = windows[LEFT, j]
+            right = windows[RIGHT, j]
             total = 0.0
             for k in range(top, bottom):
                 for m in range(left, right):
-                    total += (
-                        0.299 * pixels[k, m, 0] + 0.587 * pixels[k, m, 1] + 0.114 * pixels[k, m, 2]
-                    )
+                    red = pixels[k, m, 0]
+                    green = pixels[k, m, 1]
+                    blue = pixels[k, m, 2]
+                    total += 0.299 * red + 0.587 * green + 0.114 * blue
             means[i, j] = total / ((bottom - top) * (right - left))
     half_way = np.empty((KEPT, SIDE))
     for i in range(KEPT):
@@ -164,25 +216,34 @@ def _reference_order(pixels, plan, basis, means, values):  # type: ignore[no-unt
 
 
 @njit(nogil=True, cache=True)
-def _find(pixels, plan, factors, tolerance, half, basis, rated):  # type: ignore[no-untyped-def]
-    """Packed bits (steps 2 to 7), means, whether the certificate held, and the quality where that is wanted."""
-    means, values = np.empty((SIDE, SIDE)), np.empty((KEPT, KEPT))
+def _find(  # type: ignore[no-untyped-def]
+    pixels, windows, factors, tolerance, half_width, basis, with_quality
+):
+    """The fields of `FindResult`; four of the arguments are those of `Plan`."""
+    means = np.empty((SIDE, SIDE))
+    values = np.empty((KEPT, KEPT))
     flat = values.ravel()
-    median, certain = 0.0, False
+    median = 0.0
+    certain = False
     if tolerance < np.inf:
-        _means(pixels, plan, factors, half, means)
+        decimated_means(pixels, windows, factors, half_width, means)
         dct_coefficients(means, basis, values)
         median, certain = lower_median(flat, tolerance, LARGEST_COEFFICIENT)
     if not certain:
-        _reference_order(pixels, plan, basis, means, values)
+        reference_order(pixels, windows, basis, means, values)
         median = np.sort(flat)[HALF - 1]
-    return pack_bits(flat[::-1] > median), means, certain, quality(means) if rated else 0
+    packed = pack_bits(flat[::-1] > median)  # high frequencies first (step 7)
+    detail = quality(means) if with_quality else 0
+    return packed, means, certain, detail
 
 
-def _run(rgb: Any, rated: bool = False) -> tuple[NDArray[np.uint8], NDArray[np.float64], bool, int]:
+def compute(rgb: Any, with_quality: bool = False) -> FindResult:
+    """FINd of uint8[H, W, 3] in RGB, with its means and certificate; errors as for
+    `find_pixels`.
+    """
     pixels = check_pixels(rgb)
     rows, cols, _ = pixels.shape
-    return _find(pixels, *_plan(rows, cols), half_window(cols), BASIS, rated)
+    return FindResult(*_find(pixels, *plan(rows, cols), BASIS, with_quality))
 
 
 def find_pixels(rgb: Any) -> NDArray[np.uint8]:
@@ -191,41 +252,47 @@ def find_pixels(rgb: Any) -> NDArray[np.uint8]:
     >>> find_pixels(np.arange(7500, dtype=np.uint8).reshape(50, 50, 3)).shape
     (32,)
     """
-    return _run(rgb)[0]
+    return compute(rgb).packed
 
 
 def find_with_quality(rgb: Any) -> tuple[NDArray[np.uint8], float]:
-    """`find_pixels`, and PDQ's image quality, 0 (flat) to 100, taken on FINd's own 64 x 64 means."""
-    packed, _, _, detail = _run(rgb, rated=True)
-    return packed, float(detail)
+    """`find_pixels`, and PDQ's measure of detail, from 0 (flat) to 100, taken on FINd's own 64 x 64
+    means.
+    """
+    result = compute(rgb, with_quality=True)
+    return result.packed, float(result.quality)
 
 
 def reference_coefficients(rgb: Any) -> NDArray[np.float64]:
-    """float64[16, 16], bit for bit those of `reference.dct` (steps 2 to 5)."""
+    """The DCT's coefficients, float64[16, 16], bit for bit those of `reference.dct` (steps 2 to
+    5).
+    """
     pixels = check_pixels(rgb)
-    means, values = np.empty((SIDE, SIDE)), np.empty((KEPT, KEPT))
-    _reference_order(pixels, _plan(*pixels.shape[:2])[0], BASIS, means, values)
+    rows, cols, _ = pixels.shape
+    means = np.empty((SIDE, SIDE))
+    values = np.empty((KEPT, KEPT))
+    reference_order(pixels, plan(rows, cols).windows, BASIS, means, values)
     return values
 
 
 def find_variants(rgb: Any) -> NDArray[np.uint8]:
-    """Hashes of a picture's eight VARIANTS from one transform, uint8[8, 32]; the first is `find_pixels(rgb)`.
+    """Hashes of a picture's turns and mirror images from one transform: uint8[8, 32], in the order
+    of `decoding.VARIANTS`.
 
-    Mirroring turns the signs of every other coefficient, transposing transposes them. FINd's windows are half-open,
-    so that mirrored ones differ by a few bits from the hash of the picture that was turned itself.
+    Mirroring a picture changes the sign of every other coefficient, and transposing it transposes
+    them. The first hash is `find_pixels(rgb)`. Because FINd's windows are half-open, the others may
+    differ by a few bits from the hash of pixels that were turned.
     """
     values = reference_coefficients(rgb)
-    sign = np.where(np.arange(len(values)) % 2 == 0, -1.0, 1.0)
+    signs = np.where(np.arange(KEPT) % 2 == 0, -1.0, 1.0)
+    mirrored = values * signs
+    upside_down = values * signs[:, None]
+    half_turn = mirrored * signs[:, None]
+    quarter = mirrored.T
+    three_quarters = upside_down.T
+    turned = [mirrored, upside_down, half_turn, values.T, quarter, three_quarters, half_turn.T]
     hashes = [find_pixels(rgb)]
-    for place in range(1, len(VARIANTS)):
-        transposed, down, across = place >= 4, place & 2, place & 1
-        if transposed:
-            down, across = across, down
-        turned = (
-            (values.T if transposed else values)
-            * (sign if across else 1.0)
-            * (sign[:, None] if down else 1.0)
-        )
-        median = np.partition(turned, HALF - 1, axis=None)[HALF - 1]
-        hashes.append(np.packbits(turned[::-1, ::-1] > median))
+    for coefficients in turned:
+        median = np.partition(coefficients, HALF - 1, axis=None)[HALF - 1]
+        hashes.append(np.packbits(coefficients[::-1, ::-1] > median))
     return np.stack(hashes)

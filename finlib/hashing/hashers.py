@@ -1,12 +1,14 @@
 """The table of every hash studied, and hashes combined from several of them.
 
-`HASHERS` is a plain dictionary: "find", then "ahash64", "ahash256" and so on for the a, p, d and w hashes of imagehash
-at 64 and 256 bits, and "pdq" where the package pdqhash is installed (extra `pdq`). A `Hasher` turns an image, or a
-file, into packed bits: `uint8[bits // 8]` in the order of `numpy.packbits`, so that `row.tobytes().hex()` is
-imagehash's text of the same hash. A new hash is one more entry of the table.
+`HASHERS` is a plain dictionary: "find", then "ahash64", "ahash256" and so on for the a, p, d and w
+hashes of imagehash at 64 and 256 bits, and "pdq" where the package pdqhash is installed (extra
+`pdq`). A `Hasher` turns an image, or a file, into packed bits: `uint8[bits // 8]` in the order of
+`numpy.packbits`, so that `row.tobytes().hex()` is imagehash's text of the same hash. A new hash is
+one more entry of the table.
 
-Two or three hashes can be combined: `get_hasher("find+dhash256")` puts their bytes one after the other, in the order
-named, from one decoding of the file. The Hamming distance of a combined hash is the sum of its parts' distances.
+Two or three hashes can be combined: `get_hasher("find+dhash256")` puts their bytes one after the
+other, in the order named, from one decoding of the file. The Hamming distance of a combined hash is
+the sum of its parts' distances.
 """
 
 import threading
@@ -38,7 +40,8 @@ class HashAndQuality(NamedTuple):
     """What a hasher computes from a picture.
 
     packed: the hash, uint8[bits // 8].
-    quality: from 0 (flat) to 100, whether the picture has enough detail to be matched; nan for hashes without one.
+    quality: from 0 (flat) to 100, whether the picture has enough detail to be matched; nan for
+        hashes without one.
     """
 
     packed: Packed
@@ -48,8 +51,8 @@ class HashAndQuality(NamedTuple):
 class Hashed(NamedTuple):
     """What one file gives: its hash, the file's own width and height in pixels, and its quality.
 
-    The quality is PDQ's idea; FINd and PDQ have one, the other hashes give nan. A combined hash has the quality of its
-    first part with one.
+    The quality is PDQ's idea; FINd and PDQ have one, the other hashes give nan. A combined hash has
+    the quality of its first part with one.
     """
 
     packed: Packed
@@ -65,11 +68,12 @@ class Hasher:
     name: its name in `HASHERS`, or the names of its parts joined by "+".
     label: its name in tables and figures.
     bits: the length of the hash.
-    compute: a decoded picture to its hash and quality. A function of a module, so that a hasher can be pickled.
+    compute: a decoded picture to its hash and quality. A function of a module, so that a hasher can
+        be pickled.
     has_quality: whether `compute` gives a quality other than nan.
     releases_gil: whether `compute` releases Python's global lock, so that threads hash in parallel.
-    compute_variants: a decoded picture to the hashes of all its VARIANTS, uint8[8, bits // 8], where a hash has a
-        quicker way to them than to turn the pixels.
+    compute_variants: a decoded picture to the hashes of all its VARIANTS, uint8[8, bits // 8],
+        where a hash has a quicker way to them than to turn the pixels.
     """
 
     name: str
@@ -86,14 +90,17 @@ class Hasher:
         return packed
 
     def from_file(self, path: str | Path) -> Packed:
-        """Packed bits, `uint8[bits // 8]`, of an image file; OSError or ValueError where it cannot be read."""
+        """Packed bits, `uint8[bits // 8]`, of an image file; OSError or ValueError where it cannot
+        be read.
+        """
         return self.read(path).packed
 
     def read(self, path: str | Path) -> Hashed:
-        """All that a table of hashes needs, from one decoding of the file; errors as for `from_file`.
+        """All that a table of hashes needs, from one decoding of the file; errors as for
+        `from_file`.
 
-        Each thread decodes into one buffer of its own again and again: fresh memory for every picture would cost more
-        time than its hash.
+        Each thread decodes into one buffer of its own again and again: fresh memory for every
+        picture would cost more time than its hash.
         """
         picture = open_picture(path, _buffer_of_this_thread())
         packed, quality = self.compute(picture)
@@ -115,28 +122,35 @@ class Hasher:
 
     @property
     def parts(self) -> list["Hasher"]:
-        """The hashers that a combined one consists of, in the order of its bytes; a single hasher is its only part."""
+        """The hashers that a combined one consists of, in the order of its bytes; a single hasher
+        is its only part.
+        """
         if "+" not in self.name:
             return [self]
         return [HASHERS[name] for name in self.name.split("+")]
 
 
 def _buffer_of_this_thread() -> bytearray:
-    """Memory for the pixels of one picture of ordinary size, the same at every call by this thread."""
+    """Memory for the pixels of one picture of ordinary size, the same at every call by this
+    thread.
+    """
     if not hasattr(_buffers, "pixels"):
         _buffers.pixels = bytearray(3 * MAX_SIDE * MAX_SIDE)
     return _buffers.pixels
 
 
 def to_imagehash(packed: Packed) -> imagehash.ImageHash:
-    """One packed hash as an `imagehash.ImageHash`, row by row; it is square unless the hash is a combined one."""
+    """One packed hash as an `imagehash.ImageHash`, row by row; it is square unless the hash is a
+    combined one.
+    """
     columns = 16 if packed.size >= 32 else 8
     bits = np.unpackbits(packed).astype(bool)
     return imagehash.ImageHash(bits.reshape(-1, columns))
 
 
 def findhash(image: Image.Image) -> imagehash.ImageHash:
-    """FINd of a Pillow image, used as `imagehash.phash` is: subtract two for a distance, print one for its text.
+    """FINd of a Pillow image, used as `imagehash.phash` is: subtract two for a distance, print one
+    for its text.
 
     >>> from PIL import Image
     >>> ramp = Image.linear_gradient("L")
@@ -149,8 +163,8 @@ def findhash(image: Image.Image) -> imagehash.ImageHash:
 def get_hasher(name: str) -> Hasher:
     """The hasher of that name, or the combined one where several names are joined by "+".
 
-    ValueError for an unknown name, for a hash whose package is not installed, and for a combination that is not of two
-    or three different hashers.
+    ValueError for an unknown name, for a hash whose package is not installed, and for a combination
+    that is not of two or three different hashers.
 
     >>> get_hasher("find+dhash256").label, get_hasher("find+dhash256").bits
     ('FINd + dHash 256', 512)

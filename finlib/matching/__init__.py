@@ -2,6 +2,8 @@
 
 packed      packed hashes as arrays: checks, 64-bit words and blocks
 hamming     the Hamming distance as compiled kernels
+rows        the row distance, which captions cannot outvote
+distances   the distances by name, as the keyword `distance` takes them
 pairs       the exact engine: pairs, neighbours and histograms by comparing every pair
 forest      components and nearest rows, put together from pairs as they are found
 sampling    near pairs by bit sampling: the kernels and a single pass

@@ -41,8 +41,8 @@ def family_histograms(
 
     packed: uint8[n, bits // 8]. labels: the family of each hash, as integers or strings. distance:
     by its name, as everywhere; its largest value takes the place of the bits in what is returned.
-    Families go to min(groups, families) groups at random, and every pair is counted once. Raises TypeError
-    or ValueError where hashes or labels are wrong.
+    Families go to min(groups, families) groups at random, and every pair is counted once. Raises
+    TypeError or ValueError where hashes or labels are wrong.
     """
     labels = np.asarray(labels)
     if labels.shape != (len(check_hashes(packed)),):
@@ -67,7 +67,11 @@ def pair_counts(
     integers or strings. Raises TypeError or ValueError where hashes or labels are wrong.
     """
     same, different = family_histograms(
-        packed, labels, groups=1, distance=distance, workers=workers
+        packed,
+        labels,
+        groups=1,
+        distance=distance,
+        workers=workers,
     )
     return np.stack([same[0], different[0, 0]])
 
@@ -81,7 +85,11 @@ def _draw_groups(family: Integers, groups: int, seed: int) -> Integers:
 
 
 def _count_sorted(
-    packed: Packed, family: Integers, group: Integers, distance: Distance, workers: int | None
+    packed: Packed,
+    family: Integers,
+    group: Integers,
+    distance: Distance,
+    workers: int | None,
 ) -> FamilyHistograms:
     """The histograms of hashes that are sorted by group, then by family."""
     n = len(packed)

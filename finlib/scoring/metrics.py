@@ -89,7 +89,12 @@ def rate_at(counts: Counts, threshold: float) -> tuple[float, float]:
     within = np.asarray(counts)[:, : int(threshold) + 1]
     accepted = np.sum(within, axis=1, dtype=np.float64)
     unknown = np.full(2, np.nan)
-    true_rate, false_rate = np.divide(accepted, totals, out=unknown, where=totals > 0)
+    true_rate, false_rate = np.divide(
+        accepted,
+        totals,
+        out=unknown,
+        where=totals > 0,
+    )
     return float(true_rate), float(false_rate)
 
 
@@ -218,7 +223,12 @@ def mean_average_precision(counts: Counts) -> float:
     within = np.cumsum(counts, axis=2)
     accepted = within.sum(axis=1)
     nothing = np.zeros(accepted.shape)
-    precision = np.divide(within[:, 0], accepted, out=nothing, where=accepted > 0)
+    precision = np.divide(
+        within[:, 0],
+        accepted,
+        out=nothing,
+        where=accepted > 0,
+    )
     average = (family * precision).sum(axis=1) / family.sum(axis=1)
     return float(np.mean(average))
 
@@ -263,7 +273,12 @@ def evaluate(
     queries = min(max_queries, len(labels))
     chosen = np.unique(np.linspace(0, len(labels) - 1, queries).astype(np.int64))
     counts = query_counts(
-        packed[chosen], labels[chosen], packed, labels, itself=chosen, distance=distance
+        packed[chosen],
+        labels[chosen],
+        packed,
+        labels,
+        itself=chosen,
+        distance=distance,
     )
     row["recall_at_1"] = recall_at(counts, 1)
     row["recall_at_5"] = recall_at(counts, 5)

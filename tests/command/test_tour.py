@@ -30,7 +30,7 @@ def blocks(text: str, language: str) -> list[str]:
 
 @pytest.fixture
 def photos(album: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Nine images of three families in `photos`, in the current folder, and a copy of one in `new`."""
+    """Nine images of three families in `photos`, and a copy of one of them in `new`."""
     (album / "0002_damaged.jpg").unlink()
     monkeypatch.chdir(tmp_path)
     album.rename("photos")

@@ -54,10 +54,10 @@ def test_the_kernel_in_the_references_order_repeats_it_exactly(kind, shape):
 def test_means_are_the_stages_of_numpy():
     for shape in [(20, 30), (64, 64), (130, 250), (512, 320), (600, 511)]:
         rgb = pixels("random", *shape, seed=8)
-        _, means, certain, _ = find._run(rgb)
-        assert certain
+        result = find.compute(rgb)
+        assert result.certain
         np.testing.assert_allclose(
-            means, vectorised.decimate(vectorised.box_mean(vectorised.luma(rgb))), rtol=1e-14
+            result.means, vectorised.decimate(vectorised.box_mean(vectorised.luma(rgb))), rtol=1e-14
         )
 
 
@@ -120,10 +120,10 @@ def test_sides_whose_sums_might_not_fit_take_the_references_order(shape):
 def test_the_largest_window_of_16_bits_is_exact():
     rgb = np.full((960, 960, 3), 255, np.uint8)
     rgb[::7, ::5] = 254
-    _, means, certain, _ = find._run(rgb)
-    assert certain
+    result = find.compute(rgb)
+    assert result.certain
     np.testing.assert_allclose(
-        means, vectorised.decimate(vectorised.box_mean(vectorised.luma(rgb))), rtol=1e-14
+        result.means, vectorised.decimate(vectorised.box_mean(vectorised.luma(rgb))), rtol=1e-14
     )
 
 

@@ -108,7 +108,14 @@ def _find(parent: Any, point: int) -> int:
 
 
 @njit(nogil=True, cache=True)
-def _fold_edges(edges: Any, cluster: int, parent: Any, visit: int, seen: Any, edge_to: Any) -> None:
+def _fold_edges(
+    edges: Any,
+    cluster: int,
+    parent: Any,
+    visit: int,
+    seen: Any,
+    edge_to: Any,
+) -> None:
     """Let edges of a cluster lead to the present clusters, one to each.
 
     seen, edge_to: of each cluster the last visit that met it, and the edge that leads to it.
@@ -135,7 +142,13 @@ def _fold_edges(edges: Any, cluster: int, parent: Any, visit: int, seen: Any, ed
 
 
 @njit(nogil=True, cache=True)
-def _nearest(edges: Any, cluster: int, previous: int, size: Any, floor: float) -> int:
+def _nearest(
+    edges: Any,
+    cluster: int,
+    previous: int,
+    size: Any,
+    floor: float,
+) -> int:
     """The cluster with the largest mean weight, at least `floor`; -1 for none.
 
     Among equals it is `previous`, the cluster before in the chain, else the first of the list.
@@ -166,7 +179,13 @@ def _append_edges(edges: Any, cluster: int, other: int) -> None:
 
 
 @njit(nogil=True, cache=True)
-def average_links(size: Any, i: Any, j: Any, weight: Any, floor: float) -> Any:
+def average_links(
+    size: Any,
+    i: Any,
+    j: Any,
+    weight: Any,
+    floor: float,
+) -> Any:
     """Merge clusters while the mean weight over all pairs of two of them is at least `floor`.
 
     size: int64[n], members of each point. i, j, weight: int64[m], edges between points, with
@@ -225,7 +244,12 @@ def average(packed: Packed, threshold: int, workers: int | None = None) -> Label
     bits.
     """
     bits = 8 * packed.shape[1]
-    points, point, size = np.unique(packed, axis=0, return_inverse=True, return_counts=True)
+    points, point, size = np.unique(
+        packed,
+        axis=0,
+        return_inverse=True,
+        return_counts=True,
+    )
     i, j, distance = pairs_within(points, threshold, workers=workers)
     unrelated = max(bits // 2, threshold)
     weight = (unrelated - distance) * size[i] * size[j]
@@ -262,7 +286,13 @@ def _join_by_centres(centres: Packed, size: Labels, threshold: int, workers: int
     group = average(centres[large], 3 * threshold // 4, workers)
     _, first_of_group = np.unique(group, return_index=True)
     joined[large] = large[first_of_group][group]
-    nearest = neighbours(centres[small], centres[large], k=1, radius=threshold, workers=workers)
+    nearest = neighbours(
+        centres[small],
+        centres[large],
+        k=1,
+        radius=threshold,
+        workers=workers,
+    )
     has_near = np.diff(nearest.indptr) > 0
     joined[small[has_near]] = joined[large[nearest.indices]]
     return joined
@@ -289,7 +319,12 @@ def hdbscan(packed: Packed, threshold: int, workers: int | None = None) -> Label
     length = np.maximum(np.concatenate([distance, bridge, [0, 0]]), 1e-3)
     both_ways = (np.concatenate([i, j]), np.concatenate([j, i]))
     graph = csr_array((np.tile(length, 2), both_ways), shape=(n + 3, n + 3))
-    model = HDBSCAN(min_cluster_size=3, min_samples=1, metric="precomputed", copy=True)
+    model = HDBSCAN(
+        min_cluster_size=3,
+        min_samples=1,
+        metric="precomputed",
+        copy=True,
+    )
     labels = model.fit(graph).labels_[:n].astype(np.int64)
     is_noise = labels < 0
     labels[is_noise] = n + np.flatnonzero(is_noise)

@@ -161,7 +161,12 @@ def _match_all(
     seconds = n * (n - 1) / 2 / rates.join_pairs
     copied = n * rates.bytes_per_hash * np.sqrt(2 * machines) if machines > 1 else 0.0
     storing = _storing_matches(n * n / 2, rates, prices, assumptions)
-    return Work(seconds, memory=copied, sent=copied, dollars=storing)
+    return Work(
+        seconds,
+        memory=copied,
+        sent=copied,
+        dollars=storing,
+    )
 
 
 def _hash_new(rates: Rates, prices: Mapping[str, float]) -> Work:
@@ -176,7 +181,12 @@ def _match_new(
     storing = _storing_matches(MILLION * n, rates, prices, assumptions)
     in_memory = stored / GIGABYTE * prices["gb_memory_hour"] * MONTH
     seconds = MILLION * n / rates.search_pairs
-    return Work(seconds, memory=stored, sent=sent, dollars=storing + in_memory)
+    return Work(
+        seconds,
+        memory=stored,
+        sent=sent,
+        dollars=storing + in_memory,
+    )
 
 
 def query_seconds(rates: Rates, images: float, cores: float = 1) -> float:
@@ -199,7 +209,13 @@ def memory_pairs(n: int, cores: int, *, seed: int = 2026) -> float:
     queries = rng.integers(0, 256, (cores, 1, 32), np.uint8)
 
     def search(query: npt.NDArray[np.uint8]) -> Neighbours:
-        return neighbours(query, stored, k=10, radius=86, workers=1)
+        return neighbours(
+            query,
+            stored,
+            k=10,
+            radius=86,
+            workers=1,
+        )
 
     seconds = []
     with ThreadPoolExecutor(cores) as pool:
@@ -254,7 +270,12 @@ def ways(
             memory_gb.append(np.nan)
             continue
         plan = workers.bucket_join(
-            n, int(radius), bucket_seconds, 1, recall=recall, bits=len(same) - 1
+            n,
+            int(radius),
+            bucket_seconds,
+            1,
+            recall=recall,
+            bits=len(same) - 1,
         )
         core_hours.append(plan.core_hours)
         memory_gb.append(plan.bytes_a_machine / GIGABYTE)

@@ -46,7 +46,13 @@ def scan(packed: Packed, radius: int) -> Index:
     stored = index_hashes(packed)
 
     def search(query: Packed) -> npt.NDArray[np.int64]:
-        return neighbours(query, stored, k=MOST, radius=radius, workers=1).indices
+        return neighbours(
+            query,
+            stored,
+            k=MOST,
+            radius=radius,
+            workers=1,
+        ).indices
 
     return Index(search, stored.blocks.nbytes)
 

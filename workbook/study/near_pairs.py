@@ -85,7 +85,12 @@ def near_pairs(
     passes = search.passes(recall, radius if at is None else at)
     # Pairs that are found again and again have to be sorted, too: hence 4.
     if len(packed) <= 4 * passes * near.EXACT:
-        return pairs_within(packed, radius, max_pairs=max_pairs, workers=resources.workers)
+        return pairs_within(
+            packed,
+            radius,
+            max_pairs=max_pairs,
+            workers=resources.workers,
+        )
     codes = resources.run(search, passes, partial(PairCollector, len(first), max_pairs)).codes
     group, other_group = np.divmod(codes, len(first))
     i, j = _pairs_of_groups(copies, group, other_group, max_pairs)

@@ -97,7 +97,12 @@ def joins(n: int, radius: int, queries: int = 50, seed: int = 2026) -> pd.DataFr
     for wanted in (0.95, 0.99):
         name = f"bit sampling, {wanted:.0%} at the radius"
         start = perf_counter()
-        near.unite_near(packed, radius, recall=wanted, resources=near.Resources(1))
+        near.unite_near(
+            packed,
+            radius,
+            recall=wanted,
+            resources=near.Resources(1),
+        )
         rows.append({"way": name, "recall": wanted, "seconds": perf_counter() - start})
     seconds = 16 * _time_all_pairs(packed[: n // 4], radius)
     rows.append({"way": "exact engine", "recall": 1.0, "seconds": seconds})

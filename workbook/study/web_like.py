@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 from numba import njit, prange
+from numpy.random import Generator
 
 FLIPPED = 0.123  # mean share of an image's bits that are flipped
 SHAPE = 2.5  # of the gamma distribution of that share
@@ -90,7 +91,7 @@ def _equal_sizes(n: int, size: int) -> Integers:
     return np.full(-(-n // size), size)
 
 
-def _draw_sizes(rng: np.random.Generator, n: int) -> Integers:
+def _draw_sizes(rng: Generator, n: int) -> Integers:
     """Sizes of families for at least n images: the larger families, then single images."""
     in_families = n * (1 - ALONE)
     possible = np.arange(2, LARGEST + 1)
@@ -102,13 +103,13 @@ def _draw_sizes(rng: np.random.Generator, n: int) -> Integers:
     return np.append(sizes, singles)
 
 
-def _shuffle(rng: np.random.Generator, n: int, sizes: Integers) -> Families:
+def _shuffle(rng: Generator, n: int, sizes: Integers) -> Families:
     """The families of n images, in random order."""
     family = np.repeat(np.arange(len(sizes)), sizes)
     return Families(rng.permutation(family[:n]), len(sizes))
 
 
-def _draw_templates(rng: np.random.Generator, families: int, words: int) -> Any:
+def _draw_templates(rng: Generator, families: int, words: int) -> Any:
     """Templates uint64[families, words], of which half of the odd bits copy their neighbour."""
     template: Any = rng.integers(0, 2**64, (families, words), dtype=np.uint64)
     copied: Any = rng.integers(0, 2**64, template.shape, dtype=np.uint64) & ODD_BITS
@@ -121,36 +122,36 @@ def _draw_templates(rng: np.random.Generator, families: int, words: int) -> Any:
 BITS = 256
 
 
-def _with_noise(rng: np.random.Generator, families: Families, share: Any) -> Hashes:
+def _with_noise(rng: Generator, families: Families, share: Any) -> Hashes:
     """Random templates, of which the given share of each image's bits is flipped."""
     template = rng.random((families.total, BITS), np.float32) < 0.5
     is_flipped = rng.random((len(share), BITS), np.float32) < share[:, None]
     return np.packbits(template[families.of_image] ^ is_flipped, axis=1)
 
 
-def even_noise(rng: np.random.Generator, families: Families) -> Hashes:
+def even_noise(rng: Generator, families: Families) -> Hashes:
     """The same noise for all images."""
     return _with_noise(rng, families, np.full(len(families.of_image), 0.12))
 
 
-def any_noise(rng: np.random.Generator, families: Families) -> Hashes:
+def any_noise(rng: Generator, families: Families) -> Hashes:
     """Anything from little to much noise."""
     return _with_noise(rng, families, rng.uniform(0.02, 0.2, len(families.of_image)))
 
 
-def families_differ(rng: np.random.Generator, families: Families) -> Hashes:
+def families_differ(rng: Generator, families: Families) -> Hashes:
     """A noise of its own for each family."""
     of_family = rng.gamma(4, 0.11 / 4, families.total).clip(0, 0.3)
     return _with_noise(rng, families, of_family[families.of_image])
 
 
-def two_kinds_of_copies(rng: np.random.Generator, families: Families) -> Hashes:
+def two_kinds_of_copies(rng: Generator, families: Families) -> Hashes:
     """Little noise for four images in five, and much for the fifth."""
     is_noisy = rng.random(len(families.of_image)) < 0.2
     return _with_noise(rng, families, np.where(is_noisy, 0.22, 0.06))
 
 
-def copies_of_copies(rng: np.random.Generator, families: Families) -> Hashes:
+def copies_of_copies(rng: Generator, families: Families) -> Hashes:
     """Every image is made from any earlier one of its family."""
     n = len(families.of_image)
     bits = rng.random((n, BITS), np.float32) < 0.05
@@ -164,7 +165,7 @@ def copies_of_copies(rng: np.random.Generator, families: Families) -> Hashes:
     return np.packbits(bits, axis=1)
 
 
-def ranked_coefficients(rng: np.random.Generator, families: Families) -> Hashes:
+def ranked_coefficients(rng: Generator, families: Families) -> Hashes:
     """The bits of the larger half of coefficients are set, as in FINd."""
     n = len(families.of_image)
     of_template = rng.standard_normal((families.total, BITS), np.float32)

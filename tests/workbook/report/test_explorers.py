@@ -127,7 +127,7 @@ def test_the_calculator_says_threshold_hours_memory_and_dollars():
         f"at a precision of 0.9 the threshold is {threshold:.0f} bits, which finds 50%"
         in titled(figure)
     )
-    ways = partial(ways, relatives=0)
+    ways = partial(ways, matches_per_image=0)
     assert "no threshold keeps a precision of 0.9" in titled(explorers.calculator(ways, images=1e9))
 
 

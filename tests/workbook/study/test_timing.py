@@ -1,9 +1,10 @@
-"""Fair timings, costs and break-evens by hand arithmetic; the memory of a call."""
+"""Timings in turn with equal results, costs and break-evens by hand, and the memory of calls."""
 
 import math
 import operator
 import os
 import time
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -22,7 +23,7 @@ from workbook.study.timing import (
 
 def test_calls_take_turns_and_each_round_starts_with_another():
     order = []
-    calls = {name: (lambda name=name: order.append(name)) for name in "abc"}
+    calls = {name: partial(order.append, name) for name in "abc"}
     timings = time_side_by_side(calls, repeats=3, warmup=1)
     assert "".join(order) == "abc" + "abc" + "bca" + "cab"
     assert list(timings.columns) == ["name", "repeat", "seconds"]
@@ -79,7 +80,10 @@ def test_summary_by_hand():
 
 
 def test_ratio_is_paired_by_repeat():
-    """Ratios repeat by repeat are 10, 5, 6, 5, 2: median 5, quartiles 5 and 6; unpaired it would be 30 / 5 = 6."""
+    """Ratios by repeat are 10, 5, 6, 5, 2: median 5, quartiles 5 and 6.
+
+    Unpaired, the medians would give 30 / 5 = 6.
+    """
     shuffled = TIMINGS.sample(frac=1, random_state=1)
     assert ratio(shuffled, "slow", "fast") == (5.0, 5.0, 6.0)
     with pytest.raises(ValueError, match="no timings of \\['other'\\]"):
@@ -100,7 +104,7 @@ def test_peak_memory_sees_the_array_and_not_the_imports():
     assert peak_memory(np.ones, 1) < 8
 
 
-def test_peak_memory_says_what_failed():
+def test_peak_memory_reports_what_failed():
     with pytest.raises(RuntimeError, match=r"ones failed.*negative dimensions"):
         peak_memory(np.ones, -1)
 
@@ -129,9 +133,9 @@ def test_break_even_by_hand() -> None:
     costs = pd.DataFrame(
         {"fixed": [0.0, 2.0, 1.0], "per_item": [0.3, 0.1, 0.4]}, index=["serial", "fast", "slow"]
     )
-    found = timing.break_even(costs, "serial")
-    assert found["fast"] == pytest.approx(10)
-    assert np.isinf(found["slow"])
+    items = timing.break_even(costs, "serial")
+    assert items["fast"] == pytest.approx(10)
+    assert np.isinf(items["slow"])
 
 
 def test_many_names_are_different_and_lead_to_the_same_files(tmp_path) -> None:
@@ -140,36 +144,36 @@ def test_many_names_are_different_and_lead_to_the_same_files(tmp_path) -> None:
         open(path, "w").close()
     names = timing.many_names(paths, 5)
     assert len(set(names)) == 5
-    assert [os.path.samefile(name, paths[i % 2]) for i, name in enumerate(names)] == [True] * 5
-    assert len(set(many := timing.many_names(paths[:1], 10_000))) == 10_000
+    for place, name in enumerate(names):
+        assert os.path.samefile(name, paths[place % 2])
+    many = timing.many_names(paths[:1], 10_000)
+    assert len(set(many)) == 10_000
     assert os.path.samefile(many[-1], paths[0])
     with pytest.raises(ValueError, match="no paths"):
         timing.many_names([], 3)
 
 
-def test_a_workers_memory_holds_what_it_imported() -> None:
+def test_a_workers_memory_includes_its_imports() -> None:
     assert timing.worker_memory(os.getpid) > 10
 
 
 def test_peaks_by_name_in_the_order_given():
-    found = timing.peaks(
-        {"much": (operator.mul, b"x", 60_000_000), "little": (operator.mul, b"x", 10)}
-    )
-    assert list(found.index) == ["much", "little"]
-    assert found["much"] > 50 > found["little"]
+    calls = {"much": (operator.mul, b"x", 60_000_000), "little": (operator.mul, b"x", 10)}
+    mebibytes = timing.peaks(calls)
+    assert list(mebibytes.index) == ["much", "little"]
+    assert mebibytes["much"] > 50 > mebibytes["little"]
 
 
 def test_cpu_of_waiting_is_little_and_of_processes_is_counted():
     def work():
         return sum(range(3_000_000))
 
-    table = timing.cpu_use(
-        {
-            "wait": lambda: time.sleep(0.2),
-            "work": work,
-            "other": lambda: timing.in_fresh_process(sum, range(9_000_000)),
-        }
-    ).set_index("name")
+    calls = {
+        "wait": partial(time.sleep, 0.2),
+        "work": work,
+        "other": partial(timing.in_fresh_process, sum, range(9_000_000)),
+    }
+    table = timing.cpu_use(calls).set_index("name")
     assert table.loc["wait", "cores"] < table.loc["work", "cores"]
     assert table.loc["other", "cpu"] > 0
     assert (table["wall"] > 0).all()

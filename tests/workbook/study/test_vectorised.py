@@ -1,4 +1,4 @@
-"""FINd in NumPy: every stage beside the reference's, the bound of the certificate, batches in the standard's terms."""
+"""FINd in NumPy: its stages equal the reference's, the certificate's bound holds, batches agree."""
 
 import array_api_strict
 import numpy as np
@@ -20,10 +20,10 @@ def rgb(request):
 def test_stages_follow_the_reference(rgb):
     rows, cols = rgb.shape[:2]
     expected = reference.luma(rgb.tolist())
-    found = vectorised.luma(rgb)
-    np.testing.assert_allclose(found.ravel() / 1000, expected, rtol=1e-15)
+    thousandths = vectorised.luma(rgb)
+    np.testing.assert_allclose(thousandths.ravel() / 1000, expected, rtol=1e-15)
     means = reference.box_mean(expected, rows, cols)
-    np.testing.assert_allclose(vectorised.box_mean(found).ravel(), means, rtol=1e-13)
+    np.testing.assert_allclose(vectorised.box_mean(thousandths).ravel(), means, rtol=1e-13)
     small = reference.decimate(means, rows, cols)
     np.testing.assert_allclose(
         vectorised.decimate(np.array(means).reshape(rows, cols)), small, rtol=0
@@ -66,11 +66,13 @@ def test_batches_are_the_single_images(xp):
 
 
 def test_batches_of_torch_tensors():
-    torch, xp = pytest.importorskip("torch"), pytest.importorskip("array_api_compat.torch")
+    torch = pytest.importorskip("torch")
+    xp = pytest.importorskip("array_api_compat.torch")
     images = np.stack([pixels(kind, 30, 44, seed=5) for kind in KINDS])
-    found = vectorised.find_batch(torch.asarray(images), xp=xp)
-    assert (found.dtype, found.device.type) == (torch.uint8, "cpu")
-    assert (found.numpy() == np.stack([reference.find_pixels(rgb) for rgb in images])).all()
+    expected = np.stack([reference.find_pixels(rgb) for rgb in images])
+    hashes = vectorised.find_batch(torch.asarray(images), xp=xp)
+    assert (hashes.dtype, hashes.device.type) == (torch.uint8, "cpu")
+    assert (hashes.numpy() == expected).all()
 
 
 def test_empty_batch():
@@ -79,10 +81,14 @@ def test_empty_batch():
 
 def test_the_reference_decides_only_below_the_bound(monkeypatch):
     asked = []
-    monkeypatch.setattr(
-        reference, "find_pixels", lambda rgb: asked.append(rgb.shape) or np.zeros(32, np.uint8)
-    )
-    random, flat = pixels("random", 50, 50, seed=1), pixels("flat", 50, 50, seed=1)
+
+    def find_pixels(rgb):
+        asked.append(rgb.shape)
+        return np.zeros(32, np.uint8)
+
+    monkeypatch.setattr(reference, "find_pixels", find_pixels)
+    random = pixels("random", 50, 50, seed=1)
+    flat = pixels("flat", 50, 50, seed=1)
     vectorised.find_pixels(random)
     vectorised.find_stages(random)
     vectorised.find_batch(np.stack([random, random]))
@@ -120,17 +126,21 @@ def test_other_arrays_are_refused(given, error):
 
 
 def test_eight_turns_come_from_one_transform(picture):
-    """The first is exact; transposing is exact but for ties; mirroring costs FINd's half-open windows a few bits."""
+    """The first is exact, and transposing is exact except for ties.
+
+    Mirroring costs a few bits, because FINd's windows are half-open.
+    """
     turn = Image.Transpose
-    ways = [turn.FLIP_LEFT_RIGHT, turn.FLIP_TOP_BOTTOM, turn.ROTATE_180]
-    ways += [turn.TRANSPOSE, turn.ROTATE_90, turn.ROTATE_270, turn.TRANSVERSE]
+    turns = [turn.FLIP_LEFT_RIGHT, turn.FLIP_TOP_BOTTOM, turn.ROTATE_180]
+    turns += [turn.TRANSPOSE, turn.ROTATE_90, turn.ROTATE_270, turn.TRANSVERSE]
     large = picture.resize((250, 250))
-    found = find.find_variants(np.asarray(large))
-    assert found.shape == (len(decoding.VARIANTS), 32)
-    np.testing.assert_array_equal(found[0], vectorised.find_pixels(np.asarray(large)))
-    for place, way in enumerate(ways, 1):
-        true = vectorised.find_pixels(np.asarray(large.transpose(way)))
-        off = np.bitwise_count(found[place] ^ true).sum()
-        assert off <= (2 if way == turn.TRANSPOSE else 40), decoding.VARIANTS[place]
-        others = np.delete(found, place, axis=0)
-        assert off < np.bitwise_count(others ^ true).sum(axis=1).min()
+    hashes = find.find_variants(np.asarray(large))
+    assert hashes.shape == (len(decoding.VARIANTS), 32)
+    np.testing.assert_array_equal(hashes[0], vectorised.find_pixels(np.asarray(large)))
+    for place, way in enumerate(turns, 1):
+        expected = vectorised.find_pixels(np.asarray(large.transpose(way)))
+        distance = np.bitwise_count(hashes[place] ^ expected).sum()
+        most = 2 if way == turn.TRANSPOSE else 40
+        assert distance <= most, decoding.VARIANTS[place]
+        others = np.delete(hashes, place, axis=0)
+        assert distance < np.bitwise_count(others ^ expected).sum(axis=1).min()
