@@ -41,23 +41,25 @@ def closest_nonmatching(
     labels: Any,
     radius: float,
     count: int = 0,
+    *,
+    distance: str = "hamming",
 ) -> pd.DataFrame:
     """The closest pair of images of each two families, closest first, as far as within `radius`.
 
     Columns i and j (rows of `packed`), distance, one and other (their families). At most `count`
-    pairs, or all where that is 0.
+    pairs, or all where that is 0. The argument `distance` names the distance to compare by.
     """
     labels = np.asarray(labels)
     if radius >= 0:
-        i, j, distance = pairs_within(packed, int(radius))
+        i, j, apart = pairs_within(packed, int(radius), distance=distance)
     else:
-        i = j = distance = np.empty(0, np.int64)
+        i = j = apart = np.empty(0, np.int64)
     nonmatching = labels[i] != labels[j]
     pairs = pd.DataFrame(
         {
             "i": i[nonmatching],
             "j": j[nonmatching],
-            "distance": distance[nonmatching],
+            "distance": apart[nonmatching],
         }
     )
     families = labels[pairs[["i", "j"]].to_numpy()]
