@@ -106,6 +106,10 @@ def bits(coefficients: list[list[float]], median: float) -> list[list[bool]]:
 
 
 def hash_bits(rgb: Any, shipped: bool) -> list[list[bool]]:
+    """The bits of 8-bit RGB pixels [H, W, 3], as 16 rows of 16; steps 2 to 7.
+
+    This function is what the profiles of notebook 01 measure.
+    """
     pixels = rgb.tolist() if hasattr(rgb, "tolist") else rgb
     rows, cols = len(pixels), len(pixels[0])
     means = box_mean(luma(pixels), rows, cols, shipped=shipped)
