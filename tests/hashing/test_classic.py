@@ -76,7 +76,7 @@ def test_kernels_give_the_bits_of_imagehash_ten_thousand_times(kind, mode, rows,
 def test_the_small_picture_is_pillows(rows, cols, size, seed):
     grey = pixels("two_valued" if seed % 2 else "random", rows, cols, seed)[:, :, 0]
     expected = np.asarray(Image.fromarray(grey).resize(size, Image.Resampling.LANCZOS))
-    assert np.array_equal(classic._shrink(grey, *classic._plans(grey, *size)), expected)
+    assert np.array_equal(classic.shrink(grey, *classic.filters(grey, *size)), expected)
 
 
 @pytest.mark.parametrize("shape", [(2999, 40), (31, 5003), (1500, 1201), (256, 257), (255, 513)])
@@ -119,10 +119,10 @@ def test_the_products_are_scipys_transform_within_the_bound():
         for _ in range(50):
             small = rng.integers(0, 256, (4 * side, 4 * side)).astype(np.uint8)
             expected = scipy.fftpack.dct(scipy.fftpack.dct(small, axis=0), axis=1)[:side, :side]
-            values, basis = np.empty((side, side)), classic._cosines(side)
+            values, basis = np.empty((side, side)), classic.dct_basis(side)
             kernels.dct_coefficients(small.astype(np.float64), basis, values)
             assert np.abs(values - expected).max() < 1e-7 < classic.TOLERANCE
-            assert np.abs(expected).max() < classic.REACH
+            assert np.abs(expected).max() < classic.LARGEST_COEFFICIENT
 
 
 @pytest.mark.parametrize("step", [4, pytest.param(1, marks=pytest.mark.slow)])
