@@ -1,4 +1,6 @@
-"""Pictures that are hard on exactness, and the reference at a speed that allows thousands of them."""
+"""Pictures on which exactness is hard, and the reference at a speed that allows thousands of
+them.
+"""
 
 import csv
 from pathlib import Path
