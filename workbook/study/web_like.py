@@ -77,10 +77,7 @@ def draw(
         instead of in half of them.
     """
     rng = np.random.default_rng(seed)
-    if size is None:
-        sizes = _draw_sizes(rng, n)
-    else:
-        sizes = _equal_sizes(n, size)
+    sizes = _draw_sizes(rng, n) if size is None else _equal_sizes(n, size)
     families = _shuffle(rng, n, sizes)
     template = _draw_templates(rng, families.total, bits // 64)
     if skewed:
