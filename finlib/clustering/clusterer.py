@@ -25,7 +25,7 @@ Labels = npt.NDArray[np.int64]
 
 FEW = 3  # images that a cluster must have for the majority of their bits to mean something
 ROUNDS = 12  # at most
-WRONG_SHARE = 0.02  # of the images brought to a centre, may be wrong even where chance allows fewer
+WRONG_SHARE = 0.02  # of the images that a step brings to a centre may be unrelated to it
 SETTLED = 1e-3  # share of the images: a round in which no more than these move is the last
 
 

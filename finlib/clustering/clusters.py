@@ -95,7 +95,7 @@ class Clusters:
         )
         if not clusters._has_sizes(table["size"].to_numpy()):
             raise ValueError(
-                f"{path} belongs to other clusters than the table: cluster the images again"
+                f"{path} is of other clusters than the table beside it: cluster the images again"
             )
         return clusters, metadata
 

@@ -293,7 +293,10 @@ class BitSampling:
 
     @cached_property
     def rows_at_depth(self) -> npt.NDArray[np.int64]:
-        """The rows of the first pass whose buckets agree in each number of bits, int64[bits + 1]."""
+        """How many rows of the first pass are in buckets that agree in each number of bits.
+
+        int64[bits + 1].
+        """
         return self.buckets(0).rows_at_depth
 
     def buckets(self, number: int) -> Buckets:

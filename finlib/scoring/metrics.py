@@ -188,9 +188,9 @@ def _count_by_query(
 def recall_at(counts: Counts, k: int) -> float:
     """Compute the share of queries that find one of their family among their k nearest.
 
-    counts: from `query_counts`. Images at the same distance are in random order, and the chance
-    that one of the family is among the first k counts, so that the order of the files helps no
-    method. Queries without another image of their family are left out; NaN where no query remains.
+    counts: from `query_counts`. Images at the same distance are taken to be in random order, and a
+    query scores its chance of a hit, so that the order of the files helps no method. Queries
+    without another image of their family are left out; NaN where no query remains.
     """
     counts = _with_family(counts)
     if not len(counts):
@@ -203,7 +203,7 @@ def recall_at(counts: Counts, k: int) -> float:
     tied_others = tied - family[queries, first]
     nearer = np.cumsum(everyone, axis=1)[queries, first] - tied
     slots = np.clip(k - nearer, 0, tied)
-    # The logarithm of C(others, slots) / C(tied, slots), the chance that no slot goes to the family.
+    # C(others, slots) / C(tied, slots) is the chance that no slot goes to the family.
     miss = gammaln(tied_others + 1) - gammaln(np.maximum(tied_others - slots, 0) + 1)
     miss += gammaln(tied - slots + 1) - gammaln(tied + 1)
     hit = np.where(slots > tied_others, 1.0, 1 - np.exp(miss))
