@@ -18,7 +18,7 @@ FAR = 1 << 30  # a distance larger than that of any two hashes
 
 
 class Collector(Protocol):
-    """What a search puts its pairs into."""
+    """What a search passes its pairs to."""
 
     def take(self, i: Any, j: Any, distance: Any) -> None:
         """Take in pairs of rows i[k] and j[k], distance[k] bits apart."""
@@ -45,8 +45,7 @@ def _find_root(parent, row):  # type: ignore[no-untyped-def]
 
 @njit(nogil=True, cache=True)
 def _unite(parent, i, j):  # type: ignore[no-untyped-def]
-    """Unite the components of i[k] and j[k] for every k; the smaller root becomes the root of
-    both."""
+    """Unite the components of i[k] and j[k] for every k; the smaller root becomes that of both."""
     for k in range(len(i)):
         one = _find_root(parent, i[k])
         other = _find_root(parent, j[k])
@@ -56,8 +55,9 @@ def _unite(parent, i, j):  # type: ignore[no-untyped-def]
 
 
 class Forest:
-    """Components of the graph whose edges are the pairs taken in; the first row of each is its
-    root.
+    """Components of the graph whose edges are the collected pairs.
+
+    The first row of a component is its root.
 
     parent: int32[n], for each row a row of its component that is not after it.
     """
@@ -70,14 +70,16 @@ class Forest:
         _unite(self.parent, i, j)
 
     def merge(self, other: "Forest") -> None:
-        """Unite what is united in another forest of the same rows."""
+        """Unite the rows that another forest of the same rows has united."""
         rows = np.arange(len(other.parent))
         children = rows[other.parent != rows]
         _unite(self.parent, children, other.parent[children])
 
     def roots(self) -> npt.NDArray[np.int32]:
-        """The root of each row's component, int32[n]: two rows are connected if theirs are
-        equal."""
+        """The root of each row's component, int32[n].
+
+        Two rows are connected if their roots are equal.
+        """
         while True:
             grandparent = self.parent[self.parent]
             if np.array_equal(grandparent, self.parent):

@@ -466,7 +466,7 @@ def memory_growth(paths: Sequence[str], few: int, many: int) -> float:
     return float(peaks["many"] - peaks["few"])
 
 
-# The exact scan beside FAISS ----------------------------------------------------------------------
+# The exact scan compared with FAISS ---------------------------------------------------------------
 
 
 def time_scans(hashes: int, queries: int, repeats: int) -> pd.DataFrame:
