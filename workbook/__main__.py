@@ -1,19 +1,29 @@
-"""The workbook's two commands.
+"""The workbook's commands.
 
 `python -m workbook report` runs the notebooks and renders the report. `python -m workbook scale`
-measures how clustering copes with millions of hashes, which takes an hour.
+measures how clustering copes with millions of hashes, which takes an hour. `python -m workbook
+rows` records how the row distance was chosen and judged, and `python -m workbook site` puts
+captions on a folder of templates, for a set of images that deciding the method rests on.
 """
 
 import sys
-from argparse import ArgumentParser, Namespace
+from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from collections.abc import Sequence
-from typing import NoReturn
+from pathlib import Path
+from typing import Any, NamedTuple, NoReturn
 
 WRONG_USE = (ValueError, TypeError, FileNotFoundError, NotADirectoryError)
 """Errors that the user can mend by calling the command differently: exit status 2."""
 
 FAILED_RUN = (OSError, RuntimeError, MemoryError)
 """Errors of a run that was asked for correctly: exit status 1."""
+
+
+class NamedFolder(NamedTuple):
+    """A folder of images, and what its set is called in the tables."""
+
+    name: str
+    folder: str
 
 
 class Parser(ArgumentParser):
@@ -32,9 +42,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """
     options = make_parser().parse_args(arguments)
     try:
-        run_command(options)
+        options.run(options)
     except KeyboardInterrupt:
-        sys.exit("workbook: interrupted; the notebooks that had finished are saved")
+        sys.exit(f"workbook: interrupted; {options.when_interrupted}")
     except WRONG_USE as error:
         print(f"workbook: {error}", file=sys.stderr)
         sys.exit(2)
@@ -43,12 +53,21 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def make_parser() -> Parser:
-    """Describe the two commands and their options."""
+    """Describe the commands and their options."""
     parser = Parser(
         prog="python -m workbook",
-        description="Make the report, or measure how clustering copes with millions of hashes.",
+        description="Make the report, or take a measurement that it quotes beside the notebooks.",
     )
     commands = parser.add_subparsers(dest="command", required=True)
+    add_report(commands)
+    add_scale(commands)
+    add_rows(commands)
+    add_site(commands)
+    return parser
+
+
+def add_report(commands: Any) -> None:
+    """Describe `report`."""
     report = commands.add_parser(
         "report",
         help="run all notebooks and render the report, as `make report` does",
@@ -72,6 +91,14 @@ def make_parser() -> Parser:
         action="store_true",
         help="copy the tables and numbers of run NAME to figures/NAME",
     )
+    report.set_defaults(
+        run=make_report,
+        when_interrupted="the notebooks that had finished are saved",
+    )
+
+
+def add_scale(commands: Any) -> None:
+    """Describe `scale`."""
     scale = commands.add_parser(
         "scale",
         help="cluster up to thirty million simulated hashes, which takes an hour",
@@ -86,25 +113,132 @@ def make_parser() -> Parser:
         type=int,
         help="the number of hashes in the largest set to cluster",
     )
-    return parser
+    scale.set_defaults(run=scale_up, when_interrupted="the tables are not complete")
 
 
-def run_command(options: Namespace) -> None:
-    """Run the command that was chosen; its modules are imported only now, because they load
-    slowly."""
-    if options.command == "report":
-        from workbook.report.run import run_report
+def add_rows(commands: Any) -> None:
+    """Describe `rows`."""
+    rows = commands.add_parser(
+        "rows",
+        help="choose the constants of the row distance on halves of sets, and judge the choice",
+    )
+    rows.add_argument(
+        "--explore",
+        action="append",
+        default=[],
+        type=named_folder,
+        metavar="NAME=DIR",
+        help="images on half of which the constants are chosen, besides the built-in families",
+    )
+    rows.add_argument(
+        "--judge",
+        action="append",
+        default=[],
+        type=named_folder,
+        metavar="NAME=DIR",
+        help="images on which the choice is only judged",
+    )
+    rows.add_argument(
+        "--out",
+        default="figures",
+        help="the folder that the tables are written to",
+    )
+    rows.set_defaults(run=record_rows, when_interrupted="the tables are not complete")
 
-        run_report(
-            options.data,
-            options.name,
-            only=chosen_notebooks(options.only),
-            publish=options.publish,
-        )
-    else:
-        from workbook.report.scale import measure_scale
 
-        measure_scale(options.out, options.largest)
+def add_site(commands: Any) -> None:
+    """Describe `site`."""
+    site = commands.add_parser(
+        "site",
+        help="put captions on a folder of templates, to make a set of families",
+    )
+    site.add_argument("templates", metavar="TEMPLATES", help="a folder of pictures")
+    site.add_argument(
+        "captions",
+        metavar="CAPTIONS",
+        help="a JSON file of captions: `own` by the name of a template, and `pool` for the others",
+    )
+    site.add_argument("out", metavar="OUT", help="a new folder to write the images to")
+    site.add_argument(
+        "--near-kin",
+        action="store_true",
+        help="keep templates that are recoloured or cropped versions of earlier ones",
+    )
+    site.set_defaults(run=make_site, when_interrupted="the folder of images is not complete")
+
+
+def named_folder(text: str) -> NamedFolder:
+    """What NAME=DIR gives; ArgumentTypeError for text without a name or without a folder."""
+    name, _, folder = text.partition("=")
+    if not name or not folder:
+        raise ArgumentTypeError(f"{text!r} should be a name and a folder, like memes=runs/memes")
+    return NamedFolder(name, folder)
+
+
+# The modules of each command are imported only when it runs, because they load slowly.
+
+
+def make_report(options: Namespace) -> None:
+    """Run `report`."""
+    from workbook.report.run import run_report
+
+    run_report(
+        options.data,
+        options.name,
+        only=chosen_notebooks(options.only),
+        publish=options.publish,
+    )
+
+
+def scale_up(options: Namespace) -> None:
+    """Run `scale`."""
+    from workbook.report.scale import measure_scale
+
+    measure_scale(options.out, options.largest)
+
+
+def record_rows(options: Namespace) -> None:
+    """Run `rows`."""
+    from workbook.report.row_distances import record_row_distances
+
+    record_row_distances(
+        folders_by_name(options.explore),
+        folders_by_name(options.judge),
+        options.out,
+    )
+
+
+def folders_by_name(given: Sequence[NamedFolder]) -> dict[str, str]:
+    """The folders by the names of their sets; ValueError for a name given twice."""
+    folders: dict[str, str] = {}
+    for name, folder in given:
+        if name in folders:
+            raise ValueError(f"the name {name!r} is given to two folders: give each its own")
+        folders[name] = folder
+    return folders
+
+
+def make_site(options: Namespace) -> None:
+    """Run `site`."""
+    from finlib.hashing.images import family_of, list_images
+    from workbook.study.site import caption_templates
+
+    for given in (options.templates, options.captions):
+        if not Path(given).exists():
+            raise FileNotFoundError(f"there is no {given}: give the templates and their captions")
+    folder = caption_templates(
+        options.templates,
+        options.captions,
+        options.out,
+        near_kin=options.near_kin,
+    )
+    images = list_images(folder)
+    families = {family_of(path) for path in images}
+    templates = len(list_images(options.templates))
+    print(
+        f"written: {len(images):,} images of {len(families):,} templates in {folder}; "
+        f"{templates - len(families):,} templates left out as near kin"
+    )
 
 
 def chosen_notebooks(only: str | None) -> list[str] | None:

@@ -1,7 +1,9 @@
-"""Finding, labelling and decoding: step 1 of FINd on every kind of image, and errors that say what to do."""
+"""Finding, labelling and decoding: step 1 of FINd on every kind of image, and errors that say what
+to do.
+"""
 
 import os
-import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -25,13 +27,13 @@ def test_images_are_found_below_the_folder_in_a_stable_order(tmp_path: Path) -> 
     names = ["b/2.PNG", "b/c/1.jpeg", "a.jpg/3.webp", "9.tif", "10.gif", "ünïcode 家.bmp"]
     for name in [*names, "notes.txt", "b/table.csv", "b/2.CSV", "jpg", ".DS_Store"]:
         (tmp_path / name).touch()
-    found, passed_over = scan_folder(tmp_path)
-    assert passed_over == {".txt": 1, ".csv": 2, "": 1}
-    assert found == sorted((tmp_path / name for name in names), key=str)
-    assert list_images(str(tmp_path)) == found
+    listing = scan_folder(tmp_path)
+    assert listing.passed_over == {".txt": 1, ".csv": 2, "": 1}
+    assert listing.images == sorted((tmp_path / name for name in names), key=str)
+    assert list_images(str(tmp_path)) == listing.images
 
 
-def test_what_cannot_be_read_is_found_too_and_linked_folders_are_entered_once(
+def test_what_cannot_be_read_is_listed_too_and_linked_folders_are_entered_once(
     tmp_path: Path,
 ) -> None:
     (tmp_path / "real").mkdir()
@@ -40,8 +42,7 @@ def test_what_cannot_be_read_is_found_too_and_linked_folders_are_entered_once(
     (tmp_path / "real" / "loop").symlink_to(tmp_path)
     (tmp_path / "again").symlink_to(tmp_path / "real")
     os.mkfifo(tmp_path / "pipe.png")
-    found = list_images(tmp_path)
-    assert [path.name for path in found] == ["1.jpg", "broken.jpg", "pipe.png"]
+    assert [path.name for path in list_images(tmp_path)] == ["1.jpg", "broken.jpg", "pipe.png"]
 
 
 def test_folders_without_images_are_refused_with_what_to_do(tmp_path: Path) -> None:
@@ -218,11 +219,8 @@ def test_a_decompression_bomb_is_refused(
 def test_many_threads_decode_as_one_does(tmp_path: Path) -> None:
     path = tmp_path / "a.jpg"
     Image.effect_noise((300, 200), 90).save(path)
-    expected, seen = load_rgb(path), []
-    threads = [threading.Thread(target=lambda: seen.append(load_rgb(path))) for _ in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert all(np.array_equal(pixels, expected) for pixels in seen)
-    assert len(seen) == 8
+    expected = load_rgb(path)
+    with ThreadPoolExecutor(8) as pool:
+        decoded = list(pool.map(load_rgb, [path] * 8))
+    for pixels in decoded:
+        assert np.array_equal(pixels, expected)

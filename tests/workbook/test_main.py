@@ -1,15 +1,17 @@
-"""The commands `python -m workbook report` and `scale`: what they call, and how wrong use and
-failed runs end."""
+"""The commands `python -m workbook report`, `scale`, `rows` and `site`: what they call, and how
+wrong use and failed runs end."""
 
+import json
 import shutil
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 pytest.importorskip("papermill", reason="the report needs the packages of the workbook")
 
 from workbook import __main__ as workbook
-from workbook.report import run, scale
+from workbook.report import row_distances, run, scale
 from workbook.report.execute import NotebookError
 
 HOME = Path(__file__).resolve().parents[2]
@@ -44,6 +46,11 @@ def fails(arguments, capsys):
         (["report", "--data", "no/such/folder"], "no/such/folder"),
         (["scale", "--largest", "many"], "invalid int value: 'many'"),
         (["scale", "--largest", "5"], "the smallest set has 100,000 hashes"),
+        (["rows", "--explore", "memes"], "--explore: 'memes' should be a name and a folder"),
+        (["rows", "--judge", "=dir"], "--judge: '=dir' should be a name and a folder"),
+        (["rows", "--judge", "a=x", "--judge", "a=y"], "the name 'a' is given to two folders"),
+        (["site", "templates"], "required: CAPTIONS, OUT"),
+        (["site", "no/such", "captions.json", "out"], "there is no no/such"),
     ],
 )
 def test_wrong_use_ends_with_status_2_and_one_line(arguments, message, capsys):
@@ -128,10 +135,51 @@ def test_only_none_renders_the_report_from_the_results_that_exist(tmp_path, monk
     assert not (tmp_path / "runs").exists()
 
 
-def test_help_names_both_commands(capsys):
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        ([], ({}, {}, "figures")),
+        (
+            ["--explore", "memes=m", "--judge", "site=s", "--judge", "heavy=h=1", "--out", "o"],
+            ({"memes": "m"}, {"site": "s", "heavy": "h=1"}, "o"),
+        ),
+    ],
+)
+def test_what_the_row_distance_is_chosen_and_judged_on(arguments, expected, monkeypatch):
+    asked = []
+
+    def remember(explore, judge, out):
+        asked.append((explore, judge, out))
+
+    monkeypatch.setattr(row_distances, "record_row_distances", remember)
+    workbook.main(["rows", *arguments])
+    assert asked == [expected]
+
+
+@pytest.mark.parametrize(
+    ("option", "line"),
+    [
+        ([], "written: 4 images of 1 templates in"),
+        (["--near-kin"], "written: 8 images of 2 templates in"),
+    ],
+)
+def test_a_site_is_made_of_templates_with_or_without_near_kin(option, line, tmp_path, capsys):
+    templates = tmp_path / "templates"
+    templates.mkdir()
+    for name in ("one", "same"):
+        Image.linear_gradient("L").save(templates / f"{name}.png")
+    captions = tmp_path / "captions.json"
+    captions.write_text(json.dumps({"own": {}, "pool": [[f"caption {k}", ""] for k in range(9)]}))
+    out = tmp_path / "out"
+    workbook.main(["site", str(templates), str(captions), str(out), *option])
+    assert line in capsys.readouterr().out
+    assert len(list(out.iterdir())) == (8 if option else 4)
+
+
+def test_help_names_every_command(capsys):
     with pytest.raises(SystemExit) as caught:
         workbook.main(["--help"])
     assert caught.value.code == 0
     text = capsys.readouterr().out
-    assert "report" in text
-    assert "scale" in text
+    for command in ("report", "scale", "rows", "site"):
+        assert command in text

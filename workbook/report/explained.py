@@ -1,4 +1,4 @@
-"""Show a hash as pictures: its stages, its bits as squares, and distances on a scale."""
+"""Show a hash as pictures: its stages, its bits as squares, its rows, and distances on a scale."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -9,8 +9,9 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from finlib.matching.rows import CAP, ROW_BITS, ROWS
 from workbook.report import style
-from workbook.study.anatomy import Stages
+from workbook.study.anatomy import RowComparison, Stages
 
 STEPS = (
     "picture",
@@ -154,6 +155,80 @@ def flip_sheet(
         picture.set_xlabel(strength, fontsize=8)
         bits.set_xlabel(f"{row['distance']} flip", fontsize=8)
     return axes
+
+
+# Rows of a dHash -----------------------------------------------------------------------------
+
+
+def row_sheet(comparisons: Mapping[str, RowComparison], axes: Any) -> Any:
+    """Show how the row distance counts: for each comparison two pictures, their bits and its rows.
+
+    axes: [len(comparisons), 4] Axes. The last one of a comparison has a bar for each row of the
+    hash, with what Hamming counts and what the row distance counts, and a line at the cap.
+    """
+    panels = np.asarray(axes)
+    for row, (name, comparison) in zip(panels, comparisons.items(), strict=True):
+        show_panel(row[0], comparison.first)
+        show_panel(row[1], comparison.second)
+        squares(row[2], comparison.differs, flipped=True)
+        draw_rows(row[3], comparison)
+        row[0].set_ylabel(name, fontsize=9)
+    titles = ("a picture", "another one", "dHash bits that differ", "bits that differ in each row")
+    for ax, title in zip(panels[0], titles, strict=True):
+        ax.set_title(title, fontsize=8.5, fontweight="normal", loc="center", pad=4)
+    return axes
+
+
+def draw_rows(ax: Axes, comparison: RowComparison) -> None:
+    """Draw a bar for each row of a hash: its bits that differ, and how many of them count by rows.
+
+    A row of flat ground counts the cap, which may be more than the bits that differ.
+    """
+    places = np.arange(ROWS)
+    by_rows = style.colour("dhash256-rows")
+    ax.barh(places, comparison.bits, height=0.8, color=style.GRID, label="counts by Hamming alone")
+    ax.barh(places, comparison.counted, height=0.8, color=by_rows, label="counts by rows")
+    flat = np.flatnonzero(comparison.is_flat)
+    ax.plot(
+        np.full(len(flat), CAP + 0.7),
+        flat,
+        linestyle="",
+        marker=style.marker("dhash256-rows"),
+        color="black",
+        markersize=3.5,
+        label="row of flat ground: counts the cap",
+    )
+    ax.axvline(CAP, color="black", linewidth=0.9, linestyle="--", label=f"cap, {CAP} bits a row")
+    ax.set(xlim=(0, ROW_BITS), ylim=(ROWS - 0.5, -0.5), yticks=[], xticks=[0, CAP, 8, ROW_BITS])
+    ax.grid(visible=False)
+    most = CAP * ROWS
+    ax.set_xlabel(
+        f"Hamming: {comparison.bits.sum()} of {ROWS * ROW_BITS}; "
+        f"by rows: {comparison.counted.sum()} of {most}",
+        fontsize=8.5,
+    )
+
+
+def compared_by_rows(comparisons: Mapping[str, RowComparison]) -> Figure:
+    """A figure of `row_sheet`, with its legend below; all panels of a comparison are as high."""
+    wide = 1.7
+    fig, axes = plt.subplots(
+        len(comparisons),
+        4,
+        figsize=(style.WIDTH, 1.75 * len(comparisons) + 0.75),
+        width_ratios=[1, 1, 1, wide],
+        squeeze=False,
+    )
+    row_sheet(comparisons, axes)
+    for row in axes:
+        row[3].set_box_aspect(1 / wide)
+    fig.legend(
+        *axes[0, 3].get_legend_handles_labels(),
+        loc="outside lower center",
+        ncols=4,
+        fontsize=7.5,
+    )
+    return fig
 
 
 # Distances -----------------------------------------------------------------------------------

@@ -6,7 +6,7 @@ pictures, and `calculator` shows what many images cost.
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from finlib.hashing.images import open_rgb
+from finlib.matching.distances import get_distance
 from finlib.matching.pairs import distance_histogram, neighbours
 from workbook.report import plots, style
 from workbook.study import hard_cases
@@ -40,9 +41,9 @@ PAIRS_SHOWN = 4
 """Pairs in each row of the figure of a threshold."""
 
 CLOSE_SHARE = 7 / 16
-"""The share of a hash's bits up to which pairs of different families are searched.
+"""The share of the largest distance up to which pairs of different families are searched.
 
-Unrelated images differ in about half of their bits.
+Unrelated images differ in about half of their bits, and by rows in nearly all that counts.
 """
 
 
@@ -66,26 +67,28 @@ class Threshold:
     """Shows which pairs of labelled pictures a threshold gets right, and which wrong.
 
     paths: of the pictures. labels: their families. packed: by method, the hashes uint8[n, bits //
-    8].
+    8]. distances: by method, the name of its distance where that is not "hamming".
     """
 
     paths: Sequence[str]
     labels: NDArray[Any]
     packed: Mapping[str, NDArray[np.uint8]]
+    distances: Mapping[str, str] = field(default_factory=dict)
 
     @cached_property
     def pairs(self) -> dict[str, FamilyPairs]:
         """The pairs of pictures, by method."""
         i, j = self._pairs_within_families()
-        return {
-            method: FamilyPairs(
-                matching=pair_distances(packed, i, j),
-                nonmatching=hard_cases.closest_nonmatching(
-                    packed, self.labels, int(CLOSE_SHARE * 8 * packed.shape[1])
-                ),
+        by_method = {}
+        for method, packed in self.packed.items():
+            distance = self.distances.get(method, "hamming")
+            largest = get_distance(distance, packed.shape[1]).largest
+            nonmatching = hard_cases.closest_nonmatching(
+                packed, self.labels, int(CLOSE_SHARE * largest), distance=distance
             )
-            for method, packed in self.packed.items()
-        }
+            matching = pair_distances(packed, i, j, distance)
+            by_method[method] = FamilyPairs(matching, nonmatching)
+        return by_method
 
     def _pairs_within_families(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """The places i < j of both pictures of each pair within a family."""
@@ -157,11 +160,15 @@ def pair_distances(
     packed: NDArray[np.uint8],
     i: NDArray[np.int64],
     j: NDArray[np.int64],
+    distance: str = "hamming",
 ) -> pd.DataFrame:
-    """The distances of pairs of hashes, the closest first: columns i, j and distance (bits)."""
-    differing = np.bitwise_count(packed[i] ^ packed[j])
-    distance = differing.sum(axis=1, dtype=np.int64)
-    table = pd.DataFrame({"i": i, "j": j, "distance": distance})
+    """The distances of pairs of hashes, the closest first: columns i, j and distance (bits).
+
+    The argument `distance` names the distance to compare by.
+    """
+    measure = get_distance(distance, packed.shape[1])
+    bits = measure.between(packed[i], packed[j])
+    table = pd.DataFrame({"i": i, "j": j, "distance": bits})
     return table.sort_values("distance", kind="stable")
 
 

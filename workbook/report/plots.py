@@ -259,32 +259,37 @@ def intervals(
     value: str,
     low: str,
     high: str,
+    solid: str = "",
     zero: float | None = None,
 ) -> Axes:
     """Draw a point with its interval for each row, the first on top.
 
-    zero: where a line of no difference is drawn.
+    solid: a column that says which points are filled; the others are hollow and their intervals
+    dotted. By default all are filled. zero: where a line of no difference is drawn.
     """
     names = [str(item) for item in frame[name]]
+    is_solid = frame[solid] if solid else [True] * len(frame)
     rows = zip(
         names,
         frame[value],
         frame[low],
         frame[high],
+        is_solid,
         strict=True,
     )
-    for place, (method, middle, start, end) in enumerate(rows):
+    for place, (method, middle, start, end, filled) in enumerate(rows):
         ax.plot(
             [start, end],
             [place, place],
             color=colour(method),
-            linestyle=linestyle(method),
+            linestyle=linestyle(method) if filled else ":",
         )
         ax.plot(
             [middle],
             [place],
             color=colour(method),
             marker=marker(method),
+            markerfacecolor=colour(method) if filled else "white",
         )
     ax.set_yticks(range(len(names)), [label(method) for method in names])
     # Limits instead of an inversion: the next Axes that share this axis would invert it back.

@@ -2,10 +2,11 @@
 
 The 256-bit variant of a method is drawn solid, its 64-bit variant dashed. The hues are Okabe and
 Ito's, which colour-blind readers can tell apart; in grey print, markers, line styles and an order
-from dark to light keep the methods distinct. The title of a figure is its finding, which the caller
-computes.
+from dark to light keep the methods distinct. Methods that compare by rows have two hues of Paul
+Tol's, which are as safe, and are drawn dash-dotted. The title of a figure is its finding, which the
+caller computes.
 
-Source of the palette: Okabe and Ito, "Color Universal Design", 2008.
+Sources of the palette: Okabe and Ito, "Color Universal Design", 2008; Tol, "Colour schemes", 2021.
 """
 
 import textwrap
@@ -45,6 +46,15 @@ LOOKS: dict[str, Look] = {
 
 SUM = Look("", "#56B4E9", "P")
 """How hashes that are combined into one are drawn, like "find+dhash256"."""
+
+BY_ROWS = "-rows"
+"""What the name of a method ends in that compares dHash row by row, like "dhash256-rows"."""
+
+ROWS = Look("", "#882255", "<")
+"""How a hash that is compared by rows is drawn."""
+
+SUM_BY_ROWS = Look("", "#332288", "*")
+"""How hashes that are combined are drawn where the dHash among them is compared by rows."""
 
 NO_METHOD = Look("", NEUTRAL, ".")
 """How everything else is drawn."""
@@ -87,13 +97,25 @@ def use_style() -> None:
 
 
 def split(name: str) -> tuple[str, str]:
-    """A method's stem and its bits: ("phash", "64") for "phash64", ("find", "") for "find"."""
-    stem = name.rstrip("0123456789")
-    return stem, name[len(stem) :]
+    """A method's stem and its bits: ("phash", "64") for "phash64", ("find", "") for "find".
+
+    How it compares plays no part: "dhash256-rows" gives ("dhash", "256").
+    """
+    hasher = name.removesuffix(BY_ROWS)
+    stem = hasher.rstrip("0123456789")
+    return stem, hasher[len(stem) :]
+
+
+def is_by_rows(name: str) -> bool:
+    """Whether a name is that of a method that compares by rows."""
+    stems = [split(part)[0] for part in name.split("+")]
+    return name.endswith(BY_ROWS) and all(stem in LOOKS for stem in stems)
 
 
 def look(name: str) -> Look:
     """How a method, or a sum of methods, is drawn; `NO_METHOD` for any other name."""
+    if is_by_rows(name):
+        return SUM_BY_ROWS if "+" in name else ROWS
     stem, _ = split(name)
     if stem in LOOKS:
         return LOOKS[stem]
@@ -105,8 +127,10 @@ def look(name: str) -> Look:
 def label(name: str) -> str:
     """What a reader sees: "pHash 64" for "phash64", "FINd + dHash 256" for a sum.
 
-    Other names stay as they are.
+    "dHash 256 by rows" stands for "dhash256-rows". Other names stay as they are.
     """
+    if is_by_rows(name):
+        return label(name.removesuffix(BY_ROWS)) + " by rows"
     if "+" in name:
         return " + ".join(label(part) for part in name.split("+"))
     stem, bits = split(name)
@@ -129,7 +153,9 @@ def marker(name: str) -> str:
 
 
 def linestyle(name: str) -> str:
-    """A solid line, or a dashed one for a 64-bit variant."""
+    """A solid line; a dashed one for a 64-bit variant, a dash-dotted one for a method by rows."""
+    if is_by_rows(name):
+        return "-."
     _, bits = split(name)
     return "--" if bits == "64" else "-"
 

@@ -1,4 +1,4 @@
-"""Take a hash apart to look at it: FINd's stages, changed pictures, and bits that flip."""
+"""Take a hash apart to look at it: its stages, changed pictures, bits that flip, rows of dHash."""
 
 from collections.abc import Mapping, Sequence
 from io import BytesIO
@@ -12,7 +12,7 @@ from PIL import Image, UnidentifiedImageError
 from finlib.hashing.hashers import get_hasher
 from finlib.hashing.images import ImageError, load_rgb, open_rgb
 from finlib.hashing.reference import KEPT
-from finlib.matching import thresholds
+from finlib.matching import rows, thresholds
 from workbook.study import vectorised
 from workbook.study.templates import template
 from workbook.study.transforms import TRANSFORMS
@@ -230,6 +230,82 @@ def flips(
             }
             results.append(result)
     return results
+
+
+class RowExample(NamedTuple):
+    """Three pictures to explain the row distance with, as places in a list."""
+
+    first: int
+    near_duplicate: int
+    unrelated: int
+
+
+class RowComparison(NamedTuple):
+    """Two pictures by the dHash of 256 bits, row by row.
+
+    first and second are uint8[H, W, 3]. differs is bool[16, 16]: the bits that differ. is_flat is
+    bool[16]: the rows that show flat ground in either hash. bits is int64[16]: what each row counts
+    by Hamming, its bits that differ. counted is int64[16]: what it counts by rows.
+    """
+
+    first: NDArray[np.uint8]
+    second: NDArray[np.uint8]
+    differs: NDArray[np.bool_]
+    is_flat: NDArray[np.bool_]
+    bits: NDArray[np.int64]
+    counted: NDArray[np.int64]
+
+    @property
+    def is_capped(self) -> NDArray[np.bool_]:
+        """bool[16]: the rows in which more bits differ than a row may count."""
+        return self.bits > rows.CAP
+
+
+def choose_row_example(packed: NDArray[np.uint8], labels: Sequence[str]) -> RowExample:
+    """Choose pictures that are hard for dHash by Hamming, to show what the row distance does.
+
+    The first and its near-duplicate are farther apart than nine in ten pairs of one family. The
+    unrelated picture is closer to the first than nine in ten pictures of other families. `packed`
+    are dHashes of 256 bits, uint8[n, 32]; there must be a pair of one family, and two families.
+    """
+    families = np.asarray(labels)
+    one, other = pairs_of_families(families)
+    apart = np.bitwise_count(packed[one] ^ packed[other]).sum(axis=1)
+    pair = place_at(apart, 0.9)
+    first = int(one[pair])
+    unrelated = np.flatnonzero(families != families[first])
+    from_first = np.bitwise_count(packed[unrelated] ^ packed[first]).sum(axis=1)
+    close = place_at(from_first, 0.1)
+    return RowExample(first, int(other[pair]), int(unrelated[close]))
+
+
+def pairs_of_families(families: NDArray[Any]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """The places i < j of both pictures of every pair of one family."""
+    firsts = []
+    seconds = []
+    for family in np.unique(families):
+        members = np.flatnonzero(families == family)
+        first, second = np.triu_indices(len(members), 1)
+        firsts.append(members[first])
+        seconds.append(members[second])
+    return np.concatenate(firsts), np.concatenate(seconds)
+
+
+def place_at(values: NDArray[Any], share: float) -> int:
+    """The place of the value below which this share of the values lies."""
+    order = np.argsort(values, kind="stable")
+    return int(order[round(share * (len(values) - 1))])
+
+
+def compare_rows(first: Image.Image, second: Image.Image) -> RowComparison:
+    """Compare two pictures by dHash, row by row."""
+    dhash = get_hasher("dhash256")
+    packed = np.stack([dhash.from_image(first), dhash.from_image(second)])
+    is_flat = np.logical_or(*rows.is_flat(packed.view(np.uint16)))
+    differs = np.unpackbits(packed[0] ^ packed[1]).astype(bool).reshape(rows.ROWS, rows.ROW_BITS)
+    bits = differs.sum(axis=1)
+    counted = np.where(is_flat, rows.CAP, np.minimum(bits, rows.CAP))
+    return RowComparison(load_rgb(first), load_rgb(second), differs, is_flat, bits, counted)
 
 
 def uploaded_picture(

@@ -60,7 +60,7 @@ families within a factor of three after it was fitted to the other half.
 What was changed after results had been seen stands in CHANGES and in the report.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib.resources import files
 from io import StringIO
 from pathlib import Path
@@ -111,6 +111,7 @@ EXPECTED_FALSE_PAIRS = 10
 MARGIN = 0.01
 CHANGED_COPIES_MARGIN = 0.02
 MISSES_REMOVED = 0.25
+NEEDS_FILTER_FROM = 1 / 50  # of pairs of pictures with little detail, matched at an FPR of 1e-5
 RESAMPLES = 1000
 GROUPS = 100  # of families, resampled together where a set has more families than that
 
@@ -299,7 +300,7 @@ def measure_changed_copies(own_matches: Mapping[str, np.ndarray], *, seed: int) 
 
     own_matches: bool[transforms, strengths, pictures] for each candidate, from
     `robustness.own_matches`. Pictures are resampled, the same for all candidates. The score stands
-    at the rate nan, in a cell of its own.
+    at the rate CHANGED_COPIES, in a cell of its own.
     """
     measured = Measured({}, {}, {})
     for name, matches in own_matches.items():
@@ -353,6 +354,15 @@ def attainable(counts: Counts, wanted: float) -> float:
         if rate >= wanted and not np.isnan(metrics.threshold_at(counts, rate)):
             return rate
     return float("nan")
+
+
+def changed_copies_rate(counts: Counts) -> float:
+    """CHANGED_COPIES_RATE, or the strictest looser rate for which there is a non-matching pair.
+
+    It is 0.5 in a set that is too small for any of the rates that are reported.
+    """
+    rate = attainable(counts, CHANGED_COPIES_RATE)
+    return 0.5 if np.isnan(rate) else rate
 
 
 def tpr_at_realised(counts: Counts, fpr: float) -> float:
@@ -472,16 +482,22 @@ def decide(
     table = pd.DataFrame(records, columns=columns)
     unbeaten = table["beaten_by"] == ""
     table["answer"] = np.where(unbeaten, "unbeaten", "beaten")
-    every_set_is_there = set(deciding) <= set(cells.loc[cells["resolved"], "set"])
+    resolved = cells["resolved"] & (cells["rate"] != CHANGED_COPIES)
+    every_set_is_there = set(deciding) <= set(cells.loc[resolved, "set"])
     if every_set_is_there and unbeaten.any():
         table.loc[unbeaten.idxmax(), "answer"] = "recommended"
     return pd.concat([table[unbeaten], table[~unbeaten]], ignore_index=True)
 
 
-def answer(decided: pd.DataFrame) -> str:
-    """The answer in a sentence, from what `decide` returned."""
-    chosen = decided.loc[decided["answer"] == "recommended", "candidate"].tolist()
-    unbeaten = decided.loc[decided["beaten_by"] == "", "candidate"].tolist()
+def answer(decided: pd.DataFrame, write: Callable[[str], str] = str) -> str:
+    """The answer in a sentence, from what `decide` returned.
+
+    write: how the name of a candidate is written, by default as its column has it.
+    """
+    is_recommended = decided["answer"] == "recommended"
+    is_unbeaten = decided["beaten_by"] == ""
+    chosen = decided.loc[is_recommended, "candidate"].map(write).tolist()
+    unbeaten = decided.loc[is_unbeaten, "candidate"].map(write).tolist()
     if chosen:
         others = [name for name in unbeaten if name not in chosen]
         also = f" Also unbeaten, but less simple: {', '.join(others)}." if others else ""

@@ -41,23 +41,25 @@ def closest_nonmatching(
     labels: Any,
     radius: float,
     count: int = 0,
+    *,
+    distance: str = "hamming",
 ) -> pd.DataFrame:
     """For each two families, the closest pair of their images within `radius`; closest pair first.
 
     Columns i and j (rows of `packed`), distance, one and other (their families). At most `count`
-    pairs are returned, or all where that is 0.
+    pairs are returned, or all where that is 0. `distance` is the name of the distance.
     """
     labels = np.asarray(labels)
     if radius >= 0:
-        i, j, distance = pairs_within(packed, int(radius))
+        i, j, apart = pairs_within(packed, int(radius), distance=distance)
     else:
-        i = j = distance = np.empty(0, np.int64)
+        i = j = apart = np.empty(0, np.int64)
     nonmatching = labels[i] != labels[j]
     pairs = pd.DataFrame(
         {
             "i": i[nonmatching],
             "j": j[nonmatching],
-            "distance": distance[nonmatching],
+            "distance": apart[nonmatching],
         }
     )
     families = labels[pairs[["i", "j"]].to_numpy()]

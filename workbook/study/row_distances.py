@@ -26,7 +26,7 @@ from numba import njit
 
 from finlib.matching.hamming import popcount
 from finlib.scoring.metrics import threshold_at
-from workbook.study.evidence import RATES, family_pairs_at, tpr_at_realised
+from workbook.study.evidence import RATES, attainable, family_pairs_at, tpr_at_realised
 
 CAPS = (2, 3, 4, 5, 6, 16)
 """Bits that a row may count; 16 is the Hamming distance."""
@@ -211,13 +211,21 @@ def plain_matched(
 ) -> pd.DataFrame:
     """The share of pairs of pictures with little detail that each choice matches at PLAIN_RATE.
 
-    Columns: those of Choice, threshold (in bits, -1 where nothing is let in), plain (the share).
+    Columns: those of Choice, threshold (in bits, -1 where nothing is let in), plain (the share). A
+    set with too few pairs for PLAIN_RATE is measured at the strictest rate that it has pairs for;
+    ValueError where there are too few for any.
     """
     different = [str(number) for number in range(len(plain_find))]
     records = []
     for choice in tried:
         counts, _ = count_pairs(find, dhash, labels, choice)
-        threshold = int(threshold_at(counts, PLAIN_RATE))
+        rate = attainable(counts, PLAIN_RATE)
+        if np.isnan(rate):
+            raise ValueError(
+                f"the set has {counts[1].sum():,} pairs of images of two families, which are too "
+                "few to choose a row distance on: give a set with more families"
+            )
+        threshold = int(threshold_at(counts, rate))
         of_plain = count_pairs(plain_find, plain_dhash, different, choice)[0][1]
         share = of_plain[: threshold + 1].sum() / of_plain.sum()
         records.append((*choice, threshold, share))

@@ -68,6 +68,27 @@ def test_a_sheet_of_flips_writes_each_strength_and_count(picture):
     plt.close("all")
 
 
+def test_bars_show_what_each_row_counts_and_the_cap(picture):
+    comparisons = {
+        "one": anatomy.compare_rows(picture, anatomy.change(picture, caption=30)),
+        "other": anatomy.compare_rows(picture, picture.rotate(180)),
+    }
+    fig = explained.compared_by_rows(comparisons)
+    assert len(fig.axes) == 8
+    for number, seen in enumerate(comparisons.values()):
+        ax = fig.axes[4 * number + 3]
+        hamming, by_rows = ax.containers
+        assert [bar.get_width() for bar in hamming] == seen.bits.tolist()
+        assert [bar.get_width() for bar in by_rows] == seen.counted.tolist()
+        said = f"Hamming: {seen.bits.sum()} of 256; by rows: {seen.counted.sum()} of 48"
+        assert ax.get_xlabel() == said
+        cap = ax.lines[-1]
+        assert list(cap.get_xdata()) == [3, 3]
+    names = [fig.axes[4 * number].get_ylabel() for number in range(2)]
+    assert names == ["one", "other"]
+    plt.close(fig)
+
+
 def test_a_picture_that_cannot_be_read_is_reported_in_place_of_the_figure():
     from ipywidgets import IntSlider
 

@@ -157,3 +157,18 @@ def test_a_threshold_says_which_pairs_it_gets_right(tmp_path):
         assert sum("WRONG" in t for t in text) == wrong
         assert title in " ".join(t.get_text() for t in fig.texts) + str(fig._suptitle)
         plt.close(fig)
+
+
+def test_a_threshold_compares_by_the_distance_of_its_method(tmp_path):
+    """Four bits of a row differ within each family, of which three count by rows."""
+    paths = browser(tmp_path, FAMILIES).paths
+    packed = np.full((8, 32), 0b01010101, np.uint8)
+    packed[1::2, 0] ^= 0b1111
+    by_method = {"dhash256": packed, "dhash256-rows": packed}
+    seen = explorers.Threshold(
+        paths, np.array(FAMILIES), by_method, distances={"dhash256-rows": "rows"}
+    )
+    assert seen.pairs["dhash256"].matching["distance"].max() == 4
+    assert seen.pairs["dhash256-rows"].matching["distance"].max() == 3
+    fig = seen.draw("dhash256-rows", 3)
+    assert titled(fig).startswith("dHash 256 by rows at 3 bits finds 100.0% of family pairs")

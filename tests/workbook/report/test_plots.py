@@ -10,7 +10,7 @@ mpl.use("Agg")
 import matplotlib.pyplot as plt
 from matplotlib.colors import to_rgb
 
-from workbook.report import plots, style
+from workbook.report import notebook, plots, style
 
 METHODS = ["find", "pdq", "phash", "dhash", "whash", "ahash"]
 VARIANTS = ["find", "pdq"] + [f"{method}{bits}" for method in METHODS[2:] for bits in (64, 256)]
@@ -51,6 +51,40 @@ def test_a_sum_of_hashes_has_a_look_of_its_own():
     assert style.marker("find+dhash256") not in {
         style.marker(name) for name in [*METHODS, "decode"]
     }
+
+
+def test_methods_that_compare_by_rows_have_names_and_looks_of_their_own():
+    assert style.label("dhash256-rows") == "dHash 256 by rows"
+    assert style.label("find+dhash256-rows") == "FINd + dHash 256 by rows"
+    assert notebook.label_of_hasher("find+dhash256-rows") == "FINd + dHash 256 by rows"
+    by_rows = ["dhash256-rows", "find+dhash256-rows"]
+    others = [*METHODS, "dhash256", "find+dhash256", "decode"]
+    for look in (style.colour, style.marker):
+        assert len({look(name) for name in by_rows}) == 2
+        assert not {look(name) for name in by_rows} & {look(name) for name in others}
+
+
+def test_other_names_may_end_in_rows():
+    assert style.label("narrow-rows") == "narrow-rows"
+    assert style.colour("narrow-rows") == style.NEUTRAL
+    assert style.linestyle("narrow-rows") == "-"
+
+
+def test_points_that_are_not_solid_are_hollow_with_a_dotted_interval(ax):
+    frame = pd.DataFrame(
+        {
+            "name": ["find", "dhash256"],
+            "tpr": [0.9, 0.8],
+            "low": [0.8, 0.7],
+            "high": [1.0, 0.9],
+            "resolved": [True, False],
+        }
+    )
+    plots.intervals(frame, ax, name="name", value="tpr", low="low", high="high", solid="resolved")
+    intervals = ax.lines[::2]
+    points = ax.lines[1::2]
+    assert [line.get_linestyle() for line in intervals] == ["-", ":"]
+    assert [point.get_markerfacecolor() for point in points] == ["#000000", "white"]
 
 
 def test_grey_tones_or_markers_differ():

@@ -8,6 +8,7 @@ from PIL import Image
 from finlib.hashing import reference
 from finlib.hashing.hashers import HASHERS
 from finlib.hashing.images import ImageError
+from finlib.matching.rows import CAP, row_distances
 from workbook.study import anatomy
 
 
@@ -142,3 +143,36 @@ def test_a_picture_dropped_in(tmp_path, picture):
     assert anatomy.uploaded_picture((), other) is other
     with pytest.raises(ImageError, match=r"p\.txt is no image"):
         anatomy.uploaded_picture(({"name": "p.txt", "content": memoryview(b"no picture")},), other)
+
+
+def test_rows_are_compared_as_the_row_distance_does(picture):
+    captioned = anatomy.change(picture, caption=30)
+    seen = anatomy.compare_rows(picture, captioned)
+    dhash = HASHERS["dhash256"]
+    packed = [dhash.from_image(image) for image in (picture, captioned)]
+    assert seen.bits.sum() == np.bitwise_count(packed[0] ^ packed[1]).sum()
+    assert seen.counted.sum() == row_distances(packed[0], packed[1])
+    assert seen.differs.sum(axis=1).tolist() == seen.bits.tolist()
+    assert (seen.bits[seen.is_capped] > CAP).all()
+    assert (seen.counted[seen.is_capped] == CAP).all()
+
+
+def test_flat_rows_count_the_cap_although_their_bits_are_equal():
+    flat = Image.new("RGB", (60, 60), (90, 90, 90))
+    seen = anatomy.compare_rows(flat, flat)
+    assert seen.is_flat.all()
+    assert seen.bits.sum() == 0
+    assert seen.counted.tolist() == [CAP] * 16
+
+
+def test_a_hard_pair_and_a_close_unrelated_picture_are_chosen_by_hand():
+    """Family a: pairs 1, 2 and 3 bits apart. From the first of the farthest, b's are 40 to 70."""
+    numbers = [0b0, 0b1, 0b110] + [(1 << bits) - 1 << 8 for bits in (70, 60, 50, 40)]
+    packed = np.array([list(number.to_bytes(32)) for number in numbers], np.uint8)
+    example = anatomy.choose_row_example(packed, ["a", "a", "a", "b", "c", "d", "e"])
+    assert example == (1, 2, 6)
+
+
+def test_of_a_single_pair_that_pair_is_chosen():
+    packed = np.array([[0] * 32, [1] * 32, [255] * 32], np.uint8)
+    assert anatomy.choose_row_example(packed, ["a", "a", "b"]) == (0, 1, 2)

@@ -109,7 +109,8 @@ def test_one_cell_that_is_worse_stops_a_verdict():
 def test_the_simplest_stores_least_then_has_fewest_constants_then_takes_least_time():
     size = {"find": 32, "dhash256": 32, "dhash256-rows": 32, "find+dhash256-rows": 64}
     ms = {"find": 1.0, "dhash256": 1.2, "find+dhash256": 1.4}
-    order = sorted(sorted(size), key=lambda name: evidence.simplicity(name, size, ms))
+    shuffled = ["find+dhash256-rows", "dhash256-rows", "dhash256", "find"]
+    order = sorted(shuffled, key=lambda name: evidence.simplicity(name, size, ms))
     assert order == list(size)
 
 
@@ -132,6 +133,21 @@ def test_losing_changed_copies_stops_a_verdict():
     assert copies.scores["a"][evidence.CHANGED_COPIES] == pytest.approx(0.60)
     worse = evidence.compare("x", copies)
     assert not evidence.beats(pd.concat([better, worse]), "a", "b", ["x"], SIZE)
+
+
+def test_changed_copies_alone_do_not_make_up_for_rates_that_are_not_resolved():
+    cells = cells_of(["x"], 0.05)
+    unresolved = evidence.compare("y", measured_of({"a": 0.9, "a+b": 0.95}, family_pairs=9))
+    matches = {name: np.ones((2, 5, 100), bool) for name in ("a", "a+b")}
+    copies = evidence.compare("y", evidence.measure_changed_copies(matches, seed=1))
+    decided = evidence.decide(pd.concat([cells, unresolved, copies]), ["x", "y"], SIZE, MS)
+    assert "recommended" not in decided["answer"].tolist()
+
+
+def test_changed_copies_are_judged_at_the_strictest_rate_that_a_set_has_pairs_for():
+    assert evidence.changed_copies_rate(np.array([[1], [10**6]])) == 1e-5
+    assert evidence.changed_copies_rate(np.array([[1], [5000]])) == 1e-3
+    assert evidence.changed_copies_rate(np.array([[1], [3]])) == 0.5
 
 
 def test_class_pairs_give_what_their_authors_report():

@@ -28,6 +28,17 @@ def test_closest_nonmatching_by_hand():
     assert list(hard_cases.closest_nonmatching(PACKED, LABELS, 1).columns) == list(frame.columns)
 
 
+def test_closest_nonmatching_by_rows():
+    """Bits 0 to 3 of two rows differ, which counts the cap twice; by Hamming it is eight bits."""
+    first = np.full(32, 0b01010101, np.uint8)
+    second = first.copy()
+    second[[4, 20]] ^= 0b1111
+    packed = np.stack([first, second])
+    for distance, bits in (("hamming", 8), ("rows", 6)):
+        frame = hard_cases.closest_nonmatching(packed, ["a", "b"], 10, distance=distance)
+        assert frame["distance"].tolist() == [bits]
+
+
 def test_low_detail_images_are_different_pictures():
     images = hard_cases.low_detail_images()
     assert len(images) == 66
