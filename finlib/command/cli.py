@@ -35,6 +35,14 @@ HasherOrPart = Annotated[
         show_default="that of the table, or find",
     ),
 ]
+Distance = Annotated[
+    str,
+    typer.Option(
+        metavar="hamming|rows",
+        help="How two hashes are compared: by the bits that differ, or by rows, which a caption "
+        "cannot outvote. Rows need a dHash of 256 bits, such as dhash256 or find+dhash256.",
+    ),
+]
 Workers = Annotated[
     int | None,
     typer.Option(min=1, help="The number of processors to use.", show_default="all available"),
@@ -62,7 +70,10 @@ MinQuality = Annotated[
     ),
 ]
 Radius = Annotated[
-    int | None, typer.Option(min=0, help="The largest distance of a match, in bits.")
+    int | None,
+    typer.Option(
+        min=0, help="The largest distance of a match: in bits, unless --distance is rows."
+    ),
 ]
 FalsePairs = Annotated[
     float | None,
@@ -161,6 +172,7 @@ def match(
     ] = False,
     min_quality: MinQuality = 0,
     hasher: HasherOrPart = None,
+    distance: Distance = "hamming",
     fold: Annotated[
         bool,
         typer.Option("--fold", help="Of files in HASHES with equal hashes compare only the first."),
@@ -172,16 +184,17 @@ def match(
     scheduler: Scheduler = "",
     overwrite: Overwrite = False,
 ) -> None:
-    """Find pairs of files whose hashes differ in few bits, within HASHES or between HASHES and
+    """Find pairs of files whose hashes are near each other, within HASHES or between HASHES and
     others.
 
     Say what a match is by --radius, or by --false-pairs or --precision, which choose a radius from
     measured evidence, or by --nearest. Folders and single images are hashed by the hasher of the
     table that they are compared with. An interrupted run resumes when it is started again.
     """
-    from finlib.command import inputs, output as outputs, search
+    from finlib.command import inputs, methods, output as outputs, search
     from finlib.hashing import tables
 
+    methods.check_distance(distance)
     outputs.check_table_output(output, tables.PAIRS, overwrite, (hashes, against))
     criterion = search.Criterion(radius, false_pairs, precision, nearest)
     variants = search.choose_variants(mirrored, turned)
@@ -192,10 +205,10 @@ def match(
             "cannot be used with "
             "--against, --nearest, --mirrored, --turned or --workers."
         )
-    new, stored = inputs.load_both(hashes, against, hasher, min_quality, workers)
+    new, stored = inputs.load_both(hashes, against, hasher, min_quality, workers, distance)
     if fold:
         new = new.drop_repeated()
-    comparison = search.Comparison(new, stored, variants)
+    comparison = search.Comparison(new, stored, variants, distance)
     pair_search = search.PairSearch(
         comparison,
         comparison.choose_radius(criterion),
@@ -306,17 +319,27 @@ def evaluate(
         list[str] | None,
         typer.Option(help="A hasher to score; may be given several times.", show_default="all"),
     ] = None,
+    distance: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="hamming|rows",
+            help="A distance to score the hashers by, as for `match`; may be given several times.",
+            show_default="hamming",
+        ),
+    ] = None,
     workers: Workers = None,
     overwrite: Overwrite = False,
 ) -> None:
-    """Score hashers on labelled images, a row per hasher. The digits FFFF in a name say which
-    images belong together.
+    """Score hashers on labelled images, a row per hasher and distance.
+
+    The digits FFFF in a name say which images belong together. A hasher is scored by each distance
+    that can compare its hashes.
     """
     from finlib.command.evaluate import COLUMNS, write_scores
     from finlib.command.output import check_table_output
 
     check_table_output(output, COLUMNS, overwrite)
-    write_scores(folder, output, hasher, workers)
+    write_scores(folder, output, hasher, distance, workers)
 
 
 def main() -> None:

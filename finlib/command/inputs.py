@@ -17,6 +17,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from finlib.command.methods import Method
 from finlib.command.output import say, say_errors, say_first
 from finlib.files import text_to_path
 from finlib.hashing import execution, tables
@@ -142,25 +143,30 @@ def _say_passed_over(folder: str, passed_over: Counter[str]) -> None:
     )
 
 
-def load(source: Path, hasher: str | None, min_quality: float, workers: int | None) -> Hashes:
+def load(
+    source: Path,
+    hasher: str | None,
+    min_quality: float,
+    workers: int | None,
+    distance: str = "hamming",
+) -> Hashes:
     """Read the hashes of a table, or hash one image or the images of a folder.
 
     A table gives the hashes that it has, or one part of its combined hash if `hasher` names that
     part. Images are hashed by `hasher`, by default FINd. Files with an error, files that a later
     row names again, and files of a quality under `min_quality` are left out, with a message.
     RuntimeError where nothing has a hash; ValueError where `min_quality` is given and the hashes
-    have no quality.
+    have no quality, and where `distance` cannot compare them, which shows before images are hashed.
     """
     if is_table(source):
         table = _read_table(source, hasher)
     else:
-        table = execution.hash_files(
-            list_files(str(source)), hasher or "find", workers=workers, progress=True
-        )
-        say_errors(table)
+        table = _hash_images(source, Method(hasher or "find", distance), workers)
     files = tables.hashed_rows(table)
     if files.empty:
         raise RuntimeError(f"{source} gives no hash to work with.")
+    name = files["hasher"].iloc[0]
+    Method(name, distance)  # raises an error where they do not fit
     if min_quality and files["quality"].isna().any():
         raise ValueError(
             f"--min-quality cannot be used: the hashes of {source} have no quality. Those of find "
@@ -177,31 +183,45 @@ def load(source: Path, hasher: str | None, min_quality: float, workers: int | No
     all_hashes = Hashes(
         files.drop(columns=["hash", "hasher", "error"]),
         tables.packed_hashes(table),
-        files["hasher"].iloc[0],
+        name,
     )
     return all_hashes.select(~(repeated | poor))
 
 
 def load_both(
-    source: Path, against: Path | None, hasher: str | None, min_quality: float, workers: int | None
+    source: Path,
+    against: Path | None,
+    hasher: str | None,
+    min_quality: float,
+    workers: int | None,
+    distance: str = "hamming",
 ) -> tuple[Hashes, Hashes | None]:
     """Load the hashes of `source` and, where it is given, those of `against` by the same hasher.
 
     Where only one of them is a table, the images of the other are hashed by the table's hasher.
+    Errors are those of `load`.
     """
     if against is None:
-        return load(source, hasher, min_quality, workers), None
+        return load(source, hasher, min_quality, workers, distance), None
     if is_table(source) and not is_table(against):
-        new = load(source, hasher, min_quality, workers)
-        return new, load(against, new.hasher, min_quality, workers)
-    stored = load(against, hasher, min_quality, workers)
-    new = load(source, hasher or stored.hasher, min_quality, workers)
+        new = load(source, hasher, min_quality, workers, distance)
+        return new, load(against, new.hasher, min_quality, workers, distance)
+    stored = load(against, hasher, min_quality, workers, distance)
+    new = load(source, hasher or stored.hasher, min_quality, workers, distance)
     return new, stored
 
 
 def is_table(source: Path) -> bool:
     """Whether the source's name is that of a table: it ends in .parquet or .csv."""
     return source.suffix in (".parquet", ".csv")
+
+
+def _hash_images(source: Path, method: Method, workers: int | None) -> pd.DataFrame:
+    """Hash one image or the images of a folder; messages name the first that cannot be hashed."""
+    files = list_files(str(source))
+    table = execution.hash_files(files, method.hasher, workers=workers, progress=True)
+    say_errors(table)
+    return table
 
 
 def _read_table(source: Path, hasher: str | None) -> pd.DataFrame:

@@ -5,7 +5,7 @@ have the hash as bytes, in a column `packed`, for databases, which compare bytes
 back. Tables of pairs and of clusters are written and read by the same functions.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
@@ -76,6 +76,36 @@ CSV_TYPES = {field.name: field.type for field in SCHEMA} | {
 }
 CSV_BLOCK_BYTES = 1 << 26  # more than the longest row may have
 BATCH_ROWS = 1 << 17  # rows that are read or written at a time; a row group of a Parquet file
+
+
+class PairsMetadata(NamedTuple):
+    """What a Parquet table of pairs records of its distances, under keys such as `finlib.distance`.
+
+    hasher: the name of the hasher that made the hashes.
+    distance: the name of the distance, "hamming" or "rows".
+    largest: the largest distance that two of the hashes can have.
+    """
+
+    hasher: str
+    distance: str
+    largest: int
+
+    def to_arrow(self) -> dict[str, str]:
+        """The metadata of the table's schema."""
+        return {
+            "finlib.hasher": self.hasher,
+            "finlib.distance": self.distance,
+            "finlib.largest": str(self.largest),
+        }
+
+    @classmethod
+    def from_arrow(cls, metadata: Mapping[bytes, bytes]) -> "PairsMetadata | None":
+        """Read what `to_arrow` made; None where it is not there. ValueError for a damaged one."""
+        if b"finlib.distance" not in metadata:
+            return None
+        hasher = metadata.get(b"finlib.hasher", b"").decode()
+        distance = metadata[b"finlib.distance"].decode()
+        return cls(hasher, distance, int(metadata.get(b"finlib.largest", b"")))
 
 
 def rows_to_arrow(rows: Sequence[tuple[object, ...]]) -> pa.Table:
@@ -244,6 +274,15 @@ def _check_columns(names: list[str], kinds: Sequence[Sequence[str]]) -> None:
 def read_columns(path: Path, *kinds: Sequence[str]) -> pd.DataFrame:
     """Read a whole table of any kind; arguments and errors are those of `iter_batches`."""
     return pa.concat_tables(iter_batches(path, *kinds)).to_pandas()
+
+
+def read_pairs_metadata(path: Path) -> PairsMetadata | None:
+    """Read by which distance a Parquet table of pairs was made; None where it does not say so.
+
+    ValueError where the file is damaged.
+    """
+    with _errors_name(path):
+        return PairsMetadata.from_arrow(pq.read_schema(path).metadata or {})
 
 
 def read_hashes(path: str | Path) -> pd.DataFrame:

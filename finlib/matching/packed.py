@@ -42,15 +42,17 @@ def check_hashes(packed: Any, name: str = "packed") -> Packed:
     return packed
 
 
-def check_radius(radius: Any, bits: int) -> int:
-    """Return a radius, the largest distance of a match in bits, as an int.
+def check_radius(radius: Any, largest: int) -> int:
+    """Return a radius, the largest distance of a match, as an int.
 
     Raises TypeError where it is not a whole number and ValueError where it is negative or more than
-    `bits`, the length of a hash.
+    `largest`, the largest distance that two hashes can have.
     """
     whole = operator.index(radius)
-    if not 0 <= whole <= bits:
-        raise ValueError(f"radius must be from 0 to {bits}, the bits of a hash; got {whole}")
+    if not 0 <= whole <= largest:
+        raise ValueError(
+            f"radius must be from 0 to {largest}, the largest distance of two hashes; got {whole}"
+        )
     return whole
 
 

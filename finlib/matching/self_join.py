@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from finlib.distributed import count_threads, run_in_order, share
+from finlib.matching.distances import get_distance
 from finlib.matching.packed import Packed, check_hashes, check_radius
 from finlib.matching.pairs import Pairs, pairs_between, pairs_within
 
@@ -33,6 +34,7 @@ def _compare_tile(
     one: Packed,
     other: Packed | None,
     radius: int,
+    distance: str,
     first_of_one: int,
     first_of_other: int,
 ) -> Pairs:
@@ -41,28 +43,33 @@ def _compare_tile(
     first_of_one, first_of_other: the numbers in the set of the blocks' first hashes.
     """
     if other is None:
-        i, j, distance = pairs_within(one, radius, workers=1)
+        pairs = pairs_within(one, radius, distance=distance, workers=1)
     else:
-        i, j, distance = pairs_between(one, other, radius, workers=1)
-    return Pairs(i + first_of_one, j + first_of_other, distance)
+        pairs = pairs_between(one, other, radius, distance=distance, workers=1)
+    return Pairs(pairs.i + first_of_one, pairs.j + first_of_other, pairs.distance)
 
 
 def iter_self_join(
-    packed: Packed, radius: int, client: Any, *, blocks: int = 8, start: int = 0
+    packed: Packed,
+    radius: int,
+    client: Any,
+    *,
+    distance: str = "hamming",
+    blocks: int = 8,
+    start: int = 0,
 ) -> Iterator[Pairs]:
     """Yield the pairs of `pairs.pairs_within` tile by tile, in a fixed order, from tile `start` on.
 
     client: a `dask.distributed.Client` of any scheduler, whose workers need finlib. A block travels
     once to each worker that needs it. Raises ValueError where there is no block, and for wrong
-    hashes or a wrong radius as `pairs_within` does.
+    hashes, a wrong radius or a wrong distance as `pairs_within` does.
     """
-    bits = 8 * check_hashes(packed).shape[1]
-    radius = check_radius(radius, bits)
+    largest = get_distance(distance, check_hashes(packed).shape[1]).largest
+    radius = check_radius(radius, largest)
     if blocks < 1:
         raise ValueError(f"blocks must be at least 1; got {blocks}")
-    most_blocks = max(1, len(packed))
-    shared_blocks = _share_blocks(packed, client, min(blocks, most_blocks))
-    tiles = _list_tiles(shared_blocks, radius)[start:]
+    shared_blocks = _share_blocks(packed, client, min(blocks, max(1, len(packed))))
+    tiles = _list_tiles(shared_blocks, radius, distance)[start:]
     at_a_time = TILES_PER_THREAD * count_threads(client)
     yield from run_in_order(client, _compare_tile, tiles, at_a_time)
 
@@ -77,11 +84,12 @@ def _share_blocks(packed: Packed, client: Any, count: int) -> list[_Block]:
     return blocks
 
 
-def _list_tiles(blocks: list[_Block], radius: int) -> list[tuple[Any, ...]]:
+def _list_tiles(blocks: list[_Block], radius: int, distance: str) -> list[tuple[Any, ...]]:
     """The arguments of `_compare_tile` for every pair of blocks, in order."""
     tiles = []
     for a, one in enumerate(blocks):
-        tiles.append((one.shared, None, radius, one.first, one.first))
+        tiles.append((one.shared, None, radius, distance, one.first, one.first))
         for other in blocks[a + 1 :]:
-            tiles.append((one.shared, other.shared, radius, one.first, other.first))
+            tile = (one.shared, other.shared, radius, distance, one.first, other.first)
+            tiles.append(tile)
     return tiles

@@ -252,9 +252,10 @@ def evaluate(
 ) -> dict[str, Any]:
     """Compute all scores of one method on labelled images, as a row of a table.
 
-    packed: uint8[n, bits // 8]; labels: n families; name: the hasher's. All pairs are scored, and
-    searches with every image as a query, or with `max_queries` spread evenly where there are more.
-    Raises ValueError where hashes, labels and bits do not fit.
+    packed: uint8[n, bits // 8]; labels: n families; name: the hasher's; distance: the name of the
+    distance that compares the hashes. All pairs are scored, and searches with every image as a
+    query, or with `max_queries` spread evenly where there are more. Raises
+    ValueError where hashes, labels and bits do not fit.
     """
     labels = np.asarray(labels)
     expected = (len(labels), bits // 8)
@@ -266,6 +267,7 @@ def evaluate(
     row: dict[str, Any] = {
         "hasher": name,
         "bits": bits,
+        "distance": distance,
         "images": len(labels),
         "families": len(np.unique(labels)),
     }

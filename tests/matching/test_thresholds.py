@@ -41,7 +41,7 @@ def test_a_radius_keeps_its_promise():
 
 def test_what_the_evidence_cannot_tell_is_refused():
     with pytest.raises(
-        ValueError, match=r"no evidence on thresholds for the hasher 'nohash'; there is for find"
+        ValueError, match=r"no evidence on thresholds for the method 'nohash'; there is for find"
     ):
         thresholds.radius_for_false_pairs("nohash", 10, 1)
     with pytest.raises(
