@@ -111,6 +111,10 @@ def hash_command(
     replace: Annotated[
         bool, typer.Option("--replace", help="Drop all rows that the table has.")
     ] = False,
+    verify: Annotated[
+        bool,
+        typer.Option("--verify", help="Read all known files, and hash those of another content."),
+    ] = False,
 ) -> None:
     """Hash images into a table with a row per file. Run again, it hashes only what is new or
     changed.
@@ -130,6 +134,7 @@ def hash_command(
         scheduler=scheduler,
         prune=prune,
         replace=replace,
+        verify=verify,
     )
 
 

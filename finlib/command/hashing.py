@@ -10,10 +10,11 @@ import pandas as pd
 
 from finlib.command.inputs import list_files
 from finlib.command.output import check_table_output, keep_parts, say, say_errors
-from finlib.files import path_to_text, text_to_path
+from finlib.files import FileState, path_to_text, text_to_path
 from finlib.hashing import execution, tables
 from finlib.hashing.hashers import get_hasher
 
+STATE = [*FileState._fields, "digest"]  # the columns that say which content a row is of
 PARTS = "*part-*.parquet"  # the finished and unfinished parts that `execution` writes
 
 
@@ -24,11 +25,13 @@ class HashingRun:
     workers: the number of processors, None for all.
     scheduler: the address of a Dask scheduler, empty for none.
     folder: where the finished parts are kept.
+    verify: whether to read the known files again and compare their content.
     """
 
     workers: int | None
     scheduler: str
     folder: Path
+    verify: bool = False
 
     def hash(
         self, files: Iterable[str | Path], hasher: str, known: pd.DataFrame | None = None
@@ -41,6 +44,7 @@ class HashingRun:
             scheduler=self.scheduler or None,
             checkpoint=self.folder,
             known=known,
+            verify=self.verify,
             progress=True,
         )
 
@@ -54,20 +58,22 @@ def hash_into(
     scheduler: str = "",
     prune: bool = False,
     replace: bool = False,
+    verify: bool = False,
 ) -> None:
     """Hash what is new or changed among the files of the sources into the table `output`.
 
     `hasher` is by default that of the table, or FINd. Rows of other files stay in the table, unless
-    `prune` drops those of files that no source names, or `replace` drops all rows. An interrupted
-    run resumes when it is called again. RuntimeError where no file can be hashed: the table is then
-    left as it was. ValueError where the table holds other hashes.
+    `prune` drops those of files that no source names, or `replace` drops all rows. With `verify`,
+    files are known by their content, not only by their size and times. An interrupted run resumes
+    when it is called again. RuntimeError where no file can be hashed: the table is then left as it
+    was. ValueError where the table holds other hashes.
     """
     tables.is_csv(output)
     get_hasher(hasher or "find")
     if replace:
         check_table_output(output, tables.COLUMNS, overwrite=True)
     with keep_parts(output, PARTS) as folder:
-        run = HashingRun(workers, scheduler, folder)
+        run = HashingRun(workers, scheduler, folder, verify)
         is_read = output.exists() and not (replace and hasher)
         stored = tables.read_hashes(output) if is_read else None
         hasher = hasher or _get_hasher_name(stored)
@@ -76,6 +82,7 @@ def hash_into(
         if stored is not None and not replace:
             known = _drop_unnamed(stored, files) if prune else stored
             known = _add_missing_parts(known, hasher, output, run)
+            _say_trusted(known, verify)
         table, newly_hashed = run.hash(files.values(), hasher, known)
         _check_any_hashed(table, output)
         whole = _combine(known, table, prune)
@@ -84,6 +91,16 @@ def hash_into(
     _report(table, newly_hashed, len(whole), output)
     if (table["error"] != "").all():
         raise RuntimeError("No file could be hashed.")
+
+
+def _say_trusted(known: pd.DataFrame, verify: bool) -> None:
+    """Say how many rows of an earlier version are trusted by size and time alone."""
+    count = int(((known["error"] == "") & (known["digest"] == "")).sum())
+    if count and not verify:
+        say(
+            f"{count} rows were made by an earlier version, and are used again where size and time "
+            "of modification are the same. --verify hashes their files again."
+        )
 
 
 def _get_hasher_name(table: pd.DataFrame | None) -> str:
@@ -151,6 +168,7 @@ def _add_missing_parts(
         hash=hashed["hash"] + added["hash"],
         quality=hashed["quality"].fillna(added["quality"]),
     )
+    both[STATE] = added[STATE]
     failed = stored[stored["error"] != ""]
     return pd.concat([both, failed], ignore_index=True).assign(hasher=hasher)
 
@@ -159,6 +177,8 @@ def _check_unchanged(hashed: pd.DataFrame, added: pd.DataFrame, missing: str, ou
     """RuntimeError where a file has changed since it was hashed, or could not be hashed again."""
     identity = ["bytes", "modified_ns"]
     unchanged = (added[identity] == hashed[identity]).all(axis=1)
+    has_digest = hashed["digest"] != ""
+    unchanged &= ~has_digest | (added["digest"] == hashed["digest"])
     usable = unchanged & (added["error"] == "")
     if not usable.all():
         example = hashed["path"][~usable].iloc[0]

@@ -31,8 +31,11 @@ class HashRow(NamedTuple):
     hash: the hash in hexadecimal digits; "" where there is an error.
     quality: from 0 to 100, how much detail the picture has; nan where the hasher does not say.
     error: why the file could not be hashed; "" where it could.
-    bytes, modified_ns: size of the file in bytes, and when it was last modified, in nanoseconds.
-        A later run knows from these whether it has to hash the file again.
+    bytes, modified_ns, device, inode, changed_ns: the file's state, as in `finlib.files.FileState`.
+        A later run knows from it whether it has to hash the file again.
+    digest: that of the file's content, by `finlib.files.file_digest`; "" where there is an error.
+
+    Tables of earlier versions lack the last four. They are read as 0 and "", which is unknown.
     """
 
     path: str
@@ -45,6 +48,10 @@ class HashRow(NamedTuple):
     error: str
     bytes: int
     modified_ns: int
+    device: int = 0
+    inode: int = 0
+    changed_ns: int = 0
+    digest: str = ""
 
 
 SCHEMA = pa.schema(
@@ -59,9 +66,15 @@ SCHEMA = pa.schema(
         "error": pa.string(),
         "bytes": pa.int64(),
         "modified_ns": pa.int64(),
+        "device": pa.int64(),
+        "inode": pa.int64(),
+        "changed_ns": pa.int64(),
+        "digest": pa.string(),
     }
 )
 COLUMNS = SCHEMA.names
+LATER_COLUMNS = HashRow._field_defaults  # which tables of earlier versions lack, as they are read
+FIRST_COLUMNS = [name for name in COLUMNS if name not in LATER_COLUMNS]
 PAIRS = ("path_a", "path_b", "distance")
 CLUSTERS = ("path", "cluster", "size", "distance")
 
@@ -79,13 +92,30 @@ BATCH_ROWS = 1 << 17  # rows that are read or written at a time; a row group of 
 
 
 def rows_to_arrow(rows: Sequence[tuple[object, ...]]) -> pa.Table:
-    """Make an Arrow table of rows, each a `HashRow` or another tuple in the order of COLUMNS."""
+    """Make an Arrow table of rows, each a `HashRow` or another tuple in the order of COLUMNS.
+
+    Where the tuples end after FIRST_COLUMNS, the other columns are unknown.
+    """
     if not rows:
         return SCHEMA.empty_table()
     arrays = []
-    for field, values in zip(SCHEMA, zip(*rows, strict=True), strict=True):
+    columns = dict(zip(COLUMNS, zip(*rows, strict=True), strict=False))
+    for field in SCHEMA:
+        values = columns.get(field.name)
+        if values is None:
+            values = [LATER_COLUMNS[field.name]] * len(rows)
         arrays.append(pa.array(values, field.type))
     return pa.Table.from_arrays(arrays, schema=SCHEMA)
+
+
+def complete_columns(table: pd.DataFrame) -> pd.DataFrame:
+    """Return a table of hashes of any version with the columns COLUMNS first, then its others.
+
+    KeyError where it lacks one of FIRST_COLUMNS.
+    """
+    missing = {name: value for name, value in LATER_COLUMNS.items() if name not in table}
+    others = [name for name in table.columns if name not in COLUMNS]
+    return table.assign(**missing)[[*COLUMNS, *others]]
 
 
 def hashed_rows(table: pd.DataFrame) -> pd.DataFrame:
@@ -249,21 +279,35 @@ def read_columns(path: Path, *kinds: Sequence[str]) -> pd.DataFrame:
 def read_hashes(path: str | Path) -> pd.DataFrame:
     """Read a table of hashes, Parquet or CSV by its suffix, with the columns COLUMNS.
 
-    Where a database has written null for a missing text, it is read as "". ValueError where the
-    file is damaged or is not a table of hashes; FileNotFoundError where there is none.
+    Tables of earlier versions have the columns FIRST_COLUMNS alone. Where a database has written
+    null for a missing text, it is read as "". ValueError where the file is damaged or is not a
+    table of hashes; FileNotFoundError where there is none.
     """
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(
             f"no table of hashes at {path}; make one with: finlib hash FOLDER -o {path.name}"
         )
-    stored = pa.concat_tables(iter_batches(path, COLUMNS))
+    stored = pa.concat_tables(iter_batches(path, FIRST_COLUMNS))
     with _errors_name(path):
-        table = stored.select(COLUMNS).cast(SCHEMA).to_pandas()
+        table = _complete_arrow(stored).select(COLUMNS).cast(SCHEMA).to_pandas()
         texts = [field.name for field in SCHEMA if field.type == pa.string()]
         table[texts] = table[texts].fillna("")
         _check_rows(table)
     return table
+
+
+def _complete_arrow(stored: pa.Table) -> pa.Table:
+    """Append the columns that a table of an earlier version lacks; nulls in them are unknown."""
+    for name, unknown in LATER_COLUMNS.items():
+        kind = SCHEMA.field(name).type
+        if name not in stored.column_names:
+            stored = stored.append_column(name, pa.array([unknown] * len(stored), kind))
+        else:
+            place = stored.column_names.index(name)
+            filled = stored[name].cast(kind).fill_null(unknown)
+            stored = stored.set_column(place, name, filled)
+    return stored
 
 
 def _check_rows(table: pd.DataFrame) -> None:

@@ -1,10 +1,14 @@
 """A table of hashes that only grows."""
 
+import os
 import re
+import shutil
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
 
 from finlib.command import hashing, output
 from finlib.hashing import tables
@@ -42,3 +46,108 @@ def test_a_file_where_finished_parts_are_kept_is_named_and_stays(tmp_path: Path)
     ):
         pass
     assert [path.read_text() for path in tmp_path.iterdir()] == ["mine"]
+
+
+TIME = 1_700_000_000
+
+
+@pytest.fixture
+def frames(tmp_path: Path) -> Path:
+    """Six pictures without compression, of one size in bytes and one time of modification."""
+    folder = tmp_path / "frames"
+    folder.mkdir()
+    for number in range(6):
+        draw_frame(folder / f"{number}.bmp", number)
+    return folder
+
+
+def draw_frame(path: Path, seed: int) -> None:
+    pixels = np.random.default_rng(seed).integers(0, 256, (6, 8, 3), dtype=np.uint8)
+    Image.fromarray(pixels).resize((80, 60)).save(path)
+    os.utime(path, (TIME, TIME))
+
+
+def hashes_by_name(table: Path) -> dict[str, str]:
+    rows = tables.read_hashes(table)
+    names = [Path(path).name for path in rows["path"]]
+    return dict(zip(names, rows["hash"], strict=True))
+
+
+def as_an_earlier_version_wrote_it(table: Path) -> None:
+    rows = tables.read_hashes(table)
+    tables.write_table(rows[tables.FIRST_COLUMNS], table)
+
+
+def test_files_that_are_renumbered_are_hashed_again(frames: Path, tmp_path: Path, capsys) -> None:
+    table = tmp_path / "h.csv"
+    hashing.hash_into(table, [str(frames)])
+    before = hashes_by_name(table)
+    (frames / "0.bmp").unlink()
+    for number in range(1, 6):
+        (frames / f"{number}.bmp").rename(frames / f"{number - 1}.bmp")
+    hashing.hash_into(table, [str(frames)], prune=True)
+    expected = {f"{number - 1}.bmp": before[f"{number}.bmp"] for number in range(1, 6)}
+    assert hashes_by_name(table) == expected
+    assert "5 files were hashed, 0 were known already" in capsys.readouterr().err
+
+
+def test_a_file_whose_content_is_the_same_is_known_by_it(
+    frames: Path, tmp_path: Path, capsys
+) -> None:
+    """A copy back from a backup has another inode and another time of change."""
+    table = tmp_path / "h.parquet"
+    hashing.hash_into(table, [str(frames)])
+    for file in frames.iterdir():
+        copy = file.with_suffix(".copy")
+        shutil.copy2(file, copy)
+        copy.replace(file)
+    for _ in range(2):
+        hashing.hash_into(table, [str(frames)])
+        assert "0 files were hashed, 6 were known already" in capsys.readouterr().err
+    inodes = [os.stat(path).st_ino for path in tables.read_hashes(table)["path"]]
+    assert tables.read_hashes(table)["inode"].tolist() == inodes
+
+
+def test_verification_finds_what_no_time_shows(frames: Path, tmp_path: Path, capsys) -> None:
+    """As where a disk or a network alters a file and its times stay."""
+    table = tmp_path / "h.parquet"
+    hashing.hash_into(table, [str(frames)])
+    before = hashes_by_name(table)
+    draw_frame(frames / "3.bmp", 30)
+    rows = tables.read_hashes(table)
+    rows.loc[3, "changed_ns"] = os.stat(frames / "3.bmp").st_ctime_ns
+    tables.write_table(rows, table)
+    hashing.hash_into(table, [str(frames)])
+    assert hashes_by_name(table) == before
+    capsys.readouterr()
+    hashing.hash_into(table, [str(frames)], verify=True)
+    assert "1 files were hashed, 5 were known already" in capsys.readouterr().err
+    after = hashes_by_name(table)
+    assert [name for name in before if after[name] != before[name]] == ["3.bmp"]
+
+
+@pytest.mark.parametrize("suffix", ["csv", "parquet"])
+def test_rows_of_an_earlier_version_are_trusted_by_size_and_time(
+    suffix: str, frames: Path, tmp_path: Path, capsys
+) -> None:
+    table = tmp_path / f"h.{suffix}"
+    for verify, hashed in ((False, 0), (True, 6)):
+        hashing.hash_into(table, [str(frames)])
+        as_an_earlier_version_wrote_it(table)
+        capsys.readouterr()
+        hashing.hash_into(table, [str(frames)], verify=verify)
+        said = capsys.readouterr().err
+        assert f"{hashed} files were hashed, {6 - hashed} were known already" in said
+        assert ("6 rows were made by an earlier version" in said) != verify
+        assert (tables.read_hashes(table)["inode"] != 0).all()
+
+
+@pytest.mark.parametrize("year", [1600, 2300])
+def test_a_file_of_a_date_far_away_is_hashed(year: int, frames: Path, tmp_path: Path) -> None:
+    seconds = (year - 1970) * 31_556_952
+    for file in frames.iterdir():
+        os.utime(file, (seconds, seconds))
+    table = tmp_path / "h.parquet"
+    for _ in range(2):
+        hashing.hash_into(table, [str(frames)])
+        assert (tables.read_hashes(table)["error"] == "").sum() == 6
