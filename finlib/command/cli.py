@@ -49,6 +49,21 @@ Output = Annotated[
 Overwrite = Annotated[
     bool, typer.Option("--overwrite", help="Replace an existing file of the same kind.")
 ]
+Hidden = Annotated[
+    bool,
+    typer.Option(
+        "--hidden", help="Take hidden files and folders, too, and folders of trash and thumbnails."
+    ),
+]
+Exclude = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="GLOB",
+        help="Leave out files and folders of this name or path below a folder, such as '*.tif' or "
+        "'raw/*'; may be given several times.",
+        show_default="none",
+    ),
+]
 Source = Annotated[
     Path,
     typer.Argument(
@@ -115,6 +130,8 @@ def hash_command(
         bool,
         typer.Option("--verify", help="Read all known files, and hash those of another content."),
     ] = False,
+    hidden: Hidden = False,
+    exclude: Exclude = None,
 ) -> None:
     """Hash images into a table with a row per file. Run again, it hashes only what is new or
     changed.
@@ -125,6 +142,7 @@ def hash_command(
     resumes when it is started again.
     """
     from finlib.command.hashing import hash_into
+    from finlib.command.inputs import Selection
 
     hash_into(
         output,
@@ -135,6 +153,7 @@ def hash_command(
         prune=prune,
         replace=replace,
         verify=verify,
+        selection=Selection(hidden, tuple(exclude or ())),
     )
 
 
@@ -287,6 +306,8 @@ def duplicates(
     output: Output,
     hasher: HasherName = None,
     min_quality: MinQuality = 0,
+    hidden: Hidden = False,
+    exclude: Exclude = None,
     workers: Workers = None,
     overwrite: Overwrite = False,
 ) -> None:
@@ -297,8 +318,10 @@ def duplicates(
     are written into a third file, so that the next run hashes only what is new or changed.
     """
     from finlib.command.duplicates import write_duplicates
+    from finlib.command.inputs import Selection
 
-    write_duplicates(folder, output, hasher, min_quality, workers, overwrite)
+    selection = Selection(hidden, tuple(exclude or ()))
+    write_duplicates(folder, output, hasher, min_quality, workers, overwrite, selection)
 
 
 @app.command(epilog="Example: finlib evaluate my_families -o scores.csv")

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from finlib.command.cluster import Corrections, cluster_files
 from finlib.command.hashing import hash_into
-from finlib.command.inputs import Hashes, load
+from finlib.command.inputs import VISIBLE, Hashes, Selection, load
 from finlib.command.output import check_page_output, check_table_output, say
 from finlib.command.page import Group, write_page
 from finlib.files import text_to_path
@@ -31,6 +31,7 @@ def write_duplicates(
     min_quality: float,
     workers: int | None,
     overwrite: bool,
+    selection: Selection = VISIBLE,
 ) -> None:
     """Write a table of the groups of alike images, and a page of them.
 
@@ -41,7 +42,14 @@ def write_duplicates(
     page_file = output.with_suffix(".html")
     check_table_output(output, COLUMNS, overwrite)
     check_page_output(page_file, overwrite)
-    hash_into(hashes_file, [str(folder)], hasher, workers=workers, prune=True)
+    hash_into(
+        hashes_file,
+        [str(folder)],
+        hasher,
+        workers=workers,
+        prune=True,
+        selection=selection,
+    )
     hashes = load(hashes_file, hasher, min_quality, workers)
     groups = find_duplicates(hashes, workers)
     page = write_page(

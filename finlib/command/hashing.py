@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from finlib.command.inputs import list_files
+from finlib.command.inputs import VISIBLE, Selection, list_files
 from finlib.command.output import check_table_output, keep_parts, say, say_errors
 from finlib.files import FileState, path_to_text, text_to_path
 from finlib.hashing import execution, tables
@@ -59,25 +59,27 @@ def hash_into(
     prune: bool = False,
     replace: bool = False,
     verify: bool = False,
+    selection: Selection = VISIBLE,
 ) -> None:
     """Hash what is new or changed among the files of the sources into the table `output`.
 
     `hasher` is by default that of the table, or FINd. Rows of other files stay in the table, unless
     `prune` drops those of files that no source names, or `replace` drops all rows. With `verify`,
-    files are known by their content, not only by their size and times. An interrupted run resumes
-    when it is called again. RuntimeError where no file can be hashed: the table is then left as it
-    was. ValueError where the table holds other hashes.
+    files are known by their content, not only by their size and times. `selection` says which
+    images of a folder are hashed. An interrupted run resumes when it is called again. RuntimeError
+    where no file can be hashed: the table is then left as it was. ValueError where the table holds
+    other hashes.
     """
     tables.is_csv(output)
     get_hasher(hasher or "find")
     if replace:
-        check_table_output(output, tables.COLUMNS, overwrite=True)
+        check_table_output(output, tables.FIRST_COLUMNS, overwrite=True)
     with keep_parts(output, PARTS) as folder:
         run = HashingRun(workers, scheduler, folder, verify)
         is_read = output.exists() and not (replace and hasher)
         stored = tables.read_hashes(output) if is_read else None
         hasher = hasher or _get_hasher_name(stored)
-        files = _list_by_text(sources)
+        files = _list_by_text(sources, selection)
         known = None
         if stored is not None and not replace:
             known = _drop_unnamed(stored, files) if prune else stored
@@ -95,7 +97,8 @@ def hash_into(
 
 def _say_trusted(known: pd.DataFrame, verify: bool) -> None:
     """Say how many rows of an earlier version are trusted by size and time alone."""
-    count = int(((known["error"] == "") & (known["digest"] == "")).sum())
+    is_trusted = (known["error"] == "") & (known["digest"] == "") & (known["inode"] == 0)
+    count = int(is_trusted.sum())
     if count and not verify:
         say(
             f"{count} rows were made by an earlier version, and are used again where size and time "
@@ -110,11 +113,11 @@ def _get_hasher_name(table: pd.DataFrame | None) -> str:
     return str(table["hasher"].iloc[0])
 
 
-def _list_by_text(sources: Iterable[str]) -> dict[str, str | Path]:
+def _list_by_text(sources: Iterable[str], selection: Selection) -> dict[str, str | Path]:
     """The files of all sources, each once, by the text that a table has for their path."""
     files: dict[str, str | Path] = {}
     for source in sources:
-        for file in list_files(source):
+        for file in list_files(source, selection):
             files[path_to_text(file)] = file
     return files
 

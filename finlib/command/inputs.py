@@ -26,7 +26,17 @@ from finlib.hashing.images import scan_folder
 from finlib.matching.pairs import find_distinct
 from finlib.pools import in_threads
 
-SUFFIXES_SHOWN = 5
+KINDS_SHOWN = 5
+
+
+class Selection(NamedTuple):
+    """Which images of a folder a command takes; the fields are those of `scan_folder`."""
+
+    hidden: bool = False
+    exclude: Sequence[str] = ()
+
+
+VISIBLE = Selection()  # all images but the hidden ones
 
 
 @dataclass(frozen=True)
@@ -99,20 +109,24 @@ def hash_variants(hashes: Hashes, variants: Sequence[int], workers: int | None) 
     )
 
 
-def list_files(source: str) -> Sequence[str | Path]:
+def list_files(source: str, selection: Selection = VISIBLE) -> Sequence[str | Path]:
     """The files that a source of `finlib hash` stands for.
 
-    A folder stands for the images below it, a file for itself, and "-" for the list on standard
-    input. A message says which files of a folder are passed over. ValueError where a list or a
-    folder names no file, FileNotFoundError where the source does not exist.
+    A folder stands for the images below it that are selected, a file for itself, and "-" for the
+    list on standard input. Messages say what of a folder is passed over and left out. ValueError
+    where a list or a folder names no file, FileNotFoundError where the source does not exist.
     """
     if source == "-":
         return _read_list()
     if os.path.lexists(source) and not os.path.isdir(source):
         return [source]
-    listing = scan_folder(source)
+    listing = scan_folder(source, hidden=selection.hidden, exclude=selection.exclude)
     if listing.passed_over:
         _say_passed_over(source, listing.passed_over)
+    if listing.hidden:
+        _say_hidden(source, listing.hidden)
+    if listing.excluded:
+        say(f"{source}: {listing.excluded} files and folders are left out by --exclude.")
     return listing.images
 
 
@@ -134,11 +148,19 @@ def _read_list() -> list[str]:
 def _say_passed_over(folder: str, passed_over: Counter[str]) -> None:
     kinds = [
         f"{count} {suffix or 'without a suffix'}"
-        for suffix, count in passed_over.most_common(SUFFIXES_SHOWN)
+        for suffix, count in passed_over.most_common(KINDS_SHOWN)
     ]
     say(
         f"{folder}: {passed_over.total()} files do not have an image's suffix and are passed over "
         f"({', '.join(kinds)}). Name such a file on the command line to have it hashed."
+    )
+
+
+def _say_hidden(folder: str, hidden: Counter[str]) -> None:
+    names = [f"{count} {name}" for name, count in hidden.most_common(KINDS_SHOWN)]
+    say(
+        f"{folder}: {hidden.total()} hidden and system folders and hidden images are left out "
+        f"({', '.join(names)}). `finlib hash` and `duplicates` take them with --hidden."
     )
 
 

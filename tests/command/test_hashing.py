@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from finlib.command import hashing, output
+from finlib.command import hashing, inputs, output
 from finlib.hashing import tables
 
 
@@ -151,3 +151,21 @@ def test_a_file_of_a_date_far_away_is_hashed(year: int, frames: Path, tmp_path: 
     for _ in range(2):
         hashing.hash_into(table, [str(frames)])
         assert (tables.read_hashes(table)["error"] == "").sum() == 6
+
+
+def test_trash_and_patterns_are_left_out_of_a_folder(frames: Path, tmp_path: Path, capsys) -> None:
+    trash = frames / ".Trash-1000"
+    trash.mkdir()
+    (frames / "5.bmp").rename(trash / "5.bmp")
+    for selection, expected in (
+        (inputs.Selection(), 5),
+        (inputs.Selection(hidden=True), 6),
+        (inputs.Selection(exclude=("[0-2].bmp",)), 2),
+    ):
+        hashing.hash_into(tmp_path / "h.csv", [str(frames)], prune=True, selection=selection)
+        assert len(tables.read_hashes(tmp_path / "h.csv")) == expected
+    said = capsys.readouterr().err
+    assert "hidden images are left out (1 .Trash-1000)" in said
+    assert "3 files and folders are left out by --exclude." in said
+    hashing.hash_into(tmp_path / "named.csv", [str(trash / "5.bmp")])
+    assert len(tables.read_hashes(tmp_path / "named.csv")) == 1
