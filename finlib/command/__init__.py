@@ -2,6 +2,7 @@
 
 cli           the words of the `finlib` command: its parts, arguments and help, and nothing else
 inputs        what a command is given: folders, images, tables of hashes
+names         which names lead to one file
 output        what a command says and may write, and the folder of its unfinished work
 hashing       `finlib hash`: a table of hashes, which only grows
 search        `finlib match`: pairs of files whose hashes are near, found step by step

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from finlib.clustering import clusters, corrections
 from finlib.command.inputs import Hashes
+from finlib.command.names import absolute_paths
 from finlib.command.output import keep_parts, say
 from finlib.distributed import dask_client
 from finlib.hashing import tables
@@ -124,7 +125,8 @@ def extend_clusters(
     FileNotFoundError where the file of its centres is missing.
     """
     old = tables.read_columns(onto, tables.CLUSTERS)
-    new = hashes.select(~hashes.files["path"].isin(old["path"]).to_numpy())
+    is_old = absolute_paths(hashes.files["path"]).isin(absolute_paths(old["path"]))
+    new = hashes.select(~is_old.to_numpy())
     files = new.files[["path", "family"]]
     rows = _read_corrections(corrected, pd.concat([old["path"], files["path"]]))
     before, hasher = _load_clusters(onto, old["cluster"])

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from finlib.command.inputs import VISIBLE, Selection, list_files
+from finlib.command.names import choose_names
 from finlib.command.output import check_table_output, keep_parts, say, say_errors
 from finlib.files import FileState, path_to_text, text_to_path
 from finlib.hashing import execution, tables
@@ -79,10 +80,12 @@ def hash_into(
         is_read = output.exists() and not (replace and hasher)
         stored = tables.read_hashes(output) if is_read else None
         hasher = hasher or _get_hasher_name(stored)
-        files = _list_by_text(sources, selection)
+        names = choose_names(_list_by_text(sources, selection), stored, in_place=prune)
+        files = names.files
         known = None
         if stored is not None and not replace:
-            known = _drop_unnamed(stored, files) if prune else stored
+            known = stored[~stored["path"].isin(names.others)]
+            known = _drop_unnamed(known, files) if prune else known
             known = _add_missing_parts(known, hasher, output, run)
             _say_trusted(known, verify)
         table, newly_hashed = run.hash(files.values(), hasher, known)
@@ -114,7 +117,7 @@ def _get_hasher_name(table: pd.DataFrame | None) -> str:
 
 
 def _list_by_text(sources: Iterable[str], selection: Selection) -> dict[str, str | Path]:
-    """The files of all sources, each once, by the text that a table has for their path."""
+    """All names that the sources give, each once, by the text that a table has for it."""
     files: dict[str, str | Path] = {}
     for source in sources:
         for file in list_files(source, selection):

@@ -8,7 +8,7 @@ import os
 import sys
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,6 +17,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from finlib.command.names import find_other_names, find_stored_names
 from finlib.command.output import say, say_errors, say_first
 from finlib.files import text_to_path
 from finlib.hashing import execution, tables
@@ -189,10 +190,14 @@ def load(source: Path, hasher: str | None, min_quality: float, workers: int | No
             "and pdq have one."
         )
     repeated = files["path"].duplicated(keep="last").to_numpy()
-    poor = (files["quality"] < min_quality).to_numpy() & ~repeated
+    other_names = np.zeros(len(files), bool)
+    other_names[~repeated] = find_other_names(files[~repeated])
+    is_taken = ~(repeated | other_names)
+    poor = (files["quality"] < min_quality).to_numpy() & is_taken
     left_out = {
         "with an error": len(table) - len(files),
         "that a later row names again": int(repeated.sum()),
+        "that are another name of a file": int(other_names.sum()),
         f"of quality under {min_quality:g}": int(poor.sum()),
     }
     _say_left_out(source, len(table), left_out)
@@ -201,7 +206,7 @@ def load(source: Path, hasher: str | None, min_quality: float, workers: int | No
         tables.packed_hashes(table),
         files["hasher"].iloc[0],
     )
-    return all_hashes.select(~(repeated | poor))
+    return all_hashes.select(is_taken & ~poor)
 
 
 def load_both(
@@ -209,16 +214,20 @@ def load_both(
 ) -> tuple[Hashes, Hashes | None]:
     """Load the hashes of `source` and, where it is given, those of `against` by the same hasher.
 
-    Where only one of them is a table, the images of the other are hashed by the table's hasher.
+    Where only one of them is a table, the images of the other are hashed by the table's hasher. The
+    files of `source` then have a column more, stored_path: the path that `against` has for the same
+    file, which may be another than their own.
     """
     if against is None:
         return load(source, hasher, min_quality, workers), None
     if is_table(source) and not is_table(against):
         new = load(source, hasher, min_quality, workers)
-        return new, load(against, new.hasher, min_quality, workers)
-    stored = load(against, hasher, min_quality, workers)
-    new = load(source, hasher or stored.hasher, min_quality, workers)
-    return new, stored
+        stored = load(against, new.hasher, min_quality, workers)
+    else:
+        stored = load(against, hasher, min_quality, workers)
+        new = load(source, hasher or stored.hasher, min_quality, workers)
+    stored_path = find_stored_names(new.files, stored.files)
+    return replace(new, files=new.files.assign(stored_path=stored_path)), stored
 
 
 def is_table(source: Path) -> bool:

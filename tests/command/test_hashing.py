@@ -1,5 +1,6 @@
 """A table of hashes that only grows."""
 
+import json
 import os
 import re
 import shutil
@@ -10,7 +11,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from finlib.command import hashing, inputs, output
+from finlib.command import duplicates, hashing, inputs, output, search
 from finlib.hashing import tables
 
 
@@ -169,3 +170,86 @@ def test_trash_and_patterns_are_left_out_of_a_folder(frames: Path, tmp_path: Pat
     assert "3 files and folders are left out by --exclude." in said
     hashing.hash_into(tmp_path / "named.csv", [str(trash / "5.bmp")])
     assert len(tables.read_hashes(tmp_path / "named.csv")) == 1
+
+
+def paths_of(table: Path) -> list[str]:
+    return tables.read_hashes(table)["path"].tolist()
+
+
+def test_one_file_of_several_names_is_one_row_by_the_first(
+    frames: Path, tmp_path: Path, monkeypatch
+) -> None:
+    monkeypatch.chdir(frames)
+    table = tmp_path / "h.csv"
+    os.link("0.bmp", "hard.bmp")
+    os.symlink("1.bmp", "a_link.bmp")
+    names = ["./2.bmp", "0.bmp", "hard.bmp", "a_link.bmp", "1.bmp", str(frames / "2.bmp"), "2.bmp"]
+    expected = ["./2.bmp", "0.bmp", "a_link.bmp"]
+    hashing.hash_into(table, names)
+    assert paths_of(table) == expected
+    for source in (".", str(frames)):
+        hashing.hash_into(table, [source])
+        rows = paths_of(table)
+        assert rows[:3] == expected
+        assert [Path(row).name for row in rows[3:]] == ["3.bmp", "4.bmp", "5.bmp"]
+    hashing.hash_into(table, ["."], prune=True)
+    assert len(paths_of(table)) == 6
+    assert paths_of(table)[0] in ("./2.bmp", "0.bmp")
+
+
+def test_a_table_of_an_earlier_version_loses_its_other_names(
+    frames: Path, tmp_path: Path, monkeypatch
+) -> None:
+    monkeypatch.chdir(frames)
+    table = tmp_path / "h.csv"
+    parts = []
+    for name in ("./0.bmp", "0.bmp", "1.bmp"):
+        hashing.hash_into(tmp_path / "one.csv", [name], replace=True)
+        parts.append(tables.read_hashes(tmp_path / "one.csv"))
+    tables.write_table(pd.concat(parts)[tables.FIRST_COLUMNS], table)
+    assert inputs.load(table, None, 0, 1).files["path"].tolist() == ["./0.bmp", "1.bmp"]
+    hashing.hash_into(table, ["."])
+    assert paths_of(table)[:2] == ["./0.bmp", "1.bmp"]
+    assert len(paths_of(table)) == 6
+
+
+def test_of_a_renamed_file_the_present_name_is_taken(frames: Path, tmp_path: Path) -> None:
+    table = tmp_path / "h.parquet"
+    hashing.hash_into(table, [str(frames)])
+    (frames / "3.bmp").rename(frames / "9.bmp")
+    (frames / "0.bmp").unlink()
+    (frames / "5.bmp").rename(frames / "0.bmp")
+    hashing.hash_into(table, [str(frames)])
+    assert len(paths_of(table)) == 7
+    taken = [Path(path).name for path in inputs.load(table, None, 0, 1).files["path"]]
+    assert sorted(taken) == ["0.bmp", "1.bmp", "2.bmp", "4.bmp", "9.bmp"]
+
+
+@pytest.mark.parametrize("is_earlier", [False, True])
+def test_a_file_does_not_match_itself_under_another_name(
+    is_earlier: bool, frames: Path, tmp_path: Path, monkeypatch
+) -> None:
+    monkeypatch.chdir(frames)
+    table, pairs = tmp_path / "h.csv", tmp_path / "p.csv"
+    hashing.hash_into(table, [f"./{number}.bmp" for number in range(6)])
+    if is_earlier:
+        as_an_earlier_version_wrote_it(table)
+    shutil.copy("3.bmp", "copy.bmp")
+    new, stored = inputs.load_both(Path("."), table, None, 0, 1)
+    assert len(new.files) == 7
+    search.PairSearch(search.Comparison(new, stored), 10).write(pairs)
+    assert pd.read_csv(pairs).to_numpy().tolist() == [["copy.bmp", "./3.bmp", 0]]
+
+
+def test_links_are_not_each_others_duplicates(frames: Path, tmp_path: Path) -> None:
+    os.link(frames / "0.bmp", frames / "hard.bmp")
+    (frames / "soft.bmp").symlink_to("1.bmp")
+    (frames / "below").mkdir()
+    (frames / "a").symlink_to("below")
+    shutil.copy(frames / "2.bmp", frames / "below" / "copy.bmp")
+    groups = tmp_path / "g.csv"
+    duplicates.write_duplicates(frames, groups, None, 0, 1, overwrite=False)
+    table = pd.read_csv(groups)
+    assert table["size"].tolist() == [2]
+    files = [table["keep"][0], *json.loads(table["others"][0])]
+    assert sorted(files) == sorted([str(frames / "2.bmp"), str(frames / "below/copy.bmp")])
