@@ -257,13 +257,12 @@ def cluster(
     that the page of `finlib show` saved, --together takes the pairs marked right, and --apart those
     marked wrong. An interrupted run resumes when it is started again.
     """
-    from finlib.command import inputs, output as outputs
-    from finlib.command.cluster import Corrections, write_clusters
-    from finlib.hashing import tables
+    from finlib.command import inputs
+    from finlib.command.cluster import Corrections, check_outputs, write_clusters
 
     if scheduler and workers:
         raise ValueError("--scheduler has workers of its own: leave out --workers.")
-    outputs.check_table_output(output, tables.CLUSTERS, overwrite, (hashes, onto, together, apart))
+    check_outputs(output, overwrite, (hashes, onto, together, apart))
     loaded = inputs.load(hashes, hasher, min_quality, workers)
     write_clusters(loaded, output, onto, Corrections(together, apart), workers, scheduler)
 

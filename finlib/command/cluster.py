@@ -4,7 +4,7 @@ A clustering is a table with a row per file, and beside it a file with the clust
 which a later run extends the clustering by new files.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from finlib.clustering import clusters, corrections
 from finlib.command.inputs import Hashes
 from finlib.command.names import absolute_paths
-from finlib.command.output import keep_parts, say
+from finlib.command.output import check_side_file, check_table_output, keep_parts, say
 from finlib.distributed import dask_client
 from finlib.hashing import tables
 from finlib.matching import near
@@ -48,6 +48,13 @@ class FileClusters(NamedTuple):
     table: pd.DataFrame
     clusters: clusters.Clusters
     hasher: str
+
+
+def check_outputs(output: Path, overwrite: bool, inputs: Iterable[Path | None]) -> None:
+    """Make sure that the table and the file of its centres may be written; ValueError otherwise."""
+    inputs = tuple(inputs)
+    check_table_output(output, tables.CLUSTERS, overwrite, inputs)
+    check_side_file(centres_file(output), clusters.CENTRES, inputs)
 
 
 def write_clusters(

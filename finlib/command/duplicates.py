@@ -21,6 +21,7 @@ from finlib.hashing import tables
 from finlib.matching import near
 
 COLUMNS = ("keep", "others", "size")
+HASHES_KIND = "hashes of duplicates"  # of the table of hashes beside the output
 IMAGES_ON_THE_PAGE = 4000
 
 
@@ -49,6 +50,7 @@ def write_duplicates(
         workers=workers,
         prune=True,
         selection=selection,
+        kind=HASHES_KIND,
     )
     hashes = load(hashes_file, hasher, min_quality, workers)
     groups = find_duplicates(hashes, workers)

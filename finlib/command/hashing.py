@@ -10,7 +10,7 @@ import pandas as pd
 
 from finlib.command.inputs import VISIBLE, Selection, list_files
 from finlib.command.names import choose_names
-from finlib.command.output import check_table_output, keep_parts, say, say_errors
+from finlib.command.output import check_side_file, check_table_output, keep_parts, say, say_errors
 from finlib.files import FileState, path_to_text, text_to_path
 from finlib.hashing import execution, tables
 from finlib.hashing.hashers import get_hasher
@@ -61,24 +61,28 @@ def hash_into(
     replace: bool = False,
     verify: bool = False,
     selection: Selection = VISIBLE,
+    kind: str = tables.HASHES,
 ) -> None:
     """Hash what is new or changed among the files of the sources into the table `output`.
 
     `hasher` is by default that of the table, or FINd. Rows of other files stay in the table, unless
     `prune` drops those of files that no source names, or `replace` drops all rows. With `verify`,
     files are known by their content, not only by their size and times. `selection` says which
-    images of a folder are hashed. An interrupted run resumes when it is called again. RuntimeError
-    where no file can be hashed: the table is then left as it was. ValueError where the table holds
-    other hashes.
+    images of a folder are hashed. The table is of this `kind`; where that is not HASHES, an
+    existing one must be of it already. An interrupted run resumes when it is called again.
+    RuntimeError where no file can be hashed: the table is then left as it was. ValueError where the
+    table holds other hashes.
     """
     tables.is_csv(output)
     get_hasher(hasher or "find")
+    if kind != tables.HASHES:
+        check_side_file(output, kind)
     if replace:
         check_table_output(output, tables.FIRST_COLUMNS, overwrite=True)
     with keep_parts(output, PARTS) as folder:
         run = HashingRun(workers, scheduler, folder, verify)
         is_read = output.exists() and not (replace and hasher)
-        stored = tables.read_hashes(output) if is_read else None
+        stored = tables.read_hashes(output, own_columns=True) if is_read else None
         hasher = hasher or _get_hasher_name(stored)
         names = choose_names(_list_by_text(sources, selection), stored, in_place=prune)
         files = names.files
@@ -90,8 +94,8 @@ def hash_into(
             _say_trusted(known, verify)
         table, newly_hashed = run.hash(files.values(), hasher, known)
         _check_any_hashed(table, output)
-        whole = _combine(known, table, prune)
-        tables.write_table(whole, output)
+        whole = _with_own_columns(_combine(known, table, prune), known)
+        tables.write_table(whole, output, kind)
     say_errors(table)
     _report(table, newly_hashed, len(whole), output)
     if (table["error"] != "").all():
@@ -211,6 +215,15 @@ def _combine(stored: pd.DataFrame | None, new: pd.DataFrame, prune: bool) -> pd.
     if prune:
         stored = stored[~stored["path"].isin(new["path"])]
     return merge_rows(stored, new)
+
+
+def _with_own_columns(table: pd.DataFrame, known: pd.DataFrame | None) -> pd.DataFrame:
+    """The table with the columns that a person has added to the known rows, by path."""
+    if known is None:
+        return table
+    own_columns = [name for name in known.columns if name not in tables.COLUMNS]
+    by_path = known.drop_duplicates("path").set_index("path")[own_columns]
+    return table[tables.COLUMNS].join(by_path, on="path")
 
 
 def merge_rows(stored: pd.DataFrame, new: pd.DataFrame) -> pd.DataFrame:

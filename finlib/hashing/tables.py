@@ -5,6 +5,7 @@ have the hash as bytes, in a column `packed`, for databases, which compare bytes
 back. Tables of pairs and of clusters are written and read by the same functions.
 """
 
+import csv
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -77,6 +78,18 @@ LATER_COLUMNS = HashRow._field_defaults  # which tables of earlier versions lack
 FIRST_COLUMNS = [name for name in COLUMNS if name not in LATER_COLUMNS]
 PAIRS = ("path_a", "path_b", "distance")
 CLUSTERS = ("path", "cluster", "size", "distance")
+
+# The kinds of tables that the commands write, and the columns by which they are recognised. Parquet
+# files also record the kind in their metadata.
+HASHES = "hashes"
+KINDS = {
+    HASHES: FIRST_COLUMNS,
+    "pairs": PAIRS,
+    "clusters": CLUSTERS,
+    "groups": ("keep", "others", "size"),
+    "scores": ("hasher", "auc"),
+}
+KIND = b"finlib.kind"  # the key in the metadata
 
 # A CSV file does not record the types of its columns.
 CSV_TYPES = {field.name: field.type for field in SCHEMA} | {
@@ -207,12 +220,26 @@ class _Batches(NamedTuple):
     rows: int | None
 
 
+def _csv_types(path: Path) -> dict[str, pa.DataType]:
+    """The types of the columns of a CSV file that are known.
+
+    In a table of hashes, all other columns are a person's own, and are read as the texts they are.
+    """
+    with open(path, newline="", encoding="utf-8-sig") as file:
+        names = next(csv.reader(file), [])
+    if not set(FIRST_COLUMNS) <= set(names):
+        return CSV_TYPES
+    own_columns = {name: pa.string() for name in names if name not in COLUMNS}
+    return CSV_TYPES | own_columns
+
+
 def _open_csv(path: Path) -> _Batches:
+    convert_options = pyarrow.csv.ConvertOptions(column_types=_csv_types(path), null_values=[""])
     reader = pyarrow.csv.open_csv(
         path,
         read_options=pyarrow.csv.ReadOptions(block_size=CSV_BLOCK_BYTES),
         parse_options=pyarrow.csv.ParseOptions(newlines_in_values=True),
-        convert_options=pyarrow.csv.ConvertOptions(column_types=CSV_TYPES, null_values=[""]),
+        convert_options=convert_options,
     )
     return _Batches(reader.schema, reader, None)
 
@@ -276,12 +303,14 @@ def read_columns(path: Path, *kinds: Sequence[str]) -> pd.DataFrame:
     return pa.concat_tables(iter_batches(path, *kinds)).to_pandas()
 
 
-def read_hashes(path: str | Path) -> pd.DataFrame:
+def read_hashes(path: str | Path, own_columns: bool = False) -> pd.DataFrame:
     """Read a table of hashes, Parquet or CSV by its suffix, with the columns COLUMNS.
 
     Tables of earlier versions have the columns FIRST_COLUMNS alone. Where a database has written
-    null for a missing text, it is read as "". ValueError where the file is damaged or is not a
-    table of hashes; FileNotFoundError where there is none.
+    null for a missing text, it is read as "". ValueError where the
+    file is damaged or is not a table of hashes; FileNotFoundError where there is none.
+
+    With `own_columns`, the columns that a person has added follow, in the types of the file.
     """
     path = Path(path)
     if not path.is_file():
@@ -294,6 +323,10 @@ def read_hashes(path: str | Path) -> pd.DataFrame:
         texts = [field.name for field in SCHEMA if field.type == pa.string()]
         table[texts] = table[texts].fillna("")
         _check_rows(table)
+    if own_columns:
+        names = [name for name in stored.column_names if name not in COLUMNS]
+        added = stored.select(names).to_pandas(types_mapper=pd.ArrowDtype)
+        table = pd.concat([table, added], axis=1)
     return table
 
 
@@ -322,28 +355,60 @@ def _check_rows(table: pd.DataFrame) -> None:
         )
 
 
-def write_table(table: pd.DataFrame, path: str | Path) -> None:
-    """Write a table of any kind as Parquet or CSV, by its suffix; the file appears when whole."""
-    if list(table.columns) == COLUMNS:
-        schema = SCHEMA
-    else:
-        schema = pa.Schema.from_pandas(table, preserve_index=False)
-    with table_writer(path, schema) as write:
+def write_table(table: pd.DataFrame, path: str | Path, kind: str | None = None) -> None:
+    """Write a table of any kind as Parquet or CSV, by its suffix; the file appears when whole.
+
+    `kind` is as for `table_writer`.
+    """
+    schema = pa.Schema.from_pandas(table, preserve_index=False)
+    if _is_of_hashes(schema):
+        own_columns = [schema.field(name) for name in schema.names if name not in COLUMNS]
+        schema = pa.schema([*SCHEMA, *own_columns])
+    with table_writer(path, schema, kind) as write:
         write(table)
 
 
+def _is_of_hashes(schema: pa.Schema) -> bool:
+    return schema.names[: len(COLUMNS)] == COLUMNS
+
+
+def kind_of_columns(names: Sequence[str]) -> str:
+    """The kind in KINDS of a table with these columns; "" where it is of none."""
+    for kind, columns in KINDS.items():
+        if set(columns) <= set(names):
+            return kind
+    return ""
+
+
+def read_kind(path: Path) -> str:
+    """The kind that a file has in its metadata, or by its columns; "" where it has none."""
+    try:
+        if not is_csv(path):
+            metadata = pq.read_schema(path).metadata or {}
+            if KIND in metadata:
+                return metadata[KIND].decode()
+        return kind_of_columns(next(iter_batches(path)).column_names)
+    except (ValueError, OSError):
+        return ""
+
+
 @contextmanager
-def table_writer(path: str | Path, schema: pa.Schema) -> Iterator[Callable[[pd.DataFrame], None]]:
+def table_writer(
+    path: str | Path, schema: pa.Schema, kind: str | None = None
+) -> Iterator[Callable[[pd.DataFrame], None]]:
     """Give a function that appends a frame to a Parquet or CSV file, by the path's suffix.
 
-    The file appears when the block ends without an error; until then, and after an error, an
-    earlier file of that name stays. RuntimeError where another run is writing it.
+    `kind` is what a Parquet file's metadata has for KIND, by default the kind of its columns. The
+    file appears when the block ends without an error; until then, and after an error, an earlier
+    file of that name stays. RuntimeError where another run is writing it.
     """
     path = Path(path)
     is_csv_file = is_csv(path)
-    adds_packed = schema.equals(SCHEMA) and not is_csv_file
+    adds_packed = _is_of_hashes(schema) and not is_csv_file
     if adds_packed:
-        schema = schema.append(pa.field("packed", pa.binary()))
+        schema = schema.insert(len(COLUMNS), pa.field("packed", pa.binary()))
+    metadata = schema.metadata or {}
+    schema = schema.with_metadata({**metadata, KIND: kind or kind_of_columns(schema.names)})
     with (
         write_atomically(path) as temporary,
         _open_writer(temporary, schema, is_csv_file) as writer,

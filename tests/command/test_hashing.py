@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from finlib.command import duplicates, hashing, inputs, output, search
+from finlib.command import cluster, duplicates, hashing, inputs, output, search
 from finlib.hashing import tables
 
 
@@ -253,3 +253,56 @@ def test_links_are_not_each_others_duplicates(frames: Path, tmp_path: Path) -> N
     assert table["size"].tolist() == [2]
     files = [table["keep"][0], *json.loads(table["others"][0])]
     assert sorted(files) == sorted([str(frames / "2.bmp"), str(frames / "below/copy.bmp")])
+
+
+def test_duplicates_leaves_a_table_and_a_page_of_others_alone(frames: Path, tmp_path: Path) -> None:
+    """Before any work begins, with --overwrite as without."""
+    groups = tmp_path / "ph.csv"
+    own = tmp_path / "ph.hashes.parquet"
+    hashing.hash_into(own, [str(frames)])
+    before = own.read_bytes()
+    for overwrite in (False, True):
+        with pytest.raises(ValueError, match=r"ph\.hashes\.parquet has the name of a file"):
+            duplicates.write_duplicates(frames, groups, None, 0, 1, overwrite)
+    own.rename(tmp_path / "own.parquet")
+    page = tmp_path / "ph.html"
+    page.write_text("<!doctype html><title>My site</title>")
+    with pytest.raises(ValueError, match="not a page that finlib wrote"):
+        duplicates.write_duplicates(frames, groups, None, 0, 1, overwrite=True)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["frames", "own.parquet", "ph.html"]
+    assert (tmp_path / "own.parquet").read_bytes() == before
+    page.unlink()
+    for overwrite in (False, True):
+        duplicates.write_duplicates(frames, groups, None, 0, 1, overwrite)
+
+
+def test_clusters_leave_centres_of_others_alone(frames: Path, tmp_path: Path) -> None:
+    output = tmp_path / "c.csv"
+    centres = cluster.centres_file(output)
+    hashing.hash_into(centres, [str(frames)])
+    with pytest.raises(ValueError, match=r"c\.csv\.centres\.parquet has the name of a file"):
+        cluster.check_outputs(output, True, ())
+    centres.unlink()
+    hashes = inputs.load(frames, None, 0, 1)
+    cluster.write_clusters(hashes, output, None, cluster.Corrections(), 1, "")
+    cluster.check_outputs(output, True, ())
+
+
+@pytest.mark.parametrize("suffix", ["csv", "parquet"])
+def test_columns_that_a_person_added_stay(suffix: str, frames: Path, tmp_path: Path) -> None:
+    table = tmp_path / f"h.{suffix}"
+    hashing.hash_into(table, [str(frames)])
+    rows = tables.read_hashes(table)
+    rows["album"] = ["007", "", "=x", "1.0", "é", "z"]
+    rows["stars"] = pd.array([1, None, 3, 2**60 + 1, 5, 6], "Int64")
+    tables.write_table(rows, table)
+    draw_frame(frames / "0.bmp", 50)
+    draw_frame(frames / "6.bmp", 60)
+    hashing.hash_into(table, [str(frames)])
+    hashing.hash_into(table, [str(frames)], "find+dhash256")
+    after = tables.read_hashes(table, own_columns=True)
+    assert list(after.columns) == [*tables.COLUMNS, "album", "stars"]
+    assert after["album"].fillna("").tolist() == [*rows["album"], ""]
+    expected = ["1", "", "3", str(2**60 + 1), "5", "6", ""]
+    assert after["stars"].astype("string").fillna("").tolist() == expected
+    assert list(tables.read_hashes(table).columns) == tables.COLUMNS
