@@ -24,6 +24,8 @@ from finlib.matching.packed import Packed, check_hashes
 
 Labels = npt.NDArray[np.int64]
 
+KIND = b"finlib.kind"
+CENTRES = "centres"  # the kind of file that `Clusters.save` writes
 METADATA = b"finlib.clusters"  # the key of the Parquet file's metadata that is ours
 
 
@@ -66,7 +68,9 @@ class Clusters:
             "reach": self.centre_radius,
             **metadata,
         }
-        table = pa.table(columns).replace_schema_metadata({METADATA: json.dumps(stored)})
+        table = pa.table(columns).replace_schema_metadata(
+            {METADATA: json.dumps(stored), KIND: CENTRES}
+        )
         with write_atomically(Path(path)) as unfinished:
             pq.write_table(table, unfinished)
 

@@ -57,6 +57,21 @@ Output = Annotated[
 Overwrite = Annotated[
     bool, typer.Option("--overwrite", help="Replace an existing file of the same kind.")
 ]
+Hidden = Annotated[
+    bool,
+    typer.Option(
+        "--hidden", help="Take hidden files and folders, too, and folders of trash and thumbnails."
+    ),
+]
+Exclude = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="GLOB",
+        help="Leave out files and folders of this name or path below a folder, such as '*.tif' or "
+        "'raw/*'; may be given several times.",
+        show_default="none",
+    ),
+]
 Source = Annotated[
     Path,
     typer.Argument(
@@ -122,6 +137,12 @@ def hash_command(
     replace: Annotated[
         bool, typer.Option("--replace", help="Drop all rows that the table has.")
     ] = False,
+    verify: Annotated[
+        bool,
+        typer.Option("--verify", help="Read all known files, and hash those of another content."),
+    ] = False,
+    hidden: Hidden = False,
+    exclude: Exclude = None,
 ) -> None:
     """Hash images into a table with a row per file. Run again, it hashes only what is new or
     changed.
@@ -132,6 +153,7 @@ def hash_command(
     resumes when it is started again.
     """
     from finlib.command.hashing import hash_into
+    from finlib.command.inputs import Selection
 
     hash_into(
         output,
@@ -141,6 +163,8 @@ def hash_command(
         scheduler=scheduler,
         prune=prune,
         replace=replace,
+        verify=verify,
+        selection=Selection(hidden, tuple(exclude or ())),
     )
 
 
@@ -246,13 +270,12 @@ def cluster(
     that the page of `finlib show` saved, --together takes the pairs marked right, and --apart those
     marked wrong. An interrupted run resumes when it is started again.
     """
-    from finlib.command import inputs, output as outputs
-    from finlib.command.cluster import Corrections, write_clusters
-    from finlib.hashing import tables
+    from finlib.command import inputs
+    from finlib.command.cluster import Corrections, check_outputs, write_clusters
 
     if scheduler and workers:
         raise ValueError("--scheduler has workers of its own: leave out --workers.")
-    outputs.check_table_output(output, tables.CLUSTERS, overwrite, (hashes, onto, together, apart))
+    check_outputs(output, overwrite, (hashes, onto, together, apart))
     loaded = inputs.load(hashes, hasher, min_quality, workers)
     write_clusters(loaded, output, onto, Corrections(together, apart), workers, scheduler)
 
@@ -295,6 +318,8 @@ def duplicates(
     output: Output,
     hasher: HasherName = None,
     min_quality: MinQuality = 0,
+    hidden: Hidden = False,
+    exclude: Exclude = None,
     workers: Workers = None,
     overwrite: Overwrite = False,
 ) -> None:
@@ -305,8 +330,10 @@ def duplicates(
     are written into a third file, so that the next run hashes only what is new or changed.
     """
     from finlib.command.duplicates import write_duplicates
+    from finlib.command.inputs import Selection
 
-    write_duplicates(folder, output, hasher, min_quality, workers, overwrite)
+    selection = Selection(hidden, tuple(exclude or ()))
+    write_duplicates(folder, output, hasher, min_quality, workers, overwrite, selection)
 
 
 @app.command(epilog="Example: finlib evaluate my_families -o scores.csv")

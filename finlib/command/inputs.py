@@ -8,7 +8,7 @@ import os
 import sys
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from finlib.command.methods import Method
+from finlib.command.names import find_other_names, find_stored_names
 from finlib.command.output import say, say_errors, say_first
 from finlib.files import text_to_path
 from finlib.hashing import execution, tables
@@ -27,7 +28,17 @@ from finlib.hashing.images import scan_folder
 from finlib.matching.pairs import find_distinct
 from finlib.pools import in_threads
 
-SUFFIXES_SHOWN = 5
+KINDS_SHOWN = 5
+
+
+class Selection(NamedTuple):
+    """Which images of a folder a command takes; the fields are those of `scan_folder`."""
+
+    hidden: bool = False
+    exclude: Sequence[str] = ()
+
+
+VISIBLE = Selection()  # all images but the hidden ones
 
 
 @dataclass(frozen=True)
@@ -100,20 +111,24 @@ def hash_variants(hashes: Hashes, variants: Sequence[int], workers: int | None) 
     )
 
 
-def list_files(source: str) -> Sequence[str | Path]:
+def list_files(source: str, selection: Selection = VISIBLE) -> Sequence[str | Path]:
     """The files that a source of `finlib hash` stands for.
 
-    A folder stands for the images below it, a file for itself, and "-" for the list on standard
-    input. A message says which files of a folder are passed over. ValueError where a list or a
-    folder names no file, FileNotFoundError where the source does not exist.
+    A folder stands for the images below it that are selected, a file for itself, and "-" for the
+    list on standard input. Messages say what of a folder is passed over and left out. ValueError
+    where a list or a folder names no file, FileNotFoundError where the source does not exist.
     """
     if source == "-":
         return _read_list()
     if os.path.lexists(source) and not os.path.isdir(source):
         return [source]
-    listing = scan_folder(source)
+    listing = scan_folder(source, hidden=selection.hidden, exclude=selection.exclude)
     if listing.passed_over:
         _say_passed_over(source, listing.passed_over)
+    if listing.hidden:
+        _say_hidden(source, listing.hidden)
+    if listing.excluded:
+        say(f"{source}: {listing.excluded} files and folders are left out by --exclude.")
     return listing.images
 
 
@@ -135,11 +150,19 @@ def _read_list() -> list[str]:
 def _say_passed_over(folder: str, passed_over: Counter[str]) -> None:
     kinds = [
         f"{count} {suffix or 'without a suffix'}"
-        for suffix, count in passed_over.most_common(SUFFIXES_SHOWN)
+        for suffix, count in passed_over.most_common(KINDS_SHOWN)
     ]
     say(
         f"{folder}: {passed_over.total()} files do not have an image's suffix and are passed over "
         f"({', '.join(kinds)}). Name such a file on the command line to have it hashed."
+    )
+
+
+def _say_hidden(folder: str, hidden: Counter[str]) -> None:
+    names = [f"{count} {name}" for name, count in hidden.most_common(KINDS_SHOWN)]
+    say(
+        f"{folder}: {hidden.total()} hidden and system folders and hidden images are left out "
+        f"({', '.join(names)}). `finlib hash` and `duplicates` take them with --hidden."
     )
 
 
@@ -173,10 +196,14 @@ def load(
             "and pdq have one."
         )
     repeated = files["path"].duplicated(keep="last").to_numpy()
-    poor = (files["quality"] < min_quality).to_numpy() & ~repeated
+    other_names = np.zeros(len(files), bool)
+    other_names[~repeated] = find_other_names(files[~repeated])
+    is_taken = ~(repeated | other_names)
+    poor = (files["quality"] < min_quality).to_numpy() & is_taken
     left_out = {
         "with an error": len(table) - len(files),
         "that a later row names again": int(repeated.sum()),
+        "that are another name of a file": int(other_names.sum()),
         f"of quality under {min_quality:g}": int(poor.sum()),
     }
     _say_left_out(source, len(table), left_out)
@@ -185,7 +212,7 @@ def load(
         tables.packed_hashes(table),
         name,
     )
-    return all_hashes.select(~(repeated | poor))
+    return all_hashes.select(is_taken & ~poor)
 
 
 def load_both(
@@ -198,17 +225,20 @@ def load_both(
 ) -> tuple[Hashes, Hashes | None]:
     """Load the hashes of `source` and, where it is given, those of `against` by the same hasher.
 
-    Where only one of them is a table, the images of the other are hashed by the table's hasher.
-    Errors are those of `load`.
+    Where only one of them is a table, the images of the other are hashed by the table's hasher. The
+    files of `source` then have a column more, stored_path: the path that `against` has for the same
+    file, which may be another than their own.
     """
     if against is None:
         return load(source, hasher, min_quality, workers, distance), None
     if is_table(source) and not is_table(against):
         new = load(source, hasher, min_quality, workers, distance)
-        return new, load(against, new.hasher, min_quality, workers, distance)
-    stored = load(against, hasher, min_quality, workers, distance)
-    new = load(source, hasher or stored.hasher, min_quality, workers, distance)
-    return new, stored
+        stored = load(against, new.hasher, min_quality, workers, distance)
+    else:
+        stored = load(against, hasher, min_quality, workers, distance)
+        new = load(source, hasher or stored.hasher, min_quality, workers, distance)
+    stored_path = find_stored_names(new.files, stored.files)
+    return replace(new, files=new.files.assign(stored_path=stored_path)), stored
 
 
 def is_table(source: Path) -> bool:

@@ -371,7 +371,8 @@ class PairSearch:
             rows["variant"] = names[pairs.i % len(names)]
         if comparison.has_variants and comparison.stored is None and self.nearest is None:
             return rows[new_row < pairs.j]  # every pair is found from both of its files
-        rows = rows[rows["path_a"] != rows["path_b"]]
+        own_path = "path" if comparison.stored is None else "stored_path"
+        rows = rows[comparison.new.files[own_path].array[new_row] != rows["path_b"]]
         if self.nearest is None:
             return rows
         query = ["path_a", "variant"] if comparison.has_variants else ["path_a"]
