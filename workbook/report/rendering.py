@@ -1,8 +1,8 @@
 """Turn report.md into one HTML file and a PDF, by pandoc and Typst.
 
 Both programs come from PyPI, so neither LaTeX nor fonts of the machine are needed. HTML and PDF
-have numbered sections, a table of contents, and a line under the title that says when, on what and
-with which versions everything was measured.
+have numbered sections, a table of contents behind the first two, and a line under the title that
+says when, on what and with which versions everything was measured.
 """
 
 import json
@@ -28,6 +28,9 @@ HTML_OPTIONS = (
     "--toc",
     "--toc-depth=2",
 )
+
+SECTIONS_OF_THE_ANSWER = 2
+"""The sections that stand before the table of contents."""
 
 FOLDER = Path(__file__).parent
 FILTER = FOLDER / "captions.lua"
@@ -87,7 +90,7 @@ def render_html(
     places = [f"--resource-path={report.parent}", f"--include-in-header={STYLE}"]
     page = pypandoc.convert_text(text, "html5", MARKDOWN, [*options, *HTML_OPTIONS, *places])
     html = report.with_suffix(".html")
-    html.write_text(page, encoding="utf-8")
+    html.write_text(contents_after_the_answer(page), encoding="utf-8")
     return html
 
 
@@ -107,7 +110,7 @@ def render_pdf(
     body = pypandoc.convert_text(text, "typst", MARKDOWN, [*options, "--columns=10000"])
     # Typst accepts only pictures that lie in the folder of its source or below.
     source = report.with_name(f".{report.stem}.typ")
-    source.write_text(preamble + body, encoding="utf-8")
+    source.write_text(preamble + outline_after_the_answer(body), encoding="utf-8")
     pdf = report.with_suffix(".pdf")
     try:
         pdf.write_bytes(
@@ -121,6 +124,33 @@ def render_pdf(
     finally:
         source.unlink()
     return pdf
+
+
+def contents_after_the_answer(page: str) -> str:
+    """A page of HTML whose table of contents stands behind its first two sections.
+
+    These two are the answer and what follows from it, and nothing should stand before them. A page
+    with fewer than three sections stays as it is.
+    """
+    contents = re.search(r"<nav id=\"TOC\".*?</nav>\n?", page, re.DOTALL)
+    sections = list(re.finditer(r"<h1\b[^>]*\bdata-number=", page))
+    if contents is None or len(sections) <= SECTIONS_OF_THE_ANSWER:
+        return page
+    place = sections[SECTIONS_OF_THE_ANSWER].start()
+    before = page[: contents.start()] + page[contents.end() : place]
+    return before + contents[0] + page[place:]
+
+
+def outline_after_the_answer(body: str) -> str:
+    """Text for Typst with a table of contents behind its first two sections.
+
+    It stands before the other text where there are fewer than three sections.
+    """
+    headings = list(re.finditer(r"^= ", body, re.MULTILINE))
+    place = 0
+    if len(headings) > SECTIONS_OF_THE_ANSWER:
+        place = headings[SECTIONS_OF_THE_ANSWER].start()
+    return f"{body[:place]}#outline(depth: 2)\n{body[place:]}"
 
 
 def fill_titles(
