@@ -133,7 +133,7 @@ def contents_after_the_answer(page: str) -> str:
     with fewer than three sections stays as it is.
     """
     contents = re.search(r"<nav id=\"TOC\".*?</nav>\n?", page, re.DOTALL)
-    sections = list(re.finditer(r"<h1\b[^>]*\bdata-number=", page))
+    sections = list(re.finditer(r"<h1\b[^>]*\bid=", page))
     if contents is None or len(sections) <= SECTIONS_OF_THE_ANSWER:
         return page
     place = sections[SECTIONS_OF_THE_ANSWER].start()
@@ -146,7 +146,7 @@ def outline_after_the_answer(body: str) -> str:
 
     It stands before the other text where there are fewer than three sections.
     """
-    headings = list(re.finditer(r"^= ", body, re.MULTILINE))
+    headings = list(re.finditer(r"^(?:= |#heading\(\s*level: 1\b)", body, re.MULTILINE))
     place = 0
     if len(headings) > SECTIONS_OF_THE_ANSWER:
         place = headings[SECTIONS_OF_THE_ANSWER].start()

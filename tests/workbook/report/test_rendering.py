@@ -9,7 +9,12 @@ pytest.importorskip("pypandoc", reason="the report needs the workbook extra")
 
 from PIL import Image
 
-from workbook.report.rendering import cover, render
+from workbook.report.rendering import (
+    contents_after_the_answer,
+    cover,
+    outline_after_the_answer,
+    render,
+)
 from workbook.report.results import Results
 
 REPORT = """# The *title*
@@ -74,6 +79,31 @@ def test_pages_are_whole_numbered_and_the_same_again(recorded):
         "within",
         "references",
     ]
+
+
+def test_the_contents_stand_behind_the_answer(recorded):
+    report = recorded.parent / "report.md"
+    report.write_text(REPORT, encoding="utf-8")
+    Image.linear_gradient("L").save(recorded / "05_a.png")
+    html = render(report, "")[0].read_text(encoding="utf-8")
+    answer = html.index("Short, with")
+    part = html.index("Its caption")
+    contents = html.index('<nav id="TOC"')
+    references = html.index('id="references"')
+    assert answer < part < contents < references
+
+
+def test_a_short_report_has_its_contents_first():
+    page = '<nav id="TOC">1</nav><h1 id="one">One</h1>'
+    assert contents_after_the_answer(page) == page
+    assert outline_after_the_answer("= One\n") == "#outline(depth: 2)\n= One\n"
+
+
+def test_the_outline_of_the_pdf_stands_behind_two_sections():
+    unnumbered = "#heading(\nlevel: 1\n, numbering: none\n)[One]\n"
+    body = unnumbered + "== Inner\n= Two\ntext\n= Three\n"
+    expected = unnumbered + "== Inner\n= Two\ntext\n#outline(depth: 2)\n= Three\n"
+    assert outline_after_the_answer(body) == expected
 
 
 def test_the_cover_says_when_with_what_and_on_what(recorded):

@@ -1,6 +1,7 @@
 """Recorded values are found by their keys and shown as a reader expects them; expected texts are
 written by hand."""
 
+import pandas as pd
 import pytest
 
 from workbook.report.record import Recorder
@@ -74,6 +75,16 @@ def test_rows_of_a_table_are_plain_values(results):
     for wrong in ("05_accuracy", "05", "a.b.05.accuracy", "../x.05.accuracy", "memes.05.frontier"):
         with pytest.raises(ReportError, match="no table"):
             results.rows(wrong)
+
+
+def test_every_folder_of_a_data_set_is_a_prefix(recorded):
+    site = Recorder("05", recorded / "site")
+    site.table("strict", pd.DataFrame({"candidate": ["find"], "tpr": [0.8]}), key="candidate")
+    site.save()
+    results = Results(recorded)
+    assert results["site.05.strict.find.tpr"] == 0.8
+    assert results.rows("site.05.strict") == [{"candidate": "find", "tpr": 0.8}]
+    assert results["memes.05.accuracy.ahash256.auc"] == 0.91
 
 
 def test_a_table_that_is_listed_must_exist(recorded):
