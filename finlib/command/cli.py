@@ -4,8 +4,10 @@ its name.
 Modules are imported when a command runs, so that help and errors in the arguments appear at once.
 """
 
+from collections.abc import Callable
+from functools import wraps
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -104,6 +106,19 @@ Corrections = Annotated[
 ]
 
 
+def claims_output(command: Callable[..., None]) -> Callable[..., None]:
+    """Keep other runs from writing the command's output, from before it is checked to the end."""
+
+    @wraps(command)
+    def run(output: Path, **arguments: Any) -> None:
+        from finlib.command.output import claim
+
+        with claim(output):
+            command(output=output, **arguments)
+
+    return run
+
+
 @app.callback(invoke_without_command=True)
 def finlib(
     context: typer.Context,
@@ -120,6 +135,7 @@ def finlib(
     epilog="Examples: finlib hash photos -o hashes.parquet;  "
     "find . -name '*.jpg' | finlib hash - -o hashes.csv",
 )
+@claims_output
 def hash_command(
     sources: Annotated[
         list[str],
@@ -172,6 +188,7 @@ def hash_command(
     epilog="Examples: finlib match hashes.parquet --false-pairs 1 -o pairs.parquet;  "
     "finlib match new.parquet --against hashes.parquet --radius 70 -o pairs.csv"
 )
+@claims_output
 def match(
     hashes: Source,
     output: Output,
@@ -248,6 +265,7 @@ def match(
     epilog="Examples: finlib cluster hashes.parquet -o clusters.csv;  "
     "finlib cluster new.parquet --onto clusters.csv --apart corrections.csv -o later.csv"
 )
+@claims_output
 def cluster(
     hashes: Source,
     output: Output,
@@ -284,6 +302,7 @@ def cluster(
     epilog="Examples: finlib show pairs.parquet -o page.html;  "
     "finlib show clusters.csv --by doubt -o page.html"
 )
+@claims_output
 def show(
     table: Annotated[
         Path, typer.Argument(metavar="PAIRS|CLUSTERS", help="What `match` or `cluster` wrote.")
@@ -313,6 +332,7 @@ def show(
 
 
 @app.command(epilog="Example: finlib duplicates photos -o groups.csv")
+@claims_output
 def duplicates(
     folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="A folder of images.")],
     output: Output,
@@ -337,6 +357,7 @@ def duplicates(
 
 
 @app.command(epilog="Example: finlib evaluate my_families -o scores.csv")
+@claims_output
 def evaluate(
     folder: Annotated[
         Path, typer.Argument(metavar="DIR", help="A folder of images named FFFF_ID.ext.")
