@@ -126,7 +126,7 @@ def _filter_lines(lines, first, weights, sums, out):  # type: ignore[no-untyped-
 
 @njit(nogil=True, cache=True)
 def _transpose(lines, out):  # type: ignore[no-untyped-def]
-    """Transpose uint8[m, n] into the upper left corner of `out`, with rows of a multiple of 8 bytes.
+    """Transpose uint8[m, n] into the upper left corner of `out`, whose rows take whole words.
 
     Eight rows are turned at once, and written as one uint64 for each column. Where the last eight
     are not complete, the last row stands in for those missing.

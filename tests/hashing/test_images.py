@@ -1,7 +1,8 @@
-"""Finding, labelling and decoding: step 1 of FINd on every kind of image, and errors that say what to do."""
+"""Listing, labelling and decoding images: step 1 of FINd, and errors that say what to do."""
 
 import os
-import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -25,13 +26,13 @@ def test_images_are_found_below_the_folder_in_a_stable_order(tmp_path: Path) -> 
     names = ["b/2.PNG", "b/c/1.jpeg", "a.jpg/3.webp", "9.tif", "10.gif", "ünïcode 家.bmp"]
     for name in [*names, "notes.txt", "b/table.csv", "b/2.CSV", "jpg", ".DS_Store"]:
         (tmp_path / name).touch()
-    found, passed_over = scan_folder(tmp_path)
-    assert passed_over == {".txt": 1, ".csv": 2, "": 1}
-    assert found == sorted((tmp_path / name for name in names), key=str)
-    assert list_images(str(tmp_path)) == found
+    listing = scan_folder(tmp_path)
+    assert listing.images == sorted((tmp_path / name for name in names), key=str)
+    assert listing.passed_over == {".txt": 1, ".csv": 2, "": 1}
+    assert list_images(str(tmp_path)) == listing.images
 
 
-def test_what_cannot_be_read_is_found_too_and_linked_folders_are_entered_once(
+def test_what_cannot_be_read_is_listed_too_and_linked_folders_are_entered_once(
     tmp_path: Path,
 ) -> None:
     (tmp_path / "real").mkdir()
@@ -40,8 +41,19 @@ def test_what_cannot_be_read_is_found_too_and_linked_folders_are_entered_once(
     (tmp_path / "real" / "loop").symlink_to(tmp_path)
     (tmp_path / "again").symlink_to(tmp_path / "real")
     os.mkfifo(tmp_path / "pipe.png")
-    found = list_images(tmp_path)
-    assert [path.name for path in found] == ["1.jpg", "broken.jpg", "pipe.png"]
+    names = [path.name for path in list_images(tmp_path)]
+    assert names == ["1.jpg", "broken.jpg", "pipe.png"]
+
+
+def test_a_folder_that_may_not_be_listed_is_listed_itself(
+    tmp_path: Path, close_below: Callable[[], None]
+) -> None:
+    (tmp_path / "below").mkdir()
+    (tmp_path / "a.jpg").touch()
+    (tmp_path / "c.jpg").touch()
+    close_below()
+    names = [path.name for path in list_images(tmp_path)]
+    assert names == ["a.jpg", "below", "c.jpg"]
 
 
 def test_folders_without_images_are_refused_with_what_to_do(tmp_path: Path) -> None:
@@ -75,11 +87,21 @@ def test_a_family_is_four_digits_before_an_underscore(name: str, family: str) ->
     assert family_of(Path(name)) == family
 
 
-def _step_one(path: Path) -> Image.Image:
-    """The specification's words, one call each."""
+def step_one(path: Path) -> Image.Image:
+    """Step 1 as the specification has it, one call for each of its words."""
     image = Image.open(path).copy()
     image.thumbnail((512, 512))
     return image.convert("RGB")
+
+
+def noise_in_mode(size: tuple[int, int], mode: str) -> Image.Image:
+    noise = Image.effect_noise(size, 90)
+    dtype = {"I;16": np.uint16, "I": np.int32, "F": np.float32}.get(mode)
+    if dtype is not None:
+        return Image.fromarray(np.asarray(noise).astype(dtype) * 3)
+    if mode in ("CMYK", "YCbCr"):
+        noise = noise.convert("RGB")
+    return noise.convert(mode)
 
 
 @pytest.mark.parametrize(
@@ -89,19 +111,11 @@ def _step_one(path: Path) -> Image.Image:
 def test_every_mode_and_size_goes_through_step_one(
     tmp_path: Path, mode: str, size: tuple[int, int]
 ) -> None:
-    noise = Image.effect_noise(size, 90)
-    if mode in ("I;16", "I", "F"):
-        dtype = {"I;16": np.uint16, "I": np.int32, "F": np.float32}[mode]
-        image = Image.fromarray(np.asarray(noise).astype(dtype) * 3)
-    else:
-        image = (
-            noise.convert("RGB").convert(mode) if mode in ("CMYK", "YCbCr") else noise.convert(mode)
-        )
     path = tmp_path / "image.tiff"
-    image.save(path)
+    noise_in_mode(size, mode).save(path)
     with Image.open(path) as saved:
         assert saved.mode == mode
-    expected = _step_one(path)
+    expected = step_one(path)
     assert open_rgb(path).tobytes() == expected.tobytes()
     assert open_rgb(str(path)).tobytes() == expected.tobytes()
     assert max(expected.size) == min(512, max(size))
@@ -146,10 +160,11 @@ def test_a_full_size_image_keeps_its_mode(tmp_path: Path) -> None:
 
 def test_golden_images_decode_as_step_one_says() -> None:
     for path in list_images(Path(__file__).parents[1] / "golden"):
-        assert open_rgb(path).tobytes() == _step_one(path).tobytes()
+        assert open_rgb(path).tobytes() == step_one(path).tobytes()
 
 
-def _damaged(tmp_path: Path, kind: str) -> Path:
+def make_bad_file(tmp_path: Path, kind: str) -> Path:
+    """What a path can be instead of an image; "missing" is no file at all."""
     path = tmp_path / "bad.jpg"
     if kind == "empty":
         path.touch()
@@ -185,7 +200,7 @@ def _damaged(tmp_path: Path, kind: str) -> Path:
 def test_errors_name_the_file_and_what_to_do(
     tmp_path: Path, kind: str, error: type[Exception], text: str
 ) -> None:
-    path = _damaged(tmp_path, kind)
+    path = make_bad_file(tmp_path, kind)
     with pytest.raises(error, match=text) as caught:
         open_rgb(path)
     message = str(caught.value)
@@ -211,18 +226,16 @@ def test_a_decompression_bomb_is_refused(
         open_rgb(path)
     with pytest.raises(ImageError, match="the image given: "):
         open_rgb(Image.new("L", (side, 100)))
-    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", None)  # someone who trusts their files
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", None)  # as users do who trust their files
     assert open_rgb(path).size == (side, 100)
 
 
 def test_many_threads_decode_as_one_does(tmp_path: Path) -> None:
     path = tmp_path / "a.jpg"
     Image.effect_noise((300, 200), 90).save(path)
-    expected, seen = load_rgb(path), []
-    threads = [threading.Thread(target=lambda: seen.append(load_rgb(path))) for _ in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert all(np.array_equal(pixels, expected) for pixels in seen)
-    assert len(seen) == 8
+    expected = load_rgb(path)
+    with ThreadPoolExecutor(8) as pool:
+        results = list(pool.map(load_rgb, [path] * 32))
+    assert len(results) == 32
+    for pixels in results:
+        assert np.array_equal(pixels, expected)
