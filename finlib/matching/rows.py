@@ -77,7 +77,7 @@ def row_distances(x: Packed, y: Packed) -> npt.NDArray[np.int64]:
 
 def is_flat(rows: npt.NDArray[np.uint16]) -> npt.NDArray[np.bool_]:
     """Whether no bit of a row is set, or every bit."""
-    return (rows == 0) | (rows == _ONES)
+    return np.asarray((rows == 0) | (rows == _ONES))
 
 
 @njit(nogil=True, cache=True, inline="always")

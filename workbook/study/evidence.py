@@ -60,7 +60,7 @@ families within a factor of three after it was fitted to the other half.
 What was changed after results had been seen stands in CHANGES and in the report.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib.resources import files
 from io import StringIO
 from pathlib import Path
@@ -489,10 +489,15 @@ def decide(
     return pd.concat([table[unbeaten], table[~unbeaten]], ignore_index=True)
 
 
-def answer(decided: pd.DataFrame) -> str:
-    """The answer in a sentence, from what `decide` returned."""
-    chosen = decided.loc[decided["answer"] == "recommended", "candidate"].tolist()
-    unbeaten = decided.loc[decided["beaten_by"] == "", "candidate"].tolist()
+def answer(decided: pd.DataFrame, write: Callable[[str], str] = str) -> str:
+    """The answer in a sentence, from what `decide` returned.
+
+    write: how the name of a candidate is written, by default as its column has it.
+    """
+    is_recommended = decided["answer"] == "recommended"
+    is_unbeaten = decided["beaten_by"] == ""
+    chosen = decided.loc[is_recommended, "candidate"].map(write).tolist()
+    unbeaten = decided.loc[is_unbeaten, "candidate"].map(write).tolist()
     if chosen:
         others = [name for name in unbeaten if name not in chosen]
         also = f" Also unbeaten, but less simple: {', '.join(others)}." if others else ""
