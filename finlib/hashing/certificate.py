@@ -1,13 +1,16 @@
 """Why arithmetic in another order gives FINd's bits, and the bound that decides whether it does.
 
 This is the certificate of every fast version of FINd. A bit is set where its coefficient is among
-the 128 largest. Take the DCT basis D as the doubles that `reference.dct_matrix` returns, and let B
-be the coefficients in exact arithmetic. Any program that forms B as a sum of products, in any
-order, fused or not, so that no pixel's contribution is rounded more than m times on its way, is off
-by at most gamma(m) * sum |terms| (Higham, Accuracy and Stability of Numerical Algorithms, 2002,
-section 3.1), where gamma(m) = m u / (1 - m u), u = 2^-53. Every box mean lies in [0, 255] and no
-row of |D| sums to more than 42, so sum |terms| <= 42 * 42 * 255. The roundings m on one
-contribution's way are
+the 128 largest. So two programs that compute the coefficients a little differently set the same
+bits, as long as the 128th and the 129th smallest coefficients are not too close.
+
+How close is too close? Take the DCT basis D as the doubles that `reference.dct_matrix` returns, and
+let B be the coefficients in exact arithmetic. A program may form B as a sum of products in any
+order, fused or not. Where no pixel's contribution is rounded more than m times on its way, each
+coefficient is off by at most gamma(m) * sum |terms|, where gamma(m) = m u / (1 - m u) and u = 2^-53
+(Higham, Accuracy and Stability of Numerical Algorithms, 2002, section 3.1). Every box mean lies in
+[0, 255] and no row of |D| sums to more than 42, so sum |terms| <= 42 * 42 * 255. The number m of
+roundings is
 
     version     m                   what is rounded
     reference   n + 132             4 times in luma (a constant, a product, two sums), n - 1 times
@@ -20,8 +23,8 @@ contribution's way are
     kernels     132                 4 times in the scaling (two reciprocals, two products),
                                     64 times in each product
 
-Stages and products are the two NumPy versions of notebook 02 (`workbook.study.vectorised`), kernels
-those of `find`.
+Stages and products are the two NumPy versions of notebook 02 (`workbook.study.vectorised`); kernels
+are those of `find`.
 
 Two programs then differ by at most E = (gamma(m) + gamma(m')) * 42 * 42 * 255 in any coefficient.
 Where the 129th smallest exceeds the 128th by more than 2 E in one, the same 128 are the largest in

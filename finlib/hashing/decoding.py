@@ -10,7 +10,6 @@ up by its own rules, decodes the file instead.
 
 import io
 import os
-from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum
 from functools import cached_property
@@ -76,27 +75,23 @@ class Header(Enum):
 def classify_header(data: bytes) -> Header:
     """Whether a file's bytes begin like a baseline or progressive JPEG in YCbCr or grey."""
     header = Header.PLAIN
-    for marker, body in _segments(data):
+    start = 2
+    while start <= len(data) - 4 and data[start] == 0xFF:
+        marker = data[start + 1]
         if marker == SCAN:
             return header
-        if marker == ADOBE and not _asks_for_ycbcr(body):
-            return Header.UNSUITABLE
+        length = (data[start + 2] << 8) + data[start + 3]
+        end = start + 2 + length
         if marker in APPLICATION:
+            body = data[start + 4 : end]
+            if marker == ADOBE and not _asks_for_ycbcr(body):
+                return Header.UNSUITABLE
             if not _is_stored_unread(marker, body):
                 header = Header.PARSED_BY_PILLOW
         elif marker not in FRAMES_AND_TABLES:
             return Header.UNSUITABLE
-    return Header.UNSUITABLE
-
-
-def _segments(data: bytes) -> Iterator[tuple[int, bytes]]:
-    """The marker and body of each segment, as long as one follows another."""
-    start = 2
-    while start <= len(data) - 4 and data[start] == 0xFF:
-        length = (data[start + 2] << 8) + data[start + 3]
-        end = start + 2 + length
-        yield data[start + 1], data[start + 4 : end]
         start = end
+    return Header.UNSUITABLE
 
 
 def _asks_for_ycbcr(body: bytes) -> bool:

@@ -268,6 +268,7 @@ _FIND = Hasher(
 
 
 def _all_hashers() -> list[Hasher]:
+    """The entries of the table, in its order; PDQ only where its package is installed."""
     hashers = [
         _FIND,
         _square_hasher("ahash64", "aHash 64", 8, classic.average_hash),
