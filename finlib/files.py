@@ -1,7 +1,8 @@
-"""Files and their names: written whole or not at all, locked against a second run, named in text.
+"""Write files whole or not at all, lock them against a second run, and write their names as text.
 
 A reader of a file that is written here sees the old content or the new, never half of it. File
-names, which may hold any bytes, become UTF-8 text for tables and messages, and paths again.
+names, which may contain any bytes, become UTF-8 text for tables and messages, and this text becomes
+a path again.
 """
 
 import fcntl

@@ -22,9 +22,9 @@ MAX_BYTES = (1 << 13) - 1  # of a hash: distances have to fit into 16 bits
 
 
 def check_hashes(packed: Any, name: str = "packed") -> Packed:
-    """Return a set of hashes unchanged if it is one.
+    """Return `packed` unchanged if it is a set of hashes.
 
-    Raises TypeError where it is no array of bytes and ValueError where its shape is wrong; `name`
+    Raises TypeError where it is no array of bytes and ValueError where its shape is wrong. `name`
     is what the message calls it.
     """
     if not isinstance(packed, np.ndarray):
@@ -89,8 +89,8 @@ def to_blocks(hashes: Words) -> Words:
 def _empty_aligned(shape: tuple[int, ...]) -> Words:
     """Make an array of words that starts on a cache line.
 
-    NumPy's own start anywhere, and then each vector that a kernel loads lies on two cache lines,
-    which makes a scan half as long again.
+    NumPy's own arrays start anywhere, and then each vector that a kernel loads lies on two cache
+    lines. A scan takes half as long again.
     """
     size = 8 * math.prod(shape)
     memory = np.empty(size + CACHE_LINE, np.uint8)

@@ -1,13 +1,15 @@
 """The exact self-join, all pairs within one set, for sets that are too large for one machine.
 
-The hashes are cut into b blocks, and their pairs into b * (b + 1) / 2 tiles: one for each pair of
-blocks. A tile depends on its two blocks and on no other tile. So any worker of a Dask cluster can
-do any tile, and do those of a worker that was killed. Only blocks that a worker lacks and the pairs
-found travel over the network, and workers import nothing heavier than `matching`.
+The hashes are cut into b blocks, and their pairs into b * (b + 1) / 2 tiles, one for each pair of
+blocks, a block with itself included. A tile depends on its two blocks and on no other tile. So any
+worker of a Dask cluster can compare any tile, and other workers repeat the tiles of one that was
+killed. Only the blocks that a worker lacks and the pairs that it finds travel over the network.
+Workers import nothing heavier than `matching`.
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -36,7 +38,7 @@ def _compare_tile(
 ) -> Pairs:
     """Find the pairs of a tile, on a worker; `other` is None where both blocks are the same.
 
-    The first hashes of the blocks have these numbers in the set.
+    first_of_one, first_of_other: the numbers in the set of the blocks' first hashes.
     """
     if other is None:
         i, j, distance = pairs_within(one, radius, workers=1)
@@ -54,10 +56,12 @@ def iter_self_join(
     once to each worker that needs it. Raises ValueError where there is no block, and for wrong
     hashes or a wrong radius as `pairs_within` does.
     """
-    radius = check_radius(radius, 8 * check_hashes(packed).shape[1])
+    bits = 8 * check_hashes(packed).shape[1]
+    radius = check_radius(radius, bits)
     if blocks < 1:
         raise ValueError(f"blocks must be at least 1; got {blocks}")
-    shared_blocks = _share_blocks(packed, client, min(blocks, max(1, len(packed))))
+    most_blocks = max(1, len(packed))
+    shared_blocks = _share_blocks(packed, client, min(blocks, most_blocks))
     tiles = _list_tiles(shared_blocks, radius)[start:]
     at_a_time = TILES_PER_THREAD * count_threads(client)
     yield from run_in_order(client, _compare_tile, tiles, at_a_time)
@@ -67,9 +71,8 @@ def _share_blocks(packed: Packed, client: Any, count: int) -> list[_Block]:
     """Cut the set into blocks of about the same size and share them with a client's workers."""
     cuts = np.linspace(0, len(packed), count + 1).astype(int).tolist()
     blocks = []
-    for number in range(count):
-        first = cuts[number]
-        shared = share(client, packed[first : cuts[number + 1]])
+    for first, end in pairwise(cuts):
+        shared = share(client, packed[first:end])
         blocks.append(_Block(shared, first))
     return blocks
 

@@ -1,11 +1,14 @@
 """What to expect of a radius: how many false pairs, and which share of the matching pairs is found.
 
-The evidence is in `thresholds.csv`, for each hasher and distance: the share of non-matching pairs,
-of unrelated images, that are at most that far apart, and the same share of the matching pairs, of
-near-duplicates. Where the workbook's image sets differ, it is of the set with the most false pairs.
-A large collection needs smaller shares than the workbook has pairs to measure. The rows that are
-not measured are estimates: normal distributions continue the last two decades that are measured.
-Other images may differ, and `finlib evaluate` measures the same on them.
+For each hasher and distance, `thresholds.csv` has two shares: of the non-matching pairs (pairs of
+unrelated images) and of the matching pairs (pairs of near-duplicates), those that are at most that
+far apart. Where the workbook's image sets differ, the worst of them counts: the largest share of
+non-matching and the smallest of matching pairs. Notebook 05 makes the file, with
+`workbook/study/nonmatching.py`.
+
+A large collection needs a smaller share of false pairs than the workbook has enough pairs to
+measure. The rows for it are estimates: a normal distribution continues the two smallest powers of
+ten that are measured. Other images may have other shares; `finlib evaluate` measures on your own.
 """
 
 from functools import cache
@@ -28,7 +31,7 @@ class Evidence(NamedTuple):
 
 
 class Expected(NamedTuple):
-    """The shares of both kinds of pairs that are within a radius; nan where that is not known."""
+    """The shares of both kinds of pairs that are within a radius; nan where they are unknown."""
 
     nonmatching: float
     matching: float
@@ -52,7 +55,7 @@ def _read_evidence() -> dict[str, Evidence]:
 
 
 def evidence(hasher: str) -> Evidence:
-    """What is known of a hasher; ValueError that names the known ones where there is nothing."""
+    """What is known of a hasher; ValueError, with the known ones, where there is nothing."""
     evidence_of = _read_evidence()
     if hasher not in evidence_of:
         raise ValueError(
@@ -78,7 +81,7 @@ def radius_for_false_pairs(hasher: str, pairs: float, false_pairs: float) -> int
     """The largest radius at which at most `false_pairs` of `pairs` non-matching pairs are expected.
 
     A radius below `evidence(hasher).least_measured` is an estimate. Raises ValueError where every
-    radius would let more pairs in, or as `evidence`.
+    radius would let more pairs in, and where `evidence` does.
     """
     return _largest_radius(hasher, evidence(hasher).nonmatching * pairs <= false_pairs)
 
@@ -88,7 +91,7 @@ def radius_for_precision(hasher: str, images: int, precision: float) -> int:
 
     That share is the precision, between 0 and 1. All pairs of `images` images are compared, and
     each image is taken to match one other. A radius below `evidence(hasher).least_measured` is an
-    estimate. Raises ValueError where no radius reaches the precision, or as `evidence`.
+    estimate. Raises ValueError where no radius reaches the precision, and where `evidence` does.
     """
     if not 0 < precision < 1:
         raise ValueError(f"precision must be between 0 and 1; got {precision}")
@@ -98,11 +101,12 @@ def radius_for_precision(hasher: str, images: int, precision: float) -> int:
     return _largest_radius(hasher, true_pairs >= precision * (true_pairs + false_pairs))
 
 
-def _largest_radius(hasher: str, holds: NDArray[np.bool_]) -> int:
-    """The largest distance of the evidence at which a condition holds; ValueError if none."""
-    if not holds.any():
+def _largest_radius(hasher: str, is_acceptable: NDArray[np.bool_]) -> int:
+    """The largest distance of the evidence that is acceptable; ValueError where none is."""
+    if not is_acceptable.any():
         advice = "give a radius"
         if "+" not in hasher:
             advice = "take a longer hash (find+dhash256), or give a radius"
-        raise ValueError(f"{hasher} cannot promise this at any radius: {advice}")
-    return int(evidence(hasher).distance[np.flatnonzero(holds)[-1]])
+        raise ValueError(f"{hasher} has no radius with so few false pairs: {advice}")
+    largest = np.flatnonzero(is_acceptable)[-1]
+    return int(evidence(hasher).distance[largest])

@@ -6,6 +6,7 @@ Nothing is computed here. Colours, markers and fonts are those of `workbook.repo
 of a figure is its finding (`style.finding`), which the caller computes.
 """
 
+import textwrap
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from html import escape
 from io import BytesIO
@@ -511,7 +512,7 @@ def transfer(
     lowest_share = min(0.9, 0.95 * float(frame["tpr"].min()))
     for (name, rows), (upper, lower) in zip(frame.groupby("set", sort=False), columns, strict=True):
         draw_false_positives(rows, upper, rates, least)
-        upper.set_title(str(name))
+        upper.set_title(textwrap.fill(str(name), 16))
         lines(
             rows,
             lower,
