@@ -5,12 +5,12 @@ What FIN takes into production, in reading order:
 hashing      pictures to hashes: decoding, FINd and the classic hashes, tables of hashes
 matching     hashes to distances, pairs and neighbours, and what to expect of a threshold
 clustering   hashes to clusters of images
-scoring      how well a hasher tells pictures apart
+scoring      how well a hasher separates near-duplicates from other images
 command      the command line over these
 files        files written whole or not at all, and their names as text
 pools        jobs on this machine's processors
 checkpoint   finished parts of a run, kept so that an interrupted run resumes
-distributed  all that is asked of Dask
+distributed  all use of Dask
 
 Imports go one way: files, pools, checkpoint and distributed know nothing of the rest; hashing and
 matching build on them and know nothing of each other; clustering and scoring build on these; the

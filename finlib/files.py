@@ -1,19 +1,25 @@
-"""Files and their names: written whole or not at all, locked against a second run, named in text.
+"""Write files whole or not at all, lock them against a second run, and write their names as text.
 
 A reader of a file that is written here sees the old content or the new, never half of it. File
-names, which may hold any bytes, become UTF-8 text for tables and messages, and paths again.
+names, which may contain any bytes, become UTF-8 text for tables and messages, and this text becomes
+a path again.
 """
 
 import fcntl
+import hashlib
 import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
 # Spreadsheets take a cell that begins with one of these for a formula.
 FORMULA_STARTS = (b"=", b"+", b"-", b"@", b"\t", b"\r", b"\n")
+
+DIGEST_BYTES = 16  # of the content of a file
+LARGEST = (1 << 63) - 1  # of a column of 64-bit integers
 
 # The files that this process is writing. Code that ends the process at once, without running its
 # `finally` blocks, has to remove them.
@@ -71,6 +77,62 @@ def _take_lock(opened: BinaryIO, lock_file: Path) -> bool:
 def _is_still_at(path: Path, opened: BinaryIO) -> bool:
     """Return whether `path` still names the opened file; FileNotFoundError where it names none."""
     return os.path.samestat(os.fstat(opened.fileno()), os.stat(path))
+
+
+class FileState(NamedTuple):
+    """What the system says about a file, from which a later run knows whether it has changed.
+
+    bytes: its size.
+    modified_ns: when its content was last modified, in nanoseconds since 1970. The dates that 64
+        bits cannot hold, which are those before 1678 and after 2262, become the nearest they can.
+    device, inode: the file system that it is in, and its number there. Together they are the same
+        for all names of one file. 0 where the system has none.
+    changed_ns: when its content, its name or its owner last changed, as `modified_ns`.
+    """
+
+    bytes: int
+    modified_ns: int
+    device: int
+    inode: int
+    changed_ns: int
+
+
+UNKNOWN_STATE = FileState(0, 0, 0, 0, 0)
+
+
+def file_state(file: str | Path) -> FileState | None:
+    """Return the state of a file, or None where the system does not give it."""
+    try:
+        status = os.stat(file)
+    except (OSError, ValueError):
+        return None
+    return FileState(
+        bytes=status.st_size,
+        modified_ns=_clamp(status.st_mtime_ns),
+        device=_as_signed(status.st_dev),
+        inode=_as_signed(status.st_ino),
+        changed_ns=_clamp(status.st_ctime_ns),
+    )
+
+
+def _clamp(nanoseconds: int) -> int:
+    return max(-LARGEST, min(nanoseconds, LARGEST))
+
+
+def _as_signed(number: int) -> int:
+    """The signed 64-bit integer with the same bits; different numbers stay different."""
+    bits = number.to_bytes(16, "little", signed=True)
+    return int.from_bytes(bits[:8], "little", signed=True)
+
+
+def file_digest(file: str | Path) -> str:
+    """Return the digest of a file's content, 32 hexadecimal digits; OSError where it is unreadable.
+
+    Files of the same content have the same digest, and any other content has another.
+    """
+    new_digest = partial(hashlib.blake2b, digest_size=DIGEST_BYTES)
+    with open(file, "rb") as content:
+        return hashlib.file_digest(content, new_digest).hexdigest()
 
 
 def path_to_text(path: str | Path) -> str:

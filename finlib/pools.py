@@ -36,8 +36,8 @@ def _do_nothing() -> None:
 def stopping(pool: Executor, stop: Callable[[], None] = _do_nothing) -> Iterator[Executor]:
     """Shut the pool down when the block ends, and do it soon when the block ends with an exception.
 
-    In that case `stop` is called, which is to end the jobs that run, and the other jobs never
-    start. Ctrl-C is such an exception.
+    In that case `stop` is called, which has to end the jobs that are running, and the other jobs
+    never start. Ctrl-C is such an exception.
     """
     try:
         yield pool

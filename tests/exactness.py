@@ -1,16 +1,28 @@
-"""Pictures that are hard on exactness, and the reference at a speed that allows thousands of them."""
+"""Pictures on which exactness is hard, and the reference at a speed that allows thousands of
+them.
+"""
 
 import csv
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from finlib.hashing import find, reference
 from workbook.study import vectorised
 
 GOLDEN = Path(__file__).parent / "golden"
+KINDS = (
+    "random",
+    "smooth",
+    "flat",
+    "two_valued",
+    "mirrored",
+    "checkerboard",
+    "ramp",
+    "one_pixel_off",
+)
 MODES = (
     "1",
     "L",
@@ -29,16 +41,8 @@ MODES = (
     "I;16",
     "F",
 )
-KINDS = (
-    "random",
-    "smooth",
-    "flat",
-    "two_valued",
-    "mirrored",
-    "checkerboard",
-    "ramp",
-    "one_pixel_off",
-)
+# Pillow converts RGB to these modes only by way of another one.
+_BY_WAY_OF = {"RGBa": "RGBA", "PA": "P", "I;16": "I"}
 
 
 def golden_rows(table: Path) -> list[dict[str, str]]:
@@ -47,50 +51,87 @@ def golden_rows(table: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
+def in_mode(rgb: NDArray[np.uint8], mode: str) -> Image.Image:
+    """A picture of uint8[H, W, 3] in one of MODES."""
+    image = Image.fromarray(rgb)
+    if mode in _BY_WAY_OF:
+        image = image.convert(_BY_WAY_OF[mode])
+    if mode == "LAB":  # Pillow has no conversion: the same numbers are taken as colours of LAB
+        return Image.frombytes("LAB", image.size, image.tobytes())
+    return image.convert(mode)
+
+
 def pixels(kind: str, rows: int, cols: int, seed: int) -> NDArray[np.uint8]:
-    """uint8[rows, cols, 3]."""
+    """A picture of one of KINDS, uint8[rows, cols, 3]."""
     rng = np.random.default_rng(seed)
-    i, j = np.mgrid[:rows, :cols]
     low, high = rng.integers(0, 256, (2, 3))
-    image: Any = np.broadcast_to(low, (rows, cols, 3))
     if kind == "random":
-        image = rng.integers(0, 256, (rows, cols, 3))
+        picture = rng.integers(0, 256, (rows, cols, 3))
     elif kind == "smooth":
-        waves = rng.normal(size=(4, 2)) * 9
-        image = (
-            127
-            + 30 * sum(np.cos(i / rows * a + j / cols * b) for a, b in waves)[..., None]
-            + low / 9
-        )
+        picture = _smooth(rows, cols, rng) + low / 9
     elif kind == "two_valued":
-        image = np.where(rng.integers(0, 2, (rows, cols, 1)), low, high)
+        picture = np.where(rng.integers(0, 2, (rows, cols, 1)), low, high)
     elif kind == "mirrored":
-        half = rng.integers(0, 256, (rows, cols, 3))
-        image = np.maximum(half, half[:, ::-1]) if seed % 2 else np.maximum(half, half[::-1])
+        picture = _mirrored(rows, cols, rng, top_to_bottom=seed % 2 == 0)
     elif kind == "checkerboard":
-        image = np.where(((i // (1 + seed % 9) + j // (1 + seed % 9)) % 2)[..., None], low, high)
+        picture = np.where(_checkerboard(rows, cols, side=1 + seed % 9), low, high)
     elif kind == "ramp":
-        image = ((i if seed % 2 else j) * (1 + seed % 5) % 256)[..., None] + np.zeros(3)
-    elif kind == "one_pixel_off":
-        image = np.array(image)
-        image[seed % rows, seed % cols] = high
-    return np.ascontiguousarray(np.clip(image, 0, 255).astype(np.uint8))
+        picture = _ramp(rows, cols, step=1 + seed % 5, downwards=seed % 2 == 1)
+    else:
+        picture = np.tile(low, (rows, cols, 1))
+        if kind == "one_pixel_off":
+            picture[seed % rows, seed % cols] = high
+    return np.ascontiguousarray(np.clip(picture, 0, 255).astype(np.uint8))
+
+
+def _smooth(rows: int, cols: int, rng: np.random.Generator) -> NDArray[np.float64]:
+    i, j = np.mgrid[:rows, :cols]
+    waves = np.zeros((rows, cols))
+    for down, across in rng.normal(size=(4, 2)) * 9:
+        waves += np.cos(i / rows * down + j / cols * across)
+    return 127 + 30 * waves[..., None]
+
+
+def _mirrored(
+    rows: int, cols: int, rng: np.random.Generator, top_to_bottom: bool
+) -> NDArray[np.int64]:
+    picture = rng.integers(0, 256, (rows, cols, 3))
+    other_half = picture[::-1] if top_to_bottom else picture[:, ::-1]
+    return np.maximum(picture, other_half)
+
+
+def _checkerboard(rows: int, cols: int, side: int) -> NDArray[np.bool_]:
+    i, j = np.mgrid[:rows, :cols]
+    is_white = (i // side + j // side) % 2 == 1
+    return is_white[..., None]
+
+
+def _ramp(rows: int, cols: int, step: int, downwards: bool) -> NDArray[np.int64]:
+    i, j = np.mgrid[:rows, :cols]
+    grey = (i if downwards else j) * step % 256
+    return np.repeat(grey[..., None], 3, axis=2)
 
 
 def oracle(rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """The reference's hash by the kernel that keeps its order, which test_find holds to it bit by bit."""
+    """The reference's hash, by the kernel that test_find shows to repeat its operations exactly."""
     values = find.reference_coefficients(rgb).tolist()
-    return np.packbits(np.array(reference.bits(values, reference.lower_median(values))))
+    median = reference.lower_median(values)
+    return np.packbits(np.array(reference.bits(values, median)))
 
 
 def check_every_version(rgb: NDArray[np.uint8]) -> None:
-    """All fast versions give the oracle's bits. Call it with `reference.find_pixels` replaced by the oracle."""
+    """All fast versions give the oracle's bits.
+
+    Call it with `reference.find_pixels` replaced by the oracle.
+    """
     expected = oracle(rgb)
-    for name, found in {
+    batch = np.stack([rgb, 255 - rgb])
+    hashes = {
         "compiled": find.find_pixels(rgb),
         "with quality": find.find_with_quality(rgb)[0],
         "products": vectorised.find_pixels(rgb),
         "stages": vectorised.find_stages(rgb),
-        "batch": vectorised.find_batch(np.stack([rgb, 255 - rgb]))[0],
-    }.items():
-        assert (found == expected).all(), name
+        "batch": vectorised.find_batch(batch)[0],
+    }
+    for name, packed in hashes.items():
+        assert np.array_equal(packed, expected), name

@@ -9,6 +9,9 @@ from pathlib import Path
 import pytest
 
 from finlib.files import (
+    LARGEST,
+    file_digest,
+    file_state,
     lock,
     one_line,
     path_to_text,
@@ -128,3 +131,37 @@ def test_a_message_is_one_line_of_text() -> None:
     name = os.fsdecode(b"caf\xe9\n.jpg")
     assert one_line(f" {name}:\tno such  file\n") == "caf\\xe9 .jpg: no such file"
     assert one_line(OSError(2, "gone")) == "[Errno 2] gone"
+
+
+@pytest.mark.parametrize("year", [1600, 2300])
+def test_a_date_beyond_64_bits_is_the_nearest_that_they_hold(year: int, tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.touch()
+    seconds = (year - 1970) * 31_556_952
+    try:
+        os.utime(path, (seconds, seconds))
+    except OSError:
+        pytest.skip("this file system has no such dates")
+    state = file_state(path)
+    assert state is not None
+    if abs(os.stat(path).st_mtime_ns) > LARGEST:
+        assert state.modified_ns == (LARGEST if year > 1970 else -LARGEST)
+
+
+def test_all_names_of_a_file_have_one_device_and_inode(tmp_path: Path) -> None:
+    file, hard, soft = (tmp_path / name for name in ("file", "hard", "soft"))
+    file.write_text("content")
+    os.link(file, hard)
+    soft.symlink_to(file)
+    assert len({file_state(path) for path in (file, hard, soft)}) == 1
+    assert file_state(tmp_path / "none") is None
+
+
+def test_a_digest_is_of_the_content_alone(tmp_path: Path) -> None:
+    contents = {"a": b"1" * 5_000_000, "b": b"1" * 5_000_000, "c": b"1" * 4_999_999 + b"2"}
+    digests = {}
+    for name, content in contents.items():
+        (tmp_path / name).write_bytes(content)
+        digests[name] = file_digest(tmp_path / name)
+    assert digests["a"] == digests["b"] != digests["c"]
+    assert len(digests["a"]) == 32

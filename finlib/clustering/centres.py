@@ -1,7 +1,7 @@
 """Give groups of hashes a centre, the majority of their bits, and split groups of two families.
 
-In a centre the noise of single images averages out. So two halves of a group whose centres lie far
-apart are two families that a chance pair has united.
+In a centre the differences between single images average out. So where a group has two halves whose
+centres are far apart, these are two families which a pair has united by chance.
 """
 
 from typing import Any, NamedTuple
@@ -74,14 +74,17 @@ def _majority(words: Any, order: Any, start: Any, bits: int) -> Any:
     for group in range(groups):
         low = start[group]
         high = start[group + 1]
+        size = high - low
         votes = np.zeros(bits, np.int64)
         for place in range(low, high):
+            row = order[place]
             for bit in range(bits):
-                votes[bit] += _bit_of(words, order[place], bit)
+                votes[bit] += _bit_of(words, row, bit)
+        first = order[low]
         for bit in range(bits):
-            # The first hash votes once more, which decides ties.
-            tie_break = _bit_of(words, order[low], bit)
-            if 2 * votes[bit] + tie_break > high - low:
+            # Where exactly half of the hashes have the bit, the first hash decides.
+            tie_break = _bit_of(words, first, bit)
+            if 2 * votes[bit] + tie_break > size:
                 centres[group, bit >> 6] |= ONE << np.uint64(bit & 63)
     return centres
 
@@ -91,8 +94,10 @@ def _distances(words: Any, rows: Any, centre: Any) -> Any:
     """Distances of rows from a centre uint64[words], int64[rows]."""
     distances = np.zeros(len(rows), np.int64)
     for place in range(len(rows)):
+        row = rows[place]
         for word in range(len(centre)):
-            distances[place] += popcount(words[rows[place], word] ^ centre[word])
+            different = words[row, word] ^ centre[word]
+            distances[place] += popcount(different)
     return distances
 
 
@@ -104,9 +109,11 @@ def _two_means(
     first: Any,
     second: Any,
 ) -> Any:
-    """Divide rows between two centres that become the majorities of their halves.
+    """Divide rows into two halves by 2-means, which starts from two hashes uint64[words].
 
-    Returns bool[rows], whether a row is in the first half, and the two centres uint64[2, words].
+    In turn, each row goes to the half with the nearer centre, and each half gets the majority of
+    its bits as its centre. Returns bool[rows], whether a row is in the first half, and the two
+    centres uint64[2, words].
     """
     centres = np.stack((first, second))
     in_first = np.zeros(len(rows), np.bool_)
@@ -126,22 +133,28 @@ def _two_means(
 
 @njit(nogil=True, cache=True)
 def _first_half(words: Any, rows: Any, bits: int, apart: int) -> Any:
-    """Which rows are the first of two halves far apart, bool[rows]; none if the group is whole."""
-    whole = np.zeros(len(rows), np.bool_)
-    common = _majority(words, rows, np.array([0, len(rows)]), bits)[0]
-    from_common = _distances(words, rows, common)
-    # Of two centres so far apart, one is at least half of that from the common centre.
-    if (2 * from_common > apart).sum() < SMALLEST_HALF:
-        return whole
+    """Which rows are in the first of two halves that are far apart, bool[rows].
+
+    No row is where the group is not to be split.
+    """
+    undivided = np.zeros(len(rows), np.bool_)
+    common_centre = _majority(words, rows, np.array([0, len(rows)]), bits)[0]
+    from_common = _distances(words, rows, common_centre)
+    # If two centres are more than `apart` bits apart, at least one of them is more than half of
+    # that from the common centre, and so are the images around it.
+    far_images = (2 * from_common > apart).sum()
+    if far_images < SMALLEST_HALF:
+        return undivided
     first = words[rows[from_common.argmax()]]
-    second = words[rows[_distances(words, rows, first).argmax()]]
+    from_first = _distances(words, rows, first)
+    second = words[rows[from_first.argmax()]]
     in_first, centres = _two_means(words, rows, bits, first, second)
     size = in_first.sum()
     if min(size, len(rows) - size) < SMALLEST_HALF:
-        return whole
-    between = _distances(centres, np.array([0]), centres[1])[0]
-    if between <= apart:
-        return whole
+        return undivided
+    between_centres = _distances(centres, np.array([0]), centres[1])[0]
+    if between_centres <= apart:
+        return undivided
     return in_first
 
 
@@ -173,5 +186,5 @@ def _split_groups(
             low = high
             continue
         order[low:high] = np.concatenate((rows[in_first], rows[~in_first]))
-        is_start[low + size] = True  # the first half is looked at next
+        is_start[low + size] = True  # so that the first half is examined next
     return order, np.flatnonzero(is_start)

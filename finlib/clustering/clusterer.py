@@ -2,9 +2,9 @@
 
 1. Hashes are united that are nearer to each other than almost any two unrelated ones in a set of
    that size.
-2. Clusters of FEW images or more get a centre, the majority of their bits, in which the noise of
-   single images averages out. Clusters of two families are split; images far from the centre of
-   their cluster leave it; clusters with near centres become one.
+2. Clusters of FEW images or more get a centre, the majority of their bits, in which the
+   differences between single images average out. Clusters of two families are split, images far
+   from the centre of their cluster leave it, and clusters with near centres become one.
 3. Images without a centre go to the nearest one, where it is nearer than chance explains.
 
 The first round is careful, because what it unites wrongly stays together. Later rounds take the
@@ -25,16 +25,16 @@ Labels = npt.NDArray[np.int64]
 
 FEW = 3  # images that a cluster must have for the majority of their bits to mean something
 ROUNDS = 12  # at most
-WRONG_SHARE = 0.02  # of the images that a step brings to a centre, where chance allows fewer
-SETTLED = 1e-3  # share of the images: where no more than these move, a round is the last
+WRONG_SHARE = 0.02  # of the images that a step brings to a centre may be unrelated to it
+SETTLED = 1e-3  # share of the images: a round in which no more than these move is the last
 
 
 class Effort(NamedTuple):
-    """How careful a round is, and how hard it searches."""
+    """How careful a round is, and how much of what is near it has to find."""
 
-    caution: float  # factor of the chance that is allowed
-    pair_recall: float  # share of the near pairs at the radius to be found
-    centre_recall: float  # share of the images at the radius from their centre to be found
+    caution: float  # factor of the share of images that may be brought together wrongly
+    pair_recall: float  # share to be found of the pairs that are exactly the radius apart
+    centre_recall: float  # share to be found of the images exactly the radius from a centre
 
 
 FIRST_ROUND = Effort(caution=0.01, pair_recall=0.3, centre_recall=0.7)
@@ -44,10 +44,12 @@ LATER_ROUNDS = Effort(caution=1.0, pair_recall=0.8, centre_recall=0.95)
 class Clusterer:
     """One clustering of a set of hashes while it is computed.
 
-    packed: uint8[n, bits // 8]. label: int64[n], of each image the cluster that it is in, in no
-    order. free: the rows of the images whose cluster has no centre, ascending. centres: uint8[m,
-    bits // 8]; centre_label: int64[m], the cluster of each. link_radius and centre_radius: the
-    radii in bits within which images were last united, and brought to a centre; -1 and 0 before.
+    packed: uint8[n, bits // 8].
+    label: int64[n], the cluster of each image, numbered in no particular order.
+    free: the rows of the images whose cluster has no centre, ascending.
+    centres: uint8[m, bits // 8]; centre_label: int64[m], the cluster of each.
+    link_radius, centre_radius: the radii in bits within which images were last united, and brought
+        to a centre; -1 and 0 at the beginning.
     """
 
     def __init__(self, packed: Packed, settings: Settings) -> None:
@@ -61,7 +63,7 @@ class Clusterer:
         self.centre_radius = 0
 
     def run(self) -> Labels:
-        """Do all rounds and return the labels, in no order."""
+        """Do all rounds and return the labels, numbered in no particular order."""
         if len(self.packed) < 2:
             return self.label
         for number in range(1, ROUNDS + 1):
@@ -146,7 +148,8 @@ class Clusterer:
             resources=self.settings.resources,
             name=name,
         )
-        # Of a small cluster the first image decides: it is assigned last.
+        # Where several images of a cluster are near a centre, the first one decides: it is
+        # assigned last.
         near_a_centre = np.flatnonzero(nearest >= 0)[::-1]
         new_label = np.arange(self.label.max() + 1)
         new_label[self.label[free[near_a_centre]]] = self.centre_label[nearest[near_a_centre]]
@@ -157,11 +160,11 @@ class Clusterer:
         return len(free) - len(self.free)
 
     def _allowed(self, effort: Effort) -> float:
-        """How many images a step may bring together with unrelated ones."""
+        """The number of images that a step may bring together with unrelated ones."""
         return effort.caution * self.settings.chance * len(self.packed)
 
     def _radius_among_centres(self, effort: Effort) -> int:
-        """The distance of centres, in bits, up to which they are of one family."""
+        """The distance in bits up to which two centres are taken to be of one family."""
         share = effort.caution * self.settings.chance / len(self.packed)
         return self.settings.null_model.radius(share)
 
@@ -181,7 +184,8 @@ class Clusterer:
         words = to_words(self.packed)[groups.order]
         centre_words = to_words(self.centres)
         centre = np.repeat(np.arange(len(self.centres)), np.diff(groups.start))
-        distance = np.bitwise_count(words ^ centre_words[centre]).sum(axis=1)
+        different = words ^ centre_words[centre]
+        distance = np.bitwise_count(different).sum(axis=1)
         share = self.settings.chance / max(1, len(self.centres))
         radius = max(self.centre_radius, self.settings.null_model.radius(share))
         return groups.order[distance > radius]

@@ -24,6 +24,8 @@ from finlib.matching.packed import Packed, check_hashes
 
 Labels = npt.NDArray[np.int64]
 
+KIND = b"finlib.kind"
+CENTRES = "centres"  # the kind of file that `Clusters.save` writes
 METADATA = b"finlib.clusters"  # the key of the Parquet file's metadata that is ours
 
 
@@ -31,11 +33,14 @@ METADATA = b"finlib.clusters"  # the key of the Parquet file's metadata that is 
 class Clusters:
     """A clustering, with what it takes to bring new images into it.
 
-    labels: int64[images], clusters numbered by first appearance. centres: uint8[m, bits // 8], for
-    each cluster of FEW images or more the majority of its hashes, for a smaller one all its hashes.
-    cluster: int64[m], the cluster of each centre, ascending. size: int64[clusters], in images.
+    labels: int64[images], the cluster of each image, numbered by first appearance.
+    centres: uint8[m, bits // 8]. A cluster of FEW images or more has one, the majority of the bits
+        of its hashes; a smaller cluster has all its hashes here.
+    cluster: int64[m], the cluster of each centre, ascending.
+    size: int64[clusters], in images.
+    null_model: the distances of unrelated images.
     link_radius, centre_radius: the radii in bits within which images were last united, and brought
-    to a centre.
+        to a centre.
     """
 
     labels: Labels
@@ -47,7 +52,7 @@ class Clusters:
     centre_radius: int
 
     def save(self, path: str | Path, **metadata: str) -> None:
-        """Write what `extend` needs as Parquet, a row for each centre.
+        """Write what `extend` needs to a Parquet file, with a row for each centre.
 
         Labels are not written. metadata: texts to store with it, such as hasher="find".
         """
@@ -63,7 +68,9 @@ class Clusters:
             "reach": self.centre_radius,
             **metadata,
         }
-        table = pa.table(columns).replace_schema_metadata({METADATA: json.dumps(stored)})
+        table = pa.table(columns).replace_schema_metadata(
+            {METADATA: json.dumps(stored), KIND: CENTRES}
+        )
         with write_atomically(Path(path)) as unfinished:
             pq.write_table(table, unfinished)
 
@@ -76,8 +83,8 @@ class Clusters:
         table = pq.read_table(path)
         if METADATA not in (table.schema.metadata or {}):
             raise ValueError(
-                f"{path} does not hold the centres of clusters: give the file that was written "
-                "beside the table of clusters"
+                f"{path} does not contain the centres of clusters: give the file that was written "
+                "with the table of clusters"
             )
         metadata = json.loads(table.schema.metadata[METADATA])
         labels = np.asarray(labels, np.int64)
@@ -134,12 +141,14 @@ def cluster(
 ) -> Clusters:
     """Cluster hashes uint8[n, bits // 8], so that each cluster has the images of one original.
 
-    together, apart: pairs of rows that a person has found to belong together, or not; both are
-    honoured. chance: the share of the images that a step may bring together with unrelated ones.
+    together, apart: pairs of rows that, as a person has decided, belong together, or do not. The
+        clusters respect both.
+    chance: the share of the images that a step may bring together with unrelated ones.
+
     Clusters are numbered by first appearance. The same seed gives the same labels, whatever
     `resources` the search runs on. Pictures with hardly any detail have hashes with few or many
-    bits set, which are near each other by chance: leave them out by their quality. Raises
-    ValueError where corrections contradict each other or name rows that do not exist.
+    bits set, which are near each other by chance: leave out those of low quality. Raises ValueError
+    where corrections contradict each other or name rows that do not exist.
 
     >>> cluster(np.array([[0] * 32, [255] * 32, [1] + [0] * 31], np.uint8)).labels.tolist()
     [0, 1, 0]
@@ -175,15 +184,16 @@ def extend(
 ) -> Clusters:
     """Bring new hashes into clusters made before, whose images keep their clusters' numbers.
 
-    A new image goes to the nearest centre that is nearer than chance explains, else to the nearest
-    old image that is alone or one of two. The remaining ones are clustered, and numbered from
-    len(clusters.size) on. A cluster that only now has FEW images gets its centre; the centres of
-    larger ones stay as they are, and stand for old images that a person has split off from them. A
-    number whose cluster was joined to another stays without images.
+    A new image goes to the nearest centre, where that is nearer than chance explains. Otherwise it
+    goes to the nearest old image of a cluster that has no centre yet. The remaining new images are
+    clustered, and their clusters are numbered from len(clusters.size) on. A cluster that only now
+    has FEW images gets a centre. The centres of larger ones stay as they are, and also stand for
+    old images that a person has split off from them. A number whose cluster was joined to another
+    stays without images.
 
     Returns labels of the old images first, then of the new ones; `together` and `apart` count rows
-    in the same way. Work grows with the number of new images and, less, with the number of centres.
-    Raises ValueError where hashes differ in length.
+    in the same way. Work grows with the number of new images and, more slowly, with the number of
+    centres. Raises ValueError where hashes differ in length.
     """
     check_hashes(new, "new")
     if new.shape[1] != clusters.centres.shape[1]:
@@ -272,7 +282,7 @@ def _find_cluster(
     wrong: float,
     name: str,
 ) -> Labels:
-    """The cluster of the nearest centre of each hash; -1 where none is nearer than chance explains.
+    """Find the cluster of the centre nearest to each hash; -1 where chance explains the distance.
 
     wrong: how many hashes may be brought to an unrelated centre.
     """
@@ -291,9 +301,10 @@ def _find_cluster(
 
 
 def _number_groups(group: Labels, old_cluster: Labels, first_new: int) -> Labels:
-    """The cluster of each group of new hashes: the first old one near a member, or a new one.
+    """Choose the cluster of each group of new hashes: an old one near a member, or a new one.
 
-    group, old_cluster: int64[hashes], the latter -1 where a hash is near no old image.
+    Of several old ones, the one with the lowest number is chosen. group, old_cluster:
+    int64[hashes]; old_cluster is -1 where a hash is near no old image.
     """
     none = np.iinfo(np.int64).max
     numbers = np.full(group.max(initial=-1) + 1, none)

@@ -38,10 +38,11 @@ def apply_corrections(
 ) -> Labels:
     """Correct the labels of clusters by pairs of rows that belong together or do not.
 
-    packed: uint8[n, bits // 8]. Clusters of a pair in `together` become one. A cluster that holds a
-    pair in `apart` is split: images that the pairs name, and those put together with them, go to
-    different sides, and every other image goes to the side of the nearest of them. Returns new
-    labels int64[n], in which the first side of a split cluster keeps its number.
+    packed: uint8[n, bits // 8]. The clusters of a pair in `together` become one. A cluster that
+    contains a pair in `apart` is split into sides: the two images of such a pair go to different
+    sides, images that were put together go to the same side, and every other image goes to the side
+    of the nearest of these. Returns new labels int64[n], in which the first side of a split cluster
+    keeps its number.
     """
     n = len(packed)
     together = _as_pairs(n, together)
@@ -49,18 +50,21 @@ def apply_corrections(
     blocks = _find_blocks(n, together)
     labels = _join_clusters(labels, together)
     conflicts = blocks[apart]
-    to_split = labels[apart[:, 0]] == labels[apart[:, 1]]
-    for cluster in np.unique(labels[apart[to_split, 0]]):
-        inside = (labels[conflicts] == cluster).all(axis=1)
-        side_of = _assign_sides(conflicts[inside])
+    one = apart[:, 0]
+    other = apart[:, 1]
+    in_one_cluster = labels[one] == labels[other]
+    for cluster in np.unique(labels[one[in_one_cluster]]):
+        is_inside = (labels[conflicts] == cluster).all(axis=1)
+        side_of = _assign_sides(conflicts[is_inside])
         members = np.flatnonzero(labels == cluster)
         side = _find_sides(packed[members], blocks[members], side_of, workers)
-        labels[members] = np.where(side == 0, cluster, labels.max() + side)
+        first_new = labels.max()
+        labels[members] = np.where(side == 0, cluster, first_new + side)
     return labels
 
 
 def _as_pairs(n: int, given: Any) -> RowPairs:
-    """Pairs of rows as an array; ValueError where one is not a row of n."""
+    """The given pairs of rows as an array; ValueError where one of them is not a row of n."""
     pairs = np.asarray(list(given), np.int64).reshape(-1, 2)
     wrong = pairs[(pairs < 0) | (pairs >= n)]
     if len(wrong):
@@ -69,30 +73,37 @@ def _as_pairs(n: int, given: Any) -> RowPairs:
 
 
 def _find_blocks(n: int, together: RowPairs) -> Labels:
-    """Of each row the first row that pairs put together with it, directly or through others."""
+    """The block of each row, int64[n].
+
+    A block is the rows that pairs put together, directly or through others. It is named by its
+    first row.
+    """
     forest = Forest(n)
     forest.take(together[:, 0], together[:, 1])
     return forest.roots().astype(np.int64)
 
 
 def _join_clusters(labels: Labels, together: RowPairs) -> Labels:
-    """Labels in which the clusters of every pair are one."""
+    """Give the clusters of every pair one label."""
     forest = Forest(int(labels.max(initial=0)) + 1)
     forest.take(labels[together[:, 0]], labels[together[:, 1]])
     return forest.roots()[labels].astype(np.int64)
 
 
 def _assign_sides(conflicts: RowPairs) -> dict[int, int]:
-    """Give each block a side, 0, 1, …: the smallest that no opponent of the block has."""
+    """Number the sides of blocks so that the two blocks of each conflict are on different sides.
+
+    Each block gets the smallest number, from 0 on, that no block in conflict with it has.
+    """
     opponents = defaultdict(set)
     for one, other in conflicts.tolist():
         opponents[one].add(other)
         opponents[other].add(one)
     side_of: dict[int, int] = {}
     for block in sorted(opponents):
-        taken = {side_of[other] for other in opponents[block] if other in side_of}
+        taken_sides = {side_of.get(opponent) for opponent in opponents[block]}
         side = 0
-        while side in taken:
+        while side in taken_sides:
             side += 1
         side_of[block] = side
     return side_of
@@ -103,18 +114,21 @@ def _find_sides(
 ) -> Labels:
     """The side of each member of a cluster that is split, int64[members].
 
-    Members whose block has no side follow the named member nearest to the first of the block.
+    packed: the members' hashes; blocks: their blocks; side_of: the sides of the blocks in conflict.
+    The members of another block stay together: they follow the first of them, which goes to the
+    side of the nearest member that has one.
     """
-    is_named = np.isin(blocks, list(side_of))
+    has_side = np.isin(blocks, list(side_of))
     side = np.zeros(len(blocks), np.int64)
-    side[is_named] = [side_of[block] for block in blocks[is_named].tolist()]
+    side[has_side] = [side_of[block] for block in blocks[has_side].tolist()]
     nearest = neighbours(
-        packed[~is_named],
-        packed[is_named],
+        packed[~has_side],
+        packed[has_side],
         k=1,
         workers=workers,
     ).indices
-    side_of_nearest = side[is_named][nearest]
-    _, first, block_number = np.unique(blocks[~is_named], return_index=True, return_inverse=True)
-    side[~is_named] = side_of_nearest[first][block_number]
+    side_of_nearest = side[has_side][nearest]
+    _, first, block_number = np.unique(blocks[~has_side], return_index=True, return_inverse=True)
+    side_of_block = side_of_nearest[first]
+    side[~has_side] = side_of_block[block_number]
     return side

@@ -17,8 +17,9 @@ CHANCE = 2e-4
 SAMPLE = 16384  # hashes whose distances are computed
 ENOUGH = 32  # hashes that a standard deviation can be estimated from
 TWO_DEVIATIONS = 0.0228  # share of a normal distribution more than 2 deviations below the mean
-WIDEST = 1.5  # of the far side's deviation: more on the near side than that is families
-ONE_FAMILY = 0.8  # of the expected mean distance: a mean below it means a few families
+WIDEST = 1.5  # times the far side's deviation; on the near side, what is wider comes from families
+ONE_FAMILY = 0.8  # times the expected mean distance; a smaller mean shows that families are few
+VARIED = 8  # the number of independent bits that hashes of many families have at least
 
 Counts = npt.NDArray[np.int64]
 
@@ -50,9 +51,10 @@ class NullModel:
 def fit_null_model(packed: Packed, seed: int = 2026, workers: int | None = None) -> NullModel:
     """Estimate how far apart unrelated images are, from hashes uint8[n, bits // 8] without labels.
 
-    Pairs that are farther apart than most are all unrelated, so that the far side of the histogram
-    gives mean and deviation. The near side also has the pairs of families: it is measured with one
-    hash of each family that a first estimate finds, and the wider of the two sides counts.
+    Pairs that are farther apart than most are all unrelated, so the far side of the histogram of
+    distances gives the mean and the deviation. The near side also contains the pairs of families.
+    It is therefore measured on one hash of each family that a first estimate finds. The wider of
+    the two sides counts.
     """
     bits = 8 * packed.shape[1]
     if len(packed) < 2:
@@ -79,44 +81,51 @@ def _draw_sample(packed: Packed, seed: int) -> Packed:
 
 
 def _estimate(sample: Packed) -> NullModel:
-    """A first estimate: from the far side, or where most pairs are of a few families from the bits.
+    """Estimate the distances of unrelated images a first time.
 
-    Hashes that are independent differ, on average, in the bits that the number of set bits lets
-    expect.
+    The far side of the histogram gives the estimate, unless most pairs are of a few families. Then
+    the number of bits that are set gives it, as if the bits were independent.
     """
     bits = 8 * sample.shape[1]
-    ones = np.bitwise_count(sample).sum(axis=1, dtype=np.int64)
-    differing = 2 * ones * (bits - ones) / bits
-    expected = float(differing.mean())
     far_side = _fit_far_side(distance_histogram(sample))
     step = -(-len(sample) // 4096)
     if _is_varied(sample[::step]):
         return far_side
+    expected = _expected_distance(sample)
     if len(sample) < ENOUGH and far_side.mean >= ONE_FAMILY * expected:
         return far_side
     return NullModel(expected, 1.15 * np.sqrt(bits) / 2)
 
 
-def _is_varied(packed: Packed) -> bool:
-    """Whether hashes differ in more ways than a few families would.
+def _expected_distance(packed: Packed) -> float:
+    """The mean distance, in bits, of independent hashes with as many bits set as these have."""
+    bits = 8 * packed.shape[1]
+    ones = np.bitwise_count(packed).sum(axis=1, dtype=np.int64)
+    differing = 2 * ones * (bits - ones) / bits
+    return float(differing.mean())
 
-    Of many families, bits that are set in about half of the hashes vary independently: the
-    participation ratio of their covariances is over 8.
+
+def _is_varied(packed: Packed) -> bool:
+    """Whether hashes differ in more ways than those of a few families would.
+
+    In hashes of many families, the bits that are set in about half of the hashes vary nearly
+    independently. The number of independent ones is estimated by the participation ratio of their
+    covariance matrix: the square of its trace divided by the sum of its squared elements.
     """
     bits = np.unpackbits(packed, axis=1)
     share = bits.mean(axis=0)
     is_balanced = np.minimum(share, 1 - share) >= 0.3
     balanced = bits[:, is_balanced]
-    if balanced.shape[1] < 8:
+    if balanced.shape[1] < VARIED:
         return False
     covariance = np.cov(balanced, rowvar=False, dtype=np.float32)
-    total = np.trace(covariance)
+    trace = np.trace(covariance)
     squares = (covariance**2).sum()
-    return bool(total**2 > 8 * squares)
+    return bool(trace**2 > VARIED * squares)
 
 
 def _one_per_family(packed: Packed, radius: int, workers: int | None) -> Packed:
-    """One hash of each group that pairs within the radius connect."""
+    """Choose one hash of each group of hashes that pairs within the radius connect."""
     first_rows, _ = find_distinct(packed)
     distinct = packed[first_rows]
     forest = Forest(len(distinct))
@@ -133,7 +142,7 @@ def _median(counts: Counts) -> int:
 
 
 def _fit_far_side(counts: Counts) -> NullModel:
-    """The median distance as the mean, with the deviation of the distances above it."""
+    """Fit a normal distribution to the distances above the median, which becomes its mean."""
     median = _median(counts)
     distance = np.arange(len(counts))
     weight = counts.astype(np.float64)
@@ -141,11 +150,18 @@ def _fit_far_side(counts: Counts) -> NullModel:
     weight[median] /= 2  # the median belongs to both sides
     squares = weight * (distance - median) ** 2
     variance = squares.sum() / weight.sum()
-    return NullModel(median, max(0.5, float(np.sqrt(variance))))
+    deviation = float(np.sqrt(variance))
+    return NullModel(median, max(0.5, deviation))
 
 
 def _near_deviation(counts: Counts, share: float) -> float:
-    """The deviation at which a normal distribution has this share as far below the median."""
+    """The deviation of a normal distribution with the same median and the same lower quantile.
+
+    counts: pairs at each distance, int64[bits + 1]. share: of the pairs that are below the
+    quantile.
+    """
+    distance = np.arange(len(counts))
     below = np.cumsum(counts) / counts.sum()
-    quantile = np.interp(share, below, np.arange(len(counts)))
-    return float((_median(counts) - quantile) / -ndtri(share))
+    quantile = np.interp(share, below, distance)
+    deviations_below = -ndtri(share)
+    return float((_median(counts) - quantile) / deviations_below)

@@ -1,8 +1,8 @@
 """Choose the radius within which images may be brought together, from the hashes themselves.
 
-The radius follows from the number of hashes, from how the distances of unrelated ones scatter
-(`NullModel`), and from how many of the images have no near-duplicate: only these can be brought to
-an unrelated one.
+The radius follows from the number of hashes, from the distances of unrelated ones (`NullModel`) and
+from how many of the images have no near-duplicate, since only these can be brought to an unrelated
+image.
 """
 
 from dataclasses import dataclass, field
@@ -50,10 +50,11 @@ def choose_radius(
 ) -> int:
     """Choose the largest radius within which few of the hashes have an unrelated nearest one.
 
-    hashes: uint8[n, bits // 8]. others: the hashes among which the nearest is searched; None for
-    the other hashes of the same set. wrong: how many of the hashes may be brought to an unrelated
-    one; wrong_share: the same as a share of those that the radius brings to any. The larger of the
-    two counts.
+    hashes: uint8[n, bits // 8].
+    others: the hashes among which the nearest is searched; None for the other hashes of the set.
+    wrong: the number of hashes that may be brought to an unrelated one.
+    wrong_share: the same, as a share of the hashes that have another one within the radius. The
+        larger of the two limits counts.
     """
     nearest = _nearest_distances(hashes, others, settings)
     compared = len(hashes) - 1 if others is None else len(others)
@@ -91,16 +92,21 @@ def _nearest_distances(hashes: Packed, others: Packed | None, settings: Settings
 
 
 def _chance_of_neighbour(null_model: NullModel, bits: Any, compared: int) -> Floats:
-    """The chance that some of so many unrelated hashes are within each distance of a hash."""
-    one = np.minimum(null_model.within(bits), 1 - 1e-12)
-    return -np.expm1(compared * np.log1p(-one))
+    """For each distance, the chance that any of the hashes compared is within it of a hash.
+
+    bits: the distances. compared: the number of hashes, all unrelated to the one.
+    """
+    of_one = np.minimum(null_model.within(bits), 1 - 1e-12)
+    return -np.expm1(compared * np.log1p(-of_one))
 
 
 def _share_alone(nearest: Any, chance: Floats, typical: int) -> float:
     """Estimate the share of images without a near-duplicate.
 
-    Those are the images whose nearest hash is as far away as unrelated ones are. Half of them are
-    farther from it than `typical`, or the share that `chance` gives.
+    The nearest hash of such an image is an unrelated one. About half of these images are farther
+    than `typical` from it, and `chance` gives their exact share. Images with a near-duplicate
+    hardly ever are. So the images that are farther away, divided by that share, are the estimate.
+    nearest: the distance of each sampled image to its nearest hash.
     """
     far = ((nearest > typical).sum() + 1) / len(nearest)
     beyond = max(1 - chance[min(typical, len(chance) - 1)], 1e-9)

@@ -2,7 +2,9 @@
 
 cli           the words of the `finlib` command: its parts, arguments and help, and nothing else
 inputs        what a command is given: folders, images, tables of hashes
+names         which names lead to one file
 output        what a command says and may write, and the folder of its unfinished work
+methods       what hashes are compared by: a hasher and a distance together
 hashing       `finlib hash`: a table of hashes, which only grows
 search        `finlib match`: pairs of files whose hashes are near, found step by step
 cluster       `finlib cluster`: groups of files whose hashes are alike

@@ -35,6 +35,14 @@ HasherOrPart = Annotated[
         show_default="that of the table, or find",
     ),
 ]
+Distance = Annotated[
+    str,
+    typer.Option(
+        metavar="hamming|rows",
+        help="How two hashes are compared: by the bits that differ, or by rows, which a caption "
+        "cannot outvote. Rows need a dHash of 256 bits, such as dhash256 or find+dhash256.",
+    ),
+]
 Workers = Annotated[
     int | None,
     typer.Option(min=1, help="The number of processors to use.", show_default="all available"),
@@ -49,6 +57,21 @@ Output = Annotated[
 Overwrite = Annotated[
     bool, typer.Option("--overwrite", help="Replace an existing file of the same kind.")
 ]
+Hidden = Annotated[
+    bool,
+    typer.Option(
+        "--hidden", help="Take hidden files and folders, too, and folders of trash and thumbnails."
+    ),
+]
+Exclude = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="GLOB",
+        help="Leave out files and folders of this name or path below a folder, such as '*.tif' or "
+        "'raw/*'; may be given several times.",
+        show_default="none",
+    ),
+]
 Source = Annotated[
     Path,
     typer.Argument(
@@ -62,7 +85,10 @@ MinQuality = Annotated[
     ),
 ]
 Radius = Annotated[
-    int | None, typer.Option(min=0, help="The largest distance of a match, in bits.")
+    int | None,
+    typer.Option(
+        min=0, help="The largest distance of a match: in bits, unless --distance is rows."
+    ),
 ]
 FalsePairs = Annotated[
     float | None,
@@ -111,6 +137,12 @@ def hash_command(
     replace: Annotated[
         bool, typer.Option("--replace", help="Drop all rows that the table has.")
     ] = False,
+    verify: Annotated[
+        bool,
+        typer.Option("--verify", help="Read all known files, and hash those of another content."),
+    ] = False,
+    hidden: Hidden = False,
+    exclude: Exclude = None,
 ) -> None:
     """Hash images into a table with a row per file. Run again, it hashes only what is new or
     changed.
@@ -121,6 +153,7 @@ def hash_command(
     resumes when it is started again.
     """
     from finlib.command.hashing import hash_into
+    from finlib.command.inputs import Selection
 
     hash_into(
         output,
@@ -130,6 +163,8 @@ def hash_command(
         scheduler=scheduler,
         prune=prune,
         replace=replace,
+        verify=verify,
+        selection=Selection(hidden, tuple(exclude or ())),
     )
 
 
@@ -161,6 +196,7 @@ def match(
     ] = False,
     min_quality: MinQuality = 0,
     hasher: HasherOrPart = None,
+    distance: Distance = "hamming",
     fold: Annotated[
         bool,
         typer.Option("--fold", help="Of files in HASHES with equal hashes compare only the first."),
@@ -172,16 +208,17 @@ def match(
     scheduler: Scheduler = "",
     overwrite: Overwrite = False,
 ) -> None:
-    """Find pairs of files whose hashes differ in few bits, within HASHES or between HASHES and
+    """Find pairs of files whose hashes are near each other, within HASHES or between HASHES and
     others.
 
     Say what a match is by --radius, or by --false-pairs or --precision, which choose a radius from
     measured evidence, or by --nearest. Folders and single images are hashed by the hasher of the
     table that they are compared with. An interrupted run resumes when it is started again.
     """
-    from finlib.command import inputs, output as outputs, search
+    from finlib.command import inputs, methods, output as outputs, search
     from finlib.hashing import tables
 
+    methods.check_distance(distance)
     outputs.check_table_output(output, tables.PAIRS, overwrite, (hashes, against))
     criterion = search.Criterion(radius, false_pairs, precision, nearest)
     variants = search.choose_variants(mirrored, turned)
@@ -192,10 +229,10 @@ def match(
             "cannot be used with "
             "--against, --nearest, --mirrored, --turned or --workers."
         )
-    new, stored = inputs.load_both(hashes, against, hasher, min_quality, workers)
+    new, stored = inputs.load_both(hashes, against, hasher, min_quality, workers, distance)
     if fold:
         new = new.drop_repeated()
-    comparison = search.Comparison(new, stored, variants)
+    comparison = search.Comparison(new, stored, variants, distance)
     pair_search = search.PairSearch(
         comparison,
         comparison.choose_radius(criterion),
@@ -233,13 +270,12 @@ def cluster(
     that the page of `finlib show` saved, --together takes the pairs marked right, and --apart those
     marked wrong. An interrupted run resumes when it is started again.
     """
-    from finlib.command import inputs, output as outputs
-    from finlib.command.cluster import Corrections, write_clusters
-    from finlib.hashing import tables
+    from finlib.command import inputs
+    from finlib.command.cluster import Corrections, check_outputs, write_clusters
 
     if scheduler and workers:
         raise ValueError("--scheduler has workers of its own: leave out --workers.")
-    outputs.check_table_output(output, tables.CLUSTERS, overwrite, (hashes, onto, together, apart))
+    check_outputs(output, overwrite, (hashes, onto, together, apart))
     loaded = inputs.load(hashes, hasher, min_quality, workers)
     write_clusters(loaded, output, onto, Corrections(together, apart), workers, scheduler)
 
@@ -282,6 +318,8 @@ def duplicates(
     output: Output,
     hasher: HasherName = None,
     min_quality: MinQuality = 0,
+    hidden: Hidden = False,
+    exclude: Exclude = None,
     workers: Workers = None,
     overwrite: Overwrite = False,
 ) -> None:
@@ -292,8 +330,10 @@ def duplicates(
     are written into a third file, so that the next run hashes only what is new or changed.
     """
     from finlib.command.duplicates import write_duplicates
+    from finlib.command.inputs import Selection
 
-    write_duplicates(folder, output, hasher, min_quality, workers, overwrite)
+    selection = Selection(hidden, tuple(exclude or ()))
+    write_duplicates(folder, output, hasher, min_quality, workers, overwrite, selection)
 
 
 @app.command(epilog="Example: finlib evaluate my_families -o scores.csv")
@@ -306,17 +346,27 @@ def evaluate(
         list[str] | None,
         typer.Option(help="A hasher to score; may be given several times.", show_default="all"),
     ] = None,
+    distance: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="hamming|rows",
+            help="A distance to score the hashers by, as for `match`; may be given several times.",
+            show_default="hamming",
+        ),
+    ] = None,
     workers: Workers = None,
     overwrite: Overwrite = False,
 ) -> None:
-    """Score hashers on labelled images, a row per hasher. The digits FFFF in a name say which
-    images belong together.
+    """Score hashers on labelled images, a row per hasher and distance.
+
+    The digits FFFF in a name say which images belong together. A hasher is scored by each distance
+    that can compare its hashes.
     """
     from finlib.command.evaluate import COLUMNS, write_scores
     from finlib.command.output import check_table_output
 
     check_table_output(output, COLUMNS, overwrite)
-    write_scores(folder, output, hasher, workers)
+    write_scores(folder, output, hasher, distance, workers)
 
 
 def main() -> None:

@@ -4,7 +4,7 @@ A clustering is a table with a row per file, and beside it a file with the clust
 which a later run extends the clustering by new files.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 
 from finlib.clustering import clusters, corrections
 from finlib.command.inputs import Hashes
-from finlib.command.output import keep_parts, say
+from finlib.command.names import absolute_paths
+from finlib.command.output import check_side_file, check_table_output, keep_parts, say
 from finlib.distributed import dask_client
 from finlib.hashing import tables
 from finlib.matching import near
@@ -47,6 +48,13 @@ class FileClusters(NamedTuple):
     table: pd.DataFrame
     clusters: clusters.Clusters
     hasher: str
+
+
+def check_outputs(output: Path, overwrite: bool, inputs: Iterable[Path | None]) -> None:
+    """Make sure that the table and the file of its centres may be written; ValueError otherwise."""
+    inputs = tuple(inputs)
+    check_table_output(output, tables.CLUSTERS, overwrite, inputs)
+    check_side_file(centres_file(output), clusters.CENTRES, inputs)
 
 
 def write_clusters(
@@ -124,7 +132,8 @@ def extend_clusters(
     FileNotFoundError where the file of its centres is missing.
     """
     old = tables.read_columns(onto, tables.CLUSTERS)
-    new = hashes.select(~hashes.files["path"].isin(old["path"]).to_numpy())
+    is_old = absolute_paths(hashes.files["path"]).isin(absolute_paths(old["path"]))
+    new = hashes.select(~is_old.to_numpy())
     files = new.files[["path", "family"]]
     rows = _read_corrections(corrected, pd.concat([old["path"], files["path"]]))
     before, hasher = _load_clusters(onto, old["cluster"])

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from finlib.command.cluster import Corrections, cluster_files
 from finlib.command.hashing import hash_into
-from finlib.command.inputs import Hashes, load
+from finlib.command.inputs import VISIBLE, Hashes, Selection, load
 from finlib.command.output import check_page_output, check_table_output, say
 from finlib.command.page import Group, write_page
 from finlib.files import text_to_path
@@ -21,6 +21,7 @@ from finlib.hashing import tables
 from finlib.matching import near
 
 COLUMNS = ("keep", "others", "size")
+HASHES_KIND = "hashes of duplicates"  # of the table of hashes beside the output
 IMAGES_ON_THE_PAGE = 4000
 
 
@@ -31,6 +32,7 @@ def write_duplicates(
     min_quality: float,
     workers: int | None,
     overwrite: bool,
+    selection: Selection = VISIBLE,
 ) -> None:
     """Write a table of the groups of alike images, and a page of them.
 
@@ -41,7 +43,15 @@ def write_duplicates(
     page_file = output.with_suffix(".html")
     check_table_output(output, COLUMNS, overwrite)
     check_page_output(page_file, overwrite)
-    hash_into(hashes_file, [str(folder)], hasher, workers=workers, prune=True)
+    hash_into(
+        hashes_file,
+        [str(folder)],
+        hasher,
+        workers=workers,
+        prune=True,
+        selection=selection,
+        kind=HASHES_KIND,
+    )
     hashes = load(hashes_file, hasher, min_quality, workers)
     groups = find_duplicates(hashes, workers)
     page = write_page(

@@ -5,24 +5,65 @@ from pathlib import Path
 
 import pandas as pd
 
+from finlib.command.methods import check_distance, fits
 from finlib.command.output import say, say_errors
 from finlib.hashing import execution, tables
 from finlib.hashing.hashers import HASHERS, Hasher, get_hasher
 from finlib.hashing.images import family_of, list_images
+from finlib.matching.hamming import Hamming
 from finlib.scoring import metrics
 
 COLUMNS = ("hasher", "auc")  # by which a table of scores is recognised
 
 
 def write_scores(
-    folder: Path, output: Path, names: Sequence[str] | None, workers: int | None
+    folder: Path,
+    output: Path,
+    hashers: Sequence[str] | None,
+    distances: Sequence[str] | None,
+    workers: int | None,
 ) -> None:
-    """Write a table with a row of scores for each hasher named, or for all single hashers."""
-    hashers = [get_hasher(name) for name in names or HASHERS]
+    """Write a table with a row of scores for each hasher and each distance that fits it.
+
+    hashers, distances: their names; None for all single hashers, and for the Hamming distance.
+    ValueError where no distance fits any hasher.
+    """
+    methods = choose_methods(hashers or list(HASHERS), distances or [Hamming.name])
     files = list_labelled(folder)
-    scores = [score_hasher(hasher, files, workers) for hasher in hashers]
+    scores = []
+    for hasher, distances_of_hasher in methods.items():
+        scores += score_hasher(get_hasher(hasher), distances_of_hasher, files, workers)
     tables.write_table(pd.DataFrame(scores), output)
-    say(f"Scores of {len(scores)} hashers: {output}")
+    say(f"Scores of {len(scores)} methods: {output}")
+
+
+def choose_methods(hashers: Sequence[str], distances: Sequence[str]) -> dict[str, list[str]]:
+    """List the distances that fit each hasher, without the hashers that none of them fits.
+
+    A message names the hashers that are left out. ValueError where all are, and for names that
+    there are not.
+    """
+    for distance in distances:
+        check_distance(distance)
+    methods = {}
+    left_out = []
+    for hasher in hashers:
+        fitting = [distance for distance in dict.fromkeys(distances) if fits(hasher, distance)]
+        if fitting:
+            methods[hasher] = fitting
+        else:
+            left_out.append(hasher)
+    if not methods:
+        raise ValueError(
+            f"None of the hashers {', '.join(left_out)} can be compared by "
+            f"{' or '.join(distances)}: take dhash256, or a combination that ends in it."
+        )
+    if left_out:
+        say(
+            f"These hashers are left out because they cannot be compared by "
+            f"{' or '.join(distances)}: {', '.join(left_out)}."
+        )
+    return methods
 
 
 def list_labelled(folder: Path) -> list[Path]:
@@ -44,11 +85,19 @@ def list_labelled(folder: Path) -> list[Path]:
     return labelled
 
 
-def score_hasher(hasher: Hasher, files: Sequence[Path], workers: int | None) -> dict[str, object]:
-    """Hash the files and compare every pair of them: the hasher's row in the table of scores."""
+def score_hasher(
+    hasher: Hasher, distances: Sequence[str], files: Sequence[Path], workers: int | None
+) -> list[dict[str, object]]:
+    """Hash the files and compare every pair of them: the hasher's rows in the table of scores, one
+    for each distance.
+    """
     say(f"Hashing {len(files)} files with {hasher.label}.")
     table = execution.hash_files(files, hasher.name, workers=workers, progress=True)
     say_errors(table)
     families = tables.hashed_rows(table)["family"].to_numpy()
     packed = tables.packed_hashes(table)
-    return metrics.evaluate(packed, families, hasher.name, hasher.bits)
+    rows = []
+    for distance in distances:
+        row = metrics.evaluate(packed, families, hasher.name, hasher.bits, distance=distance)
+        rows.append(row)
+    return rows

@@ -8,12 +8,14 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from finlib.command.inputs import list_files
-from finlib.command.output import check_table_output, keep_parts, say, say_errors
-from finlib.files import path_to_text, text_to_path
+from finlib.command.inputs import VISIBLE, Selection, list_files
+from finlib.command.names import choose_names
+from finlib.command.output import check_side_file, check_table_output, keep_parts, say, say_errors
+from finlib.files import FileState, path_to_text, text_to_path
 from finlib.hashing import execution, tables
 from finlib.hashing.hashers import get_hasher
 
+STATE = [*FileState._fields, "digest"]  # the columns that say which content a row is of
 PARTS = "*part-*.parquet"  # the finished and unfinished parts that `execution` writes
 
 
@@ -24,11 +26,13 @@ class HashingRun:
     workers: the number of processors, None for all.
     scheduler: the address of a Dask scheduler, empty for none.
     folder: where the finished parts are kept.
+    verify: whether to read the known files again and compare their content.
     """
 
     workers: int | None
     scheduler: str
     folder: Path
+    verify: bool = False
 
     def hash(
         self, files: Iterable[str | Path], hasher: str, known: pd.DataFrame | None = None
@@ -41,6 +45,7 @@ class HashingRun:
             scheduler=self.scheduler or None,
             checkpoint=self.folder,
             known=known,
+            verify=self.verify,
             progress=True,
         )
 
@@ -54,36 +59,58 @@ def hash_into(
     scheduler: str = "",
     prune: bool = False,
     replace: bool = False,
+    verify: bool = False,
+    selection: Selection = VISIBLE,
+    kind: str = tables.HASHES,
 ) -> None:
     """Hash what is new or changed among the files of the sources into the table `output`.
 
     `hasher` is by default that of the table, or FINd. Rows of other files stay in the table, unless
-    `prune` drops those of files that no source names, or `replace` drops all rows. An interrupted
-    run resumes when it is called again. RuntimeError where no file can be hashed: the table is then
-    left as it was. ValueError where the table holds other hashes.
+    `prune` drops those of files that no source names, or `replace` drops all rows. With `verify`,
+    files are known by their content, not only by their size and times. `selection` says which
+    images of a folder are hashed. The table is of this `kind`; where that is not HASHES, an
+    existing one must be of it already. An interrupted run resumes when it is called again.
+    RuntimeError where no file can be hashed: the table is then left as it was. ValueError where the
+    table holds other hashes.
     """
     tables.is_csv(output)
     get_hasher(hasher or "find")
+    if kind != tables.HASHES:
+        check_side_file(output, kind)
     if replace:
-        check_table_output(output, tables.COLUMNS, overwrite=True)
+        check_table_output(output, tables.FIRST_COLUMNS, overwrite=True)
     with keep_parts(output, PARTS) as folder:
-        run = HashingRun(workers, scheduler, folder)
+        run = HashingRun(workers, scheduler, folder, verify)
         is_read = output.exists() and not (replace and hasher)
-        stored = tables.read_hashes(output) if is_read else None
+        stored = tables.read_hashes(output, own_columns=True) if is_read else None
         hasher = hasher or _get_hasher_name(stored)
-        files = _list_by_text(sources)
+        names = choose_names(_list_by_text(sources, selection), stored, in_place=prune)
+        files = names.files
         known = None
         if stored is not None and not replace:
-            known = _drop_unnamed(stored, files) if prune else stored
+            known = stored[~stored["path"].isin(names.others)]
+            known = _drop_unnamed(known, files) if prune else known
             known = _add_missing_parts(known, hasher, output, run)
+            _say_trusted(known, verify)
         table, newly_hashed = run.hash(files.values(), hasher, known)
         _check_any_hashed(table, output)
-        whole = _combine(known, table, prune)
-        tables.write_table(whole, output)
+        whole = _with_own_columns(_combine(known, table, prune), known)
+        tables.write_table(whole, output, kind)
     say_errors(table)
     _report(table, newly_hashed, len(whole), output)
     if (table["error"] != "").all():
         raise RuntimeError("No file could be hashed.")
+
+
+def _say_trusted(known: pd.DataFrame, verify: bool) -> None:
+    """Say how many rows of an earlier version are trusted by size and time alone."""
+    is_trusted = (known["error"] == "") & (known["digest"] == "") & (known["inode"] == 0)
+    count = int(is_trusted.sum())
+    if count and not verify:
+        say(
+            f"{count} rows were made by an earlier version, and are used again where size and time "
+            "of modification are the same. --verify hashes their files again."
+        )
 
 
 def _get_hasher_name(table: pd.DataFrame | None) -> str:
@@ -93,11 +120,11 @@ def _get_hasher_name(table: pd.DataFrame | None) -> str:
     return str(table["hasher"].iloc[0])
 
 
-def _list_by_text(sources: Iterable[str]) -> dict[str, str | Path]:
-    """The files of all sources, each once, by the text that a table has for their path."""
+def _list_by_text(sources: Iterable[str], selection: Selection) -> dict[str, str | Path]:
+    """All names that the sources give, each once, by the text that a table has for it."""
     files: dict[str, str | Path] = {}
     for source in sources:
-        for file in list_files(source):
+        for file in list_files(source, selection):
             files[path_to_text(file)] = file
     return files
 
@@ -151,6 +178,7 @@ def _add_missing_parts(
         hash=hashed["hash"] + added["hash"],
         quality=hashed["quality"].fillna(added["quality"]),
     )
+    both[STATE] = added[STATE]
     failed = stored[stored["error"] != ""]
     return pd.concat([both, failed], ignore_index=True).assign(hasher=hasher)
 
@@ -159,6 +187,8 @@ def _check_unchanged(hashed: pd.DataFrame, added: pd.DataFrame, missing: str, ou
     """RuntimeError where a file has changed since it was hashed, or could not be hashed again."""
     identity = ["bytes", "modified_ns"]
     unchanged = (added[identity] == hashed[identity]).all(axis=1)
+    has_digest = hashed["digest"] != ""
+    unchanged &= ~has_digest | (added["digest"] == hashed["digest"])
     usable = unchanged & (added["error"] == "")
     if not usable.all():
         example = hashed["path"][~usable].iloc[0]
@@ -185,6 +215,15 @@ def _combine(stored: pd.DataFrame | None, new: pd.DataFrame, prune: bool) -> pd.
     if prune:
         stored = stored[~stored["path"].isin(new["path"])]
     return merge_rows(stored, new)
+
+
+def _with_own_columns(table: pd.DataFrame, known: pd.DataFrame | None) -> pd.DataFrame:
+    """The table with the columns that a person has added to the known rows, by path."""
+    if known is None:
+        return table
+    own_columns = [name for name in known.columns if name not in tables.COLUMNS]
+    by_path = known.drop_duplicates("path").set_index("path")[own_columns]
+    return table[tables.COLUMNS].join(by_path, on="path")
 
 
 def merge_rows(stored: pd.DataFrame, new: pd.DataFrame) -> pd.DataFrame:

@@ -8,7 +8,7 @@ import os
 import sys
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,6 +17,8 @@ import pandas as pd
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from finlib.command.methods import Method
+from finlib.command.names import find_other_names, find_stored_names
 from finlib.command.output import say, say_errors, say_first
 from finlib.files import text_to_path
 from finlib.hashing import execution, tables
@@ -26,7 +28,17 @@ from finlib.hashing.images import scan_folder
 from finlib.matching.pairs import find_distinct
 from finlib.pools import in_threads
 
-SUFFIXES_SHOWN = 5
+KINDS_SHOWN = 5
+
+
+class Selection(NamedTuple):
+    """Which images of a folder a command takes; the fields are those of `scan_folder`."""
+
+    hidden: bool = False
+    exclude: Sequence[str] = ()
+
+
+VISIBLE = Selection()  # all images but the hidden ones
 
 
 @dataclass(frozen=True)
@@ -99,20 +111,24 @@ def hash_variants(hashes: Hashes, variants: Sequence[int], workers: int | None) 
     )
 
 
-def list_files(source: str) -> Sequence[str | Path]:
+def list_files(source: str, selection: Selection = VISIBLE) -> Sequence[str | Path]:
     """The files that a source of `finlib hash` stands for.
 
-    A folder stands for the images below it, a file for itself, and "-" for the list on standard
-    input. A message says which files of a folder are passed over. ValueError where a list or a
-    folder names no file, FileNotFoundError where the source does not exist.
+    A folder stands for the images below it that are selected, a file for itself, and "-" for the
+    list on standard input. Messages say what of a folder is passed over and left out. ValueError
+    where a list or a folder names no file, FileNotFoundError where the source does not exist.
     """
     if source == "-":
         return _read_list()
     if os.path.lexists(source) and not os.path.isdir(source):
         return [source]
-    listing = scan_folder(source)
+    listing = scan_folder(source, hidden=selection.hidden, exclude=selection.exclude)
     if listing.passed_over:
         _say_passed_over(source, listing.passed_over)
+    if listing.hidden:
+        _say_hidden(source, listing.hidden)
+    if listing.excluded:
+        say(f"{source}: {listing.excluded} files and folders are left out by --exclude.")
     return listing.images
 
 
@@ -134,7 +150,7 @@ def _read_list() -> list[str]:
 def _say_passed_over(folder: str, passed_over: Counter[str]) -> None:
     kinds = [
         f"{count} {suffix or 'without a suffix'}"
-        for suffix, count in passed_over.most_common(SUFFIXES_SHOWN)
+        for suffix, count in passed_over.most_common(KINDS_SHOWN)
     ]
     say(
         f"{folder}: {passed_over.total()} files do not have an image's suffix and are passed over "
@@ -142,66 +158,100 @@ def _say_passed_over(folder: str, passed_over: Counter[str]) -> None:
     )
 
 
-def load(source: Path, hasher: str | None, min_quality: float, workers: int | None) -> Hashes:
+def _say_hidden(folder: str, hidden: Counter[str]) -> None:
+    names = [f"{count} {name}" for name, count in hidden.most_common(KINDS_SHOWN)]
+    say(
+        f"{folder}: {hidden.total()} hidden and system folders and hidden images are left out "
+        f"({', '.join(names)}). `finlib hash` and `duplicates` take them with --hidden."
+    )
+
+
+def load(
+    source: Path,
+    hasher: str | None,
+    min_quality: float,
+    workers: int | None,
+    distance: str = "hamming",
+) -> Hashes:
     """Read the hashes of a table, or hash one image or the images of a folder.
 
     A table gives the hashes that it has, or one part of its combined hash if `hasher` names that
     part. Images are hashed by `hasher`, by default FINd. Files with an error, files that a later
     row names again, and files of a quality under `min_quality` are left out, with a message.
     RuntimeError where nothing has a hash; ValueError where `min_quality` is given and the hashes
-    have no quality.
+    have no quality, and where `distance` cannot compare them, which shows before images are hashed.
     """
     if is_table(source):
         table = _read_table(source, hasher)
     else:
-        table = execution.hash_files(
-            list_files(str(source)), hasher or "find", workers=workers, progress=True
-        )
-        say_errors(table)
+        table = _hash_images(source, Method(hasher or "find", distance), workers)
     files = tables.hashed_rows(table)
     if files.empty:
         raise RuntimeError(f"{source} gives no hash to work with.")
+    name = files["hasher"].iloc[0]
+    Method(name, distance)  # raises an error where they do not fit
     if min_quality and files["quality"].isna().any():
         raise ValueError(
             f"--min-quality cannot be used: the hashes of {source} have no quality. Those of find "
             "and pdq have one."
         )
     repeated = files["path"].duplicated(keep="last").to_numpy()
-    poor = (files["quality"] < min_quality).to_numpy() & ~repeated
+    other_names = np.zeros(len(files), bool)
+    other_names[~repeated] = find_other_names(files[~repeated])
+    is_taken = ~(repeated | other_names)
+    poor = (files["quality"] < min_quality).to_numpy() & is_taken
     left_out = {
         "with an error": len(table) - len(files),
         "that a later row names again": int(repeated.sum()),
+        "that are another name of a file": int(other_names.sum()),
         f"of quality under {min_quality:g}": int(poor.sum()),
     }
     _say_left_out(source, len(table), left_out)
     all_hashes = Hashes(
         files.drop(columns=["hash", "hasher", "error"]),
         tables.packed_hashes(table),
-        files["hasher"].iloc[0],
+        name,
     )
-    return all_hashes.select(~(repeated | poor))
+    return all_hashes.select(is_taken & ~poor)
 
 
 def load_both(
-    source: Path, against: Path | None, hasher: str | None, min_quality: float, workers: int | None
+    source: Path,
+    against: Path | None,
+    hasher: str | None,
+    min_quality: float,
+    workers: int | None,
+    distance: str = "hamming",
 ) -> tuple[Hashes, Hashes | None]:
     """Load the hashes of `source` and, where it is given, those of `against` by the same hasher.
 
-    Where only one of them is a table, the images of the other are hashed by the table's hasher.
+    Where only one of them is a table, the images of the other are hashed by the table's hasher. The
+    files of `source` then have a column more, stored_path: the path that `against` has for the same
+    file, which may be another than their own.
     """
     if against is None:
-        return load(source, hasher, min_quality, workers), None
+        return load(source, hasher, min_quality, workers, distance), None
     if is_table(source) and not is_table(against):
-        new = load(source, hasher, min_quality, workers)
-        return new, load(against, new.hasher, min_quality, workers)
-    stored = load(against, hasher, min_quality, workers)
-    new = load(source, hasher or stored.hasher, min_quality, workers)
-    return new, stored
+        new = load(source, hasher, min_quality, workers, distance)
+        stored = load(against, new.hasher, min_quality, workers, distance)
+    else:
+        stored = load(against, hasher, min_quality, workers, distance)
+        new = load(source, hasher or stored.hasher, min_quality, workers, distance)
+    stored_path = find_stored_names(new.files, stored.files)
+    return replace(new, files=new.files.assign(stored_path=stored_path)), stored
 
 
 def is_table(source: Path) -> bool:
     """Whether the source's name is that of a table: it ends in .parquet or .csv."""
     return source.suffix in (".parquet", ".csv")
+
+
+def _hash_images(source: Path, method: Method, workers: int | None) -> pd.DataFrame:
+    """Hash one image or the images of a folder; messages name the first that cannot be hashed."""
+    files = list_files(str(source))
+    table = execution.hash_files(files, method.hasher, workers=workers, progress=True)
+    say_errors(table)
+    return table
 
 
 def _read_table(source: Path, hasher: str | None) -> pd.DataFrame:

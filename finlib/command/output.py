@@ -6,6 +6,7 @@ file of another kind, and over an older result unless it is asked to. While it r
 finished in a folder beside its output, from which the same command resumes after an interruption.
 """
 
+import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -17,6 +18,8 @@ from finlib.files import lock, one_line
 from finlib.hashing import tables
 
 ERRORS_SHOWN = 5
+PAGE_MARK = '<meta name="generator" content="finlib">'  # which each page has near its beginning
+PAGE_HEAD_BYTES = 4096
 
 
 def say(text: object) -> None:
@@ -46,13 +49,15 @@ def check_table_output(
 
     `inputs` are the files that the command reads, None for one that was not given. ValueError where
     the name ends in neither .parquet nor .csv, and where `output` exists and is one of the inputs,
-    is no table with these columns, or may not be overwritten.
+    is no table with these columns, was written by another kind of command, or may not be
+    overwritten.
     """
     tables.is_csv(output)
     if not output.exists():
         return
     _refuse_inputs(output, inputs)
-    if not _is_table_with(output, columns):
+    is_of_kind = tables.read_kind(output) in ("", tables.kind_of_columns(columns))
+    if not is_of_kind or not _is_table_with(output, columns):
         raise ValueError(
             f"{output} exists and is another kind of file. Give another name, or move the file "
             "away."
@@ -67,7 +72,34 @@ def check_page_output(output: Path, overwrite: bool, inputs: Iterable[Path | Non
     if not output.exists():
         return
     _refuse_inputs(output, inputs)
+    if not _is_page(output):
+        raise ValueError(
+            f"{output} exists and is not a page that finlib wrote. Give --output another name, or "
+            "move the file away."
+        )
     _refuse_existing(output, overwrite)
+
+
+def _is_page(file: Path) -> bool:
+    try:
+        with open(file, "rb") as content:
+            return PAGE_MARK.encode() in content.read(PAGE_HEAD_BYTES)
+    except OSError:
+        return False
+
+
+def check_side_file(file: Path, kind: str, inputs: Iterable[Path | None] = ()) -> None:
+    """Make sure that a file beside the output may be replaced: ValueError where it exists and is
+    one of the inputs, or was not written as this kind of file, which is in its metadata.
+    """
+    if not os.path.lexists(file):
+        return
+    _refuse_inputs(file, inputs)
+    if tables.read_kind(file) != kind:
+        raise ValueError(
+            f"{file} has the name of a file that is written beside the output, and was not written "
+            "by this command. Give --output another name, or move the file away."
+        )
 
 
 def _refuse_inputs(output: Path, inputs: Iterable[Path | None]) -> None:

@@ -21,7 +21,8 @@ from tqdm import tqdm
 from finlib.command.output import check_page_output, say
 from finlib.files import one_line, text_to_path, write_atomically
 from finlib.hashing.images import open_image
-from finlib.hashing.tables import CLUSTERS, PAIRS, iter_batches
+from finlib.hashing.tables import CLUSTERS, PAIRS, is_csv, iter_batches, read_pairs_metadata
+from finlib.matching.hamming import Hamming
 from finlib.pools import in_threads
 
 SIDE = 160  # pixels, of a thumbnail
@@ -34,6 +35,13 @@ class Group(NamedTuple):
 
     caption: str
     files: list[str]
+
+
+class DistanceWords(NamedTuple):
+    """What stands before and after the distance of a pair in its caption."""
+
+    before: str
+    after: str
 
 
 class Listing(NamedTuple):
@@ -77,11 +85,27 @@ def list_groups(table: Path, by: str, most: int) -> Listing:
     batches = iter_batches(table, PAIRS, CLUSTERS)
     empty = next(batches)
     if "path_a" in empty.schema.names:
-        return _list_pairs(empty, batches, most)
+        return _list_pairs(empty, batches, most, _choose_words(table))
     return _list_clusters(table, by, most)
 
 
-def _list_pairs(empty: pa.Table, batches: Iterator[pa.Table], most: int) -> Listing:
+def _choose_words(table: Path) -> DistanceWords:
+    """The words around the distances of a table of pairs, by what the table records of them.
+
+    A CSV file cannot record which distance it has. Parquet files that do not record it have the
+    Hamming distance, which was the only one when they were written.
+    """
+    if is_csv(table):
+        return DistanceWords("distance ", "")
+    metadata = read_pairs_metadata(table)
+    if metadata is None or metadata.distance == Hamming.name:
+        return DistanceWords("", " bits apart")
+    return DistanceWords("", f" of at most {metadata.largest}, by {metadata.distance}")
+
+
+def _list_pairs(
+    empty: pa.Table, batches: Iterator[pa.Table], most: int, words: DistanceWords
+) -> Listing:
     farthest = empty.to_pandas()
     total = 0
     for batch in batches:
@@ -90,7 +114,8 @@ def _list_pairs(empty: pa.Table, batches: Iterator[pa.Table], most: int) -> List
         farthest = candidates.nlargest(most, "distance")
     groups = []
     for path_a, path_b, distance in farthest[list(PAIRS)].itertuples(index=False):
-        groups.append(Group(f"{distance} bits apart", [path_a, path_b]))
+        caption = f"{words.before}{distance}{words.after}"
+        groups.append(Group(caption, [path_a, path_b]))
     return Listing(groups, total)
 
 

@@ -23,11 +23,13 @@ from tqdm import tqdm
 from finlib import __version__
 from finlib.checkpoint import Checkpoint
 from finlib.command.inputs import Hashes, VariantHashes, hash_variants
+from finlib.command.methods import Method
 from finlib.command.output import keep_parts, parts_folder, say
 from finlib.distributed import dask_client
 from finlib.hashing import tables
 from finlib.hashing.decoding import VARIANTS
 from finlib.matching import thresholds
+from finlib.matching.packed import check_radius
 from finlib.matching.pairs import Pairs, estimate_pairs, index_hashes, iter_pairs, neighbours
 from finlib.matching.self_join import iter_self_join
 
@@ -60,7 +62,7 @@ def choose_variants(mirrored: bool, turned: bool) -> list[int]:
 class Criterion(NamedTuple):
     """What makes two files a match, as a person asks for it; None for what is not asked for.
 
-    radius: the largest distance in bits.
+    radius: the largest distance.
     false_pairs: the number of false pairs to accept.
     precision: the share of the pairs that must be right.
     nearest: the number of nearest files wanted for each file.
@@ -91,20 +93,28 @@ class Criterion(NamedTuple):
 class Comparison:
     """What is compared: each file of `new`, in some variants, with each file of `stored`.
 
-    Where `stored` is None, the files of `new` are compared with each other. ValueError where the
-    hashes are by different hashers.
+    Where `stored` is None, the files of `new` are compared with each other. `distance` is the name
+    of the distance. ValueError where the hashes are by different hashers, or where the distance
+    cannot compare them.
     """
 
     new: Hashes
     stored: Hashes | None = None
     variants: Sequence[int] = (AS_IT_IS,)
+    distance: str = "hamming"
 
     def __post_init__(self) -> None:
+        Method(self.new.hasher, self.distance)  # raises an error where they do not fit
         if len(self.new.files) and self.new.hasher != self.others.hasher:
             raise ValueError(
                 "Distances need hashes by one hasher, but these are by "
                 f"{self.new.hasher} and {self.others.hasher}."
             )
+
+    @property
+    def method(self) -> Method:
+        """The hasher and the distance."""
+        return Method(self.new.hasher, self.distance)
 
     @property
     def others(self) -> Hashes:
@@ -135,29 +145,37 @@ class Comparison:
         """The radius that is given, or the one that the evidence in the package suggests.
 
         It is None where only the nearest are asked for. A message says what to expect of a radius
-        from the evidence. ValueError where there is no evidence for the hasher, or no radius is
-        small enough.
+        from the evidence. ValueError where there is no evidence for the method, where no radius is
+        small enough, and where a given radius is larger than any distance.
         """
-        hasher = self.new.hasher
+        name = self.method.name
         if criterion.false_pairs is not None:
-            radius = thresholds.radius_for_false_pairs(hasher, self.pairs, criterion.false_pairs)
+            radius = thresholds.radius_for_false_pairs(name, self.pairs, criterion.false_pairs)
         elif criterion.precision is not None:
-            radius = thresholds.radius_for_precision(hasher, self.images, criterion.precision)
+            radius = thresholds.radius_for_precision(name, self.images, criterion.precision)
+        elif criterion.radius is not None:
+            return check_radius(criterion.radius, self.method.largest)
         else:
-            return criterion.radius
-        share = thresholds.expected_at(hasher, radius).matching
+            return None
+        self._say_what_to_expect(radius, criterion)
+        return radius
+
+    def _say_what_to_expect(self, radius: int, criterion: Criterion) -> None:
+        """Say what the evidence promises at the radius that was chosen by it."""
+        method = self.method
+        share = thresholds.expected_at(method.name, radius).matching
         say(
-            f"The radius is {radius} bits, by the evidence on {hasher} for {self.pairs:,} pairs "
-            f"of files. It finds about {share:.0%} of the matching pairs."
+            f"The radius is {method.describe(radius)}, by the evidence on {method.name} for "
+            f"{self.pairs:,} pairs of files. It finds about {share:.0%} of the matching pairs."
         )
-        least_measured = thresholds.evidence(hasher).least_measured
+        least_measured = thresholds.evidence(method.name).least_measured
         if radius < least_measured:
             enough_for = self._count_images_for(least_measured, radius, criterion)
             say(
-                f"This radius is an estimate. The evidence is measured down to {least_measured} "
-                f"bits, which would be enough for about {enough_for:,.0f} images."
+                "This radius is an estimate. The evidence is measured down to "
+                f"{method.describe(least_measured)}, which would be enough for about "
+                f"{enough_for:,.0f} images."
             )
-        return radius
 
     def _count_images_for(self, measured: int, radius: int, criterion: Criterion) -> float:
         """The number of images for which `measured` would be the right radius, as `radius` is here.
@@ -165,10 +183,11 @@ class Comparison:
         The rate of false pairs that can be allowed falls with the number of images where a
         precision is asked for, and with its square where a number of false pairs is.
         """
-        measured_rate = thresholds.expected_at(self.new.hasher, measured).nonmatching
+        name = self.method.name
+        measured_rate = thresholds.expected_at(name, measured).nonmatching
         images = len(self.others.files)
         if criterion.false_pairs is None:
-            rate = thresholds.expected_at(self.new.hasher, radius).nonmatching
+            rate = thresholds.expected_at(name, radius).nonmatching
             return images * rate / measured_rate
         rate = criterion.false_pairs / max(1, self.pairs)
         return images * math.sqrt(rate / measured_rate)
@@ -176,17 +195,18 @@ class Comparison:
     def estimate_false_pairs(self, radius: int) -> float:
         """The number of false pairs to expect within the radius; nan where it is unknown.
 
-        ValueError where there is no evidence for the hasher.
+        ValueError where there is no evidence for the method.
         """
-        return self.pairs * thresholds.expected_at(self.new.hasher, radius).nonmatching
+        return self.pairs * thresholds.expected_at(self.method.name, radius).nonmatching
 
 
 @dataclass(frozen=True)
 class PairSearch:
     """The search for the pairs of a comparison within a radius, or the nearest ones, or both.
 
-    More than `max_pairs` pairs are refused. The search runs on `workers` threads, or on the Dask
-    scheduler at an address, which only compares one set with itself within a radius.
+    Distances are of the kind that the comparison names. More than `max_pairs` pairs are refused.
+    The search runs on `workers` threads, or on the Dask scheduler at an address, which only
+    compares one set with itself within a radius.
     """
 
     comparison: Comparison
@@ -199,6 +219,7 @@ class PairSearch:
     def write(self, output: Path) -> None:
         """Write the table of pairs: path_a, path_b, distance and, where there are several, variant.
 
+        A Parquet file records in its metadata which distance it is, see `tables.PairsMetadata`.
         ValueError where there are too many pairs, RuntimeError where the disk is too small for
         those expected.
         """
@@ -221,10 +242,12 @@ class PairSearch:
         return VariantHashes(new.packed, np.arange(len(new.files)))
 
     def _make_schema(self) -> pa.Schema:
+        method = self.comparison.method
+        metadata = tables.PairsMetadata(method.hasher, method.distance, method.largest)
         columns = {"path_a": pa.string(), "path_b": pa.string(), "distance": pa.int32()}
         if self.comparison.has_variants:
             columns["variant"] = pa.string()
-        return pa.schema(columns)
+        return pa.schema(columns, metadata.to_arrow())
 
     def _make_key(self, queries: VariantHashes) -> str:
         """A text that differs for any other search, and for this one by another version."""
@@ -237,6 +260,7 @@ class PairSearch:
             self.nearest,
             comparison.stored is None,
             tuple(comparison.variants),
+            comparison.distance,
             bool(self.scheduler),
         )
         digest = hashlib.blake2b(repr(settings).encode())
@@ -283,7 +307,8 @@ class PairSearch:
     def _nearest_steps(
         self, packed: NDArray[np.uint8], nearest: int, first: int
     ) -> Iterator[Iterable[Pairs]]:
-        index = index_hashes(self.comparison.others.packed)
+        distance = self.comparison.distance
+        index = index_hashes(self.comparison.others.packed, distance=distance)
         starts = range(first * HASHES_PER_STEP, len(packed), HASHES_PER_STEP)
         for start in tqdm(starts, unit=f" {HASHES_PER_STEP} hashes", disable=None):
             queries = packed[start : start + HASHES_PER_STEP]
@@ -292,6 +317,7 @@ class PairSearch:
                 index,
                 k=nearest + 1,  # one of them may be the file itself
                 radius=self.radius,
+                distance=distance,
                 workers=self.workers,
             )
             counts = np.diff(nearest_ones.indptr)
@@ -302,7 +328,14 @@ class PairSearch:
         self, packed: NDArray[np.uint8], radius: int, first: int
     ) -> Iterator[Iterable[Pairs]]:
         with dask_client(self.scheduler) as client:
-            for tile in iter_self_join(packed, radius, client, start=first):
+            tiles = iter_self_join(
+                packed,
+                radius,
+                client,
+                distance=self.comparison.distance,
+                start=first,
+            )
+            for tile in tiles:
                 yield [tile]
 
     def _radius_steps(
@@ -317,6 +350,7 @@ class PairSearch:
                 None if within_one_set else others,
                 radius,
                 i=range(start, min(len(packed), start + size)),
+                distance=self.comparison.distance,
                 workers=self.workers,
                 progress=True,
             )
@@ -337,7 +371,8 @@ class PairSearch:
             rows["variant"] = names[pairs.i % len(names)]
         if comparison.has_variants and comparison.stored is None and self.nearest is None:
             return rows[new_row < pairs.j]  # every pair is found from both of its files
-        rows = rows[rows["path_a"] != rows["path_b"]]
+        own_path = "path" if comparison.stored is None else "stored_path"
+        rows = rows[comparison.new.files[own_path].array[new_row] != rows["path_b"]]
         if self.nearest is None:
             return rows
         query = ["path_a", "variant"] if comparison.has_variants else ["path_a"]
@@ -350,7 +385,12 @@ class PairSearch:
         """
         comparison = self.comparison
         stored = None if comparison.stored is None else comparison.stored.packed
-        pairs_of_pictures = estimate_pairs(comparison.new.packed, stored, radius)
+        pairs_of_pictures = estimate_pairs(
+            comparison.new.packed,
+            stored,
+            radius,
+            distance=comparison.distance,
+        )
         pairs = pairs_of_pictures * len(comparison.variants)
         if pairs > self.max_pairs:
             raise ValueError(
@@ -373,7 +413,9 @@ class PairSearch:
             )
 
     def _report(self, count: int, output: Path) -> None:
-        within = "" if self.radius is None else f" within {self.radius} bits"
+        within = ""
+        if self.radius is not None:
+            within = f" within {self.comparison.method.describe(self.radius)}"
         say(
             f"{count} pairs of files{within} were found, of {self.comparison.pairs:,} compared: "
             f"{output}"
@@ -382,7 +424,7 @@ class PairSearch:
             return
         try:
             false_pairs = self.comparison.estimate_false_pairs(self.radius)
-        except ValueError:  # there is no evidence on this hasher
+        except ValueError:  # there is no evidence on this method
             return
         say(
             f"{_about(false_pairs)} of them may be false. This is an estimate from the unrelated "

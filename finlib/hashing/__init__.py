@@ -1,11 +1,11 @@
-"""Pictures to hashes: decode a file, compute a perceptual hash, keep the hashes of many files in a table.
+"""Pictures to hashes: decode files, compute perceptual hashes, and keep the hashes in tables.
 
-images       list, label and decode images
-reference    FINd as FIN ships it, in pure Python: the answer every other version must reproduce
-certificate  why reordered arithmetic gives FINd's bits, and the bound that decides
-decoding     a JPEG's pixels from libjpeg-turbo, where they are certain to be Pillow's
-kernels      numba kernels that several hashes share: DCT, median, packed bits, quality
-find         FINd as numba kernels; a picture's eight turns and mirror images from one transform
+images       list a folder's images, read the families from their names, decode an image by Pillow
+reference    FINd in pure Python: the answer that every other version must reproduce
+certificate  why arithmetic in another order gives FINd's bits, and the bound that decides
+decoding     decode a file at libjpeg-turbo's full speed; a picture, its turns and mirror images
+kernels      numba kernels that several hashes share: DCT, median, quality, packed bits
+find         FINd as numba kernels; the hashes of all turns and mirror images from one transform
 classic      aHash, dHash and pHash as numba kernels, bit for bit imagehash's
 hashers      the table of every hash studied, and hashes combined from several of them
 tables       the table of hashes: its columns, Parquet and CSV

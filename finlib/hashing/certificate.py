@@ -1,21 +1,25 @@
-"""Why reordered arithmetic gives FINd's bits, and the bound that decides: the certificate of every fast version.
+"""Why arithmetic in another order gives FINd's bits, and the bound that decides whether it does.
 
-**Why the bits are the reference's.** A bit is set where its coefficient is among the 128 largest. Take the DCT basis D
-as the doubles that `reference.dct_matrix` returns, and let B be the coefficients in exact arithmetic. Any program that
-forms B as a sum of products, in any order, fused or not, so that no pixel's contribution is rounded more than m times
-on its way, is off by at most gamma(m) * sum |terms| (Higham, Accuracy and Stability of Numerical Algorithms, 2002,
-section 3.1), where gamma(m) = m u / (1 - m u), u = 2^-53. Every box mean lies in [0, 255] and no row of |D| sums to
-more than 42, so sum |terms| <= 42 * 42 * 255. The roundings m on one contribution's way are
+This is the certificate of every fast version of FINd. A bit is set where its coefficient is among
+the 128 largest. Take the DCT basis D as the doubles that `reference.dct_matrix` returns, and let B
+be the coefficients in exact arithmetic. Any program that forms B as a sum of products, in any
+order, fused or not, so that no pixel's contribution is rounded more than m times on its way, is off
+by at most gamma(m) * sum |terms| (Higham, Accuracy and Stability of Numerical Algorithms, 2002,
+section 3.1), where gamma(m) = m u / (1 - m u), u = 2^-53. Every box mean lies in [0, 255] and no
+row of |D| sums to more than 42, so sum |terms| <= 42 * 42 * 255. The roundings m on one
+contribution's way are
 
-    reference   4 for luma (constant, product, two sums), n - 1 for a window of n pixels, 1 for the division,
-                64 for each of the two products                                                        n + 132
-    stages      none for luma and sums, 1 for the division, 64 for each product                        129
-    algebra     65 to build each matrix, rows + cols for the two products, 1 for the 1000             131 + rows + cols
-    compiled    2 for the scaling (reciprocal, product), 64 for each product                           130
+    reference   4 for luma (constant, product, two sums), n - 1 for a window of n pixels, 1 for the
+                division, 64 for each of the two products                 n + 132 stages      none
+                for luma and sums, 1 for the division, 64 for each product     129 products    65 to
+                build each matrix, rows + cols for the two products, 1 for the 1000
+                131 + rows + cols kernels     2 for the scaling (reciprocal, product), 64 for each
+                product        130
 
-Two programs then differ by at most E = (gamma(m) + gamma(m')) * 42 * 42 * 255 in any coefficient. Where the 129th
-smallest exceeds the 128th by more than 2 E in one, the same 128 are the largest in the other, and all bits are equal.
-Where it does not (flat and symmetric images), the reference itself decides.
+Two programs then differ by at most E = (gamma(m) + gamma(m')) * 42 * 42 * 255 in any coefficient.
+Where the 129th smallest exceeds the 128th by more than 2 E in one, the same 128 are the largest in
+the other, and all bits are equal. Where it does not (flat and symmetric images), the reference
+itself decides.
 """
 
 from typing import Any
@@ -27,6 +31,7 @@ from finlib.hashing import reference
 from finlib.hashing.reference import SIDE
 
 ROW_SUM = 42  # no row of |D| sums to more
+UNIT_ROUNDOFF = 2.0**-53
 BASIS = np.array(reference.dct_matrix())
 
 
@@ -36,34 +41,50 @@ def half_window(length: int) -> int:
 
 
 def centres(length: int) -> NDArray[np.int64]:
-    """int64[64]: the rows (or columns) that decimation keeps of `length` (step 4)."""
-    return ((np.arange(SIDE) + 0.5) * length / SIDE).astype(np.int64)
+    """The rows (or columns) that decimation keeps of `length` of them, int64[64] (step 4)."""
+    middles_of_cells = (np.arange(SIDE) + 0.5) * length / SIDE
+    return middles_of_cells.astype(np.int64)
 
 
 def spans(positions: NDArray[np.int64], length: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """First row (or column) of the window around each position, and the one after its last."""
+    """Where the windows around some positions begin and end along a side of `length`, ends
+    excluded.
+    """
     half = half_window(length)
-    return np.maximum(positions - half, 0), np.minimum(positions + half, length)
+    first = np.maximum(positions - half, 0)
+    end = np.minimum(positions + half, length)
+    return first, end
+
+
+def _gamma(roundings: int) -> float:
+    """Higham's bound on the relative error after this number of roundings."""
+    return roundings * UNIT_ROUNDOFF / (1 - roundings * UNIT_ROUNDOFF)
 
 
 def rounding_bound(rows: int, cols: int, roundings: int) -> float:
-    """E of the module's docstring: how far a coefficient can lie from the reference's, in units of luma."""
-    of_reference = 4 * half_window(rows) * half_window(cols) + 132
-    gammas = sum(m * 2.0**-53 / (1 - m * 2.0**-53) for m in (of_reference, roundings))
-    return (
-        gammas * ROW_SUM * ROW_SUM * 255 * (1 + 1e-9)
-    )  # the last factor covers the rounding of this line
+    """How far a fast version's coefficient can lie from the reference's, in units of luma: E above.
+
+    `roundings` are those on the way of one pixel's contribution in the fast version.
+    """
+    window_pixels = 4 * half_window(rows) * half_window(cols)
+    gammas = _gamma(window_pixels + 132) + _gamma(roundings)
+    rounding_of_this_line = 1 + 1e-9
+    return gammas * ROW_SUM * ROW_SUM * 255 * rounding_of_this_line
 
 
 def check_pixels(rgb: Any) -> NDArray[np.uint8]:
-    """`rgb` as a C-contiguous uint8[H, W, 3]; TypeError or ValueError where it is something else."""
+    """`rgb` as a C-contiguous uint8[H, W, 3]; TypeError or ValueError where it is something
+    else.
+    """
     pixels = np.asarray(rgb)
     if pixels.dtype != np.uint8:
         raise TypeError(
-            f"pixels of {pixels.dtype} were given, uint8 is expected: scale to 0..255 and convert first"
+            f"pixels of {pixels.dtype} were given, uint8 is expected: "
+            "scale them to 0..255 and convert them first"
         )
     if pixels.ndim != 3 or pixels.shape[2] != 3 or 0 in pixels.shape:
         raise ValueError(
-            f"an array of shape {pixels.shape} was given, [H, W, 3] in RGB with H, W >= 1 is expected"
+            f"an array of shape {pixels.shape} was given, "
+            "[H, W, 3] in RGB with H, W >= 1 is expected"
         )
     return np.ascontiguousarray(pixels)

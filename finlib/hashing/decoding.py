@@ -1,15 +1,18 @@
-"""Step 1 at the speed of libjpeg-turbo, for the JPEGs whose pixels are certain to be Pillow's.
+"""Decode a file into the forms of a picture that hashes start from, at libjpeg-turbo's full speed.
 
-Pillow decodes a JPEG by libjpeg-turbo too, with its defaults: accurate integer DCT, smooth upsampling, the file's own
-colour space to RGB. Integer arithmetic leaves nothing to rounding, so `simplejpeg`, the same library under another
-wrapper, gives the same pixels wherever it reads the same coefficients. It does where the header is of a kind that both
-take alike, and where the decoder meets nothing to warn of: at the first warning it stops, and Pillow, which goes on or
-gives up in its own way, decodes the file instead.
+Pillow, too, decodes a JPEG by libjpeg-turbo with its defaults: accurate integer DCT, smooth
+upsampling, the file's own colour space to RGB. Integer arithmetic leaves nothing to rounding, so
+`simplejpeg`, another wrapper of the same library, gives the same pixels wherever it reads the same
+coefficients. It does so where the header is of a kind that both treat alike, and where the decoder
+has nothing to warn of. At its first warning simplejpeg stops, and Pillow, which continues or gives
+up by its own rules, decodes the file instead.
 """
 
 import io
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass
+from enum import Enum
 from functools import cached_property
 from pathlib import Path
 
@@ -22,15 +25,15 @@ from PIL.Image import Transpose
 
 from finlib.hashing.images import MAX_SIDE, load_rgb, open_image
 
-# Pillow may be built on another libjpeg; before 2.1, libjpeg-turbo upsampled and smoothed differently.
-SAME_LIBRARY = tuple(map(int, (features.version("libjpeg_turbo") or "0.0").split(".")[:2])) >= (
-    2,
-    1,
-)
-START, SCAN, ADOBE, APPLICATION = b"\xff\xd8\xff", 0xDA, 0xEE, range(0xE0, 0xF0)
+# The first bytes of a JPEG, and the markers of its segments.
+START = b"\xff\xd8\xff"
+SCAN = 0xDA
+ADOBE = 0xEE
+APPLICATION = range(0xE0, 0xF0)
 # Baseline and progressive frames; Huffman and quantisation tables, restart interval, comment.
 FRAMES_AND_TABLES = frozenset((0xC0, 0xC2, 0xC4, 0xDB, 0xDD, 0xFE))
-HEADER_SIZE = 1 << 16
+
+FIRST_READ = 1 << 16  # bytes; most files are read at once, and of other formats no more than these
 
 _TRANSPOSES: dict[str, Transpose | None] = {
     "as it is": None,
@@ -43,34 +46,66 @@ _TRANSPOSES: dict[str, Transpose | None] = {
     "transverse": Transpose.TRANSVERSE,
 }
 VARIANTS = tuple(_TRANSPOSES)
-"""The eight turns and mirror images of a picture; quarter turns go anticlockwise, as in Pillow."""
+"""The names of a picture's eight turns and mirror images; turns go anticlockwise, as in Pillow."""
 
 
-def plain_header(data: bytes) -> bool | None:
-    """Whether Pillow is certain to accept what stands before the scan of a baseline or progressive JPEG.
+def _is_same_library() -> bool:
+    """Whether Pillow decodes by libjpeg-turbo as simplejpeg does.
 
-    None for other files, and where another colour transform than YCbCr is asked for.
+    Pillow may be built on another libjpeg, and before version 2.1 libjpeg-turbo upsampled and
+    smoothed differently.
     """
-    plain, at, last = True, 2, len(data) - 4
-    while at <= last and data[at] == 0xFF:
-        marker, end = data[at + 1], at + 2 + (data[at + 2] << 8) + data[at + 3]
+    version = features.version("libjpeg_turbo")
+    if version is None:
+        return False
+    major, minor = version.split(".")[:2]
+    return (int(major), int(minor)) >= (2, 1)
+
+
+SAME_LIBRARY = _is_same_library()
+
+
+class Header(Enum):
+    """What the segments before a JPEG's scan say about its decoding."""
+
+    PLAIN = "Pillow is certain to accept them"
+    PARSED_BY_PILLOW = "Pillow parses one of them and may reject it"
+    UNSUITABLE = "no JPEG, or one that Pillow and simplejpeg might not decode alike"
+
+
+def classify_header(data: bytes) -> Header:
+    """Whether a file's bytes begin like a baseline or progressive JPEG in YCbCr or grey."""
+    header = Header.PLAIN
+    for marker, body in _segments(data):
         if marker == SCAN:
-            return plain
+            return header
+        if marker == ADOBE and not _asks_for_ycbcr(body):
+            return Header.UNSUITABLE
         if marker in APPLICATION:
-            body = data[at + 4 : end]
-            if marker == ADOBE and not (
-                body.startswith(b"Adobe") and len(body) >= 12 and body[11] == 1
-            ):
-                return None
-            plain = plain and _stored_unread(marker, body)
+            if not _is_stored_unread(marker, body):
+                header = Header.PARSED_BY_PILLOW
         elif marker not in FRAMES_AND_TABLES:
-            return None
-        at = end
-    return None
+            return Header.UNSUITABLE
+    return Header.UNSUITABLE
 
 
-def _stored_unread(marker: int, body: bytes) -> bool:
-    """Whether Pillow keeps an application segment without parsing it in a way that could fail."""
+def _segments(data: bytes) -> Iterator[tuple[int, bytes]]:
+    """The marker and body of each segment, as long as one follows another."""
+    start = 2
+    while start <= len(data) - 4 and data[start] == 0xFF:
+        length = (data[start + 2] << 8) + data[start + 3]
+        end = start + 2 + length
+        yield data[start + 1], data[start + 4 : end]
+        start = end
+
+
+def _asks_for_ycbcr(body: bytes) -> bool:
+    """Whether Adobe's segment names the usual colour transform."""
+    return body.startswith(b"Adobe") and len(body) >= 12 and body[11] == 1
+
+
+def _is_stored_unread(marker: int, body: bytes) -> bool:
+    """Whether Pillow stores an application segment without parsing it in a way that could fail."""
     if marker == 0xE0:
         return len(body) >= 14 or not body.startswith(b"JFIF")
     if marker == 0xE1:
@@ -80,27 +115,29 @@ def _stored_unread(marker: int, body: bytes) -> bool:
     return marker != 0xED  # Photoshop's resources are parsed
 
 
-def _pillow_opens(data: bytes) -> bool:
-    """Whether Pillow takes this header, and for a plain JPEG (not for the first picture of several)."""
+def _pillow_accepts(data: bytes) -> bool:
+    """Whether Pillow takes this header, and for that of one JPEG, not of the first of several."""
     try:
         with Image.open(io.BytesIO(data)) as image:
             return image.format == "JPEG" and image.mode in ("L", "RGB")
-    except Exception:  # whatever it is, Pillow's own decoding of the file will say it
+    except Exception:  # whatever it is, Pillow raises it again when it decodes the file itself
         return False
 
 
-def _read(path: str | Path) -> bytes:
-    """The bytes of a JPEG; none of any other file, unreadable ones included."""
+def _read_jpeg(path: str | Path) -> bytes:
+    """The bytes of a JPEG; none of a file in another format or one that cannot be read."""
     try:
         file = os.open(path, os.O_RDONLY | os.O_NONBLOCK)  # opening a pipe would wait for ever
     except (OSError, ValueError):
         return b""
     try:
         size = os.lseek(file, 0, os.SEEK_END)  # an error for a pipe
-        data = os.pread(file, min(size, HEADER_SIZE), 0)
+        data = os.pread(file, min(size, FIRST_READ), 0)
         if not data.startswith(START):
             return b""
-        return data + os.pread(file, size - len(data), len(data)) if len(data) < size else data
+        if len(data) < size:
+            data += os.pread(file, size - len(data), len(data))
+        return data
     except OSError:
         return b""
     finally:
@@ -108,56 +145,81 @@ def _read(path: str | Path) -> bytes:
 
 
 def decode_jpeg(path: str | Path, buffer: bytearray | None = None) -> NDArray[np.uint8] | None:
-    """A JPEG's pixels in RGB by simplejpeg, in `buffer` where one is given and fits; None where Pillow must do it."""
-    data = _read(path) if SAME_LIBRARY else b""
-    plain, limit = plain_header(data), Image.MAX_IMAGE_PIXELS
-    if plain is None or not (plain or _pillow_opens(data)):
+    """A JPEG's pixels in RGB, uint8[H, W, 3], by simplejpeg; None where Pillow must decode the
+    file.
+
+    The pixels are in `buffer` where one is given and is large enough, else in memory of their own.
+    """
+    if not SAME_LIBRARY:
+        return None
+    data = _read_jpeg(path)
+    header = classify_header(data)
+    if header is Header.UNSUITABLE:
+        return None
+    if header is Header.PARSED_BY_PILLOW and not _pillow_accepts(data):
         return None
     try:
-        height, width, colours, _ = simplejpeg.decode_jpeg_header(data)
-        if colours not in ("YCbCr", "Gray") or (limit is not None and width * height > limit):
+        height, width, colour_space, _ = simplejpeg.decode_jpeg_header(data)
+        if colour_space not in ("YCbCr", "Gray") or _is_too_large(width * height):
             return None
-        fits = buffer is not None and 3 * width * height <= len(buffer)
-        return simplejpeg.decode_jpeg(data, "RGB", buffer=buffer if fits else None)
-    except (
-        ValueError,
-        RuntimeError,
-        KeyError,
-    ):  # an error, no more than a warning, or a subsampling it does not know
+        if buffer is not None and 3 * width * height > len(buffer):
+            buffer = None
+        return simplejpeg.decode_jpeg(data, "RGB", buffer=buffer)
+    except (ValueError, RuntimeError, KeyError):
+        # An error, which may be no more than a warning, or a subsampling unknown to simplejpeg.
         return None
+
+
+def _is_too_large(pixels: int) -> bool:
+    """Whether `images.open_image` refuses an image with this number of pixels."""
+    limit = Image.MAX_IMAGE_PIXELS
+    return limit is not None and pixels > limit
 
 
 def shrink(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Pillow's thumbnail of uint8[H, W, 3], no side over 512."""
+    """Pillow's thumbnail of uint8[H, W, 3], no side over 512 pixels."""
     image = Image.fromarray(pixels)
     image.thumbnail((MAX_SIDE, MAX_SIDE))
     return np.array(image)
 
 
+@njit(nogil=True, cache=True, inline="always")
+def _luma(red, green, blue):  # type: ignore[no-untyped-def]
+    """Pillow's luma of one pixel, in units of 2^-16 and with a half added for rounding."""
+    return 19595 * red + 38470 * green + 7471 * blue + 32768
+
+
 @njit(nogil=True, cache=True)
-def _luma(flat, grey):  # type: ignore[no-untyped-def]
-    """Pillow's luma of interleaved RGB, four pixels at once: three little-endian words are split faster than bytes."""
-    n = grey.size // 4
-    words, four = flat[: 12 * n].view(np.uint32), grey[: 4 * n].view(np.uint32)
-    for k in range(n):
-        a, b, c = words[3 * k], words[3 * k + 1], words[3 * k + 2]
-        p = 19595 * (a & 255) + 38470 * (a >> 8 & 255) + 7471 * (a >> 16 & 255) + 32768
-        q = 19595 * (a >> 24) + 38470 * (b & 255) + 7471 * (b >> 8 & 255) + 32768
-        r = 19595 * (b >> 16 & 255) + 38470 * (b >> 24) + 7471 * (c & 255) + 32768
-        s = 19595 * (c >> 8 & 255) + 38470 * (c >> 16 & 255) + 7471 * (c >> 24) + 32768
-        four[k] = p >> 16 | q >> 8 & 0xFF00 | r & 0xFF0000 | (s & 0xFF0000) << 8
-    for k in range(4 * n, grey.size):
-        grey[k] = (
-            19595 * flat[3 * k] + 38470 * flat[3 * k + 1] + 7471 * flat[3 * k + 2] + 32768
-        ) >> 16
+def _fill_grey(flat, grey):  # type: ignore[no-untyped-def]
+    """Pillow's luma of interleaved RGB, uint8[3 n], into `grey`, uint8[n].
+
+    Four pixels at once: three little-endian words a, b, c are split faster than twelve bytes.
+    """
+    quads = grey.size // 4
+    words = flat[: 12 * quads].view(np.uint32)
+    grey_words = grey[: 4 * quads].view(np.uint32)
+    for k in range(quads):
+        a = words[3 * k]
+        b = words[3 * k + 1]
+        c = words[3 * k + 2]
+        first = _luma(a & 255, a >> 8 & 255, a >> 16 & 255)
+        second = _luma(a >> 24, b & 255, b >> 8 & 255)
+        third = _luma(b >> 16 & 255, b >> 24, c & 255)
+        fourth = _luma(c >> 8 & 255, c >> 16 & 255, c >> 24)
+        first_two = first >> 16 | second >> 8 & 0xFF00
+        last_two = third & 0xFF0000 | (fourth & 0xFF0000) << 8
+        grey_words[k] = first_two | last_two
+    for k in range(4 * quads, grey.size):
+        grey[k] = _luma(flat[3 * k], flat[3 * k + 1], flat[3 * k + 2]) >> 16
 
 
 @dataclass(eq=False)
 class Picture:
-    """A decoded picture at full size, in the forms that hashes start from; each is made once, when it is asked for.
+    """A decoded picture in the forms that hashes start from; each form is made when it is first
+    used.
 
-    decoded: pixels in RGB, uint8[H, W, 3], of a file that Pillow opens as RGB or L; or an image of Pillow's in any
-    mode.
+    decoded: the picture at full size. Either pixels in RGB, uint8[H, W, 3], of a file that Pillow
+        opens as RGB or L, or a Pillow image in any mode.
     """
 
     decoded: NDArray[np.uint8] | Image.Image
@@ -165,37 +227,40 @@ class Picture:
     @property
     def size(self) -> tuple[int, int]:
         """Width and height in pixels."""
-        return (
-            self.decoded.size
-            if isinstance(self.decoded, Image.Image)
-            else self.decoded.shape[1::-1]
-        )
+        if isinstance(self.decoded, Image.Image):
+            return self.decoded.size
+        height, width, _ = self.decoded.shape
+        return width, height
 
     @cached_property
     def rgb(self) -> NDArray[np.uint8]:
-        """Step 1 of FINd: uint8[H, W, 3], no side over 512."""
+        """Step 1 of FINd: uint8[H, W, 3], no side over 512 pixels."""
         if isinstance(self.decoded, Image.Image):
             return load_rgb(self.decoded)
-        return self.decoded if max(self.decoded.shape) <= MAX_SIDE else shrink(self.decoded)
+        if max(self.decoded.shape) <= MAX_SIDE:
+            return self.decoded
+        return shrink(self.decoded)
 
     @cached_property
     def grey(self) -> NDArray[np.uint8]:
-        """uint8[H, W] at full size: Pillow's `convert("L")`."""
+        """uint8[H, W] at full size, as by Pillow's `convert("L")`."""
         if isinstance(self.decoded, Image.Image):
             return np.asarray(self.decoded.convert("L"))
         grey = np.empty(self.decoded.shape[:2], np.uint8)
-        _luma(self.decoded.ravel(), grey.ravel())
+        _fill_grey(self.decoded.ravel(), grey.ravel())
         return grey
 
     @cached_property
     def image(self) -> Image.Image:
-        """Pillow's image at full size."""
-        return (
-            self.decoded if isinstance(self.decoded, Image.Image) else Image.fromarray(self.decoded)
-        )
+        """A Pillow image at full size."""
+        if isinstance(self.decoded, Image.Image):
+            return self.decoded
+        return Image.fromarray(self.decoded)
 
     def variant(self, number: int) -> "Picture":
-        """This picture turned or mirrored; `number` is a place in VARIANTS, 0 the picture itself."""
+        """This picture turned or mirrored; `number` is a place in VARIANTS, 0 the picture
+        itself.
+        """
         transpose = _TRANSPOSES[VARIANTS[number]]
         if transpose is None:
             return self
@@ -203,10 +268,12 @@ class Picture:
 
 
 def open_picture(path: str | Path, buffer: bytearray | None = None) -> Picture:
-    """A decoded file; errors are those of `images.open_image`.
+    """Decode a file; errors are those of `images.open_image`.
 
-    The picture owns its pixels, unless the caller gives a `buffer`: a JPEG that fits is decoded into it, and its
-    picture lasts until the caller uses the buffer again.
+    The picture owns its pixels, unless the caller gives a `buffer`: a JPEG that fits is decoded
+    into it, and its picture is valid until the caller uses the buffer again.
     """
     pixels = decode_jpeg(path, buffer)
-    return Picture(open_image(path) if pixels is None else pixels)
+    if pixels is None:
+        return Picture(open_image(path))
+    return Picture(pixels)

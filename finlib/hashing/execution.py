@@ -26,17 +26,24 @@ from tqdm import tqdm
 
 from finlib.checkpoint import Checkpoint
 from finlib.distributed import count_threads, dask_client, run_in_order
-from finlib.files import one_line, path_to_text
+from finlib.files import (
+    UNKNOWN_STATE,
+    FileState,
+    file_digest,
+    file_state,
+    one_line,
+    path_to_text,
+)
 from finlib.hashing.hashers import get_hasher
 from finlib.hashing.images import family_of
-from finlib.hashing.tables import COLUMNS, SCHEMA, HashRow, rows_to_arrow
-from finlib.pools import in_order, processors, stopping
+from finlib.hashing.tables import SCHEMA, HashRow, complete_columns, rows_to_arrow
+from finlib.pools import in_order, in_threads, processors, stopping
 
 ExecutorName = Literal["auto", "serial", "threads", "processes", "dask"]
 Chunk = Sequence[str]  # files that travel to a worker together
 Rows = list[HashRow]
 
-PARTS_VERSION = 1  # to be raised when the columns of a table or the bits of any hash change
+PARTS_VERSION = 2  # to be raised when the columns of a table or the bits of any hash change
 FILES_PER_PROCESS = 1000  # hashed by each process, at least, to be worth the seconds of its start
 CHUNKS_PER_WORKER = 4  # at least, so that all workers end at about the same time
 KILLED = (
@@ -66,6 +73,7 @@ def hash_files(
     scheduler: str | None = None,
     checkpoint: str | Path | None = None,
     known: pd.DataFrame | None = None,
+    verify: bool = False,
     chunk: int = 256,
     progress: bool = False,
 ) -> pd.DataFrame:
@@ -86,8 +94,13 @@ def hash_files(
     scheduler: the address of a Dask scheduler whose workers see the files under the same names.
     checkpoint: a folder that keeps the hashes of each finished chunk, so that an interrupted run
         resumes. `hash_checkpoint(checkpoint, hasher).clear()` removes them.
-    known: an earlier table. A row of it or of the checkpoint is used again where the file still has
-        the same size and time of modification. Rows with an error are not.
+    known: an earlier table. A row of it or of the checkpoint is used again where the file has not
+        changed: it still has the same size and time of modification, and either the same inode and
+        time of change or, if one of these is another, the same content by its digest. A row of an
+        earlier version has no inode and no digest, and is used again by size and time of
+        modification alone. Rows with an error are not used again.
+    verify: whether to read every known file and compare its digest, whatever its times are. Rows
+        of an earlier version, which have none, are then hashed again.
     chunk: the most files that travel to a worker together. They travel by name, and only a few
         chunks are with the workers at a time.
     progress: whether to show a progress bar.
@@ -110,6 +123,7 @@ def hash_files(
         scheduler=scheduler,
         checkpoint=checkpoint,
         known=known,
+        verify=verify,
         chunk=chunk,
         progress=progress,
     ).table
@@ -124,6 +138,7 @@ def hash_new_files(
     scheduler: str | None = None,
     checkpoint: str | Path | None = None,
     known: pd.DataFrame | None = None,
+    verify: bool = False,
     chunk: int = 256,
     progress: bool = False,
 ) -> HashedFiles:
@@ -140,7 +155,7 @@ def hash_new_files(
 
     keeper = _ChunkKeeper(checkpoint, hasher)
     known_tables = keeper.tables if known is None else [*keeper.tables, known]
-    reusable = _reusable_rows(known_tables, files, hasher)
+    reusable = _reusable_rows(known_tables, files, hasher, verify, most_workers)
     reusable_paths = set(reusable["path"])
     new_files = [file for text, file in files.items() if text not in reusable_paths]
 
@@ -200,41 +215,79 @@ def _check_options(
 # What is known
 
 
-class FileState(NamedTuple):
-    """The size of a file in bytes and when it was last modified, in nanoseconds since 1970."""
+def is_unchanged(row: FileState, state: FileState) -> bool:
+    """Whether a file is in the state that its row has, as far as the row knows it.
 
-    bytes: int
-    modified_ns: int
-
-
-def _file_state(file: str) -> FileState | None:
-    """Return the state of a file, or None where the system does not give it."""
-    try:
-        status = os.stat(file)
-    except (OSError, ValueError):
-        return None
-    return FileState(status.st_size, status.st_mtime_ns)
+    The device does not count: external drives and those of a network get another one each time.
+    """
+    if (row.bytes, row.modified_ns) != (state.bytes, state.modified_ns):
+        return False
+    if row.inode == 0:  # of an earlier version, or of a system without inodes
+        return True
+    return (row.inode, row.changed_ns) == (state.inode, state.changed_ns)
 
 
 def _reusable_rows(
-    known_tables: Sequence[pd.DataFrame], files: dict[str, str], hasher: str
+    known_tables: Sequence[pd.DataFrame],
+    files: dict[str, str],
+    hasher: str,
+    verify: bool,
+    workers: int,
 ) -> pd.DataFrame:
-    """Return the rows of this hasher that have no error and whose file has not changed since.
+    """Return the rows of this hasher that have no error and whose file has not changed since, with
+    the file's state as it is now.
 
     `files` maps paths as the tables have them to paths as the system has them. Of several rows of
     one path, the last counts.
     """
     if not known_tables:
         return SCHEMA.empty_table().to_pandas()
-    known = pd.concat(known_tables, ignore_index=True)[COLUMNS]
+    known = pd.concat(map(complete_columns, known_tables), ignore_index=True)[SCHEMA.names]
     is_good = (known["hasher"] == hasher) & (known["error"] == "")
     candidates = known[is_good].drop_duplicates("path", keep="last")
-    is_unchanged = np.zeros(len(candidates), bool)
-    states = zip(candidates["path"], candidates["bytes"], candidates["modified_ns"], strict=True)
-    for row, (path, size, modified_ns) in enumerate(states):
-        if path in files:
-            is_unchanged[row] = _file_state(files[path]) == (size, modified_ns)
-    return candidates[is_unchanged]
+    candidates = candidates[candidates["path"].isin(list(files))].reset_index(drop=True)
+    names = [files[path] for path in candidates["path"]]
+    states = [file_state(name) for name in names]
+    usable, doubtful = _judge(candidates, states, verify)
+    jobs = ((names[row], candidates["digest"].iloc[row]) for row in doubtful)
+    has_same_content = in_threads(_has_digest, jobs, workers)
+    for row, is_same in zip(doubtful, has_same_content, strict=True):
+        if is_same:
+            usable.append(row)
+    usable.sort()
+    return _with_states(candidates.iloc[usable], [states[row] for row in usable])
+
+
+def _judge(
+    candidates: pd.DataFrame, states: Sequence[FileState | None], verify: bool
+) -> tuple[list[int], list[int]]:
+    """Return the numbers of the rows that can be used again, and of those whose files have to be
+    read to know it."""
+    usable: list[int] = []
+    doubtful: list[int] = []
+    stored = candidates[list(FileState._fields)].itertuples(index=False, name=None)
+    for row, (values, state) in enumerate(zip(stored, states, strict=True)):
+        if state is None:
+            continue
+        row_state = FileState(*values)
+        if not verify and is_unchanged(row_state, state):
+            usable.append(row)
+        elif row_state[:2] == state[:2]:
+            doubtful.append(row)
+    return usable, doubtful
+
+
+def _has_digest(file: str, digest: str) -> bool:
+    try:
+        return digest != "" and file_digest(file) == digest
+    except OSError:
+        return False
+
+
+def _with_states(rows: pd.DataFrame, states: Sequence[FileState | None]) -> pd.DataFrame:
+    """The rows with these states of their files."""
+    now = pd.DataFrame(states, rows.index, list(FileState._fields), np.int64)
+    return rows.assign(**{name: now[name] for name in FileState._fields})
 
 
 class _ChunkKeeper:
@@ -337,11 +390,12 @@ def _in_order_of(
 
 def hash_row(file: str, hasher: str) -> HashRow:
     """Hash one file into a row of the table; whatever goes wrong with the file is in the row."""
-    state = _file_state(file)
+    state = file_state(file)
     if state is None:  # why, the hasher's error says better
-        state = FileState(0, 0)
+        state = UNKNOWN_STATE
     try:
         hashed = get_hasher(hasher).read(file)
+        digest = file_digest(file)
     except Exception as error:  # decoders raise anything on damaged files, and all need a row
         return _failed_row(file, hasher, error, state)
     return HashRow(
@@ -353,8 +407,8 @@ def hash_row(file: str, hasher: str) -> HashRow:
         hash=hashed.packed.tobytes().hex(),
         quality=hashed.quality,
         error="",
-        bytes=state.bytes,
-        modified_ns=state.modified_ns,
+        **state._asdict(),
+        digest=digest,
     )
 
 
@@ -368,8 +422,7 @@ def _failed_row(file: str, hasher: str, error: Exception, state: FileState) -> H
         hash="",
         quality=nan,
         error=one_line(f"{type(error).__name__}: {error}"),
-        bytes=state.bytes,
-        modified_ns=state.modified_ns,
+        **state._asdict(),
     )
 
 
@@ -453,7 +506,7 @@ def _hash_each_alone(files: Chunk, hasher: str) -> Rows:
         except BrokenProcessPool:
             killer = files[len(rows)]
             error = MemoryError(f"{killer}: {KILLED}")
-            rows.append(_failed_row(killer, hasher, error, FileState(0, 0)))
+            rows.append(_failed_row(killer, hasher, error, UNKNOWN_STATE))
     return rows
 
 

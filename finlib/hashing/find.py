@@ -84,7 +84,7 @@ class FindResult(NamedTuple):
 
 @lru_cache(maxsize=1024)
 def plan(rows: int, cols: int) -> Plan:
-    """The plan for pictures of so many rows and columns, computed once for each size."""
+    """The plan for pictures of one size, computed once."""
     middles = centres(cols)
     top, bottom = spans(centres(rows), rows)
     left, right = spans(middles, cols)

@@ -74,6 +74,8 @@ class Hasher:
     releases_gil: whether `compute` releases Python's global lock, so that threads hash in parallel.
     compute_variants: a decoded picture to the hashes of all its VARIANTS, uint8[8, bits // 8],
         where a hash has a quicker way to them than to turn the pixels.
+    rows_start: the byte at which a dHash of 256 bits begins that is the last of the hash, so that
+        hashes can be compared row by row; None where there is no such dHash.
     """
 
     name: str
@@ -83,6 +85,7 @@ class Hasher:
     has_quality: bool = False
     releases_gil: bool = False
     compute_variants: Callable[[Picture], Packed] | None = None
+    rows_start: int | None = None
 
     def from_image(self, image: Image.Image) -> Packed:
         """Packed bits, `uint8[bits // 8]`, of a Pillow image in any mode."""
@@ -201,7 +204,17 @@ def _combine(parts: tuple[Hasher, ...]) -> Hasher:
         partial(_compute_parts, parts),
         has_quality=any(part.has_quality for part in parts),
         releases_gil=all(part.releases_gil for part in parts),
+        rows_start=_rows_start(parts),
     )
+
+
+def _rows_start(parts: Sequence[Hasher]) -> int | None:
+    """The byte of a combined hash at which the rows of its last part begin; None without rows."""
+    *earlier, last = parts
+    if last.rows_start is None:
+        return None
+    earlier_bits = sum(part.bits for part in earlier)
+    return earlier_bits // 8 + last.rows_start
 
 
 def _compute_parts(parts: Sequence[Hasher], picture: Picture) -> HashAndQuality:
@@ -248,10 +261,18 @@ def _square_hasher(
     side: int,
     function: Callable[[Packed, int], Packed],
     releases_gil: bool = True,
+    rows_start: int | None = None,
 ) -> Hasher:
     """A hash of side x side bits, computed by `function(grey, side)` from the grey picture."""
     compute = partial(_hash_grey, function, side)
-    return Hasher(name, label, side * side, compute, releases_gil=releases_gil)
+    return Hasher(
+        name,
+        label,
+        side * side,
+        compute,
+        releases_gil=releases_gil,
+        rows_start=rows_start,
+    )
 
 
 def _all_hashers() -> list[Hasher]:
@@ -270,7 +291,7 @@ def _all_hashers() -> list[Hasher]:
         _square_hasher("phash64", "pHash 64", 8, classic.dct_hash),
         _square_hasher("phash256", "pHash 256", 16, classic.dct_hash),
         _square_hasher("dhash64", "dHash 64", 8, classic.difference_hash),
-        _square_hasher("dhash256", "dHash 256", 16, classic.difference_hash),
+        _square_hasher("dhash256", "dHash 256", 16, classic.difference_hash, rows_start=0),
         _square_hasher("whash64", "wHash 64", 8, _wavelet_hash, releases_gil=False),
         _square_hasher("whash256", "wHash 256", 16, _wavelet_hash, releases_gil=False),
     ]

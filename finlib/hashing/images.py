@@ -8,6 +8,9 @@ import os
 import re
 import stat
 from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,6 +19,17 @@ from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
 SUFFIXES = (".jpg", ".jpeg", ".jfif", ".png", ".gif", ".webp", ".avif", ".bmp", ".tif", ".tiff")
+# Folders, in lower case, in which systems keep thumbnails and what was deleted. Others of theirs
+# begin with a full stop, such as .Trash-1000 and .thumbnails.
+SYSTEM_FOLDERS = (
+    "@eadir",
+    "__macosx",
+    "#recycle",
+    "$recycle.bin",
+    "recycler",
+    "system volume information",
+    "lost+found",
+)
 MAX_SIDE = 512  # pixels; step 1 shrinks larger images to it
 
 _FAMILY_NAME = re.compile(r"([0-9]{4})_.+\.[A-Za-z0-9]+", re.DOTALL)
@@ -31,10 +45,15 @@ class FolderListing(NamedTuple):
 
     images: files whose suffix is one of SUFFIXES, sorted by path.
     passed_over: the number of other files by suffix, in lower case. Hidden files are not counted.
+    hidden: the number of hidden and system folders that were not entered, by name, and under ".*"
+        that of hidden images.
+    excluded: the number of folders and images that match a pattern of the caller.
     """
 
     images: list[Path]
     passed_over: Counter[str]
+    hidden: Counter[str]
+    excluded: int
 
 
 def list_images(directory: str | Path) -> list[Path]:
@@ -42,13 +61,21 @@ def list_images(directory: str | Path) -> list[Path]:
     return scan_folder(directory).images
 
 
-def scan_folder(directory: str | Path) -> FolderListing:
+def scan_folder(
+    directory: str | Path, *, hidden: bool = False, exclude: Sequence[str] = ()
+) -> FolderListing:
     """List all images in a folder and below it, and count the other files.
+
+    hidden: whether to list what is hidden, too: files and folders whose name begins with a full
+    stop, and SYSTEM_FOLDERS. The folder itself may be one of these in any case.
+    exclude: patterns such as "*.tif" or "raw/*", as in `fnmatch`. Folders and files are left out
+    whose name matches one, or whose path from the folder on.
 
     An image is a file whose name ends in one of SUFFIXES, in upper or lower case. Links to folders
     are followed, but no folder is visited twice. What cannot be read (a folder that may not be
     listed, a broken link, a pipe with the name of an image) is listed as well, so that it is
-    reported as an error later instead of being skipped silently.
+    reported as an error later instead of being skipped silently. Where a link leads to a folder
+    that is listed in any case, its images are listed there.
 
     FileNotFoundError or NotADirectoryError where `directory` is no folder, ValueError where it
     holds no image.
@@ -60,42 +87,94 @@ def scan_folder(directory: str | Path) -> FolderListing:
         raise NotADirectoryError(
             f"{root}: a folder of images was expected, not a file. Give the folder that holds it."
         )
-    files, unreadable_folders = _walk(root)
-    images = unreadable_folders.copy()
+    walk = _Walk(root, hidden, exclude)
+    walk.run()
+    images = walk.unreadable_folders.copy()
     passed_over: Counter[str] = Counter()
-    for path in files:
-        if path.name.lower().endswith(SUFFIXES):
+    for path in walk.files:
+        if _is_image_name(path.name):
             images.append(path)
         elif not path.name.startswith("."):
             passed_over[path.suffix.lower()] += 1
+    left_out = walk.hidden.total() + walk.excluded
     if not images:
         expected = ", ".join(SUFFIXES)
+        advice = f" {left_out} hidden or excluded ones are left out." if left_out else ""
         raise ValueError(
-            f"{root}: no images in this folder or below it. Expected names ending in {expected}."
+            f"{root}: no images in this folder or below it. Names ending in {expected} are "
+            f"expected.{advice}"
         )
     images.sort(key=str)
-    return FolderListing(images, passed_over)
+    return FolderListing(images, passed_over, walk.hidden, walk.excluded)
 
 
-def _walk(root: Path) -> tuple[list[Path], list[Path]]:
-    """All files below a folder, and the folders that may not be listed."""
-    files: list[Path] = []
-    unreadable_folders: list[Path] = []
-    visited: set[tuple[int, int]] = set()
+def _is_image_name(name: str) -> bool:
+    return name.lower().endswith(SUFFIXES)
 
-    def note_unreadable(error: OSError) -> None:
-        unreadable_folders.append(Path(error.filename))
 
-    for folder, subfolders, names in os.walk(root, onerror=note_unreadable, followlinks=True):
-        status = os.stat(folder)
-        identity = (status.st_dev, status.st_ino)
-        if identity in visited:
-            subfolders.clear()  # os.walk then goes no deeper
-            continue
-        visited.add(identity)
-        subfolders.sort()
-        files.extend(Path(folder, name) for name in names)
-    return files, unreadable_folders
+@dataclass
+class _Walk:
+    """A walk through a folder and the folders below it; `run` fills the other fields.
+
+    files: all files but those left out.
+    unreadable_folders: the folders that may not be listed.
+    hidden, excluded: what is left out, as in `FolderListing`.
+    """
+
+    root: Path
+    shows_hidden: bool
+    exclude: Sequence[str]
+    files: list[Path] = field(default_factory=list)
+    unreadable_folders: list[Path] = field(default_factory=list)
+    hidden: Counter[str] = field(default_factory=Counter)
+    excluded: int = 0
+
+    def run(self) -> None:
+        """Visit each folder once. Links wait until the real folders are visited, so that a file is
+        listed by a path without links where it has one."""
+        visited: set[tuple[int, int]] = set()
+        starts = [str(self.root)]
+        for start in starts:  # which grows on the way
+            for folder, subfolders, names in os.walk(start, onerror=self._note_unreadable):
+                status = os.stat(folder)
+                identity = (status.st_dev, status.st_ino)
+                if identity in visited:
+                    subfolders.clear()  # os.walk then goes no deeper
+                    continue
+                visited.add(identity)
+                entered = [name for name in sorted(subfolders) if self._is_entered(folder, name)]
+                paths = [os.path.join(folder, name) for name in entered]
+                starts.extend(path for path in paths if os.path.islink(path))
+                subfolders[:] = entered
+                self.files.extend(
+                    Path(folder, name) for name in names if self._is_listed(folder, name)
+                )
+
+    def _note_unreadable(self, error: OSError) -> None:
+        self.unreadable_folders.append(Path(error.filename))
+
+    def _is_entered(self, folder: str, name: str) -> bool:
+        is_hidden = name.startswith(".") or name.lower() in SYSTEM_FOLDERS
+        if is_hidden and not self.shows_hidden:
+            self.hidden[name] += 1
+            return False
+        return not self._is_excluded(folder, name)
+
+    def _is_listed(self, folder: str, name: str) -> bool:
+        if not _is_image_name(name):
+            return True
+        if name.startswith(".") and not self.shows_hidden:
+            self.hidden[".*"] += 1
+            return False
+        return not self._is_excluded(folder, name)
+
+    def _is_excluded(self, folder: str, name: str) -> bool:
+        path = os.path.relpath(os.path.join(folder, name), self.root)
+        for pattern in self.exclude:
+            if fnmatchcase(name, pattern) or fnmatchcase(path, pattern.rstrip("/")):
+                self.excluded += 1
+                return True
+        return False
 
 
 def family_of(path: str | Path) -> str:

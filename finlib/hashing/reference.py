@@ -1,11 +1,13 @@
-"""FINd in pure Python, step by step as the specification has it: the answer that every other version must reproduce.
+"""FINd in pure Python, step by step as the specification has it: the answer of every other version.
 
-The order of the floating-point operations is part of the answer: on flat and symmetric images the true coefficients tie
-at zero, and rounding alone decides the bits. So sums are written as loops (the built-in `sum` compensates from Python
-3.12 on) and nothing is rearranged for speed.
+The order of the floating-point operations is part of the answer. On flat and symmetric images the
+true coefficients tie at zero, and rounding alone decides the bits. So sums are written as loops
+(the built-in `sum` compensates for rounding from Python 3.12 on), and nothing is rearranged for
+speed.
 
-`shipped=True` gives FINd with the two defects of FIN's code on images that are not square; without it, corrected FINd,
-which has the same bits on every square image. "FINd" anywhere else in finlib means the corrected one.
+`shipped=True` gives FINd with the two defects that FIN's code shows on images that are not square;
+without it, this is corrected FINd, which has the same bits on every square image. "FINd" anywhere
+else in finlib means the corrected one.
 
 Buffers are flat, row-major lists of float, as in FIN's code; matrices are lists of rows.
 """
@@ -22,35 +24,47 @@ from PIL import Image
 
 from finlib.hashing.images import open_rgb
 
-SIDE = 64  # of the decimated image
+SIDE = 64  # pixels on a side of the decimated image
 KEPT = 16  # DCT frequencies kept along each axis, the zero frequency left out
 HALF = KEPT * KEPT // 2
 
 
 def window(length: int) -> int:
-    """Box filter window for a side of `length` pixels (step 3)."""
+    """The size of the box filter's window along a side of `length` pixels (step 3)."""
     return (length + SIDE - 1) // SIDE
 
 
 def luma(rgb: Sequence[Sequence[Sequence[int]]]) -> list[float]:
-    """Rows of pixels of (R, G, B) to a row-major buffer of luma, 0 to 255 (step 2)."""
-    return [0.299 * r + 0.587 * g + 0.114 * b for row in rgb for r, g, b in row]
+    """Luma from 0 to 255 of every pixel, as a row-major buffer, from rows of (R, G, B) (step 2)."""
+    buffer = []
+    for row in rgb:
+        for red, green, blue in row:
+            buffer.append(0.299 * red + 0.587 * green + 0.114 * blue)
+    return buffer
 
 
 def box_mean(buffer: list[float], rows: int, cols: int, *, shipped: bool = False) -> list[float]:
-    """Mean over a window around every pixel, clipped at the borders (step 3).
+    """The mean over a window around every pixel, clipped at the borders (step 3).
 
-    Shipped: the number of rows serves as the stride, and the two window sizes are swapped. A portrait image then runs
-    off the buffer (IndexError), and on a landscape image part of the result stays 0.
+    Shipped: the number of rows serves as the stride, and the two window sizes are swapped. On a
+    portrait image this runs off the buffer (IndexError), and on a landscape image part of the
+    result stays 0.
     """
-    stride = rows if shipped else cols
-    half_rows = (window(cols if shipped else rows) + 2) // 2
-    half_cols = (window(rows if shipped else cols) + 2) // 2
+    if shipped:
+        stride = rows
+        half_rows = (window(cols) + 2) // 2
+        half_cols = (window(rows) + 2) // 2
+    else:
+        stride = cols
+        half_rows = (window(rows) + 2) // 2
+        half_cols = (window(cols) + 2) // 2
     means = [0.0] * (rows * cols)
     for i in range(rows):
-        top, bottom = max(0, i - half_rows), min(rows, i + half_rows)
+        top = max(0, i - half_rows)
+        bottom = min(rows, i + half_rows)
         for j in range(cols):
-            left, right = max(0, j - half_cols), min(cols, j + half_cols)
+            left = max(0, j - half_cols)
+            right = min(cols, j + half_cols)
             total = 0.0
             for k in range(top, bottom):
                 for m in range(left, right):
@@ -60,23 +74,35 @@ def box_mean(buffer: list[float], rows: int, cols: int, *, shipped: bool = False
 
 
 def decimate(buffer: list[float], rows: int, cols: int) -> list[list[float]]:
-    """64 x 64 of the buffer's values, from the middle of each cell of an even grid (step 4)."""
-    across = [int((j + 0.5) * cols / SIDE) for j in range(SIDE)]
-    return [[buffer[int((i + 0.5) * rows / SIDE) * cols + j] for j in across] for i in range(SIDE)]
+    """64 x 64 of the buffer's values, each from the middle of a cell of an even grid (step 4)."""
+    small = []
+    for i in range(SIDE):
+        row = int((i + 0.5) * rows / SIDE)
+        values = []
+        for j in range(SIDE):
+            col = int((j + 0.5) * cols / SIDE)
+            values.append(buffer[row * cols + col])
+        small.append(values)
+    return small
 
 
 @cache
 def dct_matrix() -> list[list[float]]:
-    """16 x 64, unscaled, from frequency 1 on (step 5): cos((pi / 2 / 64) * (i + 1) * (2 * j + 1)), left to right.
+    """The DCT's basis, 16 x 64, unscaled, from frequency 1 on (step 5).
 
-    Read from cosines.txt, correctly rounded: a platform's own cosine may end in another bit, and flat images show it.
+    An entry is cos((pi / 2 / 64) * (i + 1) * (2 * j + 1)), computed from left to right. The entries
+    are read from cosines.txt, correctly rounded: a platform's own cosine may end in another bit,
+    and the hashes of flat images show it.
     """
-    rows = Path(__file__).with_name("cosines.txt").read_text(encoding="ascii").splitlines()
-    return [[float.fromhex(value) for value in row.split()] for row in rows]
+    text = Path(__file__).with_name("cosines.txt").read_text(encoding="ascii")
+    matrix = []
+    for line in text.splitlines():
+        matrix.append([float.fromhex(number) for number in line.split()])
+    return matrix
 
 
 def dct(small: list[list[float]]) -> list[list[float]]:
-    """64 x 64 to the 16 x 16 lowest frequencies, B = (D A) D' (step 5)."""
+    """The 16 x 16 lowest frequencies of a 64 x 64 picture A: B = (D A) D' (step 5)."""
     basis = dct_matrix()
     half_way = [[0.0] * SIDE for _ in range(KEPT)]
     for i in range(KEPT):
@@ -97,24 +123,34 @@ def dct(small: list[list[float]]) -> list[list[float]]:
 
 def lower_median(coefficients: list[list[float]]) -> float:
     """The 128th smallest of 256 (step 6); FIN finds the same value by Torben's method."""
-    return sorted(value for row in coefficients for value in row)[HALF - 1]
+    values: list[float] = []
+    for row in coefficients:
+        values.extend(row)
+    values.sort()
+    return values[HALF - 1]
 
 
 def bits(coefficients: list[list[float]], median: float) -> list[list[bool]]:
-    """16 x 16, both axes reversed: high frequencies first (step 7)."""
-    return [[value > median for value in reversed(row)] for row in reversed(coefficients)]
+    """Which of the 16 x 16 coefficients exceed the median, high frequencies first (step 7)."""
+    hash_bits = []
+    for row in reversed(coefficients):
+        hash_bits.append([value > median for value in reversed(row)])
+    return hash_bits
 
 
 def hash_bits(rgb: Any, shipped: bool) -> list[list[bool]]:
+    """Steps 2 to 7 on an array of pixels or on nested lists."""
     pixels = rgb.tolist() if hasattr(rgb, "tolist") else rgb
-    rows, cols = len(pixels), len(pixels[0])
+    rows = len(pixels)
+    cols = len(pixels[0])
     means = box_mean(luma(pixels), rows, cols, shipped=shipped)
     coefficients = dct(decimate(means, rows, cols))
     return bits(coefficients, lower_median(coefficients))
 
 
 def find_pixels(rgb: Any, *, shipped: bool = False) -> NDArray[np.uint8]:
-    """Packed hash, uint8[32], of 8-bit RGB pixels [H, W, 3] (an array or nested lists); steps 2 to 7.
+    """The packed hash, uint8[32], of 8-bit RGB pixels [H, W, 3], an array or nested lists (steps 2
+    to 7).
 
     Raises IndexError on portrait pixels when `shipped`.
     """
@@ -122,7 +158,7 @@ def find_pixels(rgb: Any, *, shipped: bool = False) -> NDArray[np.uint8]:
 
 
 def find_hash(image: Image.Image | str | Path, *, shipped: bool = False) -> imagehash.ImageHash:
-    """FINd of an image or a file, as `imagehash.phash` and its neighbours give theirs; all steps.
+    """FINd of an image or a file, in the form that `imagehash.phash` gives its hash in (all steps).
 
     Errors are those of `images.open_rgb` for what cannot be read, and of `find_pixels`.
     """

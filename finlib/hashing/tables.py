@@ -5,7 +5,8 @@ have the hash as bytes, in a column `packed`, for databases, which compare bytes
 back. Tables of pairs and of clusters are written and read by the same functions.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+import csv
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
@@ -31,8 +32,11 @@ class HashRow(NamedTuple):
     hash: the hash in hexadecimal digits; "" where there is an error.
     quality: from 0 to 100, how much detail the picture has; nan where the hasher does not say.
     error: why the file could not be hashed; "" where it could.
-    bytes, modified_ns: size of the file in bytes, and when it was last modified, in nanoseconds.
-        A later run knows from these whether it has to hash the file again.
+    bytes, modified_ns, device, inode, changed_ns: the file's state, as in `finlib.files.FileState`.
+        A later run knows from it whether it has to hash the file again.
+    digest: that of the file's content, by `finlib.files.file_digest`; "" where there is an error.
+
+    Tables of earlier versions lack the last four. They are read as 0 and "", which is unknown.
     """
 
     path: str
@@ -45,6 +49,10 @@ class HashRow(NamedTuple):
     error: str
     bytes: int
     modified_ns: int
+    device: int = 0
+    inode: int = 0
+    changed_ns: int = 0
+    digest: str = ""
 
 
 SCHEMA = pa.schema(
@@ -59,11 +67,29 @@ SCHEMA = pa.schema(
         "error": pa.string(),
         "bytes": pa.int64(),
         "modified_ns": pa.int64(),
+        "device": pa.int64(),
+        "inode": pa.int64(),
+        "changed_ns": pa.int64(),
+        "digest": pa.string(),
     }
 )
 COLUMNS = SCHEMA.names
+LATER_COLUMNS = HashRow._field_defaults  # which tables of earlier versions lack, as they are read
+FIRST_COLUMNS = [name for name in COLUMNS if name not in LATER_COLUMNS]
 PAIRS = ("path_a", "path_b", "distance")
 CLUSTERS = ("path", "cluster", "size", "distance")
+
+# The kinds of tables that the commands write, and the columns by which they are recognised. Parquet
+# files also record the kind in their metadata.
+HASHES = "hashes"
+KINDS = {
+    HASHES: FIRST_COLUMNS,
+    "pairs": PAIRS,
+    "clusters": CLUSTERS,
+    "groups": ("keep", "others", "size"),
+    "scores": ("hasher", "auc"),
+}
+KIND = b"finlib.kind"  # the key in the metadata
 
 # A CSV file does not record the types of its columns.
 CSV_TYPES = {field.name: field.type for field in SCHEMA} | {
@@ -78,14 +104,61 @@ CSV_BLOCK_BYTES = 1 << 26  # more than the longest row may have
 BATCH_ROWS = 1 << 17  # rows that are read or written at a time; a row group of a Parquet file
 
 
+class PairsMetadata(NamedTuple):
+    """What a Parquet table of pairs records of its distances, under keys such as `finlib.distance`.
+
+    hasher: the name of the hasher that made the hashes.
+    distance: the name of the distance, "hamming" or "rows".
+    largest: the largest distance that two of the hashes can have.
+    """
+
+    hasher: str
+    distance: str
+    largest: int
+
+    def to_arrow(self) -> dict[str, str]:
+        """The metadata of the table's schema."""
+        return {
+            "finlib.hasher": self.hasher,
+            "finlib.distance": self.distance,
+            "finlib.largest": str(self.largest),
+        }
+
+    @classmethod
+    def from_arrow(cls, metadata: Mapping[bytes, bytes]) -> "PairsMetadata | None":
+        """Read what `to_arrow` made; None where it is not there. ValueError for a damaged one."""
+        if b"finlib.distance" not in metadata:
+            return None
+        hasher = metadata.get(b"finlib.hasher", b"").decode()
+        distance = metadata[b"finlib.distance"].decode()
+        return cls(hasher, distance, int(metadata.get(b"finlib.largest", b"")))
+
+
 def rows_to_arrow(rows: Sequence[tuple[object, ...]]) -> pa.Table:
-    """Make an Arrow table of rows, each a `HashRow` or another tuple in the order of COLUMNS."""
+    """Make an Arrow table of rows, each a `HashRow` or another tuple in the order of COLUMNS.
+
+    Where the tuples end after FIRST_COLUMNS, the other columns are unknown.
+    """
     if not rows:
         return SCHEMA.empty_table()
     arrays = []
-    for field, values in zip(SCHEMA, zip(*rows, strict=True), strict=True):
+    columns = dict(zip(COLUMNS, zip(*rows, strict=True), strict=False))
+    for field in SCHEMA:
+        values = columns.get(field.name)
+        if values is None:
+            values = [LATER_COLUMNS[field.name]] * len(rows)
         arrays.append(pa.array(values, field.type))
     return pa.Table.from_arrays(arrays, schema=SCHEMA)
+
+
+def complete_columns(table: pd.DataFrame) -> pd.DataFrame:
+    """Return a table of hashes of any version with the columns COLUMNS first, then its others.
+
+    KeyError where it lacks one of FIRST_COLUMNS.
+    """
+    missing = {name: value for name, value in LATER_COLUMNS.items() if name not in table}
+    others = [name for name in table.columns if name not in COLUMNS]
+    return table.assign(**missing)[[*COLUMNS, *others]]
 
 
 def hashed_rows(table: pd.DataFrame) -> pd.DataFrame:
@@ -177,12 +250,26 @@ class _Batches(NamedTuple):
     rows: int | None
 
 
+def _csv_types(path: Path) -> dict[str, pa.DataType]:
+    """The types of the columns of a CSV file that are known.
+
+    In a table of hashes, all other columns are a person's own, and are read as the texts they are.
+    """
+    with open(path, newline="", encoding="utf-8-sig") as file:
+        names = next(csv.reader(file), [])
+    if not set(FIRST_COLUMNS) <= set(names):
+        return CSV_TYPES
+    own_columns = {name: pa.string() for name in names if name not in COLUMNS}
+    return CSV_TYPES | own_columns
+
+
 def _open_csv(path: Path) -> _Batches:
+    convert_options = pyarrow.csv.ConvertOptions(column_types=_csv_types(path), null_values=[""])
     reader = pyarrow.csv.open_csv(
         path,
         read_options=pyarrow.csv.ReadOptions(block_size=CSV_BLOCK_BYTES),
         parse_options=pyarrow.csv.ParseOptions(newlines_in_values=True),
-        convert_options=pyarrow.csv.ConvertOptions(column_types=CSV_TYPES, null_values=[""]),
+        convert_options=convert_options,
     )
     return _Batches(reader.schema, reader, None)
 
@@ -246,24 +333,53 @@ def read_columns(path: Path, *kinds: Sequence[str]) -> pd.DataFrame:
     return pa.concat_tables(iter_batches(path, *kinds)).to_pandas()
 
 
-def read_hashes(path: str | Path) -> pd.DataFrame:
+def read_pairs_metadata(path: Path) -> PairsMetadata | None:
+    """Read by which distance a Parquet table of pairs was made; None where it does not say so.
+
+    ValueError where the file is damaged.
+    """
+    with _errors_name(path):
+        return PairsMetadata.from_arrow(pq.read_schema(path).metadata or {})
+
+
+def read_hashes(path: str | Path, own_columns: bool = False) -> pd.DataFrame:
     """Read a table of hashes, Parquet or CSV by its suffix, with the columns COLUMNS.
 
-    Where a database has written null for a missing text, it is read as "". ValueError where the
+    Tables of earlier versions have the columns FIRST_COLUMNS alone. Where a database has written
+    null for a missing text, it is read as "". ValueError where the
     file is damaged or is not a table of hashes; FileNotFoundError where there is none.
+
+    With `own_columns`, the columns that a person has added follow, in the types of the file.
     """
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(
             f"no table of hashes at {path}; make one with: finlib hash FOLDER -o {path.name}"
         )
-    stored = pa.concat_tables(iter_batches(path, COLUMNS))
+    stored = pa.concat_tables(iter_batches(path, FIRST_COLUMNS))
     with _errors_name(path):
-        table = stored.select(COLUMNS).cast(SCHEMA).to_pandas()
+        table = _complete_arrow(stored).select(COLUMNS).cast(SCHEMA).to_pandas()
         texts = [field.name for field in SCHEMA if field.type == pa.string()]
         table[texts] = table[texts].fillna("")
         _check_rows(table)
+    if own_columns:
+        names = [name for name in stored.column_names if name not in COLUMNS]
+        added = stored.select(names).to_pandas(types_mapper=pd.ArrowDtype)
+        table = pd.concat([table, added], axis=1)
     return table
+
+
+def _complete_arrow(stored: pa.Table) -> pa.Table:
+    """Append the columns that a table of an earlier version lacks; nulls in them are unknown."""
+    for name, unknown in LATER_COLUMNS.items():
+        kind = SCHEMA.field(name).type
+        if name not in stored.column_names:
+            stored = stored.append_column(name, pa.array([unknown] * len(stored), kind))
+        else:
+            place = stored.column_names.index(name)
+            filled = stored[name].cast(kind).fill_null(unknown)
+            stored = stored.set_column(place, name, filled)
+    return stored
 
 
 def _check_rows(table: pd.DataFrame) -> None:
@@ -278,28 +394,60 @@ def _check_rows(table: pd.DataFrame) -> None:
         )
 
 
-def write_table(table: pd.DataFrame, path: str | Path) -> None:
-    """Write a table of any kind as Parquet or CSV, by its suffix; the file appears when whole."""
-    if list(table.columns) == COLUMNS:
-        schema = SCHEMA
-    else:
-        schema = pa.Schema.from_pandas(table, preserve_index=False)
-    with table_writer(path, schema) as write:
+def write_table(table: pd.DataFrame, path: str | Path, kind: str | None = None) -> None:
+    """Write a table of any kind as Parquet or CSV, by its suffix; the file appears when whole.
+
+    `kind` is as for `table_writer`.
+    """
+    schema = pa.Schema.from_pandas(table, preserve_index=False)
+    if _is_of_hashes(schema):
+        own_columns = [schema.field(name) for name in schema.names if name not in COLUMNS]
+        schema = pa.schema([*SCHEMA, *own_columns])
+    with table_writer(path, schema, kind) as write:
         write(table)
 
 
+def _is_of_hashes(schema: pa.Schema) -> bool:
+    return schema.names[: len(COLUMNS)] == COLUMNS
+
+
+def kind_of_columns(names: Sequence[str]) -> str:
+    """The kind in KINDS of a table with these columns; "" where it is of none."""
+    for kind, columns in KINDS.items():
+        if set(columns) <= set(names):
+            return kind
+    return ""
+
+
+def read_kind(path: Path) -> str:
+    """The kind that a file has in its metadata, or by its columns; "" where it has none."""
+    try:
+        if not is_csv(path):
+            metadata = pq.read_schema(path).metadata or {}
+            if KIND in metadata:
+                return metadata[KIND].decode()
+        return kind_of_columns(next(iter_batches(path)).column_names)
+    except (ValueError, OSError):
+        return ""
+
+
 @contextmanager
-def table_writer(path: str | Path, schema: pa.Schema) -> Iterator[Callable[[pd.DataFrame], None]]:
+def table_writer(
+    path: str | Path, schema: pa.Schema, kind: str | None = None
+) -> Iterator[Callable[[pd.DataFrame], None]]:
     """Give a function that appends a frame to a Parquet or CSV file, by the path's suffix.
 
-    The file appears when the block ends without an error; until then, and after an error, an
-    earlier file of that name stays. RuntimeError where another run is writing it.
+    `kind` is what a Parquet file's metadata has for KIND, by default the kind of its columns. The
+    file appears when the block ends without an error; until then, and after an error, an earlier
+    file of that name stays. RuntimeError where another run is writing it.
     """
     path = Path(path)
     is_csv_file = is_csv(path)
-    adds_packed = schema.equals(SCHEMA) and not is_csv_file
+    adds_packed = _is_of_hashes(schema) and not is_csv_file
     if adds_packed:
-        schema = schema.append(pa.field("packed", pa.binary()))
+        schema = schema.insert(len(COLUMNS), pa.field("packed", pa.binary()))
+    metadata = schema.metadata or {}
+    schema = schema.with_metadata({**metadata, KIND: kind or kind_of_columns(schema.names)})
     with (
         write_atomically(path) as temporary,
         _open_writer(temporary, schema, is_csv_file) as writer,

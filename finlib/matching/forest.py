@@ -1,9 +1,8 @@
-"""What searches make of the pairs that they find: components of a graph, or the nearest row of each
-row.
+"""Collect the pairs that a search finds, as components of a graph or as nearest rows.
 
-Both are collectors. Each thread or worker of a search fills a collector of its own, and the
-collectors are merged in the end. The result does not depend on the order in which pairs arrive or
-collectors are merged, so that it is the same however the work was divided.
+Each thread or worker of a search fills a collector of its own, and the collectors are merged in the
+end. The result depends neither on the order in which pairs arrive nor on the order in which
+collectors are merged, so it is the same however the work was divided.
 """
 
 from typing import Any, Protocol
@@ -19,7 +18,7 @@ FAR = 1 << 30  # a distance larger than that of any two hashes
 
 
 class Collector(Protocol):
-    """What a search puts its pairs into."""
+    """What a search passes its pairs to."""
 
     def take(self, i: Any, j: Any, distance: Any) -> None:
         """Take in pairs of rows i[k] and j[k], distance[k] bits apart."""
@@ -36,26 +35,29 @@ class Collector(Protocol):
 
 @njit(nogil=True, cache=True, inline="always")
 def _find_root(parent, row):  # type: ignore[no-untyped-def]
-    """The root of a row's component; paths to it are halved on the way."""
+    """The root of a row's component. Every step also shortens the path for the next search."""
     while parent[row] != row:
-        parent[row] = parent[parent[row]]
-        row = parent[row]
+        grandparent = parent[parent[row]]
+        parent[row] = grandparent
+        row = grandparent
     return row
 
 
 @njit(nogil=True, cache=True)
 def _unite(parent, i, j):  # type: ignore[no-untyped-def]
-    """Unite the components of i[k] and j[k] for every k; the smaller root becomes the root of
-    both."""
+    """Unite the components of i[k] and j[k] for every k; the smaller root becomes that of both."""
     for k in range(len(i)):
         one = _find_root(parent, i[k])
         other = _find_root(parent, j[k])
-        parent[max(one, other)] = min(one, other)
+        smaller = min(one, other)
+        larger = max(one, other)
+        parent[larger] = smaller
 
 
 class Forest:
-    """Components of the graph whose edges are the pairs taken in; the first row of each is its
-    root.
+    """Components of the graph whose edges are the collected pairs.
+
+    The first row of a component is its root.
 
     parent: int32[n], for each row a row of its component that is not after it.
     """
@@ -68,14 +70,16 @@ class Forest:
         _unite(self.parent, i, j)
 
     def merge(self, other: "Forest") -> None:
-        """Unite what is united in another forest of the same rows."""
+        """Unite the rows that another forest of the same rows has united."""
         rows = np.arange(len(other.parent))
         children = rows[other.parent != rows]
         _unite(self.parent, children, other.parent[children])
 
     def roots(self) -> npt.NDArray[np.int32]:
-        """The root of each row's component, int32[n]: two rows are connected if theirs are
-        equal."""
+        """The root of each row's component, int32[n].
+
+        Two rows are connected if their roots are equal.
+        """
         while True:
             grandparent = self.parent[self.parent]
             if np.array_equal(grandparent, self.parent):
@@ -93,14 +97,18 @@ class Forest:
 
 @njit(nogil=True, cache=True)
 def _keep_nearest(row, distance, i, j, pair_distance):  # type: ignore[no-untyped-def]
-    """For every k, make i[k] the nearest row of j[k] if it is nearer, or as near and before it."""
+    """For every k, make i[k] the nearest row of j[k] if it is nearer than the one known so far.
+
+    Of two rows that are equally near, the first one counts.
+    """
     for k in range(len(i)):
+        candidate = i[k]
         query = j[k]
         is_nearer = pair_distance[k] < distance[query]
         is_as_near = pair_distance[k] == distance[query]
-        if is_nearer or (is_as_near and i[k] < row[query]):
+        if is_nearer or (is_as_near and candidate < row[query]):
             distance[query] = pair_distance[k]
-            row[query] = i[k]
+            row[query] = candidate
 
 
 class Nearest:

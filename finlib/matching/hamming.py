@@ -1,9 +1,9 @@
 """The Hamming distance as compiled kernels, which compare a few hashes with blocks of others.
 
-Blocks hold BLOCK hashes word by word, uint64[blocks, words, BLOCK], so that one instruction takes
-the same word of eight hashes. Matches are rare. So the loop that has to be fast only marks, one bit
-for each hash of a block, which may be near, and the distances of those few are computed a second
-time.
+A block contains BLOCK hashes word by word, uint64[blocks, words, BLOCK], so that one instruction
+takes the same word of eight hashes. Matches are rare. So the loop that has to be fast only marks
+the hashes of a block that may be near, with one bit for each, and the distances of those few are
+then computed in full.
 
 Two conventions make the kernels fast. The number of words of a hash is passed as `width`, a tuple
 of as many zeros: numba knows a tuple's length when it compiles and unrolls the loops over words.
@@ -151,7 +151,10 @@ def mark_candidates(
 
 
 def distance_in_block(queries: Any, q: Any, blocks: Any, b: Any, k: Any, width: Any) -> Any:
-    """The distance between queries[q] and hash k of blocks[b]. For compiled kernels alone."""
+    """The distance between queries[q] and hash k of blocks[b].
+
+    Only compiled kernels can call it.
+    """
     raise NotImplementedError
 
 
@@ -181,7 +184,7 @@ def _hamming_distance(queries: Any, q: Any, blocks: Any, b: Any, k: Any, width: 
         return None
 
     def count_bits(queries: Any, q: Any, blocks: Any, b: Any, k: Any, width: Any) -> Any:
-        # No slices are taken, since numba counts references to each of them, atomically.
+        # No slices are taken, since numba counts references to each of them, which is slow.
         distance = 0
         for w in range(len(width)):
             distance += popcount(queries[q, w] ^ blocks[b, w, k])
@@ -231,7 +234,7 @@ def scan(  # type: ignore[no-untyped-def]
                 k = _lowest_bit(marks)
                 marks &= marks - ONE
                 distance = distance_in_block(queries, q, blocks, b, k, width)
-                # Nested conditions: after a `continue` LLVM makes a slower loop, by an eighth.
+                # The conditions are nested because a `continue` makes the loop an eighth slower.
                 if distance <= radius:
                     number = b * BLOCK + k
                     if number < n and (not within_set or first + q < number):
@@ -344,7 +347,7 @@ class Distance(ABC):
     @property
     @abstractmethod
     def width(self) -> Any:
-        """How the words of a hash are compared, in the form that tells numba at compile time."""
+        """The layout of a hash's words, whose type decides which distance numba compiles."""
 
     @property
     @abstractmethod
@@ -366,13 +369,14 @@ class Distance(ABC):
 
     @abstractmethod
     def word_distances(self, queries: Words, stored: Words) -> npt.NDArray[np.int64]:
-        """What each word adds to the distances: int64[queries, stored, compared words]."""
+        """The part of each word in the distances: int64[queries, stored, compared words]."""
 
     @abstractmethod
     def between(self, one: Packed, other: Packed) -> npt.NDArray[np.int64]:
         """The distances between packed hashes, uint8[..., size], element by element, in NumPy.
 
-        The leading axes are broadcast. For few hashes: the kernels need far less memory and time.
+        The leading axes are broadcast. This is for few hashes, since the kernels need far less
+        memory and time.
         """
 
     def choose_prefix(self, queries: Words, stored: Words, radius: int) -> int:
@@ -413,7 +417,7 @@ class Distance(ABC):
         query = np.empty(capacity, np.uint16)
         number = np.empty(capacity, np.int32)
         distance = np.empty(capacity, np.int32)
-        found = scan(
+        count = scan(
             queries,
             first,
             within_set,
@@ -426,9 +430,9 @@ class Distance(ABC):
             number,
             distance,
         )
-        if found == TOO_MANY:
+        if count == TOO_MANY:
             return None
-        by_query = np.argsort(query[:found], kind="stable")
+        by_query = np.argsort(query[:count], kind="stable")
         return Matches(
             query[by_query].astype(np.int64),
             number[by_query].astype(np.int64),

@@ -28,7 +28,7 @@ from finlib.matching.sampling import BitSampling
 
 Filled = TypeVar("Filled", bound=Collector)
 
-SECONDS_BETWEEN_SAVES = 60  # about as much work is lost when a search with a checkpoint is killed
+SECONDS_BETWEEN_SAVES = 60  # of a search with a checkpoint, which loses this much when it is killed
 EXACT = 400  # with fewer hashes for each pass, comparing every pair takes no longer
 
 
@@ -100,7 +100,7 @@ class Resources:
 
 
 def _resume(checkpoint: Checkpoint, collector: Collector) -> int:
-    """Give the collector what an interrupted search has kept; returns the number of passes done."""
+    """Restore what an interrupted search had collected; returns the number of passes done."""
     arrays = checkpoint.load_arrays()
     if not arrays:
         return 0
@@ -161,10 +161,10 @@ def unite_near(
 ) -> Forest:
     """Unite the hashes of a set that are at most `radius` bits apart, and return their components.
 
-    Not every pair is found. Of the pairs exactly `radius` bits apart the share `recall` is expected
-    to be, for the average image; dense families have most of the pairs, and lose hardly anything,
-    since a few of their pairs unite them. The result is the same for the same seed, whatever the
-    resources. name: of the search, see `Resources.run`.
+    Not every pair is found. For the average image, the share `recall` of the pairs that are exactly
+    `radius` bits apart is expected to be. Dense families, which have most of the pairs, are hardly
+    affected, since a few of their pairs unite them. The same seed gives the same result, whatever
+    the resources. name: of the search, as for `Resources.run`.
     """
     resources = resources or Resources()
     make = partial(Forest, len(packed))
@@ -176,7 +176,10 @@ def unite_near(
 
 
 def _unite_exactly(packed: Packed, radius: int, forest: Forest, resources: Resources) -> Forest:
-    """Unite all hashes within the radius; copies, which may have most of the pairs, first."""
+    """Unite all hashes within the radius.
+
+    Copies are united first, because they may make most of the pairs.
+    """
     distinct, first_row = find_distinct(packed)
     forest.take(np.arange(len(packed)), first_row)
     for pairs in iter_pairs(
@@ -202,8 +205,9 @@ def find_nearest(
 ) -> npt.NDArray[np.int32]:
     """Find the nearest candidate within the radius of each query: its row, int32[queries].
 
-    It is the first of several that are equally near, and -1 where none was found. A candidate
-    `radius` bits away is found with the probability `recall`, a nearer one with a higher one.
+    It is the first of several that are equally near, and -1 where none was found. A candidate that
+    is `radius` bits away is found with the probability `recall`, and a nearer one with a higher
+    probability.
     """
     resources = resources or Resources()
     first_query = len(candidates)

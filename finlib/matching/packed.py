@@ -22,9 +22,9 @@ MAX_BYTES = (1 << 13) - 1  # of a hash: distances have to fit into 16 bits
 
 
 def check_hashes(packed: Any, name: str = "packed") -> Packed:
-    """Return a set of hashes unchanged if it is one.
+    """Return `packed` unchanged if it is a set of hashes.
 
-    Raises TypeError where it is no array of bytes and ValueError where its shape is wrong; `name`
+    Raises TypeError where it is no array of bytes and ValueError where its shape is wrong. `name`
     is what the message calls it.
     """
     if not isinstance(packed, np.ndarray):
@@ -42,15 +42,17 @@ def check_hashes(packed: Any, name: str = "packed") -> Packed:
     return packed
 
 
-def check_radius(radius: Any, bits: int) -> int:
-    """Return a radius, the largest distance of a match in bits, as an int.
+def check_radius(radius: Any, largest: int) -> int:
+    """Return a radius, the largest distance of a match, as an int.
 
     Raises TypeError where it is not a whole number and ValueError where it is negative or more than
-    `bits`, the length of a hash.
+    `largest`, the largest distance that two hashes can have.
     """
     whole = operator.index(radius)
-    if not 0 <= whole <= bits:
-        raise ValueError(f"radius must be from 0 to {bits}, the bits of a hash; got {whole}")
+    if not 0 <= whole <= largest:
+        raise ValueError(
+            f"radius must be from 0 to {largest}, the largest distance of two hashes; got {whole}"
+        )
     return whole
 
 
@@ -89,8 +91,8 @@ def to_blocks(hashes: Words) -> Words:
 def _empty_aligned(shape: tuple[int, ...]) -> Words:
     """Make an array of words that starts on a cache line.
 
-    NumPy's own start anywhere, and then each vector that a kernel loads lies on two cache lines,
-    which makes a scan half as long again.
+    NumPy's own arrays start anywhere, and then each vector that a kernel loads lies on two cache
+    lines. A scan takes half as long again.
     """
     size = 8 * math.prod(shape)
     memory = np.empty(size + CACHE_LINE, np.uint8)

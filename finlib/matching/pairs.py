@@ -1,5 +1,4 @@
-"""The exact engine: pairs, neighbours and distance histograms of packed hashes, found by comparing
-every pair.
+"""The exact engine: find pairs, neighbours and histograms of distances by comparing every pair.
 
 A set of hashes is `uint8[n, bits // 8]`, see `packed`. Hashes to search are laid out in blocks
 once; the others are cut into strips, which threads compare with the blocks. Results come in the
@@ -39,8 +38,10 @@ ADVICE = (
 
 
 class Pairs(NamedTuple):
-    """Pairs of hashes that are near each other: pair k is of hashes i[k] and j[k]; sorted by (i,
-    j)."""
+    """Pairs of hashes that are near each other: pair k is of hashes i[k] and j[k].
+
+    They are sorted by (i, j).
+    """
 
     i: npt.NDArray[np.int64]
     j: npt.NDArray[np.int64]
@@ -106,8 +107,7 @@ class _Part(NamedTuple):
 
 @dataclass(frozen=True)
 class _PairSearch:
-    """A search for the pairs within a radius, prepared so that its parts can be compared in any
-    order."""
+    """A prepared search for the pairs within a radius; its parts can be compared in any order."""
 
     distance: Distance
     rows: Words
@@ -154,8 +154,7 @@ def iter_pairs(
     workers: int | None = None,
     progress: bool = False,
 ) -> Iterator[Pairs]:
-    """Yield the pairs of `pairs_between`, or of `pairs_within` where `others` is None, block by
-    block.
+    """Find the pairs of `pairs_between`, or of `pairs_within` where `others` is None, in blocks.
 
     The blocks put together are the pairs in order. Memory is bounded however many there are: a
     block has at most CAPACITY pairs, and only a few blocks exist at a time. With `i` only the pairs
@@ -216,9 +215,9 @@ def estimate_pairs(
     distance: str = "hamming",
     sample: int = 1024,
 ) -> float:
-    """Estimate how many pairs `iter_pairs` would find, by comparing a sample of the rows with all
-    hashes.
+    """Estimate how many pairs `iter_pairs` would find, from a sample of the rows.
 
+    The sampled rows are compared with all hashes.
     The number is exact where the set has no more than `sample` rows.
     """
     n = len(check_hashes(packed))
@@ -236,7 +235,10 @@ def estimate_pairs(
 
 
 def _count_self_matches(packed: Packed, radius: int, distance: str) -> int:
-    """How many hashes are within the radius of themselves: all, but for some by rows."""
+    """Count the hashes that are within the radius of themselves.
+
+    By rows some are not: a hash with flat rows is far from itself.
+    """
     measure = get_distance(distance, packed.shape[1])
     words = zip(measure.query_words(packed), measure.stored_words(packed), strict=True)
     own = [measure.word_distances(query[None], stored[None]).sum() for query, stored in words]
@@ -284,8 +286,7 @@ def pairs_between(
     max_pairs: int = MAX_PAIRS,
     workers: int | None = None,
 ) -> Pairs:
-    """Find all pairs of a hash of `packed`, i, and one of `others`, j, that are at most `radius`
-    bits apart.
+    """Find all pairs of a hash i of `packed` and a hash j of `others` at most `radius` bits apart.
 
     Results, arguments and errors are those of `pairs_within`.
     """
@@ -315,11 +316,11 @@ def neighbours(
     distance: str = "hamming",
     workers: int | None = None,
 ) -> Neighbours:
-    """Find the nearest hashes of each query among `packed`: the k nearest, all within the radius,
-    or both at once.
+    """Find the nearest hashes of each query: the k nearest, those within a radius, or both.
 
-    Without `packed` the queries are searched among themselves, each without itself. A query has
-    fewer than k neighbours where there are fewer. Raises ValueError where neither k nor radius is
+    packed: the hashes that are searched. Without them the queries are searched among themselves,
+    each without itself. Where both k and a radius are given, a query gets at most k neighbours, all
+    within the radius. Raises ValueError where neither k nor radius is
     given, or where the hashes differ in length.
 
     >>> packed = np.array([[0], [255], [1], [3]], np.uint8)
@@ -331,7 +332,7 @@ def neighbours(
     if k is None and radius is None:
         raise ValueError(
             "neighbours needs k, the number of neighbours, or radius, the largest distance in "
-            "bits; it takes both, too"
+            "bits, or both"
         )
     index = _get_index(queries, packed, distance)
     if index.bits != bits:
@@ -359,7 +360,7 @@ def neighbours(
 
 
 def _get_index(queries: Packed, packed: Packed | HashIndex | None, distance: str) -> HashIndex:
-    """The hashes that queries are searched among, laid out; ValueError for another distance's."""
+    """The hashes to search, laid out; ValueError for an index that is for another distance."""
     if not isinstance(packed, HashIndex):
         return index_hashes(queries if packed is None else packed, distance=distance)
     if packed.distance.name != distance:

@@ -1,9 +1,10 @@
 """The row distance: dHashes compared row by row, so that a caption cannot outvote the picture.
 
-A caption, a banner or a logo spoils the rows of a dHash that it covers, all at once, and no others.
-The Hamming distance lets those rows outvote the rest. The row distance lets each of the 16 rows
-count at most CAP of its 16 bits. A row in which no bit is set, or every bit, shows flat ground and
-says nothing about the picture: wherever one of two hashes has such a row, the row counts CAP.
+A caption, a banner or a logo changes many bits in the rows of a dHash that it covers, and none in
+the other rows. In the Hamming distance the covered rows outvote the rest. In the row distance each
+of the 16 rows counts at most CAP of its 16 bits. A row in which no bit is set, or every bit, comes
+from a flat part of the picture and carries no information: where one of two hashes has such a row,
+the row counts CAP.
 
     d(x, y) = sum over rows r of  CAP                          if x_r or y_r is flat
                                   min(CAP, |x_r xor y_r|)      otherwise
@@ -11,16 +12,17 @@ says nothing about the picture: wherever one of two hashes has such a row, the r
 Where a dHash is stored beside FINd, the two distances add up: FINd's Hamming distance, and WEIGHT
 times the row distance.
 
-The distance is symmetric and satisfies the triangle inequality: a cost capped at CAP does, and a
-flat row costs CAP against everything, which no other path undercuts. It is a metric but for one
-thing: a hash with f flat rows is CAP * f away from itself, so that pictures of flat ground match
-nothing, not even each other. (Hitzler and Seda, 2000, call this a dislocated metric.)
+The distance is symmetric and satisfies the triangle inequality: a capped number of differing bits
+does, and a flat row costs CAP against every row, so no detour by a third hash is shorter. It is a
+metric with one exception: a hash with f flat rows is CAP * f away from itself, so that flat
+pictures match nothing, not even each other. (Hitzler and Seda, 2000, call this a dislocated
+metric.)
 
 Its kernels are those of `hamming`, which are compiled once more for a `RowLayout`. A query's flat
-rows are replaced by one pattern and a stored hash's by the opposite one: against each other they
-differ in all bits, against a picture's row in about half. The count of bits that differ, capped,
-can then only be smaller than the row distance, and is hardly ever. So the fast loop needs to know
-nothing of flat rows, and the few candidates that it marks are compared exactly.
+rows are replaced by one pattern and a stored hash's by the opposite pattern. The two differ from
+each other in all bits, and from a row of a detailed picture in about half. The capped number of
+differing bits is then never larger than the row distance, and hardly ever smaller. So the fast loop
+can ignore flat rows, and the few candidates that it marks are compared exactly.
 """
 
 from dataclasses import dataclass
@@ -36,8 +38,8 @@ from finlib.matching import hamming
 from finlib.matching.hamming import Distance, overload
 from finlib.matching.packed import BLOCK, Packed, Words, to_words
 
-CAP = 3
-WEIGHT = 3
+CAP = 3  # bits: the most that a row counts
+WEIGHT = 3  # of the row distance where the distance of another hash is added to it
 ROW_BITS = 16
 ROWS = 16
 DHASH_BYTES = ROWS * ROW_BITS // 8
@@ -53,12 +55,11 @@ _STORED_PATTERN = np.uint16(0xAAAA)
 
 
 class RowLayout(NamedTuple):
-    """How the words of a hash are laid out for the kernels: rows first, then other bits, then
-    flags.
+    """The layout of a hash's words for the kernels: the rows, then the other bits, then flags.
 
     The first two fields are tuples of as many zeros as there are words, since numba knows the
-    length of a tuple when it compiles. As many words as there are of rows follow at the end; their
-    16 bits are set where the row is flat.
+    length of a tuple when it compiles. There are as many words of flags as words of rows: all 16
+    bits of a row's flag are set where the row is flat.
     """
 
     row_words: tuple[int, ...]
@@ -77,14 +78,15 @@ def row_distances(x: Packed, y: Packed) -> npt.NDArray[np.int64]:
 
 def is_flat(rows: npt.NDArray[np.uint16]) -> npt.NDArray[np.bool_]:
     """Whether no bit of a row is set, or every bit."""
-    return (rows == 0) | (rows == _ONES)
+    return np.asarray((rows == 0) | (rows == _ONES))
 
 
 @njit(nogil=True, cache=True, inline="always")
 def _capped_rows(different: Any, flat: Any, cap: Any) -> Any:
-    """The bits that differ in each of the four rows of a word, at most `cap`; `cap` for flat ones.
+    """Count the bits that differ in each of the four rows of a word, at most `cap`.
 
-    Rows are counted side by side in lanes of 16 bits, without a branch, so that loops vectorise.
+    A flat row counts `cap`. The rows are counted side by side in lanes of 16 bits, without a
+    branch, so that loops vectorise.
     """
     pairs = different - ((different >> np.uint64(1)) & np.uint64(0x5555555555555555))
     fours = (pairs & np.uint64(0x3333333333333333)) + (
@@ -166,7 +168,8 @@ def _mark_by_rows(
 ) -> Any:
     """Mark the hashes of blocks[b] whose row distance from queries[q] may be within the radius.
 
-    Flat rows are not looked at: see the module. Counts of four rows stand side by side in a word.
+    The flags of flat rows are ignored, which the module's docstring explains. A word has the counts
+    of four rows side by side.
     """
     row_words = width.types[0].count
     words = row_words + width.types[1].count
@@ -253,7 +256,7 @@ class RowDistance(Distance):
 
     @property
     def weight(self) -> int:
-        """What the rows are multiplied by: 1 where they stand alone."""
+        """The factor of the row distance, which is 1 where no other hash is compared."""
         return WEIGHT if self.other_bytes else 1
 
     @property
@@ -276,7 +279,7 @@ class RowDistance(Distance):
         return self._lay_out(packed, _STORED_PATTERN)
 
     def _lay_out(self, packed: Packed, pattern: np.uint16) -> Words:
-        """Rows first, flat ones replaced by a pattern, then the other bits, then the flags."""
+        """Lay out hashes as `RowLayout` describes, with flat rows replaced by a pattern."""
         rows = np.ascontiguousarray(packed[:, self.other_bytes :]).view(np.uint16)
         flat = is_flat(rows)
         replaced = np.where(flat, pattern, rows)

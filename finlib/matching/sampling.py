@@ -36,7 +36,7 @@ PAIRS_PER_STEP = 1 << 20  # capacity of a step of a pass, in pairs
 COMPARISONS_PER_STEP = 1 << 28  # a fraction of a second: how long a pass takes to notice a stop
 SEAM = 8  # rows on either side of a cut between two halves of a bucket that are compared as well
 SKEWED = 0.1  # a bit that a smaller share of the hashes has set, or has not, is drawn last
-DENSE = 3  # buckets of so many times the usual number of bits are of hashes with many near ones
+DENSE = 3  # times the usual number of bits: a bucket that agrees in more is of many near hashes
 HASHES_PER_PASS = 100  # with fewer hashes for each pass, comparing every pair costs less
 ONE = np.uint64(1)
 
@@ -146,7 +146,7 @@ def _add_jobs_between(jobs, count, low, middle, high, bucket_size):  # type: ign
 
 @njit(nogil=True, cache=True, inline="always")
 def _set_bucket(pending, number, low, high, depth):  # type: ignore[no-untyped-def]
-    """Write down that a bucket waits: its rows order[low:high] agree in `depth` bits."""
+    """Write down a bucket that is still to be split: order[low:high] agree in `depth` bits."""
     pending[number, 0] = low
     pending[number, 1] = high
     pending[number, 2] = depth
@@ -187,7 +187,7 @@ def _split_into_buckets(words, indexed, places, depth, bucket_size):  # type: ig
                 continue
             cut = _halve(words, order, low, high, places[agreeing], spare)
             if within_set and low < cut < high:
-                # Near copies that the bit parts stay connected by a few rows of both halves.
+                # Some rows of both halves are compared, so that near copies stay connected.
                 seam_start = max(low, cut - SEAM)
                 seam_end = min(high, cut + SEAM)
                 jobs = _add_job(jobs, count, seam_start, seam_end, seam_start, seam_end)
@@ -218,10 +218,11 @@ def _gather_blocks(words, rows, out):  # type: ignore[no-untyped-def]
 def _compare_jobs(  # type: ignore[no-untyped-def]
     words, within_set, order, jobs, job, radius, bucket_size, width, prefix
 ):
-    """Do jobs from number `job` on until a step's comparisons are done or its pairs may be full.
+    """Do a step of jobs, from number `job` on.
 
-    Returns the number of the next job, and the pairs that were found, int32[3, pairs]: both rows
-    and their distance.
+    A step ends after COMPARISONS_PER_STEP, or where the pairs of another job may not fit. Returns
+    the number of the next job and the pairs within the radius, int32[3, pairs]: both rows and their
+    distance.
     """
     strip_rows = np.empty((BLOCK, words.shape[1]), np.uint64)
     blocks = np.empty((-(-bucket_size // BLOCK), words.shape[1], BLOCK), np.uint64)
@@ -231,11 +232,11 @@ def _compare_jobs(  # type: ignore[no-untyped-def]
     distance = np.empty(matches, np.int32)
     largest_job = bucket_size * bucket_size
     pairs = np.empty((3, max(PAIRS_PER_STEP, largest_job)), np.int32)
-    found = 0
+    pair_count = 0
     comparisons = 0
     while (
         job < len(jobs)
-        and found <= pairs.shape[1] - largest_job
+        and pair_count <= pairs.shape[1] - largest_job
         and comparisons < COMPARISONS_PER_STEP
     ):
         a, b, c, d = jobs[job]
@@ -260,11 +261,11 @@ def _compare_jobs(  # type: ignore[no-untyped-def]
                 distance,
             )
             for k in range(count):
-                pairs[0, found] = order[a + number[k]]
-                pairs[1, found] = order[strip + query[k]]
-                pairs[2, found] = distance[k]
-                found += 1
-    return job, pairs[:, :found]
+                pairs[0, pair_count] = order[a + number[k]]
+                pairs[1, pair_count] = order[strip + query[k]]
+                pairs[2, pair_count] = distance[k]
+                pair_count += 1
+    return job, pairs[:, :pair_count]
 
 
 @dataclass(frozen=True)
@@ -292,8 +293,10 @@ class BitSampling:
 
     @cached_property
     def rows_at_depth(self) -> npt.NDArray[np.int64]:
-        """How many rows are in buckets of each number of bits, int64[bits + 1], in the first
-        pass."""
+        """How many rows of the first pass are in buckets that agree in each number of bits.
+
+        int64[bits + 1].
+        """
         return self.buckets(0).rows_at_depth
 
     def buckets(self, number: int) -> Buckets:
@@ -316,10 +319,9 @@ class BitSampling:
     def run(
         self, numbers: Iterable[int], collector: Filled, stop: Callable[[], bool] = lambda: False
     ) -> Filled:
-        """Do the passes with these numbers and return the collector, which has taken their pairs
-        in.
+        """Do the passes with these numbers, and return the collector with their pairs.
 
-        `stop` is asked several times a second whether to leave the rest of the work undone.
+        `stop` is called several times a second; where it returns True, the rest is not done.
         """
         distance = hamming.Hamming(8 * self.words.shape[1])
         indexed = self.words[: self.indexed]
@@ -399,10 +401,10 @@ class BitSampling:
 
 
 def _agreement(bits: Any, different: Any, drawn: Any) -> npt.NDArray[np.float64]:
-    """The probability that two hashes agree in all bits drawn: C(bits - different, drawn) / C(bits,
-    drawn).
+    """The probability that two hashes agree in all bits drawn, if they differ in some.
 
-    The arguments are broadcast against each other.
+    It is C(bits - different, drawn) / C(bits, drawn). The arguments are broadcast against each
+    other.
     """
     equal = bits - different
     with np.errstate(invalid="ignore"):

@@ -1,11 +1,15 @@
 """What to expect of a radius: how many false pairs, and which share of the matching pairs is found.
 
-The evidence is in `thresholds.csv`, for each hasher and distance: the share of non-matching pairs,
+The evidence is in `thresholds.csv`, for each method and distance: the share of non-matching pairs,
 of unrelated images, that are at most that far apart, and the same share of the matching pairs, of
 near-duplicates. Where the workbook's image sets differ, it is of the set with the most false pairs.
 A large collection needs smaller shares than the workbook has pairs to measure. The rows that are
-not measured are estimates: normal distributions continue the last two decades that are measured.
+not measured are estimates: a normal distribution continues the two smallest powers of ten
+that are measured.
 Other images may differ, and `finlib evaluate` measures the same on them.
+
+A method is a hasher and the distance that compares its hashes. Its name is the hasher's, followed
+by "-rows" where they are compared row by row. In the table it stands in the column `hasher`.
 """
 
 from functools import cache
@@ -19,16 +23,16 @@ from numpy.typing import NDArray
 
 
 class Evidence(NamedTuple):
-    """What is known of one hasher, by ascending distance."""
+    """What is known of one method, by ascending distance."""
 
-    distance: NDArray[np.int64]  # bits
+    distance: NDArray[np.int64]
     nonmatching: NDArray[np.float64]  # share of non-matching pairs at most that far apart
     matching: NDArray[np.float64]  # share of matching pairs at most that far apart
-    least_measured: int  # bits: the shares of smaller distances are estimates
+    least_measured: int  # the shares of smaller distances are estimates
 
 
 class Expected(NamedTuple):
-    """The shares of both kinds of pairs that are within a radius; nan where that is not known."""
+    """The shares of both kinds of pairs that are within a radius; nan where they are unknown."""
 
     nonmatching: float
     matching: float
@@ -36,13 +40,13 @@ class Expected(NamedTuple):
 
 @cache
 def _read_evidence() -> dict[str, Evidence]:
-    """The evidence in the package, by hasher."""
+    """The evidence in the package, by method."""
     with files("finlib.matching").joinpath("thresholds.csv").open(encoding="utf-8") as file:
         table = pd.read_csv(file)
     evidence_of = {}
-    for hasher, part in table.groupby("hasher", sort=False):
+    for method, part in table.groupby("hasher", sort=False):
         distance = part["distance"].to_numpy()
-        evidence_of[str(hasher)] = Evidence(
+        evidence_of[str(method)] = Evidence(
             distance,
             nonmatching=part["strangers"].to_numpy(),
             matching=part["found"].to_numpy(),
@@ -51,58 +55,58 @@ def _read_evidence() -> dict[str, Evidence]:
     return evidence_of
 
 
-def evidence(hasher: str) -> Evidence:
-    """What is known of a hasher; ValueError that names the known ones where there is nothing."""
+def evidence(method: str) -> Evidence:
+    """What is known of a method; ValueError that names the known ones where there is nothing."""
     evidence_of = _read_evidence()
-    if hasher not in evidence_of:
+    if method not in evidence_of:
         raise ValueError(
-            f"there is no evidence on thresholds for the hasher {hasher!r}; "
+            f"there is no evidence on thresholds for the method {method!r}; "
             f"there is for {', '.join(evidence_of)}"
         )
-    return evidence_of[hasher]
+    return evidence_of[method]
 
 
-def expected_at(hasher: str, radius: float) -> Expected:
-    """The shares of non-matching and of matching pairs that are at most `radius` bits apart.
+def expected_at(method: str, radius: float) -> Expected:
+    """The shares of non-matching and of matching pairs that are at most `radius` apart.
 
     They are nan for a radius outside the evidence. ValueError as from `evidence`.
     """
-    known = evidence(hasher)
+    known = evidence(method)
     if not known.distance[0] <= radius <= known.distance[-1]:
         return Expected(nan, nan)
     place = np.searchsorted(known.distance, radius, side="right") - 1
     return Expected(float(known.nonmatching[place]), float(known.matching[place]))
 
 
-def radius_for_false_pairs(hasher: str, pairs: float, false_pairs: float) -> int:
+def radius_for_false_pairs(method: str, pairs: float, false_pairs: float) -> int:
     """The largest radius at which at most `false_pairs` of `pairs` non-matching pairs are expected.
 
-    A radius below `evidence(hasher).least_measured` is an estimate. Raises ValueError where every
+    A radius below `evidence(method).least_measured` is an estimate. Raises ValueError where every
     radius would let more pairs in, or as `evidence`.
     """
-    return _largest_radius(hasher, evidence(hasher).nonmatching * pairs <= false_pairs)
+    return _largest_radius(method, evidence(method).nonmatching * pairs <= false_pairs)
 
 
-def radius_for_precision(hasher: str, images: int, precision: float) -> int:
+def radius_for_precision(method: str, images: int, precision: float) -> int:
     """The largest radius at which the expected share of matching pairs among those found suffices.
 
     That share is the precision, between 0 and 1. All pairs of `images` images are compared, and
-    each image is taken to match one other. A radius below `evidence(hasher).least_measured` is an
+    each image is taken to match one other. A radius below `evidence(method).least_measured` is an
     estimate. Raises ValueError where no radius reaches the precision, or as `evidence`.
     """
     if not 0 < precision < 1:
         raise ValueError(f"precision must be between 0 and 1; got {precision}")
-    known = evidence(hasher)
+    known = evidence(method)
     true_pairs = images / 2 * known.matching
     false_pairs = images * (images - 1) / 2 * known.nonmatching
-    return _largest_radius(hasher, true_pairs >= precision * (true_pairs + false_pairs))
+    return _largest_radius(method, true_pairs >= precision * (true_pairs + false_pairs))
 
 
-def _largest_radius(hasher: str, holds: NDArray[np.bool_]) -> int:
-    """The largest distance of the evidence at which a condition holds; ValueError if none."""
-    if not holds.any():
+def _largest_radius(method: str, is_acceptable: NDArray[np.bool_]) -> int:
+    """The largest distance of the evidence that is acceptable; ValueError where none is."""
+    if not is_acceptable.any():
         advice = "give a radius"
-        if "+" not in hasher:
+        if "+" not in method:
             advice = "take a longer hash (find+dhash256), or give a radius"
-        raise ValueError(f"{hasher} cannot promise this at any radius: {advice}")
-    return int(evidence(hasher).distance[np.flatnonzero(holds)[-1]])
+        raise ValueError(f"{method} has no radius with so few false pairs: {advice}")
+    return int(evidence(method).distance[np.flatnonzero(is_acceptable)[-1]])

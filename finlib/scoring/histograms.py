@@ -39,15 +39,18 @@ def family_histograms(
 ) -> FamilyHistograms:
     """Count the distances of all pairs by groups of families, so that families can be resampled.
 
-    packed: uint8[n, bits // 8]. labels: the family of each hash, as integers or strings. distance:
-    by its name, as everywhere; its largest value takes the place of the bits in what is returned.
-    Families go to min(groups, families) groups at random, and every pair is counted once. Raises
-    TypeError or ValueError where hashes or labels are wrong.
+    packed: uint8[n, bits // 8].
+    labels: the family of each hash, as integers or strings.
+    groups: at most this many; families are dealt to them at random.
+    distance: "hamming" or "rows"; the histograms go up to its largest value.
+
+    Every pair is counted once. Raises TypeError or ValueError where hashes or labels are wrong.
     """
     labels = np.asarray(labels)
     if labels.shape != (len(check_hashes(packed)),):
         raise ValueError(
-            f"labels must hold one family a hash, {len(packed)}; got shape {labels.shape}"
+            f"labels must give one family for each of the {len(packed)} hashes; "
+            f"got an array of shape {labels.shape}"
         )
     if groups < 1:
         raise ValueError(f"groups must be at least 1; got {groups}")
@@ -113,9 +116,9 @@ def _count_sorted(
     cuts = sorted({*range(0, n, strip), *group_start.tolist(), n})
     same = np.zeros((groups, size), np.int64)
     different = np.zeros((groups, groups, size), np.int64)
-    for g, same_part, different_part in in_threads(count, pairwise(cuts), workers):
-        same[g] += same_part
-        different[g] += different_part
+    for number, same_part, different_part in in_threads(count, pairwise(cuts), workers):
+        same[number] += same_part
+        different[number] += different_part
     return FamilyHistograms(same, different)
 
 

@@ -3,8 +3,8 @@
 Pairs are scored from histograms of all of them, never from a sample: `counts` is int64[2, bits +
 1], how many pairs lie at each distance, row 0 for pairs of one family and row 1 for pairs of
 different families. A pair is accepted where its distance is at most the threshold; the threshold -1
-accepts nothing. A threshold is always reported as a distance that occurs, so that where all
-distances are even (FINd, PDQ and pHash set half their bits) thresholds are even too.
+accepts nothing. A threshold that is reported is always a distance that occurs. So thresholds are
+even where all distances are (FINd, PDQ and pHash set half of their bits).
 """
 
 from typing import Any
@@ -188,9 +188,9 @@ def _count_by_query(
 def recall_at(counts: Counts, k: int) -> float:
     """Compute the share of queries that find one of their family among their k nearest.
 
-    counts: from `query_counts`. Images at one distance are in random order: the chance of a hit is
-    taken, so that the order of files helps no method. Queries without another image of their family
-    are left out; NaN where no query remains.
+    counts: from `query_counts`. Images at the same distance are taken to be in random order, and a
+    query scores its chance of a hit, so that the order of the files helps no method. Queries
+    without another image of their family are left out; NaN where no query remains.
     """
     counts = _with_family(counts)
     if not len(counts):
@@ -203,7 +203,7 @@ def recall_at(counts: Counts, k: int) -> float:
     tied_others = tied - family[queries, first]
     nearer = np.cumsum(everyone, axis=1)[queries, first] - tied
     slots = np.clip(k - nearer, 0, tied)
-    # The logarithm of C(others, slots) / C(tied, slots): no slot falls to the family.
+    # C(others, slots) / C(tied, slots) is the chance that no slot goes to the family.
     miss = gammaln(tied_others + 1) - gammaln(np.maximum(tied_others - slots, 0) + 1)
     miss += gammaln(tied - slots + 1) - gammaln(tied + 1)
     hit = np.where(slots > tied_others, 1.0, 1 - np.exp(miss))
@@ -238,7 +238,7 @@ def _with_family(counts: Counts) -> Counts:
     return counts[counts[:, 0].sum(axis=1) > 0]
 
 
-# All of them
+# All scores
 
 
 def evaluate(
@@ -252,20 +252,22 @@ def evaluate(
 ) -> dict[str, Any]:
     """Compute all scores of one method on labelled images, as a row of a table.
 
-    packed: uint8[n, bits // 8]; labels: n families; name: the hasher's. All pairs are scored, and
-    searches with every image as a query, or with `max_queries` spread evenly where there are more.
-    Raises ValueError where hashes, labels and bits do not fit.
+    packed: uint8[n, bits // 8]; labels: n families; name: the hasher's; distance: the name of the
+    distance that compares the hashes. All pairs are scored, and searches with every image as a
+    query, or with `max_queries` spread evenly where there are more. Raises
+    ValueError where hashes, labels and bits do not fit.
     """
     labels = np.asarray(labels)
     expected = (len(labels), bits // 8)
     if packed.shape != expected:
         raise ValueError(
-            f"{len(labels)} labels and {bits} bits need hashes of shape {expected}, "
+            f"{len(labels)} labels and {bits} bits need hashes of shape {expected}; "
             f"got {packed.shape}"
         )
     row: dict[str, Any] = {
         "hasher": name,
         "bits": bits,
+        "distance": distance,
         "images": len(labels),
         "families": len(np.unique(labels)),
     }

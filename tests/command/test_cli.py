@@ -474,7 +474,7 @@ def test_too_many_pairs_are_refused_with_advice_before_they_are_written(
         )
         == 2
     )
-    monkeypatch.setattr("finlib.command.search.estimate_pairs", lambda *_: 150)
+    monkeypatch.setattr("finlib.command.search.estimate_pairs", lambda *_, **__: 150)
     assert (
         status(
             monkeypatch, "match", few, "--radius", 0, "-o", tmp_path / "p.csv", "--max-pairs", 189

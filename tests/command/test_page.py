@@ -68,7 +68,7 @@ def test_pairs_come_farthest_first(pairs: tuple[Path, list[str]]) -> None:
     table, (hostile, _, missing) = pairs
     output, data = write_page(table)
     captions = [caption for caption, _ in data["groups"]]
-    assert captions == [f"{distance} bits apart" for distance in range(119, -1, -1)]
+    assert captions == [f"distance {distance}" for distance in range(119, -1, -1)]
     sources = dict(data["images"])
     assert sources[hostile].startswith("data:image/jpeg;base64,")
     assert sources[missing] == ""

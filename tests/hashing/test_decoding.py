@@ -1,4 +1,4 @@
-"""The fast decoder: Pillow's pixels or Pillow itself, on every kind of JPEG, whole and damaged."""
+"""The fast decoder gives Pillow's pixels or leaves the file to Pillow, whole and damaged."""
 
 import io
 import os
@@ -23,7 +23,9 @@ def jpeg(image: Image.Image, **options: object) -> bytes:
 
 
 def with_factors(data: bytes, factors: int) -> bytes:
-    """Y's sampling factors in the start of frame replaced, as encoders other than Pillow write them."""
+    """Y's sampling factors in the start of frame replaced, as encoders other than Pillow write
+    them.
+    """
     at = data.index(b"\xff\xc0")
     return data[: at + 11] + bytes([factors]) + data[at + 12 :]
 
@@ -40,7 +42,10 @@ def photo() -> Image.Image:
 
 @pytest.fixture
 def same_as_pillow(tmp_path):
-    """Asserts that a file ends as Pillow ends it, pixels or error; gives whether the fast decoder did it."""
+    """Asserts that a file gives Pillow's pixels or Pillow's error.
+
+    Returns whether the fast decoder gave the pixels.
+    """
 
     def check(data: bytes) -> bool:
         path = tmp_path / "image.jpg"
@@ -53,10 +58,10 @@ def same_as_pillow(tmp_path):
                 decoding.open_picture(path)
             assert decoding.decode_jpeg(path) is None
             return False
-        found = decoding.open_picture(path)
-        assert found.size == images.open_image(path).size
-        assert found.rgb.dtype == np.uint8
-        assert np.array_equal(found.rgb, expected)
+        picture = decoding.open_picture(path)
+        assert picture.size == images.open_image(path).size
+        assert picture.rgb.dtype == np.uint8
+        assert np.array_equal(picture.rgb, expected)
         return decoding.decode_jpeg(path) is not None
 
     return check
@@ -96,7 +101,9 @@ def test_restart_markers(photo, same_as_pillow):
     "factors", [0x11, 0x12, 0x21, 0x22, 0x41, 0x14, 0x24, 0x42, 0x44, 0x13, 0x31, 0x00, 0x55]
 )
 def test_other_sampling_factors_end_as_in_pillow(photo, same_as_pillow, factors):
-    """The scan then holds too few or too many blocks: warnings and errors that both must take alike."""
+    """The scan then holds too few or too many blocks: warnings and errors that both must take
+    alike.
+    """
     fast = same_as_pillow(with_factors(jpeg(photo, quality=80, subsampling=0), factors))
     assert fast or factors != 0x11
 
@@ -195,9 +202,7 @@ def test_a_bomb_is_left_to_pillow(monkeypatch, photo, same_as_pillow):
     assert same_as_pillow(jpeg(photo))
 
 
-def test_truncated_files_stay_pillows_where_it_is_told_to_accept_them(
-    monkeypatch, photo, same_as_pillow
-):
+def test_truncated_files_stay_pillows_where_it_accepts_them(monkeypatch, photo, same_as_pillow):
     monkeypatch.setattr(ImageFile, "LOAD_TRUNCATED_IMAGES", True)
     data = jpeg(photo)
     assert not same_as_pillow(data[: len(data) // 2])
@@ -213,9 +218,39 @@ def test_what_is_no_file(tmp_path):
         decoding.open_picture(tmp_path / "pipe.jpg")
 
 
+def test_a_picture_owns_its_pixels(tmp_path, photo):
+    files = [tmp_path / "one.jpg", tmp_path / "other.jpg"]
+    photo.save(files[0])
+    photo.transpose(Image.Transpose.ROTATE_180).save(files[1])
+    pictures = [decoding.open_picture(file) for file in files]
+    for picture, file in zip(pictures, files, strict=True):
+        assert np.array_equal(picture.rgb, images.load_rgb(file))
+
+
+def test_a_buffer_is_used_where_the_pixels_fit(tmp_path, photo):
+    path = tmp_path / "a.jpg"
+    photo.save(path)
+    expected = images.load_rgb(path)
+    buffer = bytearray(expected.size)
+    assert np.array_equal(decoding.open_picture(path, buffer).rgb, expected)
+    assert bytes(buffer) == expected.tobytes()
+    small = bytearray(expected.size - 1)
+    assert np.array_equal(decoding.open_picture(path, small).rgb, expected)
+    assert bytes(small) == bytes(len(small))
+
+
+def test_a_picture_is_turned_as_pillow_turns_it(photo):
+    picture = decoding.Picture(np.asarray(photo))
+    assert picture.variant(0) is picture
+    number = decoding.VARIANTS.index("quarter")
+    turned = photo.transpose(Image.Transpose.ROTATE_90)
+    assert picture.variant(number).size == turned.size
+    assert np.array_equal(picture.variant(number).rgb, np.asarray(turned))
+
+
 def test_pillow_on_another_libjpeg_decodes_itself(monkeypatch, tmp_path, photo):
     photo.save(tmp_path / "a.jpg")
-    expected = decoding.open_picture(tmp_path / "a.jpg").rgb.copy()
+    expected = decoding.open_picture(tmp_path / "a.jpg").rgb
     monkeypatch.setattr(decoding, "SAME_LIBRARY", False)
     assert decoding.decode_jpeg(tmp_path / "a.jpg") is None
     assert np.array_equal(decoding.open_picture(tmp_path / "a.jpg").rgb, expected)

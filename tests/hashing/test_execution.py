@@ -182,7 +182,7 @@ def test_a_hasher_that_holds_the_gil_is_not_given_to_threads(
 # A hasher that does something to its process when it meets a picture of 7 x 7 pixels. Worker
 # processes import this file, so that they have the hasher, too.
 TOY = """
-import os, signal, sys, threading, time
+import glob, os, signal, sys, threading, time
 from dataclasses import replace
 from finlib.hashing.execution import hash_files
 from finlib.hashing.hashers import HASHERS
@@ -257,7 +257,7 @@ def meet():
 
 def interrupt():
     folder = sys.argv[1]
-    while not (os.path.exists(begun) and os.path.isdir(folder) and os.listdir(folder)):
+    while not (os.path.exists(begun) and glob.glob(folder + "/part-toy-*.parquet")):
         time.sleep(0.01)
     os.kill(os.getpid(), signal.SIGINT)
 

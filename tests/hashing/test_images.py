@@ -1,7 +1,9 @@
-"""Finding, labelling and decoding: step 1 of FINd on every kind of image, and errors that say what to do."""
+"""Finding, labelling and decoding: step 1 of FINd on every kind of image, and errors that say what
+to do.
+"""
 
 import os
-import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -25,13 +27,15 @@ def test_images_are_found_below_the_folder_in_a_stable_order(tmp_path: Path) -> 
     names = ["b/2.PNG", "b/c/1.jpeg", "a.jpg/3.webp", "9.tif", "10.gif", "ünïcode 家.bmp"]
     for name in [*names, "notes.txt", "b/table.csv", "b/2.CSV", "jpg", ".DS_Store"]:
         (tmp_path / name).touch()
-    found, passed_over = scan_folder(tmp_path)
-    assert passed_over == {".txt": 1, ".csv": 2, "": 1}
-    assert found == sorted((tmp_path / name for name in names), key=str)
-    assert list_images(str(tmp_path)) == found
+    listing = scan_folder(tmp_path)
+    assert not listing.hidden
+    assert listing.excluded == 0
+    assert listing.passed_over == {".txt": 1, ".csv": 2, "": 1}
+    assert listing.images == sorted((tmp_path / name for name in names), key=str)
+    assert list_images(str(tmp_path)) == listing.images
 
 
-def test_what_cannot_be_read_is_found_too_and_linked_folders_are_entered_once(
+def test_what_cannot_be_read_is_listed_too_and_linked_folders_are_entered_once(
     tmp_path: Path,
 ) -> None:
     (tmp_path / "real").mkdir()
@@ -41,7 +45,76 @@ def test_what_cannot_be_read_is_found_too_and_linked_folders_are_entered_once(
     (tmp_path / "again").symlink_to(tmp_path / "real")
     os.mkfifo(tmp_path / "pipe.png")
     found = list_images(tmp_path)
-    assert [path.name for path in found] == ["1.jpg", "broken.jpg", "pipe.png"]
+    names = ["broken.jpg", "pipe.png", "real/1.jpg"]
+    assert found == [tmp_path / name for name in names]
+
+
+def test_hidden_and_system_folders_are_left_out_and_counted(tmp_path: Path) -> None:
+    shown = ["a.jpg", "year/b.png", "eaDir/c.jpg"]
+    hidden = [
+        "._a.jpg",
+        ".Trash-1000/files/d.jpg",
+        "year/@eaDir/b.png/thumb.jpg",
+        "@eaDir/e.jpg",
+        "$RECYCLE.BIN/f.jpg",
+        "__MACOSX/year/._b.png",
+        "System Volume Information/g.jpg",
+        "year/.thumbnails/h.png",
+    ]
+    for name in [*shown, *hidden, ".notes.txt"]:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    listing = scan_folder(tmp_path)
+    assert set(listing.images) == {tmp_path / name for name in shown}
+    assert listing.hidden == {
+        ".*": 1,
+        ".Trash-1000": 1,
+        "@eaDir": 2,
+        "$RECYCLE.BIN": 1,
+        "__MACOSX": 1,
+        "System Volume Information": 1,
+        ".thumbnails": 1,
+    }
+    everything = scan_folder(tmp_path, hidden=True)
+    assert len(everything.images) == len(shown) + len(hidden)
+    assert not everything.hidden
+    assert list_images(tmp_path / ".Trash-1000") == [tmp_path / hidden[1]]
+    (tmp_path / "year/.thumbnails").rename(tmp_path / "year2")
+    (tmp_path / "year2/h.png").rename(tmp_path / "year2/.h.png")
+    with pytest.raises(ValueError, match="1 hidden or excluded ones are left out"):
+        scan_folder(tmp_path / "year2")
+
+
+@pytest.mark.parametrize(
+    ("pattern", "expected"),
+    [
+        ("*.tif", ["a.jpg", "raw/b.jpg", "sub/raw/c.jpg"]),
+        ("raw", ["a.jpg", "d.tif"]),
+        ("raw/*", ["a.jpg", "d.tif", "sub/raw/c.jpg"]),
+        ("raw/", ["a.jpg", "d.tif", "sub/raw/c.jpg"]),
+        ("none", ["a.jpg", "d.tif", "raw/b.jpg", "sub/raw/c.jpg"]),
+    ],
+)
+def test_what_a_pattern_names_is_left_out(
+    pattern: str, expected: list[str], tmp_path: Path
+) -> None:
+    for name in ("a.jpg", "d.tif", "raw/b.jpg", "sub/raw/c.jpg"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    listing = scan_folder(tmp_path, exclude=["another", pattern])
+    assert [str(path.relative_to(tmp_path)) for path in listing.images] == expected
+    assert (listing.excluded > 0) == (pattern != "none")
+
+
+def test_a_path_without_links_is_listed_where_there_is_one(tmp_path: Path) -> None:
+    (tmp_path / "b" / "real").mkdir(parents=True)
+    (tmp_path / "b" / "real" / "1.jpg").touch()
+    (tmp_path / "a").symlink_to("b/real")
+    (tmp_path / "outside").mkdir()
+    (tmp_path / "outside" / "2.jpg").touch()
+    (tmp_path / "b" / "link").symlink_to(tmp_path / "outside")
+    assert list_images(tmp_path / "b") == [tmp_path / "b/link/2.jpg", tmp_path / "b/real/1.jpg"]
+    assert list_images(tmp_path) == [tmp_path / "b/real/1.jpg", tmp_path / "outside/2.jpg"]
 
 
 def test_folders_without_images_are_refused_with_what_to_do(tmp_path: Path) -> None:
@@ -218,11 +291,8 @@ def test_a_decompression_bomb_is_refused(
 def test_many_threads_decode_as_one_does(tmp_path: Path) -> None:
     path = tmp_path / "a.jpg"
     Image.effect_noise((300, 200), 90).save(path)
-    expected, seen = load_rgb(path), []
-    threads = [threading.Thread(target=lambda: seen.append(load_rgb(path))) for _ in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert all(np.array_equal(pixels, expected) for pixels in seen)
-    assert len(seen) == 8
+    expected = load_rgb(path)
+    with ThreadPoolExecutor(8) as pool:
+        decoded = list(pool.map(load_rgb, [path] * 8))
+    for pixels in decoded:
+        assert np.array_equal(pixels, expected)

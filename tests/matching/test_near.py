@@ -80,9 +80,10 @@ def test_a_bucket_with_everything_in_it_is_bounded(united):
 
 
 def test_the_nearest_is_the_exact_one_where_it_is_found():
-    held, queries = hashes(2000)[::10], hashes(2000)
-    found = near.find_nearest(queries, held, 60)
-    exact = neighbours(queries, held, k=1, radius=60)
+    queries = hashes(2000)
+    candidates = queries[::10]
+    found = near.find_nearest(queries, candidates, 60)
+    exact = neighbours(queries, candidates, k=1, radius=60)
     right = np.full(len(queries), -1)
     right[np.diff(exact.indptr) > 0] = exact.indices
     assert (found[found >= 0] == right[found >= 0]).all()
@@ -174,11 +175,12 @@ def test_a_damaged_checkpoint_is_reported_and_not_used(tmp_path):
 
 
 def test_the_nearest_of_an_interrupted_search_are_the_same(tmp_path):
-    held, queries = hashes(2000)[::10], hashes(2000)
-    expected = near.find_nearest(queries, held, 60)
+    queries = hashes(2000)
+    candidates = queries[::10]
+    expected = near.find_nearest(queries, candidates, 60)
     resources = near.Resources(1, checkpoint=tmp_path)
     for _ in range(2):  # the second takes everything from the checkpoint
-        found = near.find_nearest(queries, held, 60, resources=resources)
+        found = near.find_nearest(queries, candidates, 60, resources=resources)
         assert np.array_equal(found, expected)
 
 

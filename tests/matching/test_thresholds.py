@@ -41,11 +41,11 @@ def test_a_radius_keeps_its_promise():
 
 def test_what_the_evidence_cannot_tell_is_refused():
     with pytest.raises(
-        ValueError, match=r"no evidence on thresholds for the hasher 'nohash'; there is for find"
+        ValueError, match=r"no evidence on thresholds for the method 'nohash'; there is for find"
     ):
         thresholds.radius_for_false_pairs("nohash", 10, 1)
     with pytest.raises(
-        ValueError, match="whash256 cannot promise this at any radius: take a longer hash"
+        ValueError, match="whash256 has no radius with so few false pairs: take a longer hash"
     ):
         thresholds.radius_for_false_pairs("whash256", 1e15, 1)
     with pytest.raises(ValueError, match="between 0 and 1; got 2"):

@@ -52,7 +52,7 @@ def test_wrong_arguments_are_named():
     packed = random_set(10, 64)
     with pytest.raises(TypeError, match="must be a uint8 array of packed bits"):
         histograms.pair_counts(packed.astype(np.int64), np.arange(10))
-    with pytest.raises(ValueError, match="labels must hold one family a hash, 10"):
+    with pytest.raises(ValueError, match="labels must give one family for each of the 10 hashes"):
         histograms.pair_counts(packed, [1, 2])
     with pytest.raises(ValueError, match="groups must be at least 1; got 0"):
         histograms.family_histograms(packed, np.arange(10), groups=0)

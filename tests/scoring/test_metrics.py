@@ -184,6 +184,7 @@ def test_evaluate_gives_its_columns_in_order():
     start = [
         "hasher",
         "bits",
+        "distance",
         "images",
         "families",
         "auc",

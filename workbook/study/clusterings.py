@@ -1,8 +1,8 @@
-"""Other clusterings to compare `finlib.cluster` with: exact, on the graph of all near pairs.
+"""Other clusterings to compare `finlib.cluster` with. They are exact, on the graph of near pairs.
 
-Single linkage chains: one wrong pair joins two families, and the number of wrong pairs grows with
-the square of the number of images. Average linkage asks for the mean over all pairs of two
-clusters, which a single wrong pair hardly changes.
+Single linkage forms chains: one wrong pair joins two families, and the number of wrong pairs grows
+with the square of the number of images. Average linkage takes the mean distance over all pairs of
+two clusters, which a single wrong pair hardly changes.
 """
 
 from collections.abc import Callable
@@ -30,7 +30,7 @@ from finlib.matching.pairs import neighbours, pairs_within
 
 Labels = npt.NDArray[np.int64]
 
-FEW = 4  # images a cluster must have for its majority of bits to mean something in `consensus`
+FEW = 4  # images that a cluster must have for `consensus` to compare it by its majority of bits
 
 
 def components(packed: Packed, threshold: int, workers: int | None = None) -> Labels:
@@ -50,9 +50,9 @@ def _components(i: Labels, j: Labels, n: int) -> Labels:
 class Edges(NamedTuple):
     """Weighted edges between clusters, in a linked list for each, so that merging is one link.
 
-    first, last: int64[points], the ends of a cluster's list, -1 where it is empty. next, target,
-    weight: int64[2 * edges], the following edge of the list or -1, the cluster that the edge leads
-    to, and the sum over the pairs of both clusters' members.
+    Of each cluster, int64[points], the first edge and the last edge of its list; -1 where the list
+    is empty. Of each edge, int64[2 * edges], the next edge of the list or -1; the target, which is
+    the cluster that it leads to; and the weight, summed over the pairs of both clusters' members.
     """
 
     first: Any
@@ -64,10 +64,10 @@ class Edges(NamedTuple):
 
 @njit(nogil=True, cache=True)
 def _link_edges(n: int, i: Any, j: Any, weight: Any) -> Any:
-    """The edges of n points, each in the lists of both ends.
+    """Put the edges of n points into lists, each edge into the lists of both of its ends.
 
-    A point's edges are consecutive in memory, which makes the first visits fast, and most are
-    first.
+    A point's edges are consecutive in memory, which makes the first visit of its list fast. Most
+    visits are first ones.
     """
     count = np.zeros(n + 1, np.int64)
     for edge in range(len(i)):
@@ -100,7 +100,7 @@ def _link_edges(n: int, i: Any, j: Any, weight: Any) -> Any:
 
 @njit(nogil=True, cache=True)
 def _find(parent: Any, point: int) -> int:
-    """The cluster that a point was merged into, by way of others."""
+    """The cluster that a point was merged into, directly or through others."""
     while parent[point] != point:
         parent[point] = parent[parent[point]]
         point = parent[point]
@@ -116,9 +116,10 @@ def _fold_edges(
     seen: Any,
     edge_to: Any,
 ) -> None:
-    """Let edges of a cluster lead to the present clusters, one to each.
+    """Let the edges of a cluster lead to clusters that exist, with a single edge to each.
 
-    seen, edge_to: of each cluster the last visit that met it, and the edge that leads to it.
+    Edges to the same cluster are added up, and edges within the cluster are dropped. seen, edge_to:
+    for each cluster, the last visit that met it, and the edge that leads to it.
     """
     previous = -1
     edge = edges.first[cluster]
@@ -151,7 +152,8 @@ def _nearest(
 ) -> int:
     """The cluster with the largest mean weight, at least `floor`; -1 for none.
 
-    Among equals it is `previous`, the cluster before in the chain, else the first of the list.
+    Among equals it is `previous`, the cluster before this one in the chain, where that is one of
+    them, and otherwise the first in the list.
     """
     nearest = -1
     best = floor
@@ -238,10 +240,10 @@ def average_links(
 def average(packed: Packed, threshold: int, workers: int | None = None) -> Labels:
     """Cluster by average linkage up to the threshold; longer distances count as half of the bits.
 
-    Unrelated hashes are about that far apart, and so the graph of near pairs stands for all n² / 2
-    distances: memory is that of the pairs within the threshold. A mean differs from the exact one
-    by at most the share of its pairs over the threshold times their mean deviation from half the
-    bits.
+    Unrelated hashes differ in about half of the bits, so the graph of near pairs stands for all
+    n² / 2 distances, and memory is needed only for the pairs within the threshold. A mean over some
+    pairs then differs from the exact one by at most the share of those over the threshold, times
+    their mean deviation from half of the bits.
     """
     bits = 8 * packed.shape[1]
     points, point, size = np.unique(
@@ -259,12 +261,12 @@ def average(packed: Packed, threshold: int, workers: int | None = None) -> Label
 
 
 def consensus(packed: Packed, threshold: int, workers: int | None = None) -> Labels:
-    """Cluster by average linkage, then compare clusters by their centres, until nothing moves.
+    """Cluster by average linkage, then join clusters by their centres until nothing changes.
 
     Clusters of at least FEW images are joined where average linkage at three quarters of the
-    threshold joins their centres; a smaller one goes to the nearest of those within the threshold.
-    In centres the noise of single images averages out. So a low threshold costs little, and can
-    stay clear of the one at which families run together.
+    threshold joins their centres. A smaller one goes to the nearest larger one within the
+    threshold. In centres the differences between single images average out. So a low threshold,
+    which does not join families, still finds most images of each.
     """
     labels = average(packed, threshold, workers)
     while True:
@@ -301,22 +303,23 @@ def _join_by_centres(centres: Packed, size: Labels, threshold: int, workers: int
 def hdbscan(packed: Packed, threshold: int, workers: int | None = None) -> Labels:
     """Cluster by scikit-learn's HDBSCAN on the graph of pairs within the threshold.
 
-    An image that it calls noise stays alone, and a cluster has at least three images. HDBSCAN needs
-    a connected graph: components are connected one after another by edges as long as a hash has
-    bits. It never calls the whole graph a cluster: so three points that are no images are connected
-    to the last component.
+    An image that HDBSCAN takes for noise stays alone, and a cluster has at least three images.
+    HDBSCAN needs a connected graph, so the components are connected one after another by edges as
+    long as a hash has bits. It never makes the whole graph one cluster, so three points that are no
+    images are connected to the last component.
     """
     from sklearn.cluster import HDBSCAN
 
     n = len(packed)
     i, j, distance = pairs_within(packed, threshold, workers=workers)
     _, first_of_component = np.unique(_components(i, j, n), return_index=True)
-    string = np.append(first_of_component, n)
-    bridge = np.full(len(string) - 1, 8 * packed.shape[1])
-    i = np.concatenate([i, string[:-1], [n, n + 1]])
-    j = np.concatenate([j, string[1:], [n + 1, n + 2]])
-    # SciPy's spanning tree takes a stored zero for no edge: copies get a small distance.
-    length = np.maximum(np.concatenate([distance, bridge, [0, 0]]), 1e-3)
+    connected = np.append(first_of_component, n)
+    bridge = np.full(len(connected) - 1, 8 * packed.shape[1])
+    i = np.concatenate([i, connected[:-1], [n, n + 1]])
+    j = np.concatenate([j, connected[1:], [n + 1, n + 2]])
+    # SciPy's spanning tree takes a stored zero for no edge, so copies get a small distance.
+    length = np.concatenate([distance, bridge, [0, 0]])
+    length = np.maximum(length, 1e-3)
     both_ways = (np.concatenate([i, j]), np.concatenate([j, i]))
     graph = csr_array((np.tile(length, 2), both_ways), shape=(n + 3, n + 3))
     model = HDBSCAN(
@@ -344,8 +347,8 @@ def cluster(
 ) -> Labels:
     """Cluster hashes by one of CLUSTERERS; returns numbers int64[n] by first appearance.
 
-    threshold: in bits, by default three eighths of the hash. Raises ValueError for an unknown
-    method or a threshold that gives too many pairs for memory.
+    threshold: in bits, by default three eighths of the bits of a hash. Raises ValueError for an
+    unknown method or a threshold that gives too many pairs for memory.
     """
     if method not in CLUSTERERS:
         raise ValueError(f"method must be one of {', '.join(CLUSTERERS)}; got {method!r}")
@@ -397,7 +400,7 @@ def compare(sets: dict[str, tuple[Packed, Any]]) -> pd.DataFrame:
 
 
 def score_clusters(family: Any, labels: Any) -> dict[str, float]:
-    """Score clusters against known families by what a user notices.
+    """Score clusters against known families, by what a user of the clusters notices.
 
     precision, recall: B-cubed. alone: the share of images without a near-duplicate that are a
     cluster of their own. whole: the share of families of two or more images that are exactly one

@@ -44,10 +44,12 @@ ASSUMPTIONS: dict[str, float] = {
 class Rates:
     """What a run measured, on one core unless stated otherwise.
 
-    hash_seconds: for an image, from its file to its hash. join_pairs: unordered pairs a second when
-    a set is compared with itself. search_pairs: pairs a second of new and stored hashes.
-    match_rate: the share of all pairs within the radius. memory_pairs: pairs a second of all cores
-    of a machine together, reading hashes from memory.
+    hash_seconds: for an image, from its file to its hash.
+    join_pairs: pairs a second when a set is compared with itself, each pair counted once.
+    search_pairs: pairs of a new and a stored hash, a second.
+    match_rate: the share of all pairs that are within the radius.
+    memory_pairs: pairs a second of all cores of a machine together, when they read the hashes from
+        memory.
     """
 
     hash_seconds: float
@@ -75,7 +77,8 @@ class Work:
 def from_csv(path: str | Path, given: Mapping[str, float]) -> dict[str, float]:
     """Read PRICES or ASSUMPTIONS from a table with the columns `name` and `value`.
 
-    given: the values of names that the table does not have. Raises ValueError for unknown names.
+    given: the names and their values, for those that the table does not have. Raises ValueError
+    for names that are not among them.
     """
     table = pd.read_csv(path)
     if not {"name", "value"} <= set(table):
@@ -143,7 +146,7 @@ def _reading(images: float, prices: Mapping[str, float]) -> float:
 def _storing_matches(
     pairs: float, rates: Rates, prices: Mapping[str, float], assumptions: Mapping[str, float]
 ) -> float:
-    """Dollars for a month of storage of the matches among so many pairs."""
+    """Dollars for storing the matches among this number of pairs for a month."""
     size = pairs * rates.match_rate * assumptions["bytes_per_pair"]
     return size / GIGABYTE * prices["gb_stored_month"]
 
@@ -156,7 +159,11 @@ def _hash_all(n: float, rates: Rates, prices: Mapping[str, float]) -> Work:
 def _match_all(
     n: float, rates: Rates, prices: Mapping[str, float], assumptions: Mapping[str, float]
 ) -> Work:
-    """Every pair once; machines are squares of the triangle of pairs and need two sides' hashes."""
+    """Compare every pair once.
+
+    The pairs are a triangle, which the machines divide into squares. Each machine needs the hashes
+    of both sides of its square.
+    """
     machines = assumptions["machines"]
     seconds = n * (n - 1) / 2 / rates.join_pairs
     copied = n * rates.bytes_per_hash * np.sqrt(2 * machines) if machines > 1 else 0.0
@@ -199,10 +206,10 @@ def query_seconds(rates: Rates, images: float, cores: float = 1) -> float:
 
 
 def memory_pairs(n: int, cores: int, *, seed: int = 2026) -> float:
-    """Measure the pairs a second of one query a core, each reading all of n random 256-bit hashes.
+    """Measure how many pairs a second a machine compares while every core answers a query.
 
-    This is what memory lets all these cores do together, where 32 * n bytes are more than the
-    caches take. The best of three tries.
+    Each query reads all of n random hashes of 256 bits. Where their 32 * n bytes do not fit into
+    the caches, the memory limits this rate. The best of three tries counts.
     """
     rng = np.random.default_rng(seed)
     stored = index_hashes(rng.integers(0, 256, (n, 32), np.uint8))
@@ -238,7 +245,7 @@ def ways(
     recall: float = 0.95,
     matches_per_image: float = 10,
 ) -> pd.DataFrame:
-    """Calculate what pairs of a wanted precision take, by comparing all of them and by buckets.
+    """Calculate what it takes to find pairs with a wanted precision, exactly and by buckets.
 
     null_model: the distances of unrelated images. same: int64[bits + 1], the matching pairs at each
     distance. bucket_seconds: a pass's time for one hash. recall: the share of the pairs at the

@@ -18,9 +18,9 @@ from finlib import needs_extra
 from finlib.matching.pairs import Pairs, index_hashes, neighbours
 
 MOST = 128  # answers to a query
-ROUNDS = 3  # of all queries; the indexes take turns, so that a slow spell meets all alike
+ROUNDS = 3  # of all queries; the indexes take turns, so that a slow spell affects all alike
 PIECE = 16  # bits of a piece in multi-index hashing
-FLIPS = 2  # in a piece: with more, more values are looked up than there are hashes
+FLIPS = 2  # in a piece, at most: with 3, more values would be looked up than there are hashes
 
 Packed = npt.NDArray[np.uint8]
 Search = Callable[[Packed], npt.NDArray[np.int64]]
@@ -42,7 +42,7 @@ def _faiss() -> Any:
 
 
 def scan(packed: Packed, radius: int) -> Index:
-    """Build the exact scan of `matching`, which needs the hashes and nothing else."""
+    """Build the index of finlib's exact scan, which stores the hashes and nothing else."""
     stored = index_hashes(packed)
 
     def search(query: Packed) -> npt.NDArray[np.int64]:
@@ -65,7 +65,10 @@ def flat(packed: Packed, radius: int) -> Index:
 
 
 def multi_hash(packed: Packed, radius: int) -> Index:
-    """Build IndexBinaryMultiHash: a table for each PIECE bits, looked up within FLIPS flips."""
+    """Build IndexBinaryMultiHash: a table for each piece of the hash.
+
+    A search looks up all values that differ from the query's piece in at most FLIPS bits.
+    """
     bits = 8 * packed.shape[1]
     index = _faiss().IndexBinaryMultiHash(bits, bits // PIECE, PIECE)
     index.nflip = min(FLIPS, radius * PIECE // bits)
@@ -83,7 +86,11 @@ def hnsw(packed: Packed, radius: int) -> Index:
 
 
 def ivf(packed: Packed, radius: int) -> Index:
-    """Build IndexBinaryIVF: lists by the nearest of sqrt(n) centres; an eighth is searched."""
+    """Build IndexBinaryIVF: a list of hashes for each of sqrt(n) centres.
+
+    A hash is in the list of its nearest centre. A search reads the lists of the eighth of the
+    centres that are nearest to the query.
+    """
     faiss = _faiss()
     bits = 8 * packed.shape[1]
     lists = max(1, math.isqrt(len(packed)))
@@ -103,7 +110,7 @@ def ivf(packed: Packed, radius: int) -> Index:
 
 
 def _search_nearest(index: Any, radius: int) -> Search:
-    """A search for the MOST nearest hashes, of which those within the radius count."""
+    """A search for the nearest hashes, MOST of them, that returns those within the radius."""
 
     def search(query: Packed) -> npt.NDArray[np.int64]:
         distance, row = index.search(query, MOST)
@@ -197,12 +204,14 @@ def _ask(
 def pruning(
     packed: Packed, queries: Packed, radii: Iterable[int], piece: int = PIECE
 ) -> pd.DataFrame:
-    """Count what exact multi-index hashing has to do at each radius, with pieces of some bits.
+    """Count what exact multi-index hashing has to do at each radius.
 
-    A hash within r bits agrees in one of m pieces up to r // m flips (the pigeonhole principle;
-    Norouzi et al., 2012). piece: 8, 16, 32 or 64 bits. Columns: radius, flips, probes (values
-    looked up for one query, in all pieces) and candidates (the share of the hashes that some probe
-    finds, and that must be compared after all).
+    Hashes are cut into m pieces. Two hashes at most r bits apart differ in at most r // m bits in
+    one piece at least (the pigeonhole principle; Norouzi et al., 2012). piece: the bits of a piece,
+    8, 16, 32 or 64.
+
+    Columns: radius, flips (r // m), probes (values looked up for one query, in all pieces) and
+    candidates (the share of the hashes that some probe finds, and that must still be compared).
     """
     bits = 8 * packed.shape[1]
     if piece not in (8, 16, 32, 64) or bits % piece:
@@ -224,14 +233,17 @@ def pruning(
 
 
 def faiss_pairs(packed: Packed, radius: int) -> Callable[[], Any]:
-    """Prepare FAISS's flat self-join to be timed; it finds pairs from both ends, and itself."""
+    """Prepare FAISS's flat self-join to be timed.
+
+    It finds each pair from both ends, and each hash as a match of itself.
+    """
     index = _faiss().IndexBinaryFlat(8 * packed.shape[1])
     index.add(packed)
     return lambda: index.range_search(packed, radius + 1)
 
 
 def as_pairs(result: Any) -> Pairs:
-    """Turn what `faiss_pairs` gave into the pairs i < j of `pairs_within`, in its order."""
+    """Turn the result of `faiss_pairs` into the pairs i < j, in the order of `pairs_within`."""
     limits, distance, j = result
     count = np.diff(limits.astype(np.int64))
     i = np.repeat(np.arange(len(count)), count)

@@ -11,11 +11,14 @@ from scipy import stats
 
 @dataclass(frozen=True)
 class PowerLaw:
-    """cost = scale * n ** exponent, fitted to measurements by least squares of the logarithms.
+    """How a cost grows with the number of images n: cost = scale * n ** exponent.
 
-    low, high: the 95% interval of the exponent. spread: the standard deviation of the logarithm
-    about the line. centre, squares: the mean of log n, and its sum of squares about it. count: the
-    number of measurements.
+    It is fitted to measurements by least squares of the logarithms.
+
+    low, high: the 95% interval of the exponent.
+    spread: the standard deviation of the logarithms of the costs about the fitted line.
+    centre, squares: the mean of log n, and the sum of the squared deviations from it.
+    count: the number of measurements.
     """
 
     exponent: float
@@ -46,22 +49,26 @@ def power_law(n: Any, cost: Any) -> PowerLaw:
     """
     x = np.log(np.asarray(n, float))
     y = np.log(np.asarray(cost, float))
-    if len(np.unique(x)) < 3 or x.shape != y.shape or not np.isfinite([x, y]).all():
+    is_positive = np.isfinite(x).all() and np.isfinite(y).all()
+    if len(np.unique(x)) < 3 or x.shape != y.shape or not is_positive:
         raise ValueError(
             "a power law needs at least three different sizes, each with a positive cost"
         )
     line = stats.linregress(x, y)
     residuals = y - line.slope * x - line.intercept
     freedom = len(x) - 2
+    variance = (residuals**2).sum() / freedom
     margin = stats.t.ppf(0.975, freedom) * line.stderr
+    centre = x.mean()
+    squares = ((x - centre) ** 2).sum()
     return PowerLaw(
         exponent=line.slope,
         low=line.slope - margin,
         high=line.slope + margin,
         scale=float(np.exp(line.intercept)),
-        spread=float(np.sqrt((residuals**2).sum() / freedom)),
-        centre=float(x.mean()),
-        squares=float(((x - x.mean()) ** 2).sum()),
+        spread=float(np.sqrt(variance)),
+        centre=float(centre),
+        squares=float(squares),
         count=len(x),
     )
 

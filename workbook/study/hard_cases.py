@@ -44,10 +44,10 @@ def closest_nonmatching(
     *,
     distance: str = "hamming",
 ) -> pd.DataFrame:
-    """The closest pair of images of each two families, closest first, as far as within `radius`.
+    """For each two families, the closest pair of their images within `radius`; closest pair first.
 
     Columns i and j (rows of `packed`), distance, one and other (their families). At most `count`
-    pairs, or all where that is 0. The argument `distance` names the distance to compare by.
+    pairs are returned, or all where that is 0. `distance` is the name of the distance.
     """
     labels = np.asarray(labels)
     if radius >= 0:
@@ -71,16 +71,16 @@ def closest_nonmatching(
     return closest.head(count) if count else closest
 
 
-# Plain pictures. Every draw from the Generator decides those after it: their order must not change.
+# Plain pictures. Every draw from the Generator changes those after it, so their order is fixed.
 
 
 def low_detail_images(seed: int = 2026) -> dict[str, Image.Image]:
     """Make 66 pictures with little in them, which hashes tend to confuse.
 
-    They are 250 x 250, all different, six of each kind and named "kind number". Six kinds are
-    artificial: flat colours, gradients, faint noise, a thin line, a small dot, a few words on a
-    flat page. Five are as they occur: skies, walls, text on white, scans of a page that is nearly
-    empty, screenshots of a dialog.
+    They are 250 x 250 and all different. There are six of each kind, and their names are
+    "kind number". Six kinds are artificial: flat colours, gradients, faint noise, a thin line, a
+    small dot, a few words on a flat page. Five are such as people collect: skies, walls, text on
+    white, scans of a nearly empty page, screenshots of a dialog.
     """
     rng = np.random.default_rng(seed)
     images: dict[str, Image.Image] = {}
@@ -210,7 +210,7 @@ def _type_lines(
         draw.text((left, top + line * pitch), text, fill=INK)
 
 
-# Signs of plain pictures
+# How to recognise plain pictures
 
 
 def choose_detail_filter(quality: np.ndarray, refused: float = 0.002) -> float:
@@ -227,7 +227,7 @@ def choose_detail_filter(quality: np.ndarray, refused: float = 0.002) -> float:
 
 
 def flat_share(path: str | Path) -> float:
-    """How much of an image is flat: the share of neighbours in a row that hardly differ.
+    """How much of an image is flat: the share of horizontal neighbours that hardly differ.
 
     The image is shrunk to 17 x 16 grey pixels, as for a dHash of 256 bits. Only the middle half of
     its rows counts, where captions seldom are.
@@ -289,7 +289,7 @@ def merge_families(labels: Any, one: Any, other: Any) -> np.ndarray:
 
 
 def mislabelled(labels: Any, share: float, seed: int = 2026) -> np.ndarray:
-    """The labels with a share of the images put into another family, at random."""
+    """Copy the labels, with a share of the images put into another family at random."""
     names, codes = np.unique(np.asarray(labels), return_inverse=True)
     rng = np.random.default_rng(seed)
     count = round(share * len(codes))

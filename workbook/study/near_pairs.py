@@ -1,7 +1,7 @@
 """List near pairs by bit sampling, to measure how many of them its passes find.
 
-Clustering unites near pairs without listing them. Up to a million hashes, listing them in this way
-takes longer than the exact engine does (`scale.recall`): it is not for production.
+Clustering only unites near pairs and never lists them. This list is for measurements and not for
+production: with up to a million hashes it takes longer than the exact engine does (`scale.recall`).
 """
 
 from functools import partial
@@ -20,9 +20,10 @@ Integers = npt.NDArray[np.int64]
 
 
 class PairCollector:
-    """Collect the pairs i < j that passes find, each once, as the number i * n + j.
+    """Collect the pairs i < j of n hashes that passes find, each of them once.
 
-    codes: int64[pairs], ascending once `merge` has put everything together. Raises ValueError where
+    A pair is stored as the number i * n + j, its code. codes: int64[pairs], ascending and complete
+    after `merge`. unsorted: arrays of codes that are not yet among them. Raises ValueError where
     there are more than `most` pairs.
     """
 
@@ -35,8 +36,10 @@ class PairCollector:
     def take(self, i: Any, j: Any, distance: Any) -> None:
         """Add pairs in any order, some of which may have been added before."""
         low = np.minimum(i, j).astype(np.int64)
-        self.unsorted.append(low * self.n + np.maximum(i, j))
-        if sum(map(len, self.unsorted)) > max(len(self.codes), PAIRS_PER_STEP):
+        high = np.maximum(i, j)
+        self.unsorted.append(low * self.n + high)
+        waiting = sum(len(codes) for codes in self.unsorted)
+        if waiting > max(len(self.codes), PAIRS_PER_STEP):
             self.merge(PairCollector(self.n, self.most))
 
     def merge(self, other: "PairCollector") -> None:
@@ -71,19 +74,20 @@ def near_pairs(
 ) -> Pairs:
     """List most of the pairs i < j at most `radius` bits apart, in the order of `pairs_within`.
 
-    Of the pairs `at` bits apart (by default the radius) the share `recall` is expected to be found,
-    of nearer ones more. The same seed gives the same pairs, whatever `resources` the search runs
-    on. Small sets are left to the exact engine, which takes no longer there. Raises ValueError for
-    wrong arguments and where more than `max_pairs` are found.
+    The share `recall` of the pairs that are `at` bits apart is expected to be found, and a larger
+    share of nearer ones; by default `at` is the radius. The same seed gives the same pairs,
+    whatever `resources` the search runs on. The exact engine compares small sets, for which it
+    takes no longer. Raises ValueError for wrong arguments and where more than `max_pairs` are
+    found.
     """
     radius = check_radius(radius, 8 * check_hashes(packed).shape[1])
     resources = resources or near.Resources()
     words = to_words(packed)
     copies = _group_copies(words)
-    first = copies.order[copies.start[:-1]]
-    search = BitSampling(words[first], len(first), 8 * packed.shape[1], radius, seed)
+    distinct = copies.order[copies.start[:-1]]
+    search = BitSampling(words[distinct], len(distinct), 8 * packed.shape[1], radius, seed)
     passes = search.passes(recall, radius if at is None else at)
-    # Pairs that are found again and again have to be sorted, too: hence 4.
+    # The factor of 4 is for the sorting of pairs, many of which several passes find.
     if len(packed) <= 4 * passes * near.EXACT:
         return pairs_within(
             packed,
@@ -91,41 +95,50 @@ def near_pairs(
             max_pairs=max_pairs,
             workers=resources.workers,
         )
-    codes = resources.run(search, passes, partial(PairCollector, len(first), max_pairs)).codes
-    group, other_group = np.divmod(codes, len(first))
+    make = partial(PairCollector, len(distinct), max_pairs)
+    codes = resources.run(search, passes, make).codes
+    group, other_group = np.divmod(codes, len(distinct))
     i, j = _pairs_of_groups(copies, group, other_group, max_pairs)
     distance = np.zeros(len(i), np.int32)
     for word in range(words.shape[1]):
-        distance += np.bitwise_count(words[i, word] ^ words[j, word])
+        different = words[i, word] ^ words[j, word]
+        distance += np.bitwise_count(different)
     return Pairs(i, j, distance)
 
 
 def _group_copies(words: Words) -> Groups:
     """Group the rows that have the same hash."""
+    n = len(words)
     order = np.lexsort(words.T)
-    differs = (words[order[1:]] != words[order[:-1]]).any(axis=1)
-    is_first = np.append(True, differs)[: len(words)]
-    return Groups(order, np.append(np.flatnonzero(is_first), len(words)))
+    in_order = words[order]
+    is_first = np.ones(n, np.bool_)
+    is_first[1:] = (in_order[1:] != in_order[:-1]).any(axis=1)
+    start = np.append(np.flatnonzero(is_first), n)
+    return Groups(order, start)
 
 
 def _pairs_of_groups(
     copies: Groups, group: Integers, other_group: Integers, max_pairs: int
 ) -> tuple[Integers, Integers]:
-    """The pairs of rows i < j of pairs of different groups, and of copies in one; sorted."""
+    """List the pairs of rows i < j that pairs of groups stand for, sorted.
+
+    All rows of a group have the same hash. Every row of group[k] makes a pair with every row of
+    other_group[k], and the rows within each group make pairs with each other. Raises ValueError
+    where that gives more than `max_pairs`.
+    """
     n = len(copies.order)
     size = np.diff(copies.start)
     with_copies = np.flatnonzero(size > 1)
     group = np.concatenate([group, with_copies])
     other_group = np.concatenate([other_group, with_copies])
-    combinations = size[group] * size[other_group]
-    # Of the n * n combinations of one group, n * (n - 1) / 2 are pairs.
-    surplus = np.where(group == other_group, (combinations + size[group]) // 2, 0)
-    if (combinations - surplus).sum() > max_pairs:
+    if _count_pairs(size, group, other_group) > max_pairs:
         raise ValueError(
             f"with {n - len(size):,} copies more than {max_pairs:,} pairs are within the radius: "
             "cluster the hashes instead"
         )
+    combinations = size[group] * size[other_group]
     before = np.cumsum(combinations) - combinations
+    # The combinations of each pair of groups are numbered from 0.
     number = np.arange(combinations.sum()) - np.repeat(before, combinations)
     group = np.repeat(group, combinations)
     other_group = np.repeat(other_group, combinations)
@@ -133,6 +146,16 @@ def _pairs_of_groups(
     i = copies.order[copies.start[group] + place]
     j = copies.order[copies.start[other_group] + other_place]
     is_pair = (group != other_group) | (i < j)
-    codes = np.minimum(i, j) * n + np.maximum(i, j)
-    low, high = np.divmod(np.sort(codes[is_pair]), n)
-    return low, high
+    low = np.minimum(i, j)
+    high = np.maximum(i, j)
+    codes = low * n + high
+    codes = np.sort(codes[is_pair])
+    i, j = np.divmod(codes, n)
+    return i, j
+
+
+def _count_pairs(size: Integers, group: Integers, other_group: Integers) -> int:
+    """Count the pairs of rows of pairs of groups, which may be a group paired with itself."""
+    of_two = size[group] * size[other_group]
+    of_one = size[group] * (size[group] - 1) // 2
+    return int(np.where(group == other_group, of_one, of_two).sum())

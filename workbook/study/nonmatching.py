@@ -4,13 +4,13 @@ Two unrelated images are a non-matching pair. The share of non-matching pairs wi
 the rate of false matches to expect from it. Pairs are counted as in `finlib.scoring.metrics`:
 `counts` is [2, bits + 1], matching pairs by distance first, then non-matching ones.
 
-A share is measured where at least EXPECTED_FALSE_PAIRS pairs lie within the threshold. Smaller ones
-can only be predicted. One prediction is a parabola: log10 of the share as a function of the
-threshold. It is fitted where shares are larger, and trusted only down to where it predicted the
-shares of other images within a factor of 3.
+A share counts as measured where at least EXPECTED_FALSE_PAIRS pairs lie within the threshold.
+Smaller shares can only be predicted. One prediction is a parabola: log10 of the share as a function
+of the threshold. It is fitted to larger shares, and trusted only down to the share where its
+predictions for other images were still right within a factor of 3.
 
-Tables of shares have a column strangers, the share of non-matching pairs within the distance, and a
-column found, the share of matching pairs within it, as thresholds.csv of finlib.matching has.
+Tables of shares have the columns of `thresholds.csv` in finlib.matching: `strangers` is the share
+of non-matching pairs within the distance, and `found` is the share of matching pairs within it.
 """
 
 from collections.abc import Sequence
@@ -85,9 +85,9 @@ def least_trusted_share(checked: pd.DataFrame) -> float:
     """
     smaller = checked[checked["observed"] <= FITTED[1]]
     smaller = smaller.sort_values("observed", ascending=False)
-    right = smaller["ratio"].between(1 / TRUSTED_FACTOR, TRUSTED_FACTOR)
-    right_so_far = right.cumprod().astype(bool)
-    return float(smaller.loc[right_so_far, "observed"].min())
+    is_right = smaller["ratio"].between(1 / TRUSTED_FACTOR, TRUSTED_FACTOR)
+    all_right_up_to = is_right.cumprod().astype(bool)
+    return float(smaller.loc[all_right_up_to, "observed"].min())
 
 
 def combine_sets(sets: Sequence[pd.DataFrame]) -> pd.DataFrame:
@@ -118,17 +118,18 @@ def _worst(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
     last = min(table.index.max() for table in tables)
     occurring = pd.concat(tables).index.unique().sort_values()
     distances = occurring[occurring <= last]
-    strangers = []
-    found = []
+    nonmatching = []
+    matching = []
     for table in tables:
         filled = table.reindex(distances).ffill()
-        strangers.append(filled["strangers"].fillna(table["strangers"].iloc[0]))
-        found.append(filled["found"])
+        smallest_share = table["strangers"].iloc[0]
+        nonmatching.append(filled["strangers"].fillna(smallest_share))
+        matching.append(filled["found"])
     return pd.DataFrame(
         {
             "distance": distances,
-            "strangers": np.max(strangers, axis=0),
-            "found": np.nanmin(found, axis=0),
+            "strangers": np.max(nonmatching, axis=0),
+            "found": np.nanmin(matching, axis=0),
         }
     )
 
@@ -162,12 +163,12 @@ def _extend_normal(distance: pd.Series, share: pd.Series, below: np.ndarray) -> 
 
 
 def apply_thresholds(chosen: pd.DataFrame, shares: pd.DataFrame, name: str) -> pd.DataFrame:
-    """The rates on another set of images of thresholds that were chosen on one.
+    """Look up which rates thresholds that were chosen on one set of images have on another set.
 
     `chosen` has the columns hasher, intended and threshold, as from `uncertainty.held_out_summary`;
     `shares` are those of the other set, with a column hasher. Returns the columns of `chosen`, with
-    fpr and tpr of the other set, NaN for their intervals, and a column set with its name. Left out
-    where the other set has no share as small as that.
+    fpr and tpr of the other set, NaN for their intervals, and a column set with its name. A
+    threshold below all distances that were measured on the other set is left out.
     """
     applied = []
     for threshold in chosen.to_dict("records"):

@@ -1,8 +1,8 @@
-"""Measure the clustering of millions: time, memory, quality, daily portions, recall, ways to join.
+"""Measure how millions of hashes are clustered: time, memory and quality, and ways to find pairs.
 
-This takes too long for a notebook: `python -m workbook scale` measures and records it. Times are of
-processes in which kernels are compiled; memory is the peak beyond what the process had when the
-hashes were drawn.
+This takes too long for a notebook: `python -m workbook scale` measures and records it. The kernels
+are compiled before a time is taken. Memory is the peak beyond what the process used when the hashes
+had been drawn.
 """
 
 from dataclasses import asdict
@@ -19,42 +19,53 @@ from finlib.matching.pairs import iter_pairs, pairs_within
 from workbook.study import clusterings, faiss_indexes, timing, web_like
 from workbook.study.near_pairs import near_pairs
 
+BITS = 256  # of the hashes
 SIZES = (100_000, 300_000, 1_000_000, 3_000_000, 10_000_000, 30_000_000)
 INDEXES = ("FAISS flat", "FAISS multi-hash", "FAISS IVF", "FAISS HNSW")
 
 
 def measured(n: int, seed: int = 2026) -> dict[str, Any]:
-    """Cluster n web-like hashes in this process and measure that.
+    """Cluster n web-like hashes in this process, and measure what that takes.
 
-    Returns n, seconds (wall-clock), cpu_s (of all cores), mib (peak memory), clusters, link and
-    reach (the last radii, in bits), the null model, and the scores.
+    Returns n, seconds (wall-clock), cpu_s (of all cores), mib (peak memory), clusters (their
+    number), link and reach (the radii in bits within which images were last united, and brought to
+    a centre), mean and deviation (of the null model), and the scores.
     """
-    cluster(web_like.draw(30_000, seed=1)[0])  # compiles the kernels
+    small_set, _ = web_like.draw(30_000, seed=1)
+    cluster(small_set)  # compiles the kernels
     packed, family = web_like.draw(n, seed=seed)
     timing.reset_high_water()
     memory_before = timing.high_water()
     start = perf_counter()
     cpu_start = process_time()
     clusters = cluster(packed)
-    row = {
+    seconds = perf_counter() - start
+    cpu_seconds = process_time() - cpu_start
+    memory = timing.high_water() - memory_before
+    scores = clusterings.score_clusters(family, clusters.labels)
+    return {
         "n": n,
-        "seconds": perf_counter() - start,
-        "cpu_s": process_time() - cpu_start,
-        "mib": timing.high_water() - memory_before,
+        "seconds": seconds,
+        "cpu_s": cpu_seconds,
+        "mib": memory,
         "clusters": len(clusters.size),
         "link": clusters.link_radius,
         "reach": clusters.centre_radius,
+        **asdict(clusters.null_model),
+        **scores,
     }
-    row |= asdict(clusters.null_model)
-    return row | clusterings.score_clusters(family, clusters.labels)
 
 
 def otherwise(n: int) -> pd.DataFrame:
-    """Score clusters of n hashes that are drawn in each of the other ways (`web_like.WAYS`)."""
+    """Score clusters of n hashes that are drawn in each of the other ways (`web_like.WAYS`).
+
+    Columns way, n, and the scores.
+    """
     rows = []
     for way in web_like.WAYS:
         packed, family = web_like.draw_otherwise(n, way)
-        scores = clusterings.score_clusters(family, cluster(packed).labels)
+        labels = cluster(packed).labels
+        scores = clusterings.score_clusters(family, labels)
         rows.append({"way": way, "n": n, **scores})
     return pd.DataFrame(rows)
 
@@ -62,8 +73,10 @@ def otherwise(n: int) -> pd.DataFrame:
 def recall(n: int, radius: int = 70, wanted: float = 0.95, seed: int = 2026) -> pd.DataFrame:
     """Compare the share of near pairs that bit sampling finds with the share that is predicted.
 
-    Columns n, distance, pairs, found and predicted (shares), exact_s and
-    sampled_s (the seconds that listing all pairs takes, exactly and by bit sampling).
+    wanted: the share to be found of the pairs that are exactly `radius` bits apart.
+
+    Columns n, distance, pairs (their number at that distance), found and predicted (shares),
+    exact_s and sampled_s (the seconds that listing all pairs takes, exactly and by bit sampling).
     """
     packed, _ = web_like.draw(n, size=54, seed=seed)
     start = perf_counter()
@@ -72,47 +85,63 @@ def recall(n: int, radius: int = 70, wanted: float = 0.95, seed: int = 2026) -> 
     start = perf_counter()
     sampled = near_pairs(packed, radius, recall=wanted)
     sampled_s = perf_counter() - start
-    is_found = np.isin(exact.i * n + exact.j, sampled.i * n + sampled.j)
+    exact_codes = exact.i * n + exact.j
+    sampled_codes = sampled.i * n + sampled.j
+    is_found = np.isin(exact_codes, sampled_codes)
     rows = []
     for distance in range(10, radius + 1, 10):
-        at_distance = exact.distance == distance
-        share = is_found[at_distance].mean()
-        rows.append({"n": n, "distance": distance, "pairs": at_distance.sum(), "found": share})
+        is_at_distance = exact.distance == distance
+        row = {
+            "n": n,
+            "distance": distance,
+            "pairs": is_at_distance.sum(),
+            "found": is_found[is_at_distance].mean(),
+        }
+        rows.append(row)
     table = pd.DataFrame(rows)
-    search = sampling.BitSampling(to_words(packed), n, 256, radius)
+    search = sampling.BitSampling(to_words(packed), n, BITS, radius)
     passes = search.passes(wanted, radius)
     expected = search.recall(table["distance"], passes)
     return table.assign(predicted=expected, exact_s=exact_s, sampled_s=sampled_s)
 
 
 def joins(n: int, radius: int, queries: int = 50, seed: int = 2026) -> pd.DataFrame:
-    """Time ways to find the near ones of n hashes on one core: passes, all pairs, FAISS's indexes.
+    """Time ways to find the pairs within a radius among n hashes, on one core.
 
-    Columns way, recall, seconds, n and radius. Indexes answer some queries one by one, and the
-    whole join is taken to need as long for every hash. All pairs are compared for a quarter of the
-    hashes, which is a sixteenth of the work.
+    The ways are bit sampling, the comparison of all pairs, and FAISS's indexes. All pairs are
+    compared for a quarter of the hashes, which is a sixteenth of the work. An index answers some
+    queries one by one, and every hash is taken to need as long as the median query.
+
+    Columns way, recall, seconds, n and radius.
     """
     packed, _ = web_like.draw(n, size=54, seed=seed)
     rows = []
     for wanted in (0.95, 0.99):
         name = f"bit sampling, {wanted:.0%} at the radius"
-        start = perf_counter()
-        near.unite_near(
-            packed,
-            radius,
-            recall=wanted,
-            resources=near.Resources(1),
-        )
-        rows.append({"way": name, "recall": wanted, "seconds": perf_counter() - start})
+        seconds = _time_bit_sampling(packed, radius, wanted)
+        rows.append({"way": name, "recall": wanted, "seconds": seconds})
     seconds = 16 * _time_all_pairs(packed[: n // 4], radius)
     rows.append({"way": "exact engine", "recall": 1.0, "seconds": seconds})
-    asked = packed[:: n // queries][:queries]
+    query_hashes = packed[:: n // queries][:queries]
     with timing.one_thread():
-        indexes = faiss_indexes.compare(packed, asked, radius, INDEXES)
+        indexes = faiss_indexes.compare(packed, query_hashes, radius, INDEXES)
     for _, index in indexes.iterrows():
-        seconds = index["build_s"] + n * index["p50_ms"] / 1e3
+        query_seconds = index["p50_ms"] / 1e3
+        seconds = index["build_s"] + n * query_seconds
         rows.append({"way": index["index"], "recall": index["recall"], "seconds": seconds})
     return pd.DataFrame(rows).assign(n=n, radius=radius)
+
+
+def _time_bit_sampling(packed: Packed, radius: int, recall: float) -> float:
+    """Seconds that one core takes to unite the near pairs by bit sampling."""
+    start = perf_counter()
+    near.unite_near(
+        packed,
+        radius,
+        recall=recall,
+        resources=near.Resources(1),
+    )
+    return perf_counter() - start
 
 
 def _time_all_pairs(packed: Packed, radius: int) -> float:
@@ -124,10 +153,10 @@ def _time_all_pairs(packed: Packed, radius: int) -> float:
 
 
 def daily(n: int, portions: int = 10, seed: int = 2026) -> pd.DataFrame:
-    """Bring n web-like hashes into clusters in portions, and compare with clustering all at once.
+    """Cluster n web-like hashes in portions, as they come day by day, and all at once.
 
-    Columns images (clustered before the portion; n for the last), seconds, the scores of the final
-    clusters, and way: "portion" or "all at once".
+    Columns images (already clustered when the portion came; n in the last two rows), seconds, the
+    scores of the final clusters, and way: "portion" or "all at once".
     """
     packed, family = web_like.draw(n, seed=seed)
     size = n // portions

@@ -123,7 +123,8 @@ def _at_least(limit: float, key: str, description: str, numerator: str, denomina
     return Target(key, description, numerator, denominator, False, limit)
 
 
-# 16 MiB is what the table and its libraries may need; 10,000 pictures would need 1.8 GiB.
+# In memory_growth, 16 MiB allows for the table and its libraries. If the 10,000 pictures stayed in
+# memory, they would take 1.8 GiB.
 TARGETS = (
     _at_most(
         0.2,
@@ -465,7 +466,7 @@ def memory_growth(paths: Sequence[str], few: int, many: int) -> float:
     return float(peaks["many"] - peaks["few"])
 
 
-# The exact scan beside FAISS ----------------------------------------------------------------------
+# The exact scan compared with FAISS ---------------------------------------------------------------
 
 
 def time_scans(hashes: int, queries: int, repeats: int) -> pd.DataFrame:

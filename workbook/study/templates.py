@@ -1,4 +1,4 @@
-"""Make the pictures that captions are put on: photographs that other packages ship, and drawings.
+"""Make the pictures to put captions on: photographs that other packages ship, and drawings.
 
 The drawings are dead leaves (overlapping shapes of power-law sizes), which have the statistics of
 natural images: A. B. Lee, D. Mumford and J. Huang, Occlusion models for natural images, 2001. They
@@ -155,7 +155,7 @@ def _cut(crop: Crop) -> Image.Image:
     return picture.resize((SIDE, SIDE), Resampling.LANCZOS, box)
 
 
-# Drawings. Every draw from the Generator decides those after it: their order must not change.
+# Drawings. Every draw from the Generator changes those after it, so their order is fixed.
 
 
 def _draw_page(rng: Generator) -> Image.Image:
@@ -197,7 +197,10 @@ def _paint_flat_panel(rng: Generator, page: Image.Image) -> None:
 
 
 def _draw_picture(rng: Generator, size: Size) -> Image.Image:
-    """Draw a background and, mostly, an animal before it: at twice the size, then averaged."""
+    """Draw a background and, in some pictures, an animal in front of it.
+
+    Both are drawn at twice the size and then averaged.
+    """
     width, height = size
     double = (2 * width, 2 * height)
     cartoon = bool(rng.random() < 0.3)

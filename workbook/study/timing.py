@@ -200,7 +200,7 @@ def summarise(
 
     timings: as `time_side_by_side` returns them.
     items: the number of items that a single call handled, either one number for all calls or one
-        for each name.
+        for each of them by name.
 
     Returns the columns name, median, low and high (seconds an item and their quartiles) and
     items_per_second, with the names in their original order.

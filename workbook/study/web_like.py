@@ -1,10 +1,11 @@
-"""Simulate hashes such as a crawl of the web brings, in any number, with their families.
+"""Simulate hashes as a crawl of the web would bring them, in any number, with their families.
 
-Most images are alone, and the sizes of families follow a power law. Templates are random bits, of
-which every other one copies its neighbour half of the time, so that the distances of unrelated
-hashes scatter as FINd's do. An image's bits are its template's, each flipped with a probability of
-the image's own. It is drawn from a gamma distribution that puts pairs of a family as far apart as
-those of the class set: 55 of 256 bits, with a standard deviation of 22.
+A family is a group of near-duplicates. Most images have no near-duplicate, and the sizes of the
+families follow a power law. Each family has a template of random bits. Every other bit of it copies
+its neighbour half of the time, which spreads the distances of unrelated hashes as widely as FINd's.
+An image has the bits of its template, of which a share is flipped at random. Each image has its own
+share, drawn from a gamma distribution that puts the pairs of a family as far apart as those of the
+class set: 55 of 256 bits on average, with a standard deviation of 22.
 """
 
 from typing import Any, NamedTuple
@@ -18,9 +19,9 @@ FLIPPED = 0.123  # mean share of an image's bits that are flipped
 SHAPE = 2.5  # of the gamma distribution of that share
 MOST_FLIPPED = 0.45  # of an image's bits
 ALONE = 0.6  # share of images without a near-duplicate
-POWER = 2.0  # of the sizes of families
+POWER = 2.0  # families of a size are as frequent as the size to the power of minus this
 LARGEST = 5000  # images in a family
-PER_SEED = 4096  # images to a seed: the same hashes on any number of threads
+PER_SEED = 4096  # images drawn from one seed, so that hashes do not depend on the threads
 ODD_BITS = np.uint64(0xAAAAAAAAAAAAAAAA)
 ONE = np.uint64(1)
 
@@ -31,22 +32,30 @@ Integers = npt.NDArray[np.int64]
 class Families(NamedTuple):
     """The families of a set of images."""
 
-    of_image: Integers  # [images]
-    total: int  # of families, of which the last may have no image
+    of_image: Integers  # [images], the number of each image's family
+    total: int  # number of families, of which the last ones may have no image
 
 
 @njit(parallel=True, cache=True)
 def _flip_bits(template: Any, family: Any, share: Any, seed: int) -> Any:
-    """Hashes uint64[n, words]: the families' templates, of which each bit is flipped by chance."""
+    """Hashes uint64[n, words]: the families' templates, each bit flipped with a probability.
+
+    family: int64[n]. share: float64[n], the probability for the bits of each image.
+    """
     n = len(family)
-    words = np.empty((n, template.shape[1]), np.uint64)
-    for part in prange((n + PER_SEED - 1) // PER_SEED):
+    words_per_hash = template.shape[1]
+    words = np.empty((n, words_per_hash), np.uint64)
+    parts = (n + PER_SEED - 1) // PER_SEED
+    for part in prange(parts):
         np.random.seed(seed + part)  # noqa: NPY002, numba's own generator, one to a thread
-        for image in range(part * PER_SEED, min(n, (part + 1) * PER_SEED)):
-            for word in range(template.shape[1]):
+        first = part * PER_SEED
+        end = min(n, first + PER_SEED)
+        for image in range(first, end):
+            probability = share[image]
+            for word in range(words_per_hash):
                 flipped = np.uint64(0)
                 for bit in range(64):
-                    if np.random.random() < share[image]:  # noqa: NPY002
+                    if np.random.random() < probability:  # noqa: NPY002
                         flipped |= ONE << np.uint64(bit)
                 words[image, word] = template[family[image], word] ^ flipped
     return words
@@ -62,19 +71,31 @@ def draw(
 ) -> tuple[Hashes, Integers]:
     """Draw n hashes uint8[n, bits // 8] in random order, and their families.
 
-    size: of all families; without it most images are alone and families have 2 to LARGEST images.
-    skewed: the first half of the bits is mostly 0, with about a quarter set.
+    size: the number of images in every family. Without it most images are alone, and families have
+        2 to LARGEST images.
+    skewed: whether the first half of the bits is set in about a quarter of the templates only,
+        instead of in half of them.
     """
     rng = np.random.default_rng(seed)
     sizes = _draw_sizes(rng, n) if size is None else _equal_sizes(n, size)
     families = _shuffle(rng, n, sizes)
     template = _draw_templates(rng, families.total, bits // 64)
     if skewed:
-        for word in range(bits // 128):
-            template[:, word] &= rng.integers(0, 2**64, families.total, dtype=np.uint64)
-    share = np.minimum(rng.gamma(SHAPE, FLIPPED / SHAPE, n), MOST_FLIPPED)
+        _clear_half_of_set_bits(rng, template[:, : bits // 128])
+    share = rng.gamma(SHAPE, FLIPPED / SHAPE, n)
+    share = np.minimum(share, MOST_FLIPPED)
     words = _flip_bits(template, families.of_image, share, seed % 2**31)
     return words.view(np.uint8), families.of_image
+
+
+def _random_words(rng: Generator, shape: int | tuple[int, int]) -> Any:
+    return rng.integers(0, 2**64, shape, dtype=np.uint64)
+
+
+def _clear_half_of_set_bits(rng: Generator, words: Any) -> None:
+    """Clear, in place, each bit of the templates' words with a probability of one half."""
+    for word in range(words.shape[1]):
+        words[:, word] &= _random_words(rng, len(words))
 
 
 def mean_and_deviation(counts: Integers) -> tuple[float, float]:
@@ -82,7 +103,8 @@ def mean_and_deviation(counts: Integers) -> tuple[float, float]:
     distance = np.arange(len(counts))
     pairs = max(1, counts.sum())
     mean = float((counts * distance).sum() / pairs)
-    variance = (counts * (distance - mean) ** 2).sum() / pairs
+    squares = (distance - mean) ** 2
+    variance = (counts * squares).sum() / pairs
     return mean, float(np.sqrt(variance))
 
 
@@ -94,84 +116,112 @@ def _equal_sizes(n: int, size: int) -> Integers:
 def _draw_sizes(rng: Generator, n: int) -> Integers:
     """Sizes of families for at least n images: the larger families, then single images."""
     in_families = n * (1 - ALONE)
+    most_families = int(in_families) // 2 + 1
     possible = np.arange(2, LARGEST + 1)
     weight = possible**-POWER
-    sizes = rng.choice(possible, int(in_families) // 2 + 1, p=weight / weight.sum())
-    enough = np.searchsorted(np.cumsum(sizes), in_families) + 1
+    probability = weight / weight.sum()
+    sizes = rng.choice(possible, most_families, p=probability)
+    images = np.cumsum(sizes)
+    enough = np.searchsorted(images, in_families) + 1
     sizes = sizes[:enough]
-    singles = np.ones(max(0, n - sizes.sum()), int)
-    return np.append(sizes, singles)
+    single_images = max(0, n - sizes.sum())
+    return np.append(sizes, np.ones(single_images, int))
 
 
 def _shuffle(rng: Generator, n: int, sizes: Integers) -> Families:
-    """The families of n images, in random order."""
-    family = np.repeat(np.arange(len(sizes)), sizes)
-    return Families(rng.permutation(family[:n]), len(sizes))
+    """Put n images of families with these sizes in random order."""
+    total = len(sizes)
+    family = np.repeat(np.arange(total), sizes)
+    return Families(rng.permutation(family[:n]), total)
 
 
 def _draw_templates(rng: Generator, families: int, words: int) -> Any:
     """Templates uint64[families, words], of which half of the odd bits copy their neighbour."""
-    template: Any = rng.integers(0, 2**64, (families, words), dtype=np.uint64)
-    copied: Any = rng.integers(0, 2**64, template.shape, dtype=np.uint64) & ODD_BITS
-    neighbour = (template << ONE) & copied
-    return (template & ~copied) | neighbour
+    template = _random_words(rng, (families, words))
+    is_copied = _random_words(rng, (families, words)) & ODD_BITS
+    neighbour = template << ONE
+    return (template & ~is_copied) | (neighbour & is_copied)
 
 
-# Other ways of drawing, which ask whether clustering relies on how `draw` works.
+# Other ways of drawing, to see whether the clustering depends on how `draw` works.
 
 BITS = 256
 
 
 def _with_noise(rng: Generator, families: Families, share: Any) -> Hashes:
-    """Random templates, of which the given share of each image's bits is flipped."""
-    template = rng.random((families.total, BITS), np.float32) < 0.5
-    is_flipped = rng.random((len(share), BITS), np.float32) < share[:, None]
-    return np.packbits(template[families.of_image] ^ is_flipped, axis=1)
+    """Hashes of random templates, with a share of the bits of each image flipped.
+
+    share: float64[images].
+    """
+    template = _random_numbers(rng, families.total) < 0.5
+    is_flipped = _random_numbers(rng, len(share)) < share[:, None]
+    bits = template[families.of_image] ^ is_flipped
+    return np.packbits(bits, axis=1)
+
+
+def _random_numbers(rng: Generator, hashes: int) -> npt.NDArray[np.float32]:
+    """Numbers from 0 to 1, one for each bit of some hashes: float32[hashes, BITS]."""
+    return rng.random((hashes, BITS), np.float32)
 
 
 def even_noise(rng: Generator, families: Families) -> Hashes:
-    """The same noise for all images."""
-    return _with_noise(rng, families, np.full(len(families.of_image), 0.12))
+    """Flip the same share of the bits of every image."""
+    share = np.full(len(families.of_image), 0.12)
+    return _with_noise(rng, families, share)
 
 
 def any_noise(rng: Generator, families: Families) -> Hashes:
-    """Anything from little to much noise."""
-    return _with_noise(rng, families, rng.uniform(0.02, 0.2, len(families.of_image)))
+    """Flip a share of each image's bits that may be anything from small to large."""
+    share = rng.uniform(0.02, 0.2, len(families.of_image))
+    return _with_noise(rng, families, share)
 
 
 def families_differ(rng: Generator, families: Families) -> Hashes:
-    """A noise of its own for each family."""
-    of_family = rng.gamma(4, 0.11 / 4, families.total).clip(0, 0.3)
-    return _with_noise(rng, families, of_family[families.of_image])
+    """Flip a share of the bits that is the same within a family and differs between families."""
+    share_of_family = rng.gamma(4, 0.11 / 4, families.total)
+    share_of_family = share_of_family.clip(0, 0.3)
+    return _with_noise(rng, families, share_of_family[families.of_image])
 
 
 def two_kinds_of_copies(rng: Generator, families: Families) -> Hashes:
-    """Little noise for four images in five, and much for the fifth."""
+    """Flip few bits of four images in five, and many bits of the others."""
     is_noisy = rng.random(len(families.of_image)) < 0.2
-    return _with_noise(rng, families, np.where(is_noisy, 0.22, 0.06))
+    share = np.where(is_noisy, 0.22, 0.06)
+    return _with_noise(rng, families, share)
 
 
 def copies_of_copies(rng: Generator, families: Families) -> Hashes:
-    """Every image is made from any earlier one of its family."""
+    """Make every image from an earlier one of its family, by flipping a few of its bits.
+
+    The first image of a family has random bits.
+    """
     n = len(families.of_image)
-    bits = rng.random((n, BITS), np.float32) < 0.05
-    order = np.argsort(families.of_image, kind="stable")
-    first = np.flatnonzero(np.diff(families.of_image[order], prepend=-1))
-    bits[order[first]] = rng.random((len(first), BITS), np.float32) < 0.5
-    start = np.repeat(first, np.diff(first, append=n))
-    for place in np.setdiff1d(np.arange(n), first):
-        original = rng.integers(start[place], place)
-        bits[order[place]] ^= bits[order[original]]
+    bits = _random_numbers(rng, n) < 0.05
+    by_family = np.argsort(families.of_image, kind="stable")
+    family_starts = np.diff(families.of_image[by_family], prepend=-1) != 0
+    first_places = np.flatnonzero(family_starts)
+    bits[by_family[first_places]] = _random_numbers(rng, len(first_places)) < 0.5
+    sizes = np.diff(first_places, append=n)
+    first_place = np.repeat(first_places, sizes)
+    for place in np.flatnonzero(~family_starts):
+        earlier_place = rng.integers(first_place[place], place)
+        image = by_family[place]
+        original = by_family[earlier_place]
+        bits[image] ^= bits[original]
     return np.packbits(bits, axis=1)
 
 
 def ranked_coefficients(rng: Generator, families: Families) -> Hashes:
-    """The bits of the larger half of coefficients are set, as in FINd."""
+    """Add noise to a template's random coefficients, and set the bits of the larger half.
+
+    FINd sets its bits in this way.
+    """
     n = len(families.of_image)
     of_template = rng.standard_normal((families.total, BITS), np.float32)
     coefficient = of_template[families.of_image]
-    noise = rng.uniform(0.25, 0.5, (n, 1)).astype(np.float32)
-    coefficient += noise * rng.standard_normal((n, BITS), np.float32)
+    amplitude = rng.uniform(0.25, 0.5, (n, 1))
+    noise = rng.standard_normal((n, BITS), np.float32)
+    coefficient += amplitude.astype(np.float32) * noise
     median = np.median(coefficient, axis=1, keepdims=True)
     return np.packbits(coefficient > median, axis=1)
 
@@ -184,7 +234,7 @@ WAYS = {
     "copies of copies": copies_of_copies,
     "ranked coefficients": ranked_coefficients,
 }
-"""Other ways of drawing, thought of after the constants of the clustering had been fixed."""
+"""Other ways of drawing, which were added after the constants of the clustering had been fixed."""
 
 
 def draw_otherwise(n: int, way: str, *, seed: int = 2026) -> tuple[Hashes, Integers]:

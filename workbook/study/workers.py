@@ -1,4 +1,4 @@
-"""Join hashes on many workers: with Dask, and at a calculated cost by bit sampling."""
+"""Find the pairs of a set on many workers: exactly with Dask, and a cost model of bit sampling."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -10,8 +10,8 @@ from finlib.matching.pairs import Pairs
 from finlib.matching.self_join import iter_self_join
 
 BUCKET = 300  # hashes in a bucket, about
-BYTES_PER_ROOT = 4  # a worker's answer, for each hash
-BYTES_IN_WORK = 12  # that a worker needs for each hash
+BYTES_PER_ROOT = 4  # of a worker's answer, for each hash
+BYTES_IN_WORK = 12  # memory that a worker needs for each hash
 
 
 @dataclass(frozen=True)
@@ -65,9 +65,10 @@ def bucket_join(
 
 
 def _passes(n: float, share: float, recall: float) -> int:
-    """Passes that find the share `recall` of the pairs that differ in this share of the bits.
+    """The passes that find the share `recall` of the pairs that differ in this share of the bits.
 
-    A pair meets in a pass if as many random bits agree as leave BUCKET hashes to a bucket.
+    A pass draws so few bits at random that about BUCKET hashes agree in all of them. It finds a
+    pair if the two hashes do.
     """
     depth = max(0.0, np.log2(n / BUCKET))
     if depth == 0:
