@@ -5,6 +5,7 @@ have the hash as bytes, in a column `packed`, for databases, which compare bytes
 back. Tables of pairs and of clusters are written and read by the same functions.
 """
 
+import csv
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -74,6 +75,7 @@ CSV_TYPES = {field.name: field.type for field in SCHEMA} | {
     "cluster": pa.int64(),
     "size": pa.int64(),
 }
+CSV_HEADER_CHARACTERS = 1 << 16  # more than the names of all columns may have
 CSV_BLOCK_BYTES = 1 << 26  # more than the longest row may have
 BATCH_ROWS = 1 << 17  # rows that are read or written at a time; a row group of a Parquet file
 
@@ -207,12 +209,27 @@ class _Batches(NamedTuple):
     rows: int | None
 
 
+def _choose_csv_types(path: Path) -> dict[str, pa.DataType]:
+    """The types of the columns that a CSV file may have.
+
+    In the table of `finlib evaluate`, which has a hasher and a distance in each row, the distance
+    is a name. In tables of pairs and of clusters it is a number.
+    """
+    with path.open(encoding="utf-8-sig", errors="replace", newline="") as file:
+        first_line = file.readline(CSV_HEADER_CHARACTERS)
+    names = next(csv.reader([first_line]), [])
+    if "hasher" in names:
+        return CSV_TYPES | {"distance": pa.string()}
+    return CSV_TYPES
+
+
 def _open_csv(path: Path) -> _Batches:
+    column_types = _choose_csv_types(path)
     reader = pyarrow.csv.open_csv(
         path,
         read_options=pyarrow.csv.ReadOptions(block_size=CSV_BLOCK_BYTES),
         parse_options=pyarrow.csv.ParseOptions(newlines_in_values=True),
-        convert_options=pyarrow.csv.ConvertOptions(column_types=CSV_TYPES, null_values=[""]),
+        convert_options=pyarrow.csv.ConvertOptions(column_types=column_types, null_values=[""]),
     )
     return _Batches(reader.schema, reader, None)
 
@@ -229,7 +246,7 @@ def _errors_name(path: Path) -> Iterator[None]:
     """Turn whatever goes wrong while a table is read into one ValueError that names its file."""
     try:
         yield
-    except (pa.ArrowException, OSError, ValueError) as error:
+    except (pa.ArrowException, csv.Error, OSError, ValueError) as error:
         reason = str(error).splitlines()[0]
         raise ValueError(f"{path} is not a sound table: {reason}") from None
 
