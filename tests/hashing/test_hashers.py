@@ -254,6 +254,21 @@ def test_a_combined_hash_releases_the_gil_where_all_parts_do() -> None:
     assert not get_hasher("find+whash64").parts[1].releases_gil
 
 
+@pytest.mark.parametrize(
+    ("name", "start"),
+    [
+        ("dhash256", 0),
+        ("find+dhash256", 32),
+        ("find+dhash64+dhash256", 40),
+        ("dhash256+find", None),
+        ("dhash64", None),
+        ("find", None),
+    ],
+)
+def test_rows_begin_where_a_last_dhash_of_256_bits_does(name: str, start: int | None) -> None:
+    assert get_hasher(name).rows_start == start
+
+
 @pytest.mark.parametrize("name", ["find+find", "find+dhash64+ahash64+phash64"])
 def test_a_combination_is_of_two_or_three_different_hashers(name: str) -> None:
     with pytest.raises(ValueError, match="two or three different hashers"):
