@@ -281,6 +281,15 @@ def duplicates(
     folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="A folder of images.")],
     output: Output,
     hasher: HasherName = None,
+    keep: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="RULE",
+            help="Which file to keep: detail, largest, smallest, oldest, newest, longest-name, "
+            "shortest-name or folder:PATH. May be given several times, the first rule first.",
+            show_default="detail",
+        ),
+    ] = None,
     min_quality: MinQuality = 0,
     workers: Workers = None,
     overwrite: Overwrite = False,
@@ -288,12 +297,15 @@ def duplicates(
     """Find groups of alike images in a folder: a table with a row per group, and a page. Nothing is
     deleted.
 
-    The file to keep comes first: the largest in pixels, then in bytes, then the oldest. The hashes
-    are written into a third file, so that the next run hashes only what is new or changed.
+    The file to keep comes first, by default the one with the most real detail, and the column
+    `why` says in words why. The hashes are written into a third file, so that the next run hashes
+    only what is new or changed.
     """
     from finlib.command.duplicates import write_duplicates
 
-    write_duplicates(folder, output, hasher, min_quality, workers, overwrite)
+    write_duplicates(
+        folder, output, hasher, min_quality, workers, overwrite, keep=keep or ["detail"]
+    )
 
 
 @app.command(epilog="Example: finlib evaluate my_families -o scores.csv")
