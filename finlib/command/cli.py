@@ -290,11 +290,26 @@ def duplicates(
             show_default="detail",
         ),
     ] = None,
+    level: Annotated[
+        str,
+        typer.Option(
+            help="What counts as a copy: exact (equal bytes), same-picture (encoded again, "
+            "resized, turned, slightly edited) or same-family (as `cluster` groups)."
+        ),
+    ] = "same-picture",
+    radius: Annotated[
+        int | None,
+        typer.Option(
+            min=0,
+            help="The largest distance from the kept file, in bits, at the level same-picture.",
+            show_default="by the hasher",
+        ),
+    ] = None,
     min_quality: MinQuality = 0,
     workers: Workers = None,
     overwrite: Overwrite = False,
 ) -> None:
-    """Find groups of alike images in a folder: a table with a row per group, and a page. Nothing is
+    """Find copies of images in a folder: a table with a row per group, and a page. Nothing is
     deleted.
 
     The file to keep comes first, by default the one with the most real detail, and the column
@@ -304,7 +319,15 @@ def duplicates(
     from finlib.command.duplicates import write_duplicates
 
     write_duplicates(
-        folder, output, hasher, min_quality, workers, overwrite, keep=keep or ["detail"]
+        folder,
+        output,
+        hasher,
+        min_quality,
+        workers,
+        overwrite,
+        keep=keep or ["detail"],
+        level=level,
+        radius=radius,
     )
 
 

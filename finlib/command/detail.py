@@ -80,7 +80,7 @@ class Detail(NamedTuple):
 NO_DETAIL = Detail(Colours.TWO_LEVELS, 0.0, False, 0)
 
 
-def measure_detail(path: Path) -> Detail:
+def measure_detail(path: str | Path) -> Detail:
     """Measure the detail of a file's picture; NO_DETAIL where it cannot be read."""
     try:
         image = open_image(path)
@@ -180,7 +180,7 @@ def _lost_by_shrinking(grey: Image.Image, scale: float) -> float:
     return float(np.sqrt(np.mean(difference**2)))
 
 
-def _stored_quality(path: Path) -> int:
+def _stored_quality(path: str | Path) -> int:
     """The quality that a file's format gives: of a JPEG by its tables, LOSSLESS of a PNG."""
     with Image.open(path) as image:
         if image.format in ("JPEG", "MPO"):
@@ -193,8 +193,8 @@ def _stored_quality(path: Path) -> int:
     return UNKNOWN_QUALITY if is_lossy else LOSSLESS
 
 
-def _is_lossless_webp(path: Path) -> bool:
-    with path.open("rb") as file:
+def _is_lossless_webp(path: str | Path) -> bool:
+    with open(path, "rb") as file:
         beginning = file.read(1 << 16)
     chunk = re.search(rb"VP8[L ]", beginning[12:])
     return chunk is not None and chunk.group() == b"VP8L"
