@@ -677,7 +677,8 @@ def test_unrelated_images_stay_single(tmp_path: Path, monkeypatch) -> None:
 def test_a_folder_is_cleaned_without_deleting(
     album: Path, tmp_path: Path, monkeypatch, capsys
 ) -> None:
-    Image.open(album / "0001_0.jpg").resize((480, 360)).save(album / "0001_large.png")
+    grey = Image.open(album / "0001_0.jpg").convert("L")
+    grey.resize((240, 180)).save(album / "0001_large.png")
     old = album / "below" / "0000_2.png"
     for path in album.glob("0000_*"):
         path.write_bytes(old.read_bytes())
