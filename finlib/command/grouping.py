@@ -34,8 +34,10 @@ Rows = list[int]
 Links = dict[int, set[int]]
 
 LEVELS = ("exact", "same-picture", "same-family")
-VARIANTS_SHARE = 0.1
-LEAST_SHARE_OF_BITS = 32
+VARIANTS_SHARE = 0.1  # of the pairs of a family, at the radius of same-picture
+LEAST_SHARE_OF_BITS = 32  # the least radius is one bit in so many
+# Of FINd's quality. Notebook 05 chooses 100, for captioned pictures alone, which would leave out
+# smooth photographs; half of its plain pictures are below 10.
 PLAIN_QUALITY = 20
 TURNED_ERROR = 32  # bits between a turned picture's hash and the one that a hasher derives
 TURNED = range(1, len(VARIANTS))
@@ -186,8 +188,14 @@ def _link_turned(hashes: Hashes, radius: int, neighbours: Links, workers: int | 
 
 
 def _turned_distance(hashes: Hashes, row: int, number: int, other: int) -> int:
-    """The distance of a picture's variant, made by turning its pixels, from another picture."""
-    picture = open_picture(text_to_path(hashes.files["path"].iloc[row]))
+    """The distance of a picture's variant, made by turning its pixels, from another picture.
+
+    It is the largest there is where the picture cannot be read any more.
+    """
+    try:
+        picture = open_picture(text_to_path(hashes.files["path"].iloc[row]))
+    except (OSError, ValueError):
+        return 8 * hashes.packed.shape[1] + 1
     packed, _ = get_hasher(hashes.hasher).compute(picture.variant(number))
     return int(np.bitwise_count(packed ^ hashes.packed[other]).sum())
 
