@@ -234,11 +234,17 @@ def _earlier_quality(rgb: NDArray[np.uint8]) -> int:
 
 
 def _block_coefficients(rgb: NDArray[np.uint8]) -> Levels:
-    """The cosine transforms of at most MOST_BLOCKS blocks of 8 x 8 luma, float32[blocks, 8, 8]."""
+    """The cosine transforms of at most MOST_BLOCKS blocks of 8 x 8 luma, float32[blocks, 8, 8].
+
+    Blocks with a level of 0 or 255 are left out: decoding has cut their levels off.
+    """
+    is_cut_off = ((rgb == 0) | (rgb == 255)).any(axis=2)
     luma = rgb.astype(np.float32) @ np.array([0.299, 0.587, 0.114], np.float32)
     rows, columns = (side // BLOCK for side in luma.shape)
     whole = luma[: rows * BLOCK, : columns * BLOCK]
     blocks = whole.reshape(rows, BLOCK, columns, BLOCK).swapaxes(1, 2).reshape(-1, BLOCK, BLOCK)
+    cut_off = is_cut_off[: rows * BLOCK, : columns * BLOCK].reshape(rows, BLOCK, columns, BLOCK)
+    blocks = blocks[~cut_off.any(axis=(1, 3)).ravel()]
     every = max(1, len(blocks) // MOST_BLOCKS)
     return dctn(blocks[::every], axes=(1, 2), norm="ortho")
 
