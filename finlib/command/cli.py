@@ -337,23 +337,59 @@ def duplicates(
     folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="A folder of images.")],
     output: Output,
     hasher: HasherName = None,
+    keep: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="RULE",
+            help="Which file to keep: detail, largest, smallest, oldest, newest, longest-name, "
+            "shortest-name or folder:PATH. May be given several times, the first rule first.",
+            show_default="detail",
+        ),
+    ] = None,
+    level: Annotated[
+        str,
+        typer.Option(
+            help="What counts as a copy: exact (equal bytes), same-picture (encoded again, "
+            "resized, turned, slightly edited) or same-family (as `cluster` groups)."
+        ),
+    ] = "same-picture",
+    radius: Annotated[
+        int | None,
+        typer.Option(
+            min=0,
+            help="The largest distance from the kept file, in bits, at the level same-picture.",
+            show_default="by the hasher",
+        ),
+    ] = None,
     min_quality: MinQuality = 0,
     hidden: Hidden = False,
     exclude: Exclude = None,
     workers: Workers = None,
     overwrite: Overwrite = False,
 ) -> None:
-    """Find groups of alike images in a folder: a table with a row per group, and a page. Nothing is
+    """Find copies of images in a folder: a table with a row per group, and a page. Nothing is
     deleted.
 
-    The file to keep comes first: the largest in pixels, then in bytes, then the oldest. The hashes
-    are written into a third file, so that the next run hashes only what is new or changed.
+    The file to keep comes first, by default the one with the most real detail, and the column
+    `why` says in words why. The hashes are written into a third file, so that the next run hashes
+    only what is new or changed.
     """
     from finlib.command.duplicates import write_duplicates
     from finlib.command.inputs import Selection
 
     selection = Selection(hidden, tuple(exclude or ()))
-    write_duplicates(folder, output, hasher, min_quality, workers, overwrite, selection)
+    write_duplicates(
+        folder,
+        output,
+        hasher,
+        min_quality,
+        workers,
+        overwrite,
+        selection,
+        keep=keep or ["detail"],
+        level=level,
+        radius=radius,
+    )
 
 
 @app.command(epilog="Example: finlib evaluate my_families -o scores.csv")
