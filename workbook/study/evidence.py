@@ -44,7 +44,8 @@ store for an image, then the fewest constants in the distance (none for Hamming;
 for flat rows for the row distance; a weight besides where it is added to FINd), then the least time
 from file to hash. All unbeaten candidates are named. What a change of method costs is stated beside
 the answer and decides nothing: any candidate but FINd alone has to read every stored picture once
-more. Where a set of images is missing, or no rate of it is resolved, the answer is 'undecided', and
+more. A candidate that has no resolved rate on a deciding set can be neither beaten nor recommended,
+and is listed as 'not resolved'. Where a set of images is missing, or no rate of it is resolved, the answer is 'undecided', and
 what the sets that are there say is reported. Where every candidate is beaten by another, it is
 'undecided' too.
 
@@ -98,6 +99,10 @@ CHANGES: tuple[str, ...] = (
     "and 4 bits had found 99.56% and 99.62% of matching pairs on average, and on the site, "
     "without near kin, 91% and 88% at an FPR of 1e-5. Had the best mean alone decided, the cap "
     "would be 4.",
+    "On the same day, after the results for the sets had been computed and before the answer "
+    "was looked at, candidates without a resolved rate on every deciding set were barred from "
+    "being recommended: by the letter of the rule nothing could have beaten aHash, whose few "
+    "rates all rest on a handful of look-alike families.",
 )
 """Changes of the rule after its first result, each a text: what was changed, when, and what had
 been seen.
@@ -466,7 +471,7 @@ def decide(
     before the others.
 
     Columns: candidate, bytes, constants, ms, beaten_by (names, joined by ", "), answer
-    ('recommended' for one or none, 'unbeaten' or 'beaten').
+    ('recommended' for one or none, 'unbeaten', 'not resolved' or 'beaten').
     """
     candidates = list(dict.fromkeys(cells["one"]))
     records = []
@@ -481,12 +486,22 @@ def decide(
     columns = ["candidate", "bytes", "constants", "ms", "beaten_by"]
     table = pd.DataFrame(records, columns=columns)
     unbeaten = table["beaten_by"] == ""
+    resolved = table["candidate"].isin(_resolved_everywhere(cells, deciding))
     table["answer"] = np.where(unbeaten, "unbeaten", "beaten")
-    resolved = cells["resolved"] & (cells["rate"] != CHANGED_COPIES)
-    every_set_is_there = set(deciding) <= set(cells.loc[resolved, "set"])
-    if every_set_is_there and unbeaten.any():
-        table.loc[unbeaten.idxmax(), "answer"] = "recommended"
+    table.loc[unbeaten & ~resolved, "answer"] = "not resolved"
+    eligible = unbeaten & resolved
+    if eligible.any():
+        table.loc[eligible.idxmax(), "answer"] = "recommended"
     return pd.concat([table[unbeaten], table[~unbeaten]], ignore_index=True)
+
+
+def _resolved_everywhere(cells: pd.DataFrame, deciding: Sequence[str]) -> set[str]:
+    """The candidates that have a resolved rate on every deciding set."""
+    counting = cells[cells["resolved"] & (cells["rate"] != CHANGED_COPIES)]
+    candidates = set(cells["one"]) if deciding else set()
+    for name in deciding:
+        candidates &= set(counting.loc[counting["set"] == name, "one"])
+    return candidates
 
 
 def answer(decided: pd.DataFrame, write: Callable[[str], str] = str) -> str:

@@ -106,6 +106,18 @@ def test_one_cell_that_is_worse_stops_a_verdict():
     assert not evidence.beats(pd.concat([cells, against]), "a+b", "a", ["x", "y"], SIZE)
 
 
+def test_a_candidate_without_a_resolved_rate_cannot_be_recommended():
+    """b would be the simplest, and nothing can beat it: its rates rest on nine pairs of families."""
+    measured = measured_of({"a": 0.9, "b": 0.5, "a+b": 0.91})
+    measured.family_pairs["b"][1e-4] = 9
+    decided = evidence.decide(evidence.compare("x", measured), ["x"], SIZE, MS)
+    assert decided.set_index("candidate")["answer"].to_dict() == {
+        "b": "not resolved",
+        "a": "recommended",
+        "a+b": "unbeaten",
+    }
+
+
 def test_the_simplest_stores_least_then_has_fewest_constants_then_takes_least_time():
     size = {"find": 32, "dhash256": 32, "dhash256-rows": 32, "find+dhash256-rows": 64}
     ms = {"find": 1.0, "dhash256": 1.2, "find+dhash256": 1.4}
