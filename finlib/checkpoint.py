@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from finlib.files import unfinished_files
+from finlib.files import create_file, unfinished_files
 
 DIGEST_BYTES = 16
 
@@ -84,6 +84,8 @@ class Checkpoint:
         """
         self.folder.mkdir(parents=True, exist_ok=True)
         unfinished = self._unfinished_file()
+        unfinished.unlink(missing_ok=True)  # of a killed run, or a link that would be followed
+        create_file(unfinished)
         unfinished_files.add(unfinished)
         try:
             yield unfinished

@@ -9,11 +9,14 @@ import fcntl
 import hashlib
 import os
 import re
+import secrets
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
+from io import RawIOBase
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from typing import NamedTuple
 
 # Spreadsheets take a cell that begins with one of these for a formula.
 FORMULA_STARTS = (b"=", b"+", b"-", b"@", b"\t", b"\r", b"\n")
@@ -30,31 +33,62 @@ unfinished_files: set[Path] = set()
 def write_atomically(path: Path) -> Iterator[Path]:
     """Give a temporary file to write, which becomes `path` when the block ends without an error.
 
-    It is removed when the block ends with one, and `path` stays as it was. RuntimeError where
-    another run is writing `path`.
+    It is removed when the block ends with one, and `path` stays as it was. The new file has the
+    permissions of the one that it replaces. RuntimeError where another run is writing `path`.
     """
-    temporary = path.with_name(f".{path.name}.tmp")
-    with lock(temporary, path):
-        yield temporary
-        os.replace(temporary, path)
+    with lock(path.with_name(f".{path.name}.writing"), path) as is_locked:
+        if is_locked:
+            _remove_leftovers(path)
+        temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+        create_file(temporary)
+        unfinished_files.add(temporary)
+        try:
+            yield temporary
+            with suppress(FileNotFoundError):
+                os.chmod(temporary, stat.S_IMODE(os.stat(path).st_mode))
+            os.replace(temporary, path)
+        finally:
+            temporary.unlink(missing_ok=True)
+            unfinished_files.discard(temporary)
+
+
+def create_file(path: Path) -> None:
+    """Create an empty file; FileExistsError where anything has its name, be it a link."""
+    os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_WRONLY, 0o666))
+
+
+def _remove_leftovers(path: Path) -> None:
+    """Remove the temporary files of runs that were killed while they wrote `path`."""
+    pattern = re.compile(rf"\.{re.escape(path.name)}\.[0-9a-f]{{8}}\.tmp")
+    for file in path.parent.iterdir():
+        if pattern.fullmatch(file.name):
+            file.unlink(missing_ok=True)
 
 
 @contextmanager
-def lock(lock_file: Path, path: Path) -> Iterator[None]:
+def lock(lock_file: Path, path: Path) -> Iterator[bool]:
     """Keep other runs from writing `path` while the block runs.
 
-    `lock_file` is made for the lock and is removed with it. RuntimeError where another run has
-    locked it. On a file system without locks, runs are not kept apart.
+    `lock_file` is made for the lock and is removed with it. Gives False on a file system without
+    locks, on which runs are not kept apart. RuntimeError where another run has locked it;
+    FileExistsError where there is a file of that name with something in it.
     """
     lock_file.parent.mkdir(parents=True, exist_ok=True)
-    with open(lock_file, "ab") as opened:
-        if not _take_lock(opened, lock_file):
+    flags = os.O_CREAT | os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK
+    with open(os.open(lock_file, flags, 0o666), "rb", buffering=0) as opened:
+        if os.fstat(opened.fileno()).st_size:
+            raise FileExistsError(
+                f"{lock_file} is not a file of finlib, but is needed to lock {path}: move it away, "
+                "or give another name"
+            )
+        is_locked = _take_lock(opened, lock_file)
+        if is_locked is False:
             raise RuntimeError(
                 f"{path} is being written by another run: wait for it to end, or give another name"
             )
         try:
             unfinished_files.add(lock_file)
-            yield
+            yield is_locked is True
         finally:
             unfinished_files.discard(lock_file)
             # By now the file may have been renamed, and another run may have made its own.
@@ -63,18 +97,20 @@ def lock(lock_file: Path, path: Path) -> Iterator[None]:
                     lock_file.unlink()
 
 
-def _take_lock(opened: BinaryIO, lock_file: Path) -> bool:
-    """Lock the opened file; False where another run has it, or has just removed it."""
+def _take_lock(opened: RawIOBase, lock_file: Path) -> bool | None:
+    """Lock the opened file; False where another run has it, or has just removed it, and None where
+    the file system has no locks.
+    """
     try:
         fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
         return _is_still_at(lock_file, opened)
     except (BlockingIOError, FileNotFoundError):
         return False
     except OSError:  # this file system has no locks
-        return True
+        return None
 
 
-def _is_still_at(path: Path, opened: BinaryIO) -> bool:
+def _is_still_at(path: Path, opened: RawIOBase) -> bool:
     """Return whether `path` still names the opened file; FileNotFoundError where it names none."""
     return os.path.samestat(os.fstat(opened.fileno()), os.stat(path))
 

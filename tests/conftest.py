@@ -1,6 +1,4 @@
-"""What several test modules share: images made here, and the folder of real ones where it is at
-hand.
-"""
+"""What several test modules share: images made here, and the folder of real ones, if any."""
 
 import os
 import signal
@@ -13,9 +11,8 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-if (
-    signal.getsignal(signal.SIGINT) is signal.SIG_IGN
-):  # of a job in the background: runs started here are to hear it
+# A job in the background ignores Ctrl-C, and so would the runs that tests start and interrupt.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
@@ -23,8 +20,9 @@ SHARED = Path(__file__).resolve().parents[2] / "shared"
 
 @pytest.fixture(scope="session")
 def shared() -> Path:
-    """The folder of real images and golden hashes beside the checkout; tests that want it skip
-    without it.
+    """The folder of real images and golden hashes beside the checkout.
+
+    Tests that need it are skipped where there is none.
     """
     if not (SHARED / "golden").is_dir():
         pytest.skip("no folder of shared images beside the checkout")
@@ -41,8 +39,9 @@ def picture() -> Image.Image:
 
 @pytest.fixture
 def album(tmp_path: Path, picture: Image.Image) -> Path:
-    """A folder of nine images in three families, in two formats, one in a folder below, beside a
-    damaged one.
+    """A folder of nine images in three families, and a damaged one.
+
+    They are in two formats, and one of each family is in a folder below.
     """
     folder = tmp_path / "album"
     (folder / "below").mkdir(parents=True)
@@ -52,10 +51,10 @@ def album(tmp_path: Path, picture: Image.Image) -> Path:
         for number in range(3):
             noisy = np.clip(base + rng.integers(-8, 9, base.shape), 0, 255).astype(np.uint8)
             place = folder / "below" if number == 2 else folder
-            Image.fromarray(noisy).save(
-                place / f"{family:04d}_{number}.{'png' if number else 'jpg'}"
-            )
-    (folder / "0002_damaged.jpg").write_bytes((folder / "0002_0.jpg").read_bytes()[:300])
+            suffix = "jpg" if number == 0 else "png"
+            Image.fromarray(noisy).save(place / f"{family:04d}_{number}.{suffix}")
+    whole = (folder / "0002_0.jpg").read_bytes()
+    (folder / "0002_damaged.jpg").write_bytes(whole[:300])
     return folder
 
 

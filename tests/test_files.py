@@ -10,6 +10,7 @@ import pytest
 
 from finlib.files import (
     LARGEST,
+    create_file,
     file_digest,
     file_state,
     lock,
@@ -32,7 +33,8 @@ def test_a_file_appears_when_it_is_whole(tmp_path: Path) -> None:
     with write_atomically(path) as temporary:
         temporary.write_text("whole")
         assert not path.exists()
-        assert unfinished_files == {temporary}
+        assert temporary in unfinished_files
+        assert unfinished_files == set(path.parent.iterdir())
     assert path.read_text() == "whole"
     assert list(path.parent.iterdir()) == [path]
     assert not unfinished_files
@@ -56,6 +58,49 @@ def test_one_of_two_writers_is_refused_and_harms_nothing(tmp_path: Path) -> None
             write_half(path)
     assert path.read_text() == "of the first"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_temporary_names_are_not_known_before_and_no_link_is_followed(tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    other.write_text("of somebody else")
+    (tmp_path / ".file.tmp").symlink_to(other)
+    (tmp_path / ".file.writing").symlink_to(other)
+    with pytest.raises(OSError, match="symbolic link"), write_atomically(tmp_path / "file"):
+        pass
+    (tmp_path / ".file.writing").unlink()
+    names = set()
+    for _ in range(2):
+        with write_atomically(tmp_path / "file") as temporary:
+            temporary.write_text("whole")
+            names.add(temporary.name)
+    assert len(names) == 2
+    with pytest.raises(FileExistsError):
+        create_file(tmp_path / ".file.tmp")
+    assert other.read_text() == "of somebody else"
+
+
+def test_a_file_of_the_locks_name_is_left_alone_where_it_is_a_persons(tmp_path: Path) -> None:
+    own = tmp_path / ".file.writing"
+    own.write_text("a diary")
+    with (
+        pytest.raises(FileExistsError, match="is not a file of finlib"),
+        write_atomically(tmp_path / "file"),
+    ):
+        pass
+    assert own.read_text() == "a diary"
+
+
+@pytest.mark.parametrize("mode", [0o600, 0o664])
+def test_the_permissions_of_a_file_that_is_replaced_stay(mode: int, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    (tmp_path / "file").chmod(mode)
+    (tmp_path / "plain").touch()
+    for name in ("file", "new"):
+        with write_atomically(tmp_path / name) as temporary:
+            temporary.write_text("whole")
+    modes = {file.name: file.stat().st_mode & 0o777 for file in tmp_path.iterdir()}
+    assert modes["file"] == mode
+    assert modes["new"] == modes["plain"]
 
 
 def test_a_lock_is_free_again_when_its_block_ends(tmp_path: Path) -> None:
@@ -91,7 +136,7 @@ def test_what_a_killed_run_left_is_no_obstacle(tmp_path: Path) -> None:
     command = [sys.executable, "-c", KILLED, str(path)]
     assert subprocess.run(command).returncode == -signal.SIGKILL
     assert not path.exists()
-    assert len(list(tmp_path.iterdir())) == 1
+    assert len(list(tmp_path.glob(".file.*.tmp"))) == 1
     with write_atomically(path) as temporary:
         temporary.write_text("whole")
     assert path.read_text() == "whole"

@@ -10,6 +10,9 @@ search        `finlib match`: pairs of files whose hashes are near, found step b
 cluster       `finlib cluster`: groups of files whose hashes are alike
 page          `finlib show`: a page of pairs or clusters to look at and to mark right or wrong
 duplicates    `finlib duplicates`: groups of alike images in a folder, the file to keep first
+grouping      which files are copies of each other, at one of three levels
+keeping       rules for which of several copies to keep, and why
+detail        how much real detail a picture's file holds
 evaluate      `finlib evaluate`: scores of hashers on labelled images
 process       the process of a command: memory, warnings, errors and the exit status
 interruption  Ctrl-C ends a run in about two seconds

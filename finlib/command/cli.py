@@ -4,8 +4,10 @@ its name.
 Modules are imported when a command runs, so that help and errors in the arguments appear at once.
 """
 
+from collections.abc import Callable
+from functools import wraps
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -104,6 +106,19 @@ Corrections = Annotated[
 ]
 
 
+def claims_output(command: Callable[..., None]) -> Callable[..., None]:
+    """Keep other runs from writing the command's output, from before it is checked to the end."""
+
+    @wraps(command)
+    def run(output: Path, **arguments: Any) -> None:
+        from finlib.command.output import claim
+
+        with claim(output):
+            command(output=output, **arguments)
+
+    return run
+
+
 @app.callback(invoke_without_command=True)
 def finlib(
     context: typer.Context,
@@ -120,6 +135,7 @@ def finlib(
     epilog="Examples: finlib hash photos -o hashes.parquet;  "
     "find . -name '*.jpg' | finlib hash - -o hashes.csv",
 )
+@claims_output
 def hash_command(
     sources: Annotated[
         list[str],
@@ -172,6 +188,7 @@ def hash_command(
     epilog="Examples: finlib match hashes.parquet --false-pairs 1 -o pairs.parquet;  "
     "finlib match new.parquet --against hashes.parquet --radius 70 -o pairs.csv"
 )
+@claims_output
 def match(
     hashes: Source,
     output: Output,
@@ -248,6 +265,7 @@ def match(
     epilog="Examples: finlib cluster hashes.parquet -o clusters.csv;  "
     "finlib cluster new.parquet --onto clusters.csv --apart corrections.csv -o later.csv"
 )
+@claims_output
 def cluster(
     hashes: Source,
     output: Output,
@@ -284,6 +302,7 @@ def cluster(
     epilog="Examples: finlib show pairs.parquet -o page.html;  "
     "finlib show clusters.csv --by doubt -o page.html"
 )
+@claims_output
 def show(
     table: Annotated[
         Path, typer.Argument(metavar="PAIRS|CLUSTERS", help="What `match` or `cluster` wrote.")
@@ -313,30 +332,68 @@ def show(
 
 
 @app.command(epilog="Example: finlib duplicates photos -o groups.csv")
+@claims_output
 def duplicates(
     folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="A folder of images.")],
     output: Output,
     hasher: HasherName = None,
+    keep: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="RULE",
+            help="Which file to keep: detail, largest, smallest, oldest, newest, longest-name, "
+            "shortest-name or folder:PATH. May be given several times, the first rule first.",
+            show_default="detail",
+        ),
+    ] = None,
+    level: Annotated[
+        str,
+        typer.Option(
+            help="What counts as a copy: exact (equal bytes), same-picture (encoded again, "
+            "resized, turned, slightly edited) or same-family (as `cluster` groups)."
+        ),
+    ] = "same-picture",
+    radius: Annotated[
+        int | None,
+        typer.Option(
+            min=0,
+            help="The largest distance from the kept file, in bits, at the level same-picture.",
+            show_default="by the hasher",
+        ),
+    ] = None,
     min_quality: MinQuality = 0,
     hidden: Hidden = False,
     exclude: Exclude = None,
     workers: Workers = None,
     overwrite: Overwrite = False,
 ) -> None:
-    """Find groups of alike images in a folder: a table with a row per group, and a page. Nothing is
+    """Find copies of images in a folder: a table with a row per group, and a page. Nothing is
     deleted.
 
-    The file to keep comes first: the largest in pixels, then in bytes, then the oldest. The hashes
-    are written into a third file, so that the next run hashes only what is new or changed.
+    The file to keep comes first, by default the one with the most real detail, and the column
+    `why` says in words why. The hashes are written into a third file, so that the next run hashes
+    only what is new or changed.
     """
     from finlib.command.duplicates import write_duplicates
     from finlib.command.inputs import Selection
 
     selection = Selection(hidden, tuple(exclude or ()))
-    write_duplicates(folder, output, hasher, min_quality, workers, overwrite, selection)
+    write_duplicates(
+        folder,
+        output,
+        hasher,
+        min_quality,
+        workers,
+        overwrite,
+        selection,
+        keep=keep or ["detail"],
+        level=level,
+        radius=radius,
+    )
 
 
 @app.command(epilog="Example: finlib evaluate my_families -o scores.csv")
+@claims_output
 def evaluate(
     folder: Annotated[
         Path, typer.Argument(metavar="DIR", help="A folder of images named FFFF_ID.ext.")

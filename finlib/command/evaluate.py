@@ -55,12 +55,12 @@ def choose_methods(hashers: Sequence[str], distances: Sequence[str]) -> dict[str
             left_out.append(hasher)
     if not methods:
         raise ValueError(
-            f"None of the hashers {', '.join(left_out)} can be compared by "
-            f"{' or '.join(distances)}: take dhash256, or a combination that ends in it."
+            f"These hashers cannot be compared by {' or '.join(distances)}: "
+            f"{', '.join(left_out)}. Take dhash256, or a combination that ends in it."
         )
     if left_out:
         say(
-            f"These hashers are left out because they cannot be compared by "
+            "These hashers are left out because they cannot be compared by "
             f"{' or '.join(distances)}: {', '.join(left_out)}."
         )
     return methods

@@ -17,7 +17,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from finlib.command.methods import Method
+from finlib.command.methods import check_method
 from finlib.command.names import find_other_names, find_stored_names
 from finlib.command.output import say, say_errors, say_first
 from finlib.files import text_to_path
@@ -184,12 +184,14 @@ def load(
     if is_table(source):
         table = _read_table(source, hasher)
     else:
-        table = _hash_images(source, Method(hasher or "find", distance), workers)
+        image_hasher = hasher or "find"
+        check_method(image_hasher, distance)
+        table = _hash_images(source, image_hasher, workers)
     files = tables.hashed_rows(table)
     if files.empty:
         raise RuntimeError(f"{source} gives no hash to work with.")
     name = files["hasher"].iloc[0]
-    Method(name, distance)  # raises an error where they do not fit
+    check_method(name, distance)
     if min_quality and files["quality"].isna().any():
         raise ValueError(
             f"--min-quality cannot be used: the hashes of {source} have no quality. Those of find "
@@ -246,10 +248,10 @@ def is_table(source: Path) -> bool:
     return source.suffix in (".parquet", ".csv")
 
 
-def _hash_images(source: Path, method: Method, workers: int | None) -> pd.DataFrame:
+def _hash_images(source: Path, hasher: str, workers: int | None) -> pd.DataFrame:
     """Hash one image or the images of a folder; messages name the first that cannot be hashed."""
     files = list_files(str(source))
-    table = execution.hash_files(files, method.hasher, workers=workers, progress=True)
+    table = execution.hash_files(files, hasher, workers=workers, progress=True)
     say_errors(table)
     return table
 

@@ -20,12 +20,7 @@ class Method:
     distance: str = Hamming.name
 
     def __post_init__(self) -> None:
-        check_distance(self.distance)
-        if not fits(self.hasher, self.distance):
-            raise ValueError(
-                f"The hashes of {self.hasher} have no rows to compare. --distance rows needs a "
-                "dHash of 256 bits, alone (dhash256) or last in a combination (find+dhash256)."
-            )
+        check_method(self.hasher, self.distance)
 
     @property
     def name(self) -> str:
@@ -45,6 +40,16 @@ class Method:
         if self.distance == Hamming.name:
             return f"{number} bits"
         return f"a distance of {number} by {self.distance}"
+
+
+def check_method(hasher: str, distance: str) -> None:
+    """Raise ValueError where the distance cannot compare hashes of that hasher."""
+    check_distance(distance)
+    if not fits(hasher, distance):
+        raise ValueError(
+            f"The hashes of {hasher} have no rows to compare. --distance rows needs a dHash of "
+            "256 bits, alone (dhash256) or last in a combination (find+dhash256)."
+        )
 
 
 def check_distance(distance: str) -> None:

@@ -128,6 +128,34 @@ def parts_folder(output: Path) -> Path:
     return output.with_name(f"{output.name}.parts")
 
 
+_claimed: set[Path] = set()  # the outputs that this process has locked
+
+
+@contextmanager
+def claim(output: Path) -> Iterator[None]:
+    """Keep other runs from writing `output` while the block runs, which checks it first of all.
+
+    Within the block the same output may be claimed again. A folder that was made for the lock goes
+    where nothing was written. RuntimeError where another run has claimed it.
+    """
+    real_path = output.absolute()
+    if real_path in _claimed:
+        yield
+        return
+    is_new_folder = not output.parent.exists()
+    try:
+        with lock(output.with_name(f".{output.name}.lock"), output):
+            _claimed.add(real_path)
+            try:
+                yield
+            finally:
+                _claimed.discard(real_path)
+    finally:
+        if is_new_folder:
+            with suppress(OSError):  # not there, or not empty
+                output.parent.rmdir()
+
+
 @contextmanager
 def keep_parts(output: Path, pattern: str) -> Iterator[Path]:
     """Keep finished parts in a folder, for the run that writes `output` and for no other.
@@ -142,7 +170,7 @@ def keep_parts(output: Path, pattern: str) -> Iterator[Path]:
             f"{folder} is a file, but a folder of that name is needed to keep finished work in. "
             "Move the file away, or give --output another name."
         )
-    with lock(output.with_name(f".{output.name}.lock"), output):
+    with claim(output):
         try:
             yield folder
             for file in folder.glob(pattern):

@@ -16,6 +16,7 @@ from typing import NamedTuple
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
+from PIL import ImageOps
 from tqdm import tqdm
 
 from finlib.command.output import check_page_output, say
@@ -222,10 +223,11 @@ def _make_thumbnails(paths: Sequence[str], workers: int | None) -> list[str]:
 def make_thumbnail(path: str) -> str:
     """Make a JPEG of at most SIDE pixels a side, as a data URI.
 
-    It is empty where the file cannot be read.
+    The picture stands upright, as its EXIF data say. The URI is empty where the file cannot be
+    read.
     """
     try:
-        image = open_image(text_to_path(path))
+        image = ImageOps.exif_transpose(open_image(text_to_path(path)))
         image.thumbnail((SIDE, SIDE))
         file = BytesIO()
         image.convert("RGB").save(file, "JPEG", quality=70)

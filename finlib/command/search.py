@@ -23,7 +23,7 @@ from tqdm import tqdm
 from finlib import __version__
 from finlib.checkpoint import Checkpoint
 from finlib.command.inputs import Hashes, VariantHashes, hash_variants
-from finlib.command.methods import Method
+from finlib.command.methods import Method, check_method
 from finlib.command.output import keep_parts, parts_folder, say
 from finlib.distributed import dask_client
 from finlib.hashing import tables
@@ -104,7 +104,7 @@ class Comparison:
     distance: str = "hamming"
 
     def __post_init__(self) -> None:
-        Method(self.new.hasher, self.distance)  # raises an error where they do not fit
+        check_method(self.new.hasher, self.distance)
         if len(self.new.files) and self.new.hasher != self.others.hasher:
             raise ValueError(
                 "Distances need hashes by one hasher, but these are by "

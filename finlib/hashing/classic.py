@@ -35,6 +35,7 @@ int64[small], and the weights from there on, int32[small, n] in units of 2^-22."
 
 @njit(nogil=True, cache=True)
 def _lanczos(x):  # type: ignore[no-untyped-def]
+    """The Lanczos function with three lobes on either side."""
     if -3 <= x < 3:
         return np.sinc(x) * np.sinc(x / 3)
     return 0.0
@@ -42,7 +43,7 @@ def _lanczos(x):  # type: ignore[no-untyped-def]
 
 @njit(nogil=True, cache=True)
 def _round(weight):  # type: ignore[no-untyped-def]
-    """To the nearest integer, halves away from zero."""
+    """Round to the nearest integer, halves away from zero."""
     if weight < 0:
         return int(weight - 0.5)
     return int(weight + 0.5)
@@ -50,14 +51,16 @@ def _round(weight):  # type: ignore[no-untyped-def]
 
 @njit(nogil=True, cache=True)
 def _fill_up(length, multiple):  # type: ignore[no-untyped-def]
-    """The next multiple, at or above the length."""
+    """Round a length up to a multiple of a number."""
     return (length + multiple - 1) // multiple * multiple
 
 
 @njit(nogil=True, cache=True)
 def _lanczos_weights(length, small):  # type: ignore[no-untyped-def]
-    """The `Filter` from `length` pixels to `small`, its weights filled up with zeros to a multiple
-    of four."""
+    """The `Filter` from `length` pixels to `small`.
+
+    Each row of weights is filled up with zeros to a multiple of four.
+    """
     scale = length / small
     stretch = max(scale, 1.0)
     support = 3 * stretch
@@ -94,9 +97,10 @@ def filters(grey: NDArray[np.uint8], width: int, height: int) -> tuple[Filter, F
 
 @njit(nogil=True, cache=True)
 def _filter_lines(lines, first, weights, sums, out):  # type: ignore[no-untyped-def]
-    """Weighted sums of the lines of uint8[m, n], rounded and clipped to out, uint8[len(first), n].
+    """Filter the lines of uint8[m, n] into those of `out`, uint8[len(first), n].
 
-    Four lines are added in a pass. `sums` is int32[n] to compute in.
+    A line of `out` is a weighted sum of lines, rounded and clipped; a pass adds four of them.
+    `sums`, int32[n], is memory to compute in.
     """
     n = lines.shape[1]
     for i in range(len(first)):
@@ -122,7 +126,7 @@ def _filter_lines(lines, first, weights, sums, out):  # type: ignore[no-untyped-
 
 @njit(nogil=True, cache=True)
 def _transpose(lines, out):  # type: ignore[no-untyped-def]
-    """uint8[m, n] transposed into the upper left corner of out, uint8[.., 8 k].
+    """Transpose uint8[m, n] into the upper left corner of `out`, whose rows take whole words.
 
     Eight rows are turned at once, and written as one uint64 for each column. Where the last eight
     are not complete, the last row stands in for those missing.
@@ -155,7 +159,7 @@ def _transpose(lines, out):  # type: ignore[no-untyped-def]
 
 @njit(nogil=True, cache=True)
 def _rows_then_columns(grey, across, down):  # type: ignore[no-untyped-def]
-    """`shrink`, filtering along the rows first; its columns are filled up to a multiple of LANES.
+    """Shrink a picture along its rows first; columns are filled up to a multiple of LANES.
 
     Both passes add up whole lines, because these are what vectors hold, so the picture is
     transposed before each of them.
@@ -183,7 +187,7 @@ def _rows_then_columns(grey, across, down):  # type: ignore[no-untyped-def]
 
 @njit(nogil=True, cache=True)
 def shrink(grey, across, down):  # type: ignore[no-untyped-def]
-    """uint8[height, width] of uint8[H, W], as Pillow's `resize` with LANCZOS gives it.
+    """Shrink uint8[H, W] to uint8[height, width], as Pillow's `resize` with LANCZOS does.
 
     `across` and `down` are the two `filters`. Pillow, from version 13 on, begins with the columns
     where the height shrinks by more than twice as many pixels as the width.
@@ -211,9 +215,7 @@ def _difference(grey, across, down):  # type: ignore[no-untyped-def]
 
 @njit(nogil=True, cache=True)
 def _dct(grey, across, down, basis):  # type: ignore[no-untyped-def]
-    """Packed bits by matrix products, the small picture, and whether the tolerance made them
-    certain.
-    """
+    """pHash by matrix products, the small picture, and whether the bits are certain."""
     small = shrink(grey, across, down)
     values = np.empty((len(basis), len(basis)))
     dct_coefficients(small.astype(np.float64), basis, values)
@@ -242,8 +244,9 @@ def difference_hash(grey: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
 
 @lru_cache
 def dct_basis(side: int) -> NDArray[np.float64]:
-    """SciPy's unscaled DCT of 4 side values, its first `side` frequencies: float64[side, 4
-    side].
+    """The basis of SciPy's unscaled DCT of 4 side values: its first `side` frequencies.
+
+    float64[side, 4 side], computed once for each side.
     """
     frequencies = np.arange(side)
     places = 2 * np.arange(4 * side) + 1

@@ -1,8 +1,8 @@
-"""Decode a file into the forms of a picture that hashes start from, at libjpeg-turbo's full speed.
+"""Decode files into pictures, in the forms that hashes start from, and JPEGs without Pillow.
 
-Pillow, too, decodes a JPEG by libjpeg-turbo with its defaults: accurate integer DCT, smooth
+Pillow decodes a JPEG by libjpeg-turbo with its defaults: accurate integer DCT, smooth
 upsampling, the file's own colour space to RGB. Integer arithmetic leaves nothing to rounding, so
-`simplejpeg`, another wrapper of the same library, gives the same pixels wherever it reads the same
+`simplejpeg`, a faster wrapper of the same library, gives the same pixels wherever it reads the same
 coefficients. It does so where the header is of a kind that both treat alike, and where the decoder
 has nothing to warn of. At its first warning simplejpeg stops, and Pillow, which continues or gives
 up by its own rules, decodes the file instead.
@@ -10,7 +10,6 @@ up by its own rules, decodes the file instead.
 
 import io
 import os
-from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum
 from functools import cached_property
@@ -76,27 +75,23 @@ class Header(Enum):
 def classify_header(data: bytes) -> Header:
     """Whether a file's bytes begin like a baseline or progressive JPEG in YCbCr or grey."""
     header = Header.PLAIN
-    for marker, body in _segments(data):
+    start = 2
+    while start <= len(data) - 4 and data[start] == 0xFF:
+        marker = data[start + 1]
         if marker == SCAN:
             return header
-        if marker == ADOBE and not _asks_for_ycbcr(body):
-            return Header.UNSUITABLE
+        length = (data[start + 2] << 8) + data[start + 3]
+        end = start + 2 + length
         if marker in APPLICATION:
+            body = data[start + 4 : end]
+            if marker == ADOBE and not _asks_for_ycbcr(body):
+                return Header.UNSUITABLE
             if not _is_stored_unread(marker, body):
                 header = Header.PARSED_BY_PILLOW
         elif marker not in FRAMES_AND_TABLES:
             return Header.UNSUITABLE
-    return Header.UNSUITABLE
-
-
-def _segments(data: bytes) -> Iterator[tuple[int, bytes]]:
-    """The marker and body of each segment, as long as one follows another."""
-    start = 2
-    while start <= len(data) - 4 and data[start] == 0xFF:
-        length = (data[start + 2] << 8) + data[start + 3]
-        end = start + 2 + length
-        yield data[start + 1], data[start + 4 : end]
         start = end
+    return Header.UNSUITABLE
 
 
 def _asks_for_ycbcr(body: bytes) -> bool:
@@ -145,8 +140,7 @@ def _read_jpeg(path: str | Path) -> bytes:
 
 
 def decode_jpeg(path: str | Path, buffer: bytearray | None = None) -> NDArray[np.uint8] | None:
-    """A JPEG's pixels in RGB, uint8[H, W, 3], by simplejpeg; None where Pillow must decode the
-    file.
+    """Decode a JPEG by simplejpeg to RGB, uint8[H, W, 3]; None where Pillow must decode the file.
 
     The pixels are in `buffer` where one is given and is large enough, else in memory of their own.
     """
@@ -177,7 +171,7 @@ def _is_too_large(pixels: int) -> bool:
 
 
 def shrink(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Pillow's thumbnail of uint8[H, W, 3], no side over 512 pixels."""
+    """Pillow's thumbnail of a picture, uint8[H, W, 3]: no side has more than 512 pixels."""
     image = Image.fromarray(pixels)
     image.thumbnail((MAX_SIDE, MAX_SIDE))
     return np.array(image)
@@ -215,8 +209,7 @@ def _fill_grey(flat, grey):  # type: ignore[no-untyped-def]
 
 @dataclass(eq=False)
 class Picture:
-    """A decoded picture in the forms that hashes start from; each form is made when it is first
-    used.
+    """A decoded picture in the forms that hashes start from, each made when it is first used.
 
     decoded: the picture at full size. Either pixels in RGB, uint8[H, W, 3], of a file that Pillow
         opens as RGB or L, or a Pillow image in any mode.
@@ -234,7 +227,7 @@ class Picture:
 
     @cached_property
     def rgb(self) -> NDArray[np.uint8]:
-        """Step 1 of FINd: uint8[H, W, 3], no side over 512 pixels."""
+        """The picture after step 1 of FINd: uint8[H, W, 3], no side over 512 pixels."""
         if isinstance(self.decoded, Image.Image):
             return load_rgb(self.decoded)
         if max(self.decoded.shape) <= MAX_SIDE:
@@ -243,7 +236,7 @@ class Picture:
 
     @cached_property
     def grey(self) -> NDArray[np.uint8]:
-        """uint8[H, W] at full size, as by Pillow's `convert("L")`."""
+        """The picture in grey, uint8[H, W], at full size, as by Pillow's `convert("L")`."""
         if isinstance(self.decoded, Image.Image):
             return np.asarray(self.decoded.convert("L"))
         grey = np.empty(self.decoded.shape[:2], np.uint8)
@@ -252,14 +245,15 @@ class Picture:
 
     @cached_property
     def image(self) -> Image.Image:
-        """A Pillow image at full size."""
+        """The picture as a Pillow image, at full size."""
         if isinstance(self.decoded, Image.Image):
             return self.decoded
         return Image.fromarray(self.decoded)
 
     def variant(self, number: int) -> "Picture":
-        """This picture turned or mirrored; `number` is a place in VARIANTS, 0 the picture
-        itself.
+        """This picture turned or mirrored.
+
+        `number` is a place in VARIANTS; 0 is the picture itself.
         """
         transpose = _TRANSPOSES[VARIANTS[number]]
         if transpose is None:
@@ -268,10 +262,11 @@ class Picture:
 
 
 def open_picture(path: str | Path, buffer: bytearray | None = None) -> Picture:
-    """Decode a file; errors are those of `images.open_image`.
+    """Open an image file as a picture, in the fastest way that gives Pillow's pixels.
 
     The picture owns its pixels, unless the caller gives a `buffer`: a JPEG that fits is decoded
-    into it, and its picture is valid until the caller uses the buffer again.
+    into it, and its picture is valid until the caller uses the buffer again. Errors are those of
+    `images.open_image`.
     """
     pixels = decode_jpeg(path, buffer)
     if pixels is None:

@@ -99,7 +99,7 @@ def plan(rows: int, cols: int) -> Plan:
 
 @njit(nogil=True, cache=True)
 def sum_rows(flat, top, bottom, strip):  # type: ignore[no-untyped-def]
-    """Sum rows `top` to `bottom` of uint8[H, n] into `strip`, uint16[n].
+    """Sum the rows of uint8[H, n] from `top` to `bottom`, end excluded, into `strip`, uint16[n].
 
     A pass over the strip takes six rows at first, where there are as many, then two: fewer passes
     are faster.
@@ -132,10 +132,10 @@ def sum_rows(flat, top, bottom, strip):  # type: ignore[no-untyped-def]
 
 @njit(nogil=True, cache=True)
 def sum_columns(padded, half_width, sums):  # type: ignore[no-untyped-def]
-    """Sum 2 * half_width neighbouring pixels of a strip, uint16 and interleaved RGB, channel by
-    channel into `sums`.
+    """Sum 2 * half_width neighbouring pixels of a padded strip into `sums`, channel by channel.
 
-    The first pass takes three pairs of pixels where there are as many, every other pass one pair.
+    Both are interleaved RGB in uint16. The first pass takes three pairs of pixels where there are
+    as many, every other pass one pair.
     """
     pairs = 1
     if half_width >= 3:
@@ -155,7 +155,7 @@ def sum_columns(padded, half_width, sums):  # type: ignore[no-untyped-def]
 
 @njit(nogil=True, cache=True)
 def decimated_means(pixels, windows, factors, half_width, means):  # type: ignore[no-untyped-def]
-    """Luma, box mean and decimation (steps 2 to 4): uint8[H, W, 3] into `means`, float64[64, 64].
+    """Reduce a picture, uint8[H, W, 3], to 64 x 64 means of luma, float64 `means` (steps 2 to 4).
 
     Columns of zeros on either side of a strip stand for what lies outside the picture.
     """
@@ -170,9 +170,8 @@ def decimated_means(pixels, windows, factors, half_width, means):  # type: ignor
         sum_columns(padded, half_width, sums)
         row_factor = factors[OF_ROWS, i]
         for j in range(SIDE):
-            k = np.uint64(
-                3 * windows[MIDDLE, j]
-            )  # unsigned, so that no negative index has to be checked
+            # Unsigned, so that the compiled code need not ask whether an index is negative.
+            k = np.uint64(3 * windows[MIDDLE, j])
             red = sums[k]
             green = sums[k + np.uint64(1)]
             blue = sums[k + np.uint64(2)]
@@ -182,10 +181,10 @@ def decimated_means(pixels, windows, factors, half_width, means):  # type: ignor
 
 @njit(nogil=True, cache=True)
 def reference_order(pixels, windows, basis, means, values):  # type: ignore[no-untyped-def]
-    """Steps 2 to 5 operation by operation as `reference` does them, in the windows that decimation
-    keeps.
+    """Compute the DCT in exactly the operations of `reference` (steps 2 to 5).
 
-    Writes float64[64, 64] to `means` and float64[16, 16] to `values`.
+    Only the windows that decimation keeps are summed. Writes float64[64, 64] to `means` and
+    float64[16, 16] to `values`.
     """
     for i in range(SIDE):
         top = windows[TOP, i]
@@ -219,7 +218,7 @@ def reference_order(pixels, windows, basis, means, values):  # type: ignore[no-u
 def _find(  # type: ignore[no-untyped-def]
     pixels, windows, factors, tolerance, half_width, basis, with_quality
 ):
-    """The fields of `FindResult`; four of the arguments are those of `Plan`."""
+    """Compute the fields of a `FindResult`; four of the arguments are the fields of a `Plan`."""
     means = np.empty((SIDE, SIDE))
     values = np.empty((KEPT, KEPT))
     flat = values.ravel()
@@ -238,16 +237,20 @@ def _find(  # type: ignore[no-untyped-def]
 
 
 def compute(rgb: Any, with_quality: bool = False) -> FindResult:
-    """FINd of uint8[H, W, 3] in RGB, with its means and certificate; errors as for
-    `find_pixels`.
+    """Compute FINd of a picture, uint8[H, W, 3] in RGB, and what led to it.
+
+    TypeError or ValueError where `rgb` is something else.
     """
     pixels = check_pixels(rgb)
     rows, cols, _ = pixels.shape
-    return FindResult(*_find(pixels, *plan(rows, cols), BASIS, with_quality))
+    fields = _find(pixels, *plan(rows, cols), BASIS, with_quality)
+    return FindResult(*fields)
 
 
 def find_pixels(rgb: Any) -> NDArray[np.uint8]:
-    """Packed hash, uint8[32], of uint8[H, W, 3] in RGB; TypeError or ValueError for anything else.
+    """FINd of a picture's pixels, uint8[H, W, 3] in RGB, packed in uint8[32].
+
+    TypeError or ValueError where `rgb` is something else.
 
     >>> find_pixels(np.arange(7500, dtype=np.uint8).reshape(50, 50, 3)).shape
     (32,)
@@ -256,17 +259,16 @@ def find_pixels(rgb: Any) -> NDArray[np.uint8]:
 
 
 def find_with_quality(rgb: Any) -> tuple[NDArray[np.uint8], float]:
-    """`find_pixels`, and PDQ's measure of detail, from 0 (flat) to 100, taken on FINd's own 64 x 64
-    means.
+    """FINd of a picture's pixels and its quality, PDQ's measure of detail from 0 (flat) to 100.
+
+    The hash is that of `find_pixels`; the quality is measured on FINd's own 64 x 64 means.
     """
     result = compute(rgb, with_quality=True)
     return result.packed, float(result.quality)
 
 
 def reference_coefficients(rgb: Any) -> NDArray[np.float64]:
-    """The DCT's coefficients, float64[16, 16], bit for bit those of `reference.dct` (steps 2 to
-    5).
-    """
+    """The coefficients of `reference.dct`, bit for bit: float64[16, 16] (steps 2 to 5)."""
     pixels = check_pixels(rgb)
     rows, cols, _ = pixels.shape
     means = np.empty((SIDE, SIDE))
@@ -276,12 +278,12 @@ def reference_coefficients(rgb: Any) -> NDArray[np.float64]:
 
 
 def find_variants(rgb: Any) -> NDArray[np.uint8]:
-    """Hashes of a picture's turns and mirror images from one transform: uint8[8, 32], in the order
-    of `decoding.VARIANTS`.
+    """Hashes of a picture's eight turns and mirror images from one transform, uint8[8, 32].
 
-    Mirroring a picture changes the sign of every other coefficient, and transposing it transposes
-    them. The first hash is `find_pixels(rgb)`. Because FINd's windows are half-open, the others may
-    differ by a few bits from the hash of pixels that were turned.
+    The order is that of `decoding.VARIANTS`, so the first hash is `find_pixels(rgb)`. Mirroring a
+    picture changes the sign of every other coefficient, and transposing it transposes them. Because
+    FINd's windows are half-open, the other hashes may differ by a few bits from those of pixels
+    that were turned.
     """
     values = reference_coefficients(rgb)
     signs = np.where(np.arange(KEPT) % 2 == 0, -1.0, 1.0)

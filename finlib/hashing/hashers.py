@@ -93,17 +93,17 @@ class Hasher:
         return packed
 
     def from_file(self, path: str | Path) -> Packed:
-        """Packed bits, `uint8[bits // 8]`, of an image file; OSError or ValueError where it cannot
-        be read.
+        """Packed bits, `uint8[bits // 8]`, of an image file.
+
+        OSError or ValueError where it cannot be read.
         """
         return self.read(path).packed
 
     def read(self, path: str | Path) -> Hashed:
-        """All that a table of hashes needs, from one decoding of the file; errors as for
-        `from_file`.
+        """Read from an image file all that a table of hashes needs; errors as for `from_file`.
 
-        Each thread decodes into one buffer of its own again and again: fresh memory for every
-        picture would cost more time than its hash.
+        Each thread decodes every file into the same buffer: new memory for each picture would cost
+        more time than its hash.
         """
         picture = open_picture(path, _buffer_of_this_thread())
         packed, quality = self.compute(picture)
@@ -125,8 +125,9 @@ class Hasher:
 
     @property
     def parts(self) -> list["Hasher"]:
-        """The hashers that a combined one consists of, in the order of its bytes; a single hasher
-        is its only part.
+        """The single hashers that this one combines, in the order of its bytes.
+
+        A single hasher is its only part.
         """
         if "+" not in self.name:
             return [self]
@@ -134,17 +135,16 @@ class Hasher:
 
 
 def _buffer_of_this_thread() -> bytearray:
-    """Memory for the pixels of one picture of ordinary size, the same at every call by this
-    thread.
-    """
+    """Memory for the pixels of a picture of at most 512 x 512, the same whenever a thread calls."""
     if not hasattr(_buffers, "pixels"):
         _buffers.pixels = bytearray(3 * MAX_SIDE * MAX_SIDE)
     return _buffers.pixels
 
 
 def to_imagehash(packed: Packed) -> imagehash.ImageHash:
-    """One packed hash as an `imagehash.ImageHash`, row by row; it is square unless the hash is a
-    combined one.
+    """One packed hash as an `imagehash.ImageHash`, filled row by row.
+
+    It is square unless the hash is a combined one.
     """
     columns = 16 if packed.size >= 32 else 8
     bits = np.unpackbits(packed).astype(bool)
@@ -152,8 +152,9 @@ def to_imagehash(packed: Packed) -> imagehash.ImageHash:
 
 
 def findhash(image: Image.Image) -> imagehash.ImageHash:
-    """FINd of a Pillow image, used as `imagehash.phash` is: subtract two for a distance, print one
-    for its text.
+    """FINd of a Pillow image, in the form of `imagehash.phash`.
+
+    The difference of two is their distance, and the text of one is its hexadecimal form.
 
     >>> from PIL import Image
     >>> ramp = Image.linear_gradient("L")
@@ -179,6 +180,7 @@ def get_hasher(name: str) -> Hasher:
 
 
 def _single_hasher(name: str) -> Hasher:
+    """The entry of the table; ValueError where there is none."""
     if name in HASHERS:
         return HASHERS[name]
     if name in _EXTRA_OF:
@@ -275,17 +277,21 @@ def _square_hasher(
     )
 
 
+_FIND = Hasher(
+    "find",
+    "FINd",
+    256,
+    _find,
+    has_quality=True,
+    releases_gil=True,
+    compute_variants=_find_variants,
+)
+
+
 def _all_hashers() -> list[Hasher]:
+    """The entries of the table, in its order; PDQ only where its package is installed."""
     hashers = [
-        Hasher(
-            "find",
-            "FINd",
-            256,
-            _find,
-            has_quality=True,
-            releases_gil=True,
-            compute_variants=_find_variants,
-        ),
+        _FIND,
         _square_hasher("ahash64", "aHash 64", 8, classic.average_hash),
         _square_hasher("ahash256", "aHash 256", 16, classic.average_hash),
         _square_hasher("phash64", "pHash 64", 8, classic.dct_hash),

@@ -1,5 +1,4 @@
-"""Numba kernels that several hashes share: the DCT, its median, a picture's quality, and the
-packing of bits.
+"""Numba kernels that several hashes share: DCT, median, a picture's quality, packed bits.
 
 Like all kernels of finlib they release the GIL, are compiled on first use, and are cached on disk,
 beside the module or in the user's cache where that is read-only.
@@ -13,22 +12,26 @@ from finlib.hashing.reference import SIDE
 
 @njit(nogil=True, cache=True)
 def dct_coefficients(means, basis, values):  # type: ignore[no-untyped-def]
-    """The DCT of a small picture: values = basis @ means @ basis.T, float64[k, k] from float64[n,
-    n].
+    """Compute the lowest frequencies of a small picture into `values` (step 5 of FINd).
 
-    `values` is written to. The products are those of SciPy's BLAS. This is step 5 of FINd.
+    values = basis @ means @ basis.T, where `means` are float64[n, n], `basis` float64[k, n] and
+    `values` float64[k, k]. The products are those of SciPy's BLAS.
     """
-    np.dot(np.dot(basis, means), basis.T, values)
+    half_way = np.dot(basis, means)
+    np.dot(half_way, basis.T, values)
 
 
 @njit(nogil=True, cache=True)
 def lower_median(values, tolerance, largest):  # type: ignore[no-untyped-def]
-    """The n-th smallest of float64[2 n], and whether the next value exceeds it by more than
-    `tolerance`.
+    """Find the lower median of 2 n values, and whether it is certain (step 6 of FINd).
 
-    Bisects for a threshold with n values at or below it, starting from -largest and largest, which
-    no value passes. Where the search narrows to the tolerance without one, the two values are too
-    close: the first result is then no median, and the second is False. This is step 6 of FINd.
+    The lower median is the n-th smallest of float64[2 n]. It is certain where the next larger value
+    exceeds it by more than `tolerance`.
+
+    The search bisects the range from -largest to largest, which must contain all values, for a
+    threshold with n values at or below it. Where the range narrows to the tolerance without one,
+    the two values in the middle are too close: the second result is then False, and the first is no
+    median.
     """
     half = values.size // 2
     low = -largest
@@ -55,25 +58,26 @@ def lower_median(values, tolerance, largest):  # type: ignore[no-untyped-def]
 
 @njit(nogil=True, cache=True)
 def quality(means):  # type: ignore[no-untyped-def]
-    """PDQ's measure of detail in a picture of float64[64, 64], luma from 0 to 255: from 0 (flat) to
-    100.
+    """Measure the detail in a small picture as PDQ does: from 0 (flat) to 100.
 
-    It adds up the differences between neighbours, each in whole hundredths of the way from black to
-    white.
+    `means` are luma from 0 to 255, float64[64, 64]. The measure adds up the differences between
+    neighbours, each in whole hundredths of the way from black to white.
     """
     total = 0
     for i in range(SIDE - 1):
         for j in range(SIDE):
-            total += np.int32(abs((means[i, j] - means[i + 1, j]) * 100 / 255))
+            step_down = means[i, j] - means[i + 1, j]
+            total += np.int32(abs(step_down * 100 / 255))
     for i in range(SIDE):
         for j in range(SIDE - 1):
-            total += np.int32(abs((means[i, j] - means[i, j + 1]) * 100 / 255))
+            step_right = means[i, j] - means[i, j + 1]
+            total += np.int32(abs(step_right * 100 / 255))
     return min(total // 90, 100)
 
 
 @njit(nogil=True, cache=True)
 def pack_bits(bits):  # type: ignore[no-untyped-def]
-    """uint8[n // 8] of a boolean array of n values, in the order of `numpy.packbits`."""
+    """Pack n booleans into uint8[n // 8], in the order of `numpy.packbits`."""
     flat = bits.ravel()
     packed = np.zeros(bits.size // 8, np.uint8)
     for k in range(8 * packed.size):

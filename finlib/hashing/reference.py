@@ -1,4 +1,4 @@
-"""FINd in pure Python, step by step as the specification has it: the answer of every other version.
+"""FINd in pure Python, step by step as specified: the answer that other versions reproduce.
 
 The order of the floating-point operations is part of the answer. On flat and symmetric images the
 true coefficients tie at zero, and rounding alone decides the bits. So sums are written as loops
@@ -111,14 +111,14 @@ def dct(small: list[list[float]]) -> list[list[float]]:
             for k in range(SIDE):
                 total += basis[i][k] * small[k][j]
             half_way[i][j] = total
-    out = [[0.0] * KEPT for _ in range(KEPT)]
+    coefficients = [[0.0] * KEPT for _ in range(KEPT)]
     for i in range(KEPT):
         for j in range(KEPT):
             total = 0.0
             for k in range(SIDE):
                 total += half_way[i][k] * basis[j][k]
-            out[i][j] = total
-    return out
+            coefficients[i][j] = total
+    return coefficients
 
 
 def lower_median(coefficients: list[list[float]]) -> float:
@@ -132,14 +132,14 @@ def lower_median(coefficients: list[list[float]]) -> float:
 
 def bits(coefficients: list[list[float]], median: float) -> list[list[bool]]:
     """Which of the 16 x 16 coefficients exceed the median, high frequencies first (step 7)."""
-    hash_bits = []
+    rows = []
     for row in reversed(coefficients):
-        hash_bits.append([value > median for value in reversed(row)])
-    return hash_bits
+        rows.append([value > median for value in reversed(row)])
+    return rows
 
 
 def hash_bits(rgb: Any, shipped: bool) -> list[list[bool]]:
-    """Steps 2 to 7 on an array of pixels or on nested lists."""
+    """The bits of a hash, 16 x 16, of an array of pixels or of nested lists (steps 2 to 7)."""
     pixels = rgb.tolist() if hasattr(rgb, "tolist") else rgb
     rows = len(pixels)
     cols = len(pixels[0])
@@ -149,17 +149,20 @@ def hash_bits(rgb: Any, shipped: bool) -> list[list[bool]]:
 
 
 def find_pixels(rgb: Any, *, shipped: bool = False) -> NDArray[np.uint8]:
-    """The packed hash, uint8[32], of 8-bit RGB pixels [H, W, 3], an array or nested lists (steps 2
-    to 7).
+    """FINd of pixels, packed in uint8[32] (steps 2 to 7).
 
-    Raises IndexError on portrait pixels when `shipped`.
+    `rgb` are 8-bit pixels [H, W, 3], an array or nested lists. Raises IndexError on portrait pixels
+    when `shipped`.
     """
-    return np.packbits(np.array(hash_bits(rgb, shipped)))
+    bits_of_hash = np.array(hash_bits(rgb, shipped))
+    return np.packbits(bits_of_hash)
 
 
 def find_hash(image: Image.Image | str | Path, *, shipped: bool = False) -> imagehash.ImageHash:
-    """FINd of an image or a file, in the form that `imagehash.phash` gives its hash in (all steps).
+    """FINd of an image or a file as an `ImageHash`, the form of `imagehash.phash` (all steps).
 
     Errors are those of `images.open_rgb` for what cannot be read, and of `find_pixels`.
     """
-    return imagehash.ImageHash(np.array(hash_bits(np.asarray(open_rgb(image)), shipped)))
+    pixels = np.asarray(open_rgb(image))
+    bits_of_hash = np.array(hash_bits(pixels, shipped))
+    return imagehash.ImageHash(bits_of_hash)

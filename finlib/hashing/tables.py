@@ -100,6 +100,7 @@ CSV_TYPES = {field.name: field.type for field in SCHEMA} | {
     "cluster": pa.int64(),
     "size": pa.int64(),
 }
+CSV_HEADER_CHARACTERS = 1 << 16  # more than the names of all columns may have
 CSV_BLOCK_BYTES = 1 << 26  # more than the longest row may have
 BATCH_ROWS = 1 << 17  # rows that are read or written at a time; a row group of a Parquet file
 
@@ -254,13 +255,17 @@ def _csv_types(path: Path) -> dict[str, pa.DataType]:
     """The types of the columns of a CSV file that are known.
 
     In a table of hashes, all other columns are a person's own, and are read as the texts they are.
+    In the table of `finlib evaluate`, which has a hasher and a distance in each row, the distance
+    is a name; in tables of pairs and of clusters it is a number.
     """
-    with open(path, newline="", encoding="utf-8-sig") as file:
-        names = next(csv.reader(file), [])
-    if not set(FIRST_COLUMNS) <= set(names):
-        return CSV_TYPES
-    own_columns = {name: pa.string() for name in names if name not in COLUMNS}
-    return CSV_TYPES | own_columns
+    with path.open(encoding="utf-8-sig", errors="replace", newline="") as file:
+        first_line = file.readline(CSV_HEADER_CHARACTERS)
+    names = next(csv.reader([first_line]), [])
+    if set(FIRST_COLUMNS) <= set(names):
+        return CSV_TYPES | {name: pa.string() for name in names if name not in COLUMNS}
+    if "hasher" in names:
+        return CSV_TYPES | {"distance": pa.string()}
+    return CSV_TYPES
 
 
 def _open_csv(path: Path) -> _Batches:
@@ -286,7 +291,7 @@ def _errors_name(path: Path) -> Iterator[None]:
     """Turn whatever goes wrong while a table is read into one ValueError that names its file."""
     try:
         yield
-    except (pa.ArrowException, OSError, ValueError) as error:
+    except (pa.ArrowException, csv.Error, OSError, ValueError) as error:
         reason = str(error).splitlines()[0]
         raise ValueError(f"{path} is not a sound table: {reason}") from None
 

@@ -677,7 +677,8 @@ def test_unrelated_images_stay_single(tmp_path: Path, monkeypatch) -> None:
 def test_a_folder_is_cleaned_without_deleting(
     album: Path, tmp_path: Path, monkeypatch, capsys
 ) -> None:
-    Image.open(album / "0001_0.jpg").resize((240, 180)).save(album / "0001_large.png")
+    grey = Image.open(album / "0001_0.jpg").convert("L")
+    grey.resize((240, 180)).save(album / "0001_large.png")
     old = album / "below" / "0000_2.png"
     for path in album.glob("0000_*"):
         path.write_bytes(old.read_bytes())
@@ -689,7 +690,9 @@ def test_a_folder_is_cleaned_without_deleting(
         groups = pd.read_csv(output)
         keep = dict(zip(groups["keep"], groups["others"].map(json.loads), strict=True))
         assert sorted(keep[str(old)]) == [str(album / "0000_0.jpg"), str(album / "0000_1.png")]
-        assert len(keep[str(album / "0001_large.png")]) == 3
+        alike = [files for files in groups["keep"] + groups["others"] if "0001_large" in files]
+        assert len(alike) == 1
+        assert str(album / "0001_large.png") not in keep
         assert len(groups) == 3
         assert (tmp_path / "groups.html").read_text().count("data:image/jpeg") == 10
     assert "0 files were hashed, 10 were known already" in capsys.readouterr().err

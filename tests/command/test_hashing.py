@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from finlib.command import cluster, duplicates, hashing, inputs, output, search
+from finlib.command import cli, cluster, duplicates, hashing, inputs, output, process, search
 from finlib.hashing import tables
 
 
@@ -306,3 +306,20 @@ def test_columns_that_a_person_added_stay(suffix: str, frames: Path, tmp_path: P
     expected = ["1", "", "3", str(2**60 + 1), "5", "6", ""]
     assert after["stars"].astype("string").fillna("").tolist() == expected
     assert list(tables.read_hashes(table).columns) == tables.COLUMNS
+
+
+@pytest.mark.parametrize("command", ["hash", "duplicates", "evaluate", "match", "cluster", "show"])
+def test_the_second_of_two_runs_is_refused_before_it_does_anything(
+    command: str, frames: Path, tmp_path: Path, monkeypatch, capsys
+) -> None:
+    result = tmp_path / ("out.html" if command == "show" else "out.csv")
+    monkeypatch.setattr("sys.argv", ["finlib", command, str(tmp_path / "none"), "-o", str(result)])
+    with output.claim(result):
+        with output.claim(result):
+            pass
+        lock_file = result.with_name(f".{result.name}.lock")
+        assert lock_file.exists()
+        output._claimed.clear()  # as in another process
+        assert process.run(cli.app) == 1
+    assert "is being written by another run" in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == ["frames"]

@@ -16,6 +16,7 @@ from finlib.checkpoint import Checkpoint
 from finlib.command import cli, interruption, process, search
 from finlib.hashing import tables
 from finlib.matching import near
+from finlib.matching.pairs import pairs_within
 
 # Runs the command line with one function replaced. The replacement reports that it was called and
 # then keeps the run busy as a kernel does: without the interpreter, and for hours. No signal ends
@@ -38,14 +39,14 @@ cli.main()
 """
 
 
-def write_hashes(path: Path, n: int = 3000, seed: int = 1) -> Path:
-    """Write a table of n random FINd hashes, three of each."""
+def write_hashes(path: Path, n: int = 3000, seed: int = 1, hasher: str = "find") -> Path:
+    """Write a table of n random hashes, by default of FINd, three of each."""
     rng = np.random.default_rng(seed)
     packed = rng.integers(0, 256, (n // 3, 32), np.uint8).repeat(3, 0)
     rows = []
     for i, hash_ in enumerate(packed):
         text = hash_.tobytes().hex()
-        rows.append((f"{i}.png", "", 9, 9, "find", text, 50.0, "", i, i))
+        rows.append((f"{i}.png", "", 9, 9, hasher, text, 50.0, "", i, i))
     tables.write_table(tables.rows_to_arrow(rows).to_pandas(), path)
     return path
 
@@ -273,6 +274,30 @@ def test_a_match_within_a_set_is_not_one_of_it_with_itself(
     assert run(monkeypatch, *command, "--against", table) == 0
     assert len(tables.read_columns(output)) == 600
     assert "this work is done again" in str(recwarn.pop().message)
+
+
+def test_a_match_by_another_distance_is_another_search(
+    steps: Calls, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, recwarn: pytest.WarningsRecorder
+) -> None:
+    table = write_hashes(tmp_path / "h.parquet", 300, hasher="dhash256")
+    output = tmp_path / "o.parquet"
+    command = ["match", table, "--radius", 30, "-o", output]
+    by_rows = [*command, "--distance", "rows"]
+    steps.restart(interrupted_at=4)
+    assert run(monkeypatch, *command) == 1
+    steps.restart(interrupted_at=4)
+    assert run(monkeypatch, *by_rows) == 1
+    assert "this work is done again" in str(recwarn.pop().message)
+    assert len(list(tmp_path.glob("*.parts/*"))) == 3
+    steps.restart()
+    assert run(monkeypatch, *by_rows) == 0
+    assert steps.count == 2
+    assert not recwarn.list
+    pairs = tables.read_columns(output)
+    packed = tables.packed_hashes(tables.read_hashes(table))
+    expected = pairs_within(packed, 30, distance="rows")
+    assert pairs["distance"].tolist() == expected.distance.tolist()
+    assert len(pairs) >= 100
 
 
 def test_a_match_that_was_refused_resumes_with_a_higher_limit(

@@ -1,4 +1,4 @@
-"""The fast decoder gives Pillow's pixels or leaves the file to Pillow, whole and damaged."""
+"""The fast decoder gives Pillow's pixels or leaves the file to Pillow, whatever the file is."""
 
 import io
 import os
@@ -23,16 +23,21 @@ def jpeg(image: Image.Image, **options: object) -> bytes:
 
 
 def with_factors(data: bytes, factors: int) -> bytes:
-    """Y's sampling factors in the start of frame replaced, as encoders other than Pillow write
-    them.
-    """
-    at = data.index(b"\xff\xc0")
-    return data[: at + 11] + bytes([factors]) + data[at + 12 :]
+    """A JPEG with other sampling factors of luma in its frame, as other encoders write them."""
+    frame = data.index(b"\xff\xc0")
+    return data[: frame + 11] + bytes([factors]) + data[frame + 12 :]
 
 
 def with_segment(data: bytes, marker: int, body: bytes) -> bytes:
-    """An application segment put before all others."""
-    return data[:2] + bytes([0xFF, marker]) + (len(body) + 2).to_bytes(2, "big") + body + data[2:]
+    """A JPEG with an application segment before all others."""
+    length = (len(body) + 2).to_bytes(2, "big")
+    segment = bytes([0xFF, marker]) + length + body
+    return data[:2] + segment + data[2:]
+
+
+def without_first_segment(data: bytes) -> bytes:
+    length = int.from_bytes(data[4:6], "big")
+    return data[:2] + data[4 + length :]
 
 
 @pytest.fixture(scope="module")
@@ -42,9 +47,9 @@ def photo() -> Image.Image:
 
 @pytest.fixture
 def same_as_pillow(tmp_path):
-    """Asserts that a file gives Pillow's pixels or Pillow's error.
+    """A function that asserts that a JPEG gives Pillow's pixels, or Pillow's error.
 
-    Returns whether the fast decoder gave the pixels.
+    It returns whether the fast decoder gave the pixels.
     """
 
     def check(data: bytes) -> bool:
@@ -101,9 +106,7 @@ def test_restart_markers(photo, same_as_pillow):
     "factors", [0x11, 0x12, 0x21, 0x22, 0x41, 0x14, 0x24, 0x42, 0x44, 0x13, 0x31, 0x00, 0x55]
 )
 def test_other_sampling_factors_end_as_in_pillow(photo, same_as_pillow, factors):
-    """The scan then holds too few or too many blocks: warnings and errors that both must take
-    alike.
-    """
+    """The scan then has too few or too many blocks, of which both decoders have to warn alike."""
     fast = same_as_pillow(with_factors(jpeg(photo, quality=80, subsampling=0), factors))
     assert fast or factors != 0x11
 
@@ -136,10 +139,8 @@ def test_adobe_colour_transforms_end_as_in_pillow(photo, same_as_pillow, transfo
     adobe = b"Adobe\x00\x64\x00\x00\x00\x00" + bytes([transform])
     data = jpeg(photo)
     same_as_pillow(with_segment(data, 0xEE, adobe))
-    bare = (
-        data[:2] + data[2 + 2 + int.from_bytes(data[4:6], "big") :]
-    )  # without JFIF, Adobe's transform counts
-    assert same_as_pillow(with_segment(bare, 0xEE, adobe)) == (transform == 1)
+    without_jfif = without_first_segment(data)  # Adobe's transform then counts
+    assert same_as_pillow(with_segment(without_jfif, 0xEE, adobe)) == (transform == 1)
 
 
 @pytest.mark.parametrize(
@@ -202,7 +203,9 @@ def test_a_bomb_is_left_to_pillow(monkeypatch, photo, same_as_pillow):
     assert same_as_pillow(jpeg(photo))
 
 
-def test_truncated_files_stay_pillows_where_it_accepts_them(monkeypatch, photo, same_as_pillow):
+def test_truncated_files_stay_pillows_where_it_is_set_to_accept_them(
+    monkeypatch, photo, same_as_pillow
+):
     monkeypatch.setattr(ImageFile, "LOAD_TRUNCATED_IMAGES", True)
     data = jpeg(photo)
     assert not same_as_pillow(data[: len(data) // 2])
@@ -218,25 +221,33 @@ def test_what_is_no_file(tmp_path):
         decoding.open_picture(tmp_path / "pipe.jpg")
 
 
-def test_a_picture_owns_its_pixels(tmp_path, photo):
-    files = [tmp_path / "one.jpg", tmp_path / "other.jpg"]
-    photo.save(files[0])
-    photo.transpose(Image.Transpose.ROTATE_180).save(files[1])
-    pictures = [decoding.open_picture(file) for file in files]
-    for picture, file in zip(pictures, files, strict=True):
-        assert np.array_equal(picture.rgb, images.load_rgb(file))
+def test_pillow_on_another_libjpeg_decodes_itself(monkeypatch, tmp_path, photo):
+    photo.save(tmp_path / "a.jpg")
+    expected = decoding.open_picture(tmp_path / "a.jpg").rgb
+    monkeypatch.setattr(decoding, "SAME_LIBRARY", False)
+    assert decoding.decode_jpeg(tmp_path / "a.jpg") is None
+    assert np.array_equal(decoding.open_picture(tmp_path / "a.jpg").rgb, expected)
 
 
-def test_a_buffer_is_used_where_the_pixels_fit(tmp_path, photo):
+def test_two_pictures_open_at_once_have_pixels_of_their_own(tmp_path, photo):
+    photo.save(tmp_path / "one.jpg")
+    photo.rotate(180).save(tmp_path / "other.jpg")
+    one = decoding.open_picture(tmp_path / "one.jpg")
+    other = decoding.open_picture(tmp_path / "other.jpg")
+    assert not np.shares_memory(one.rgb, other.rgb)
+    assert np.array_equal(one.rgb, images.load_rgb(tmp_path / "one.jpg"))
+    assert np.array_equal(other.rgb, images.load_rgb(tmp_path / "other.jpg"))
+
+
+def test_a_buffer_is_used_where_the_picture_fits(tmp_path, photo):
     path = tmp_path / "a.jpg"
     photo.save(path)
     expected = images.load_rgb(path)
-    buffer = bytearray(expected.size)
-    assert np.array_equal(decoding.open_picture(path, buffer).rgb, expected)
-    assert bytes(buffer) == expected.tobytes()
-    small = bytearray(expected.size - 1)
-    assert np.array_equal(decoding.open_picture(path, small).rgb, expected)
-    assert bytes(small) == bytes(len(small))
+    for size, is_used in ((expected.size, True), (expected.size - 1, False)):
+        buffer = bytearray(size)
+        picture = decoding.open_picture(path, buffer)
+        assert np.array_equal(picture.rgb, expected)
+        assert np.shares_memory(picture.rgb, np.frombuffer(buffer, np.uint8)) == is_used
 
 
 def test_a_picture_is_turned_as_pillow_turns_it(photo):
@@ -246,14 +257,6 @@ def test_a_picture_is_turned_as_pillow_turns_it(photo):
     turned = photo.transpose(Image.Transpose.ROTATE_90)
     assert picture.variant(number).size == turned.size
     assert np.array_equal(picture.variant(number).rgb, np.asarray(turned))
-
-
-def test_pillow_on_another_libjpeg_decodes_itself(monkeypatch, tmp_path, photo):
-    photo.save(tmp_path / "a.jpg")
-    expected = decoding.open_picture(tmp_path / "a.jpg").rgb
-    monkeypatch.setattr(decoding, "SAME_LIBRARY", False)
-    assert decoding.decode_jpeg(tmp_path / "a.jpg") is None
-    assert np.array_equal(decoding.open_picture(tmp_path / "a.jpg").rgb, expected)
 
 
 def test_golden_and_built_in_images():

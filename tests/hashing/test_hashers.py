@@ -1,17 +1,22 @@
 """One behaviour suite over every hash in the table, alone and combined."""
 
 import pickle
+import subprocess
+import sys
 import threading
+from itertools import combinations
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from exactness import GOLDEN, golden_rows
 from PIL import Image
 from PIL.Image import Transpose
 
 import finlib
-from finlib.hashing import hashers
+from finlib.command import cli, process
+from finlib.hashing import hashers, tables
 from finlib.hashing.decoding import VARIANTS, Picture, open_picture
 from finlib.hashing.execution import hash_files
 from finlib.hashing.hashers import (
@@ -22,6 +27,7 @@ from finlib.hashing.hashers import (
     get_hasher,
     to_imagehash,
 )
+from finlib.matching.pairs import pairs_within
 
 NAMES = list(HASHERS)
 COMBINED = ("find+dhash256", "dhash64+find", "ahash64+phash256+whash64")
@@ -248,6 +254,21 @@ def test_a_combined_hash_releases_the_gil_where_all_parts_do() -> None:
     assert not get_hasher("find+whash64").parts[1].releases_gil
 
 
+@pytest.mark.parametrize(
+    ("name", "start"),
+    [
+        ("dhash256", 0),
+        ("find+dhash256", 32),
+        ("find+dhash64+dhash256", 40),
+        ("dhash256+find", None),
+        ("dhash64", None),
+        ("find", None),
+    ],
+)
+def test_rows_begin_where_a_last_dhash_of_256_bits_does(name: str, start: int | None) -> None:
+    assert get_hasher(name).rows_start == start
+
+
 @pytest.mark.parametrize("name", ["find+find", "find+dhash64+ahash64+phash64"])
 def test_a_combination_is_of_two_or_three_different_hashers(name: str) -> None:
     with pytest.raises(ValueError, match="two or three different hashers"):
@@ -274,7 +295,6 @@ def toy(monkeypatch: pytest.MonkeyPatch) -> Hasher:
     return hasher
 
 
-# Worker processes import the table from the package, so a test cannot add an entry to theirs.
 @pytest.mark.parametrize("executor", ["auto", "serial", "threads"])
 @pytest.mark.parametrize("releases_gil", [False, True])
 def test_a_new_hash_is_one_entry_of_the_table(
@@ -290,6 +310,69 @@ def test_a_new_hash_is_one_entry_of_the_table(
     assert set(table["error"]) == {""}
     combined = hash_files(files, "dhash64+toy", executor)
     assert [text[16:] for text in combined["hash"]] == table["hash"].tolist()
+
+
+# Worker processes import this script, and so they have the new hash, too.
+TOY_SCRIPT = """
+import sys
+import numpy as np
+from finlib.hashing.execution import hash_files
+from finlib.hashing.hashers import HASHERS, HashAndQuality, Hasher
+
+def mean_colour(picture):
+    red, green, blue = picture.rgb.reshape(-1, 3).mean(axis=0)
+    return HashAndQuality(np.array([red, green, blue], np.uint8), 50.0)
+
+HASHERS["toy"] = Hasher("toy", "Toy", 24, mean_colour, has_quality=True)
+
+if __name__ == "__main__":
+    executor, output, *files = sys.argv[1:]
+    hash_files(files, "toy", executor, workers=2, chunk=1).to_csv(output, index=False)
+"""
+
+
+@pytest.mark.parametrize("executor", ["processes", "dask"])
+def test_a_new_hash_is_computed_by_worker_processes(
+    executor: str, toy: Hasher, album: Path, tmp_path: Path
+) -> None:
+    files = sorted(album.glob("*_[01].*"))
+    script = tmp_path / "script.py"
+    script.write_text(TOY_SCRIPT)
+    output = tmp_path / "table.csv"
+    command = [sys.executable, script, executor, output, *files]
+    finished = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    assert finished.returncode == 0, finished.stderr
+    table = pd.read_csv(output, dtype=str, keep_default_na=False)
+    assert table["error"].tolist() == [""] * len(files)
+    assert table["hash"].tolist() == [toy.from_file(file).tobytes().hex() for file in files]
+
+
+def test_the_command_line_hashes_and_matches_by_a_new_hash(
+    toy: Hasher, album: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def finlib_command(*arguments: object) -> int:
+        monkeypatch.setattr(sys, "argv", ["finlib", *map(str, arguments)])
+        return process.run(cli.app)
+
+    hashes = tmp_path / "hashes.parquet"
+    pairs = tmp_path / "pairs.csv"
+    assert finlib_command("hash", album, "--hasher", "toy", "-o", hashes) == 0
+    assert finlib_command("match", hashes, "--radius", 4, "-o", pairs) == 0
+    table = tables.hashed_rows(tables.read_hashes(hashes))
+    packed = tables.packed_hashes(table)
+    assert np.array_equal(packed, [toy.from_file(path) for path in table["path"]])
+
+    expected = set()
+    for (i, one), (j, other) in combinations(enumerate(packed), 2):
+        distance = int(np.bitwise_count(one ^ other).sum())
+        if distance <= 4:
+            expected.add((table["path"][i], table["path"][j], distance))
+    assert 0 < len(expected) < len(table) * (len(table) - 1) // 2
+    matched = pd.read_csv(pairs)
+    assert set(matched.itertuples(index=False, name=None)) == expected
+    first, second, distance = pairs_within(packed, 4)
+    by_index = zip(table["path"][first], table["path"][second], distance.tolist(), strict=True)
+    assert set(by_index) == expected
 
 
 def test_a_new_hash_has_variants_and_combinations(toy: Hasher, picture: Image.Image) -> None:

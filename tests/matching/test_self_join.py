@@ -33,6 +33,18 @@ def test_the_self_join_on_a_cluster_is_the_one_here(client, blocks):
     )
 
 
+def test_the_self_join_takes_a_distance(client):
+    packed = hashes(900)
+    tiles = list(iter_self_join(packed, 40, client, blocks=3, distance="rows"))
+    columns = np.concatenate([np.stack(tile) for tile in tiles], axis=1)
+    in_order = columns[:, np.lexsort((columns[1], columns[0]))]
+    expected = pairs_within(packed, 40, distance="rows")
+    np.testing.assert_array_equal(in_order, np.stack(expected))
+    assert len(expected.i) > 100
+    with pytest.raises(ValueError, match="radius must be from 0 to 48"):
+        next(iter_self_join(packed, 49, client, distance="rows"))
+
+
 def test_the_self_join_goes_on_from_any_tile(client):
     packed = hashes(900)
     tiles = list(iter_self_join(packed, 60, client, blocks=3))

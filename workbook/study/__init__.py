@@ -7,7 +7,7 @@ families       the built-in families: captioned templates, kept in a cache
 site           a site's templates under captions that people wrote
 vectorised     FINd in NumPy, for one image and for a batch, by the array API standard
 timing         calls timed side by side with equal results; the peak memory of a call
-anatomy        what a hash is made of: stages to look at, and bits that flip
+anatomy        what a hash is made of: stages to look at, bits that flip, rows of dHash
 baseline       where FINd's time and memory go, by stage, function and line
 optimisation   what the optimised versions cost, and how certain their bits are
 targets        how fast hashing should be, and how fast it is

@@ -301,8 +301,10 @@ def compare_rows(first: Image.Image, second: Image.Image) -> RowComparison:
     """Compare two pictures by dHash, row by row."""
     dhash = get_hasher("dhash256")
     packed = np.stack([dhash.from_image(first), dhash.from_image(second)])
-    is_flat = np.logical_or(*rows.is_flat(packed.view(np.uint16)))
-    differs = np.unpackbits(packed[0] ^ packed[1]).astype(bool).reshape(rows.ROWS, rows.ROW_BITS)
+    flat_in_first, flat_in_second = rows.is_flat(packed.view(np.uint16))
+    is_flat = flat_in_first | flat_in_second
+    different_bits = np.unpackbits(packed[0] ^ packed[1]).astype(bool)
+    differs = different_bits.reshape(rows.ROWS, rows.ROW_BITS)
     bits = differs.sum(axis=1)
     counted = np.where(is_flat, rows.CAP, np.minimum(bits, rows.CAP))
     return RowComparison(load_rgb(first), load_rgb(second), differs, is_flat, bits, counted)

@@ -58,6 +58,13 @@ def test_verdicts(interval, expected):
     assert evidence.verdict(Interval(*interval)) == expected
 
 
+def test_half_of_the_misses_count_as_a_difference():
+    cells = evidence.compare("x", measured_of({"a": 0.997, "b": 0.993})).set_index("one")
+    assert cells["verdict"].to_dict() == {"a": "better", "b": "worse"}
+    cells = evidence.compare("x", measured_of({"a": 0.996, "b": 0.993})).set_index("one")
+    assert cells["verdict"].to_dict() == {"a": "no worse", "b": "no worse"}
+
+
 def measured_of(scores, rate=1e-4, family_pairs=10):
     """A set where candidates have these scores at one rate, without any spread."""
     return evidence.Measured(
@@ -104,6 +111,18 @@ def test_one_cell_that_is_worse_stops_a_verdict():
     against = cells_of(["class pairs"], -0.05)
     assert evidence.beats(cells, "a+b", "a", ["x", "y"], SIZE)
     assert not evidence.beats(pd.concat([cells, against]), "a+b", "a", ["x", "y"], SIZE)
+
+
+def test_a_candidate_without_a_resolved_rate_cannot_be_recommended():
+    """b would be the simplest, but its rates rest on nine pairs of families."""
+    measured = measured_of({"a": 0.9, "b": 0.5, "a+b": 0.91})
+    measured.family_pairs["b"][1e-4] = 9
+    decided = evidence.decide(evidence.compare("x", measured), ["x"], SIZE, MS)
+    assert decided.set_index("candidate")["answer"].to_dict() == {
+        "b": "not resolved",
+        "a": "recommended",
+        "a+b": "unbeaten",
+    }
 
 
 def test_the_simplest_stores_least_then_has_fewest_constants_then_takes_least_time():
