@@ -26,7 +26,7 @@ HTML_OPTIONS = (
     "--mathml",
     "--number-sections",
     "--toc",
-    "--toc-depth=2",
+    "--toc-depth=1",
 )
 
 SECTIONS_OF_THE_ANSWER = 2
@@ -150,7 +150,7 @@ def outline_after_the_answer(body: str) -> str:
     place = 0
     if len(headings) > SECTIONS_OF_THE_ANSWER:
         place = headings[SECTIONS_OF_THE_ANSWER].start()
-    return f"{body[:place]}#outline(depth: 2)\n{body[place:]}"
+    return f"{body[:place]}#outline(depth: 1)\n{body[place:]}"
 
 
 def fill_titles(
