@@ -18,6 +18,10 @@ from workbook.report.results import ReportError, Results
 
 HOME = Path(__file__).resolve().parents[3]
 README = [
+    'this finds {{ "05.strict.dhash256-rows.1e-5.tpr"|number(".1%") }} of matching pairs on the '
+    'built-in families and {{ "site.05.strict.dhash256-rows.1e-5.tpr"|number(".1%") }} on',
+    'FINd finds {{ "05.strict.find.1e-5.tpr"|number(".1%") }} and '
+    '{{ "site.05.strict.find.1e-5.tpr"|number(".1%") }}.',
     '**FINd is {{ "03.speed_up.file"|number(",.0f") }} times as fast**',
     'between {{ "03.speed_up.file.low"|number(",.0f") }} '
     'and {{ "03.speed_up.file.high"|number(",.0f") }})',
