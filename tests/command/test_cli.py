@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from io import BytesIO, TextIOWrapper
@@ -376,7 +377,12 @@ def test_a_radius_by_intent_and_what_to_expect(
     many = _table_of(packed, tmp_path / "many.parquet")
     assert status(monkeypatch, "match", many, "--false-pairs", 1, "-o", tmp_path / "r.csv") == 0
     said = capsys.readouterr().err
-    assert "measured down to 80 bits, which would be enough for about 1,279 images" in said
+    least = thresholds.evidence("find").least_measured
+    enough = re.search(rf"measured down to {least} bits, which would be enough for about ", said)
+    assert enough, said
+    images = int(said[enough.end() :].split(" images")[0].replace(",", ""))
+    expected = thresholds.expected_at("find", least).nonmatching * images**2 / 2
+    assert expected == pytest.approx(1, rel=0.01)
     assert (
         status(
             monkeypatch,

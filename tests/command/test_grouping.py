@@ -155,6 +155,6 @@ def test_levels_and_radii_that_make_no_sense_are_refused() -> None:
 
 
 def test_the_radius_follows_the_evidence() -> None:
-    assert 20 <= grouping.same_picture_radius("find") <= 28
+    assert 20 <= grouping.same_picture_radius("find") <= 36
     assert grouping.same_picture_radius("find") < grouping.same_picture_radius("find+dhash256")
     assert grouping.same_picture_radius("whash64") >= 2

@@ -52,14 +52,23 @@ def test_what_the_evidence_cannot_tell_is_refused():
         thresholds.radius_for_precision("find", 10, 2)
 
 
-@pytest.mark.parametrize("hasher", ["find", "phash256", "dhash256", "find+dhash256"])
-def test_below_the_evidence_both_shares_go_on_and_promise_no_more_than_the_evidence_would(hasher):
-    known = thresholds.evidence(hasher)
-    radii = [thresholds.radius_for_false_pairs(hasher, n * n / 2, 1) for n in (1e2, 1e4, 1e5, 1e6)]
+@pytest.mark.parametrize(
+    "method", ["find", "phash256", "find+dhash256", "dhash256-rows", "find+dhash256-rows"]
+)
+def test_below_the_evidence_both_shares_go_on_and_promise_no_more_than_the_evidence_would(method):
+    known = thresholds.evidence(method)
+    radii = [thresholds.radius_for_false_pairs(method, n * n / 2, 1) for n in (1e2, 1e4, 1e5, 1e6)]
     assert radii == sorted(radii, reverse=True)
     assert radii[0] > known.least_measured > radii[1]
     assert (np.diff(known.nonmatching) >= 0).all()
     assert (np.diff(known.matching) >= 0).all()
+
+
+def test_a_method_that_cannot_promise_so_few_false_pairs_says_so():
+    """Too many unrelated pictures have the same dHash, or nearly."""
+    assert thresholds.radius_for_false_pairs("dhash256", 1e5**2 / 2, 1) < 43
+    with pytest.raises(ValueError, match="dhash256 has no radius with so few false pairs"):
+        thresholds.radius_for_false_pairs("dhash256", 1e6**2 / 2, 1)
 
 
 def test_the_evidence_is_what_notebook_05_published():
