@@ -239,10 +239,8 @@ def _count_self_matches(packed: Packed, radius: int, distance: str) -> int:
 
     By rows some are not: a hash with flat rows is far from itself.
     """
-    measure = get_distance(distance, packed.shape[1])
-    words = zip(measure.query_words(packed), measure.stored_words(packed), strict=True)
-    own = [measure.word_distances(query[None], stored[None]).sum() for query, stored in words]
-    return int((np.array(own) <= radius).sum())
+    own = get_distance(distance, packed.shape[1]).between(packed, packed)
+    return int((own <= radius).sum())
 
 
 def pairs_within(
