@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
-from finlib.matching.hamming import popcount
+from finlib.matching.hamming import Distance, distance_of_words
 from finlib.matching.packed import Packed, to_words
 
 Rows = npt.NDArray[np.int64]
@@ -28,11 +28,37 @@ class Groups(NamedTuple):
 
 
 def group_rows(labels: Rows) -> Groups:
-    """Group rows by their label: groups by ascending label, rows of a group in ascending order."""
-    order = np.argsort(labels, kind="stable")
-    is_first = np.diff(labels[order], prepend=-1) != 0
-    start = np.append(np.flatnonzero(is_first), len(order))
+    """Group rows by their label: groups by ascending label, rows of a group in ascending order.
+
+    labels: int64[n], from 0 on; the work grows with the largest one.
+    """
+    order, start = _group_rows(labels, int(labels.max(initial=-1)) + 1)
     return Groups(order, start)
+
+
+@njit(nogil=True, cache=True)
+def _group_rows(labels: Any, most: int) -> Any:
+    """Sort rows by label by counting. most: the largest label and one more."""
+    first_place = np.zeros(most + 1, np.int64)
+    for label in labels:
+        first_place[label + 1] += 1
+    groups = 0
+    for label in range(most):
+        if first_place[label + 1]:
+            groups += 1
+        first_place[label + 1] += first_place[label]
+    start = np.empty(groups + 1, np.int64)
+    group = 0
+    for label in range(most):
+        if first_place[label + 1] > first_place[label]:
+            start[group] = first_place[label]
+            group += 1
+    start[groups] = len(labels)
+    order = np.empty(len(labels), np.int64)
+    for row in range(len(labels)):
+        order[first_place[labels[row]]] = row
+        first_place[labels[row]] += 1
+    return order, start
 
 
 def majority_bits(packed: Packed, order: Rows, start: Rows) -> Packed:
@@ -47,15 +73,33 @@ def majority_bits(packed: Packed, order: Rows, start: Rows) -> Packed:
     return np.ascontiguousarray(centres)
 
 
-def split_groups(packed: Packed, order: Rows, start: Rows, apart: int) -> Groups:
-    """Split every group of which two halves have centres more than `apart` bits apart.
+def distances_from_centres(
+    packed: Packed, order: Rows, start: Rows, centres: Packed, distance: Distance
+) -> Rows:
+    """Compute the distance of each hash from the centre of its group, int64[rows], as in `order`.
+
+    packed: uint8[n, bits // 8]. order, start: the groups, as in `Groups`. centres: uint8[groups,
+    bits // 8].
+    """
+    words = to_words(packed)
+    return np.asarray(
+        _distances_from_centres(words, order, start, to_words(centres), distance.width)
+    )
+
+
+def split_groups(
+    packed: Packed, order: Rows, start: Rows, apart: int, distance: Distance
+) -> Groups:
+    """Split every group of which two halves have centres that are more than `apart` apart.
 
     packed: uint8[n, bits // 8]. order, start: the groups, as in `Groups`, which stay unchanged.
     Halves are found by 2-means and are split again as long as their own halves lie far apart. A
     half has at least SMALLEST_HALF images. Returns the new groups; a group that was not split keeps
     its rows in their order.
     """
-    new_order, new_start = _split_groups(to_words(packed), order, start, 8 * packed.shape[1], apart)
+    new_order, new_start = _split_groups(
+        to_words(packed), order, start, 8 * packed.shape[1], apart, distance.width
+    )
     return Groups(new_order, new_start)
 
 
@@ -90,14 +134,21 @@ def _majority(words: Any, order: Any, start: Any, bits: int) -> Any:
 
 
 @njit(nogil=True, cache=True)
-def _distances(words: Any, rows: Any, centre: Any) -> Any:
-    """Distances of rows from a centre uint64[words], int64[rows]."""
+def _distances_from_centres(words: Any, order: Any, start: Any, centres: Any, width: Any) -> Any:
+    """Distances of rows from the centres of their groups, int64[rows]."""
+    distances = np.empty(len(order), np.int64)
+    for group in range(len(start) - 1):
+        for place in range(start[group], start[group + 1]):
+            distances[place] = distance_of_words(words, order[place], centres, group, width)
+    return distances
+
+
+@njit(nogil=True, cache=True)
+def _distances(words: Any, rows: Any, centres: Any, centre: int, width: Any) -> Any:
+    """Distances of rows from one of the centres uint64[centres, words], int64[rows]."""
     distances = np.zeros(len(rows), np.int64)
     for place in range(len(rows)):
-        row = rows[place]
-        for word in range(len(centre)):
-            different = words[row, word] ^ centre[word]
-            distances[place] += popcount(different)
+        distances[place] = distance_of_words(words, rows[place], centres, centre, width)
     return distances
 
 
@@ -108,6 +159,7 @@ def _two_means(
     bits: int,
     first: Any,
     second: Any,
+    width: Any,
 ) -> Any:
     """Divide rows into two halves by 2-means, which starts from two hashes uint64[words].
 
@@ -119,8 +171,8 @@ def _two_means(
     in_first = np.zeros(len(rows), np.bool_)
     for _ in range(STEPS):
         before = in_first
-        from_first = _distances(words, rows, centres[0])
-        from_second = _distances(words, rows, centres[1])
+        from_first = _distances(words, rows, centres, 0, width)
+        from_second = _distances(words, rows, centres, 1, width)
         in_first = from_first < from_second
         size = in_first.sum()
         if size == 0 or size == len(rows) or (in_first == before).all():
@@ -132,27 +184,27 @@ def _two_means(
 
 
 @njit(nogil=True, cache=True)
-def _first_half(words: Any, rows: Any, bits: int, apart: int) -> Any:
+def _first_half(words: Any, rows: Any, bits: int, apart: int, width: Any) -> Any:
     """Which rows are in the first of two halves that are far apart, bool[rows].
 
     No row is where the group is not to be split.
     """
     undivided = np.zeros(len(rows), np.bool_)
-    common_centre = _majority(words, rows, np.array([0, len(rows)]), bits)[0]
-    from_common = _distances(words, rows, common_centre)
+    common_centre = _majority(words, rows, np.array([0, len(rows)]), bits)
+    from_common = _distances(words, rows, common_centre, 0, width)
     # If two centres are more than `apart` bits apart, at least one of them is more than half of
     # that from the common centre, and so are the images around it.
     far_images = (2 * from_common > apart).sum()
     if far_images < SMALLEST_HALF:
         return undivided
-    first = words[rows[from_common.argmax()]]
-    from_first = _distances(words, rows, first)
-    second = words[rows[from_first.argmax()]]
-    in_first, centres = _two_means(words, rows, bits, first, second)
+    first = rows[from_common.argmax()]
+    from_first = _distances(words, rows, words, first, width)
+    second = rows[from_first.argmax()]
+    in_first, centres = _two_means(words, rows, bits, words[first], words[second], width)
     size = in_first.sum()
     if min(size, len(rows) - size) < SMALLEST_HALF:
         return undivided
-    between_centres = _distances(centres, np.array([0]), centres[1])[0]
+    between_centres = distance_of_words(centres, 0, centres, 1, width)
     if between_centres <= apart:
         return undivided
     return in_first
@@ -165,6 +217,7 @@ def _split_groups(
     start: Any,
     bits: int,
     apart: int,
+    width: Any,
 ) -> Any:
     """The order and the starts of groups after splitting."""
     order = order.copy()
@@ -180,7 +233,7 @@ def _split_groups(
             low = high
             continue
         rows = order[low:high]
-        in_first = _first_half(words, rows, bits, apart)
+        in_first = _first_half(words, rows, bits, apart, width)
         size = in_first.sum()
         if size == 0:
             low = high

@@ -1,5 +1,7 @@
 """Cluster hashes in rounds: unite near ones, give clusters centres, bring the rest to the centres.
 
+Equal hashes are one to begin with, so that copies are never parted. Then each round does this.
+
 1. Hashes are united that are nearer to each other than almost any two unrelated ones in a set of
    that size.
 2. Clusters of FEW images or more get a centre, the majority of their bits, in which the
@@ -9,6 +11,10 @@
 
 The first round is careful, because what it unites wrongly stays together. Later rounds take the
 remaining images with larger radii, until hardly any image moves.
+
+Near images may form a chain, whose ends have nothing in common. So in the end no image is farther
+from the centre of its cluster than a radius. Images that are leave their cluster, and are clustered
+again among themselves.
 """
 
 from typing import NamedTuple
@@ -16,10 +22,18 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from finlib.clustering.centres import Groups, group_rows, majority_bits, split_groups
+from finlib.clustering.centres import (
+    Groups,
+    distances_from_centres,
+    group_rows,
+    majority_bits,
+    split_groups,
+)
 from finlib.clustering.radii import Settings, choose_radius
 from finlib.matching import near
-from finlib.matching.packed import Packed, to_words
+from finlib.matching.copies import find_distinct
+from finlib.matching.distances import get_distance
+from finlib.matching.packed import Packed
 
 Labels = npt.NDArray[np.int64]
 
@@ -44,28 +58,39 @@ LATER_ROUNDS = Effort(caution=1.0, pair_recall=0.8, centre_recall=0.95)
 class Clusterer:
     """One clustering of a set of hashes while it is computed.
 
-    packed: uint8[n, bits // 8].
-    label: int64[n], the cluster of each image, numbered in no particular order.
-    free: the rows of the images whose cluster has no centre, ascending.
+    packed: uint8[n, bits // 8], the distinct hashes of the set, which are what is clustered.
+    number: int64[images], the row among these of each image's hash.
+    label: int64[n], the cluster of each hash, numbered in no particular order.
+    free: the rows of the hashes whose cluster has no centre, ascending.
     centres: uint8[m, bits // 8]; centre_label: int64[m], the cluster of each.
-    link_radius, centre_radius: the radii in bits within which images were last united, and brought
-        to a centre; -1 and 0 at the beginning.
+    link_radius, centre_radius: the radii within which hashes were last united, and brought to a
+        centre; -1 and 0 at the beginning.
+    radius: no hash is farther than this from the centre of its cluster; 0 until the end.
     """
 
     def __init__(self, packed: Packed, settings: Settings) -> None:
-        self.packed = packed
+        distinct, first_row = find_distinct(packed)
+        self.packed = packed if len(distinct) == len(packed) else packed[distinct]
+        self.number = np.searchsorted(distinct, first_row)
         self.settings = settings
-        self.label: Labels = np.arange(len(packed))
-        self.free: Labels = np.arange(len(packed))
+        self.distance = get_distance(settings.distance, packed.shape[1])
+        self.label: Labels = np.arange(len(self.packed))
+        self.free: Labels = np.arange(len(self.packed))
         self.centres = packed[:0]
         self.centre_label = self.label[:0]
         self.link_radius = -1
         self.centre_radius = 0
+        self.radius = 0
 
     def run(self) -> Labels:
-        """Do all rounds and return the labels, numbered in no particular order."""
-        if len(self.packed) < 2:
-            return self.label
+        """Do all rounds and return the images' labels, numbered in no particular order."""
+        if len(self.packed) > 1:
+            self.do_rounds()
+            self.cut_off_far_images()
+        return self.label[self.number]
+
+    def do_rounds(self) -> None:
+        """Do rounds until hardly any image moves."""
         for number in range(1, ROUNDS + 1):
             effort = FIRST_ROUND if number == 1 else LATER_ROUNDS
             previous_radius = self.link_radius
@@ -77,7 +102,6 @@ class Clusterer:
             is_settled = moved <= SETTLED * len(self.packed)
             if number > 1 and is_settled and self.link_radius == previous_radius:
                 break
-        return self.label
 
     def unite(self, effort: Effort, name: str) -> None:
         """Unite free images that are near each other. `name` is shown and names the checkpoint."""
@@ -89,15 +113,18 @@ class Clusterer:
         forest = near.unite_near(
             hashes,
             radius,
+            distance=self.settings.distance,
             recall=effort.pair_recall,
             seed=self.settings.seed,
             resources=self.settings.resources,
             name=name,
         )
         # What earlier rounds united stays together.
-        _, first, cluster = np.unique(self.label[self.free], return_index=True, return_inverse=True)
-        forest.take(np.arange(len(hashes)), first[cluster])
-        self.label[self.free] = self.free[forest.roots()]
+        label = self.label[self.free]
+        first = np.empty(self.label.max() + 1, np.int64)
+        first[label[::-1]] = np.arange(len(label))[::-1]
+        forest.take(np.arange(len(label)), first[label])
+        self.label[self.free] = label[forest.roots()]
 
     def gather(self, effort: Effort, name: str) -> None:
         """Give clusters of FEW or more images a centre, and unite those with near centres.
@@ -113,6 +140,7 @@ class Clusterer:
         forest = near.unite_near(
             self.centres,
             apart,
+            distance=self.settings.distance,
             seed=self.settings.seed,
             resources=self.settings.resources,
             name=name,
@@ -123,8 +151,8 @@ class Clusterer:
         self.free = np.sort(np.concatenate([small, strays]))
 
     def split(self, groups: Groups, apart: int) -> Groups:
-        """Split clusters of which two halves have centres more than `apart` bits apart."""
-        return split_groups(self.packed, *groups, apart)
+        """Split clusters of which two halves have centres that are more than `apart` apart."""
+        return split_groups(self.packed, *groups, apart, self.distance)
 
     def bring(self, effort: Effort, name: str) -> int:
         """Bring free images, and those united with them, to the nearest centre; return how many."""
@@ -143,6 +171,7 @@ class Clusterer:
             hashes,
             self.centres,
             self.centre_radius,
+            distance=self.settings.distance,
             recall=effort.centre_recall,
             seed=self.settings.seed,
             resources=self.settings.resources,
@@ -159,12 +188,72 @@ class Clusterer:
         self.free = free[after == before]
         return len(free) - len(self.free)
 
+    def cut_off_far_images(self) -> None:
+        """Make sure that no hash is farther than `radius` from the centre of its cluster.
+
+        The centre is the majority of the bits of the cluster, without its copies; of two hashes it
+        is the first. What is cut off is united among itself.
+        """
+        groups = _select_groups(group_rows(self.label), 2)
+        self.radius = self._chance_radius(len(groups.start) - 1)
+        changed = groups
+        while len(changed.order):
+            far = self._find_far(changed)
+            touched = np.zeros(self.label.max() + 1 + len(far), np.bool_)
+            touched[self.label[far]] = True
+            self.label[far] = self._unite_again(far)
+            touched[self.label[far]] = True
+            is_touched = touched[self.label]
+            changed = self._groups_of(np.flatnonzero(is_touched), 2)
+
+    def _groups_of(self, rows: Labels, least: int) -> Groups:
+        """The clusters of these rows that have at least so many of them."""
+        groups = _select_groups(group_rows(self.label[rows]), least)
+        return Groups(rows[groups.order], groups.start)
+
+    def _find_far(self, groups: Groups) -> Labels:
+        """Rows that are farther than `radius` from the centre of their group.
+
+        Where all of a group are, the one nearest to the centre stays, so that a cluster that is cut
+        up becomes smaller every time.
+        """
+        centres = majority_bits(self.packed, *groups)
+        distance = distances_from_centres(self.packed, *groups, centres, self.distance)
+        nearest = np.minimum.reduceat(distance, groups.start[:-1])
+        group = np.repeat(np.arange(len(centres)), np.diff(groups.start))
+        is_far = distance > self.radius
+        nearest_places = np.flatnonzero(is_far & (distance == nearest[group]))
+        _, first = np.unique(group[nearest_places], return_index=True)
+        is_far[nearest_places[first]] = False
+        return np.sort(groups.order[is_far])
+
+    def _unite_again(self, rows: Labels) -> Labels:
+        """New labels for these rows, equal ones where near pairs connect them."""
+        forest = near.unite_near(
+            self.packed[rows],
+            max(0, self.link_radius),
+            distance=self.settings.distance,
+            recall=LATER_ROUNDS.pair_recall,
+            seed=self.settings.seed,
+            resources=near.Resources(self.settings.resources.workers),
+        )
+        return self.label.max() + 1 + forest.roots()
+
+    def _chance_radius(self, centres: int) -> int:
+        """The radius beyond which a hash is taken to be unrelated to its centre.
+
+        It is at least the radii within which hashes are brought together.
+        """
+        share = self.settings.chance / max(1, centres)
+        chance_radius = self.settings.null_model.radius(share)
+        return max(self.link_radius, self.centre_radius, chance_radius)
+
     def _allowed(self, effort: Effort) -> float:
         """The number of images that a step may bring together with unrelated ones."""
         return effort.caution * self.settings.chance * len(self.packed)
 
     def _radius_among_centres(self, effort: Effort) -> int:
-        """The distance in bits up to which two centres are taken to be of one family."""
+        """The distance up to which two centres are taken to be of one family."""
         share = effort.caution * self.settings.chance / len(self.packed)
         return self.settings.null_model.radius(share)
 
@@ -181,20 +270,20 @@ class Clusterer:
 
     def _find_strays(self, groups: Groups) -> Labels:
         """Rows that are farther from the centre of their group than chance explains."""
-        words = to_words(self.packed)[groups.order]
-        centre_words = to_words(self.centres)
-        centre = np.repeat(np.arange(len(self.centres)), np.diff(groups.start))
-        different = words ^ centre_words[centre]
-        distance = np.bitwise_count(different).sum(axis=1)
-        share = self.settings.chance / max(1, len(self.centres))
-        radius = max(self.centre_radius, self.settings.null_model.radius(share))
-        return groups.order[distance > radius]
+        distance = distances_from_centres(self.packed, *groups, self.centres, self.distance)
+        return groups.order[distance > self._chance_radius(len(self.centres))]
 
 
 def _separate_small(groups: Groups) -> tuple[Labels, Groups]:
     """The rows of groups of fewer than FEW images, and the other groups."""
     size = np.diff(groups.start)
-    is_large = size >= FEW
-    in_large = np.repeat(is_large, size)
+    is_small = np.repeat(size < FEW, size)
+    return groups.order[is_small], _select_groups(groups, FEW)
+
+
+def _select_groups(groups: Groups, least: int) -> Groups:
+    """The groups that have at least so many rows."""
+    size = np.diff(groups.start)
+    is_large = size >= least
     start = np.append(0, np.cumsum(size[is_large]))
-    return groups.order[~in_large], Groups(groups.order[in_large], start)
+    return Groups(groups.order[np.repeat(is_large, size)], start)

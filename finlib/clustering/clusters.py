@@ -11,18 +11,23 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
+from numba import njit
 
-from finlib.clustering.centres import group_rows, majority_bits
+from finlib.clustering.centres import distances_from_centres, group_rows, majority_bits
 from finlib.clustering.clusterer import FEW, Clusterer
 from finlib.clustering.corrections import apply_corrections, find_contradiction
 from finlib.clustering.null_model import CHANCE, NullModel, fit_null_model
 from finlib.clustering.radii import Settings, choose_radius
 from finlib.files import write_atomically
 from finlib.matching import near
+from finlib.matching.copies import digests, find_distinct
+from finlib.matching.distances import get_distance
 from finlib.matching.packed import Packed, check_hashes
 
 Labels = npt.NDArray[np.int64]
+Digests = npt.NDArray[np.uint64]
 
 KIND = b"finlib.kind"
 CENTRES = "centres"  # the kind of file that `Clusters.save` writes
@@ -38,34 +43,46 @@ class Clusters:
         of its hashes; a smaller cluster has all its hashes here.
     cluster: int64[m], the cluster of each centre, ascending.
     size: int64[clusters], in images.
+    digests: uint64[images], a number for each image's hash, by which copies are recognised.
     null_model: the distances of unrelated images.
-    link_radius, centre_radius: the radii in bits within which images were last united, and brought
-        to a centre.
+    link_radius, centre_radius: the radii within which images were last united, and brought to a
+        centre.
+    radius: no image is farther than this from the centre of its cluster, which for a cluster of
+        two is its first image. A person's corrections may bring others into it.
+    distance: what hashes were compared by, "hamming" or "rows".
     """
 
     labels: Labels
     centres: Packed
     cluster: Labels
     size: Labels
+    digests: Digests
     null_model: NullModel
     link_radius: int
     centre_radius: int
+    radius: int
+    distance: str = "hamming"
 
     def save(self, path: str | Path, **metadata: str) -> None:
         """Write what `extend` needs to a Parquet file, with a row for each centre.
 
-        Labels are not written. metadata: texts to store with it, such as hasher="find".
+        Labels are not written. The first centre of a cluster has the digests of its images. The
+        digests of a cluster that has no centre any more are left out. metadata: texts to store with
+        it, such as hasher="find".
         """
         columns = {
             "hash": _hashes_to_arrow(self.centres),
             "cluster": self.cluster,
             "size": self.size[self.cluster],
+            "digests": _digests_to_arrow(self),
         }
         stored = {
             "mean": self.null_model.mean,
             "deviation": self.null_model.deviation,
             "link": self.link_radius,
             "reach": self.centre_radius,
+            "radius": self.radius,
+            "distance": self.distance,
             **metadata,
         }
         table = pa.table(columns).replace_schema_metadata(
@@ -88,26 +105,52 @@ class Clusters:
             )
         metadata = json.loads(table.schema.metadata[METADATA])
         labels = np.asarray(labels, np.int64)
-        clusters = cls(
+        if "digests" not in table.column_names:
+            raise ValueError(
+                f"{path} was written by an earlier version of finlib, without what recognises "
+                "copies: cluster the images again"
+            )
+        if not _is_of(table, labels):
+            raise ValueError(
+                f"{path} is of other clusters than the table beside it: cluster the images again"
+            )
+        return cls(
             labels=labels,
             centres=_arrow_to_hashes(table),
             cluster=table["cluster"].to_numpy(),
             size=np.bincount(labels),
+            digests=_arrow_to_digests(table, labels),
             null_model=NullModel(metadata.pop("mean"), metadata.pop("deviation")),
             link_radius=metadata.pop("link"),
             centre_radius=metadata.pop("reach"),
-        )
-        if not clusters._has_sizes(table["size"].to_numpy()):
-            raise ValueError(
-                f"{path} is of other clusters than the table beside it: cluster the images again"
-            )
-        return clusters, metadata
+            radius=metadata.pop("radius"),
+            distance=metadata.pop("distance"),
+        ), metadata
 
-    def _has_sizes(self, sizes: Labels) -> bool:
-        """Whether the cluster of each centre has this many images."""
-        if self.cluster.max(initial=-1) >= len(self.size):
-            return False
-        return np.array_equal(self.size[self.cluster], sizes)
+
+def _is_of(table: pa.Table, labels: Labels) -> bool:
+    """Whether the clusters in a stored table have as many images as these labels say."""
+    size = np.bincount(labels)
+    cluster = table["cluster"].to_numpy()
+    if cluster.max(initial=-1) >= len(size):
+        return False
+    digests = pc.sum(pc.list_value_length(table["digests"])).as_py() or 0
+    return digests == len(labels) and np.array_equal(size[cluster], table["size"].to_numpy())
+
+
+def _digests_to_arrow(clusters: "Clusters") -> pa.LargeListArray:
+    """The digests of each cluster's images, in the order of rows, at its first centre."""
+    is_first = np.diff(clusters.cluster, prepend=-1) > 0
+    counts = np.where(is_first, clusters.size[clusters.cluster], 0)
+    start = np.append(0, np.cumsum(counts))
+    return pa.LargeListArray.from_arrays(start, clusters.digests[group_rows(clusters.labels).order])
+
+
+def _arrow_to_digests(table: pa.Table, labels: Labels) -> Digests:
+    """The digest of each image, from what `_digests_to_arrow` gave."""
+    digests = np.empty(len(labels), np.uint64)
+    digests[group_rows(labels).order] = pc.list_flatten(table["digests"]).to_numpy()
+    return digests
 
 
 def _hashes_to_arrow(packed: Packed) -> pa.FixedSizeBinaryArray:
@@ -124,15 +167,29 @@ def _arrow_to_hashes(table: pa.Table) -> Packed:
 
 
 def renumber(labels: Any) -> Labels:
-    """Number the same clusters 0, 1, … by first appearance."""
-    _, first, inverse = np.unique(labels, return_index=True, return_inverse=True)
-    rank = np.argsort(np.argsort(first))
-    return rank[inverse].astype(np.int64)
+    """Number the same clusters 0, 1, … by first appearance. labels: integers from 0 on."""
+    labels = np.asarray(labels, np.int64)
+    return np.asarray(_renumber(labels, int(labels.max(initial=-1)) + 1))
+
+
+@njit(nogil=True, cache=True)
+def _renumber(labels: Any, most: int) -> Any:
+    number = np.full(most, -1)
+    renumbered = np.empty(len(labels), np.int64)
+    clusters = 0
+    for row in range(len(labels)):
+        label = labels[row]
+        if number[label] < 0:
+            number[label] = clusters
+            clusters += 1
+        renumbered[row] = number[label]
+    return renumbered
 
 
 def cluster(
     packed: Packed,
     *,
+    distance: str = "hamming",
     together: Any = (),
     apart: Any = (),
     chance: float = CHANCE,
@@ -141,23 +198,31 @@ def cluster(
 ) -> Clusters:
     """Cluster hashes uint8[n, bits // 8], so that each cluster has the images of one original.
 
+    distance: what hashes are compared by, "hamming" or "rows" (see `finlib.matching.distances`).
     together, apart: pairs of rows that, as a person has decided, belong together, or do not. The
         clusters respect both.
     chance: the share of the images that a step may bring together with unrelated ones.
 
-    Clusters are numbered by first appearance. The same seed gives the same labels, whatever
-    `resources` the search runs on. Pictures with hardly any detail have hashes with few or many
-    bits set, which are near each other by chance: leave out those of low quality. Raises ValueError
-    where corrections contradict each other or name rows that do not exist.
+    Equal hashes are always in one cluster, and no image is farther than `Clusters.radius` from its
+    cluster's centre. Clusters are numbered by first appearance. The same seed gives the same
+    labels, whatever `resources` the search runs on. Another order of the rows draws other samples,
+    and of two equally near clusters an image goes to the one with the first row: it may change the
+    cluster of a few images in a thousand.
+
+    By their bits, pictures with hardly any detail are near each other by chance: leave out those of
+    low quality. By rows they are near to nothing. Raises ValueError where corrections contradict
+    each other or name rows that do not exist, or where hashes have no rows to compare.
 
     >>> cluster(np.array([[0] * 32, [255] * 32, [1] + [0] * 31], np.uint8)).labels.tolist()
     [0, 1, 0]
     """
     _check_corrections(len(check_hashes(packed)), together, apart)
     resources = resources or near.Resources()
-    null_model = fit_null_model(packed, seed, resources.workers)
-    clusterer = Clusterer(packed, Settings(null_model, chance, seed, resources))
-    labels = apply_corrections(packed, clusterer.run(), together, apart, resources.workers)
+    null_model = fit_null_model(packed, seed, resources.workers, distance)
+    clusterer = Clusterer(packed, Settings(null_model, distance, chance, seed, resources))
+    labels = apply_corrections(
+        packed, clusterer.run(), together, apart, resources.workers, distance
+    )
     labels = renumber(labels)
     size = np.bincount(labels)
     centres = _find_centres(packed, labels, size)
@@ -166,9 +231,12 @@ def cluster(
         centres=centres.packed,
         cluster=centres.cluster,
         size=size,
+        digests=digests(packed),
         null_model=null_model,
         link_radius=max(0, clusterer.link_radius),
         centre_radius=clusterer.centre_radius,
+        radius=clusterer.radius,
+        distance=distance,
     )
 
 
@@ -184,10 +252,12 @@ def extend(
 ) -> Clusters:
     """Bring new hashes into clusters made before, whose images keep their clusters' numbers.
 
-    A new image goes to the nearest centre, where that is nearer than chance explains. Otherwise it
-    goes to the nearest old image of a cluster that has no centre yet. The remaining new images are
-    clustered, and their clusters are numbered from len(clusters.size) on. A cluster that only now
-    has FEW images gets a centre. The centres of larger ones stay as they are, and also stand for
+    A copy of an old image goes to its cluster. Any other new image goes to the nearest centre,
+    where that is nearer than chance explains. The remaining new images are clustered. Such a
+    cluster joins the old image nearest to one of its own, among those whose cluster has no centre
+    yet, unless an image would then be farther than `clusters.radius` from their common centre. The
+    others are numbered from len(clusters.size) on. A cluster that only now has FEW images gets a
+    centre. The centres of larger ones stay as they are, and also stand for
     old images that a person has split off from them. A number whose cluster was joined to another
     stays without images.
 
@@ -204,10 +274,12 @@ def extend(
         )
     _check_corrections(len(clusters.labels) + len(new), together, apart)
     resources = resources or near.Resources()
-    settings = Settings(clusters.null_model, chance, seed, resources)
+    settings = Settings(clusters.null_model, clusters.distance, chance, seed, resources)
     labels = np.concatenate([clusters.labels, _label_new(clusters, new, settings)])
     packed = np.concatenate([_stand_ins(clusters), new])
-    labels = apply_corrections(packed, labels, together, apart, resources.workers)
+    labels = apply_corrections(
+        packed, labels, together, apart, resources.workers, clusters.distance
+    )
     size = np.bincount(labels)
     old_centres = _keep_centres(clusters, labels, size)
     without_centre = np.flatnonzero(~np.isin(labels, old_centres.cluster))
@@ -219,6 +291,7 @@ def extend(
         centres=centres.packed,
         cluster=centres.cluster,
         size=size,
+        digests=np.concatenate([clusters.digests, digests(new)]),
     )
 
 
@@ -248,13 +321,16 @@ def _concatenate(parts: list[Centres]) -> Centres:
 
 
 def _find_centres(packed: Packed, labels: Labels, size: Labels) -> Centres:
-    """The centres of clusters from all of their hashes.
+    """The centres of clusters from all of their hashes; copies count once.
 
     packed: uint8[n, bits // 8]; labels: int64[n], their clusters; size: int64[clusters], in images.
     """
     is_small = size[labels] < FEW
     small = Centres(packed[is_small], labels[is_small])
     in_large = np.flatnonzero(~is_small)
+    # A person may have put two copies in different clusters.
+    with_label = np.hstack([packed[in_large], labels[in_large, None].view(np.uint8)])
+    in_large = in_large[find_distinct(with_label)[0]]
     order, start = group_rows(labels[in_large])
     rows = in_large[order]
     large = Centres(majority_bits(packed, rows, start), labels[rows[start[:-1]]])
@@ -266,33 +342,58 @@ def _label_new(clusters: Clusters, new: Packed, settings: Settings) -> Labels:
     is_large = clusters.size[clusters.cluster] >= FEW
     old_centres = Centres(clusters.centres[is_large], clusters.cluster[is_large])
     old_images = Centres(clusters.centres[~is_large], clusters.cluster[~is_large])
-    wrong = settings.chance * len(new)
-    labels = _find_cluster(new, old_centres, settings, wrong, "to old centres")
+    limits = Limits(clusters.radius, settings.chance * len(new))
+    labels = _find_copies(clusters, new)
+    others = np.flatnonzero(labels < 0)
+    labels[others] = _find_cluster(new[others], old_centres, settings, limits, "to old centres")
     rest = np.flatnonzero(labels < 0)
-    near_old_images = _find_cluster(new[rest], old_images, settings, wrong, "to old images")
+    near_old_image = _find_cluster(new[rest], old_images, settings, limits, "to old images")
     group = renumber(Clusterer(new[rest], settings).run())
-    labels[rest] = _number_groups(group, near_old_images, len(clusters.size))[group]
+    cluster_of_group = _nearest_old_cluster(group, near_old_image)
+    cluster_of_group = _leave_out_wide_ones(
+        new[rest], group, cluster_of_group, old_images, clusters.radius, settings
+    )
+    is_new = cluster_of_group < 0
+    cluster_of_group[is_new] = len(clusters.size) + np.arange(np.count_nonzero(is_new))
+    labels[rest] = cluster_of_group[group]
+    return labels
+
+
+class Limits(NamedTuple):
+    """How far hashes may be brought to old clusters."""
+
+    radius: int  # the largest distance from a centre
+    wrong: float  # how many hashes may be brought to an unrelated centre
+
+
+def _find_copies(clusters: Clusters, new: Packed) -> Labels:
+    """The cluster of the first old image with the same hash; -1 where there is none."""
+    order = np.argsort(clusters.digests, kind="stable")
+    wanted = digests(new)
+    place = np.searchsorted(clusters.digests, wanted, sorter=order)
+    place = np.minimum(place, len(order) - 1)
+    labels = np.full(len(new), -1)
+    if len(order):
+        is_copy = clusters.digests[order[place]] == wanted
+        labels[is_copy] = clusters.labels[order[place[is_copy]]]
     return labels
 
 
 def _find_cluster(
-    hashes: Packed,
-    centres: Centres,
-    settings: Settings,
-    wrong: float,
-    name: str,
+    hashes: Packed, centres: Centres, settings: Settings, limits: Limits, name: str
 ) -> Labels:
     """Find the cluster of the centre nearest to each hash; -1 where chance explains the distance.
 
-    wrong: how many hashes may be brought to an unrelated centre.
+    name: of the search, as for `near.Resources.run`.
     """
     if not len(hashes) or not len(centres.packed):
         return np.full(len(hashes), -1)
-    radius = choose_radius(hashes, centres.packed, settings, wrong=wrong)
+    radius = choose_radius(hashes, centres.packed, settings, wrong=limits.wrong)
     nearest = near.find_nearest(
         hashes,
         centres.packed,
-        radius,
+        min(radius, limits.radius),
+        distance=settings.distance,
         seed=settings.seed,
         resources=settings.resources,
         name=name,
@@ -300,8 +401,8 @@ def _find_cluster(
     return np.where(nearest >= 0, centres.cluster[nearest], -1)
 
 
-def _number_groups(group: Labels, old_cluster: Labels, first_new: int) -> Labels:
-    """Choose the cluster of each group of new hashes: an old one near a member, or a new one.
+def _nearest_old_cluster(group: Labels, old_cluster: Labels) -> Labels:
+    """An old cluster near a member of each group of new hashes, or -1 where there is none.
 
     Of several old ones, the one with the lowest number is chosen. group, old_cluster:
     int64[hashes]; old_cluster is -1 where a hash is near no old image.
@@ -310,9 +411,32 @@ def _number_groups(group: Labels, old_cluster: Labels, first_new: int) -> Labels
     numbers = np.full(group.max(initial=-1) + 1, none)
     is_near = old_cluster >= 0
     np.minimum.at(numbers, group[is_near], old_cluster[is_near])
-    is_new = numbers == none
-    numbers[is_new] = first_new + np.arange(np.count_nonzero(is_new))
-    return numbers
+    return np.where(numbers == none, -1, numbers)
+
+
+def _leave_out_wide_ones(
+    new: Packed,
+    group: Labels,
+    cluster_of_group: Labels,
+    old_images: Centres,
+    radius: int,
+    settings: Settings,
+) -> Labels:
+    """Replace the old cluster of groups by -1 where a hash would be far from the common centre."""
+    old_cluster = cluster_of_group[group]
+    joining = np.flatnonzero(old_cluster >= 0)
+    is_joined = np.isin(old_images.cluster, old_cluster[joining])
+    packed = np.concatenate([old_images.packed[is_joined], new[joining]])
+    labels = np.concatenate([old_images.cluster[is_joined], old_cluster[joining]])
+    distinct, _ = find_distinct(packed)
+    groups = group_rows(labels[distinct])
+    rows = distinct[groups.order]
+    centres = majority_bits(packed, rows, groups.start)
+    distance = distances_from_centres(
+        packed, rows, groups.start, centres, get_distance(settings.distance, new.shape[1])
+    )
+    too_wide = labels[rows[distance > radius]]
+    return np.where(np.isin(cluster_of_group, too_wide), -1, cluster_of_group)
 
 
 def _stand_ins(clusters: Clusters) -> Packed:

@@ -35,6 +35,7 @@ def apply_corrections(
     together: Any,
     apart: Any,
     workers: int | None = None,
+    distance: str = "hamming",
 ) -> Labels:
     """Correct the labels of clusters by pairs of rows that belong together or do not.
 
@@ -57,7 +58,7 @@ def apply_corrections(
         is_inside = (labels[conflicts] == cluster).all(axis=1)
         side_of = _assign_sides(conflicts[is_inside])
         members = np.flatnonzero(labels == cluster)
-        side = _find_sides(packed[members], blocks[members], side_of, workers)
+        side = _find_sides(packed[members], blocks[members], side_of, workers, distance)
         first_new = labels.max()
         labels[members] = np.where(side == 0, cluster, first_new + side)
     return labels
@@ -110,7 +111,7 @@ def _assign_sides(conflicts: RowPairs) -> dict[int, int]:
 
 
 def _find_sides(
-    packed: Packed, blocks: Labels, side_of: dict[int, int], workers: int | None
+    packed: Packed, blocks: Labels, side_of: dict[int, int], workers: int | None, distance: str
 ) -> Labels:
     """The side of each member of a cluster that is split, int64[members].
 
@@ -125,6 +126,7 @@ def _find_sides(
         packed[~has_side],
         packed[has_side],
         k=1,
+        distance=distance,
         workers=workers,
     ).indices
     side_of_nearest = side[has_side][nearest]

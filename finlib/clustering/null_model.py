@@ -7,9 +7,12 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import ndtr, ndtri
 
-from finlib.matching.forest import Forest
+from finlib.matching import near
+from finlib.matching.copies import find_distinct
+from finlib.matching.distances import get_distance
 from finlib.matching.packed import Packed
-from finlib.matching.pairs import distance_histogram, find_distinct, iter_pairs
+from finlib.matching.pairs import distance_histogram
+from finlib.matching.rows import RowDistance
 
 CHANCE = 2e-4
 """The share of the images that a step may bring together with unrelated ones, by default."""
@@ -20,6 +23,17 @@ TWO_DEVIATIONS = 0.0228  # share of a normal distribution more than 2 deviations
 WIDEST = 1.5  # times the far side's deviation; on the near side, what is wider comes from families
 ONE_FAMILY = 0.8  # times the expected mean distance; a smaller mean shows that families are few
 VARIED = 8  # the number of independent bits that hashes of many families have at least
+FAMILY_RECALL = 0.999  # share of the near pairs of the sample that is found
+
+# By rows most unrelated hashes are as far apart as they can be, so that only the near side says
+# something. These were measured on templates and photographs; see `_fit_by_rows`.
+SAME_FAMILY = 2 / 3  # of the largest row distance: nearer hashes are taken to be of one family
+SAME_FAMILY_BITS = 1 / 3  # of the bits of another hash, added to that
+QUANTILE = 0.02  # share of the unrelated pairs that is below the quantile which is measured
+MEAN_BY_ROWS = 54 / 48  # times the largest row distance; of the normal distribution of the tail
+DEVIATION_BY_ROWS = 3.5 / 48  # times the largest row distance
+MEAN_OF_BITS = 0.45  # times the bits of another hash, added to the mean
+DEVIATION_OF_BITS = 0.014  # times the bits of another hash, added to the deviation
 
 Counts = npt.NDArray[np.int64]
 
@@ -28,14 +42,15 @@ Counts = npt.NDArray[np.int64]
 class NullModel:
     """Distances of unrelated images, as a normal distribution.
 
-    mean, deviation: in bits.
+    mean, deviation: in units of the distance. By rows the distribution describes the near side
+    alone.
     """
 
     mean: float
     deviation: float
 
     def within(self, radius: Any) -> Any:
-        """The share of non-matching pairs that are at most `radius` bits apart."""
+        """The share of non-matching pairs that are at most `radius` apart."""
         return ndtr((np.asarray(radius) + 0.5 - self.mean) / self.deviation)
 
     def radius(self, share: float) -> int:
@@ -48,7 +63,12 @@ class NullModel:
         return max(0, int(np.floor(radius)))
 
 
-def fit_null_model(packed: Packed, seed: int = 2026, workers: int | None = None) -> NullModel:
+def fit_null_model(
+    packed: Packed,
+    seed: int = 2026,
+    workers: int | None = None,
+    distance: str = "hamming",
+) -> NullModel:
     """Estimate how far apart unrelated images are, from hashes uint8[n, bits // 8] without labels.
 
     Pairs that are farther apart than most are all unrelated, so the far side of the histogram of
@@ -56,12 +76,16 @@ def fit_null_model(packed: Packed, seed: int = 2026, workers: int | None = None)
     It is therefore measured on one hash of each family that a first estimate finds. The wider of
     the two sides counts.
     """
+    compared = get_distance(distance, packed.shape[1])
+    if isinstance(compared, RowDistance):
+        return _fit_by_rows(packed, compared, seed, workers)
     bits = 8 * packed.shape[1]
     if len(packed) < 2:
         return NullModel(bits / 2, np.sqrt(bits / 4))
     sample = _draw_sample(packed, seed)
     first = _estimate(sample)
-    singles = _one_per_family(sample, first.radius(CHANCE / len(sample)), workers)
+    radius = first.radius(CHANCE / len(sample))
+    singles = _one_per_family(sample, radius, workers, distance)
     if len(singles) < ENOUGH:
         return NullModel(first.mean, max(first.deviation, np.sqrt(bits) / 2))
     counts = distance_histogram(singles)
@@ -70,6 +94,31 @@ def fit_null_model(packed: Packed, seed: int = 2026, workers: int | None = None)
     near_deviation = _near_deviation(counts, share)
     deviation = np.clip(near_deviation, far_side.deviation, WIDEST * far_side.deviation)
     return NullModel(far_side.mean, float(deviation))
+
+
+def _fit_by_rows(
+    packed: Packed, distance: RowDistance, seed: int, workers: int | None
+) -> NullModel:
+    """Estimate how far apart unrelated images are by rows.
+
+    The near side is measured by its quantile, on one hash of each family. Further out it falls as a
+    normal distribution does whose deviation was measured on pictures that nobody made for it:
+    in a set without labels, most pairs further out are of families that were not recognised.
+    """
+    largest_by_rows = distance.largest - 8 * distance.other_bytes
+    family_radius = SAME_FAMILY * largest_by_rows + SAME_FAMILY_BITS * 8 * distance.other_bytes
+    deviation = DEVIATION_BY_ROWS * largest_by_rows + DEVIATION_OF_BITS * 8 * distance.other_bytes
+    singles = packed[:0]
+    if len(packed) > 1:
+        sample = _draw_sample(packed, seed)
+        singles = _one_per_family(sample, int(family_radius), workers, distance.name)
+    if len(singles) < ENOUGH:
+        mean = MEAN_BY_ROWS * largest_by_rows + MEAN_OF_BITS * 8 * distance.other_bytes
+        return NullModel(mean, deviation)
+    counts = distance_histogram(singles, distance=distance.name)
+    share = max(QUANTILE, ENOUGH / counts.sum())
+    quantile = _quantile(counts, share)
+    return NullModel(float(quantile - deviation * ndtri(share)), deviation)
 
 
 def _draw_sample(packed: Packed, seed: int) -> Packed:
@@ -124,13 +173,17 @@ def _is_varied(packed: Packed) -> bool:
     return bool(trace**2 > VARIED * squares)
 
 
-def _one_per_family(packed: Packed, radius: int, workers: int | None) -> Packed:
+def _one_per_family(packed: Packed, radius: int, workers: int | None, distance: str) -> Packed:
     """Choose one hash of each group of hashes that pairs within the radius connect."""
     first_rows, _ = find_distinct(packed)
     distinct = packed[first_rows]
-    forest = Forest(len(distinct))
-    for pairs in iter_pairs(distinct, None, radius, workers=workers):
-        forest.take(*pairs)
+    forest = near.unite_near(
+        distinct,
+        radius,
+        distance=distance,
+        recall=FAMILY_RECALL,
+        resources=near.Resources(workers),
+    )
     roots = np.unique(forest.roots())
     return distinct[roots]
 
@@ -160,8 +213,11 @@ def _near_deviation(counts: Counts, share: float) -> float:
     counts: pairs at each distance, int64[bits + 1]. share: of the pairs that are below the
     quantile.
     """
-    distance = np.arange(len(counts))
-    below = np.cumsum(counts) / counts.sum()
-    quantile = np.interp(share, below, distance)
     deviations_below = -ndtri(share)
-    return float((_median(counts) - quantile) / deviations_below)
+    return float((_median(counts) - _quantile(counts, share)) / deviations_below)
+
+
+def _quantile(counts: Counts, share: float) -> float:
+    """The distance below which this share of the pairs of a histogram lies, interpolated."""
+    below = np.cumsum(counts) / counts.sum()
+    return float(np.interp(share, below, np.arange(len(counts))))

@@ -13,8 +13,9 @@ import numpy.typing as npt
 
 from finlib.clustering.null_model import CHANCE, NullModel
 from finlib.matching import near
+from finlib.matching.distances import get_distance
+from finlib.matching.nearest import nearest_hashes
 from finlib.matching.packed import Packed
-from finlib.matching.pairs import neighbours
 
 SAMPLE = 1024  # images whose nearest hash is looked up to choose a radius
 
@@ -25,12 +26,14 @@ Floats = npt.NDArray[np.float64]
 class Settings:
     """What a clustering is computed with.
 
-    null_model: the distances of unrelated images. chance: the share of the images that a step may
-    bring together with unrelated ones, between 0 and 1. seed: of all that is drawn at random.
-    resources: the threads or machines to run on.
+    distance: what hashes are compared by, "hamming" or "rows". null_model: the distances of
+    unrelated images. chance: the share of the images that a step may bring together with unrelated
+    ones, between 0 and 1. seed: of all that is drawn at random. resources: the threads or machines
+    to run on.
     """
 
     null_model: NullModel
+    distance: str = "hamming"
     chance: float = CHANCE
     seed: int = 2026
     resources: near.Resources = field(default_factory=near.Resources)
@@ -58,45 +61,39 @@ def choose_radius(
     """
     nearest = _nearest_distances(hashes, others, settings)
     compared = len(hashes) - 1 if others is None else len(others)
-    bits = np.arange(8 * hashes.shape[1] + 1)
-    chance = _chance_of_neighbour(settings.null_model, bits, compared)
+    largest = get_distance(settings.distance, hashes.shape[1]).largest
+    distances = np.arange(largest + 1)
+    chance = _chance_of_neighbour(settings.null_model, distances, compared)
     typical = int(np.searchsorted(chance, 0.5))
     alone = _share_alone(nearest, chance, typical)
-    brought = np.searchsorted(np.sort(nearest), bits, side="right") / len(nearest)
+    brought = np.searchsorted(np.sort(nearest), distances, side="right") / len(nearest)
     allowed = np.maximum(wrong / len(hashes), wrong_share * brought)
     acceptable = np.flatnonzero(alone * chance <= allowed)
     return min(int(acceptable.max(initial=0)), typical)
 
 
 def _nearest_distances(hashes: Packed, others: Packed | None, settings: Settings) -> Any:
-    """The distance from some of the hashes to the nearest other one, int32[sample]."""
+    """The distance from some of the hashes to the nearest other one, int64[sample]."""
     rng = np.random.default_rng(settings.seed)
     size = min(len(hashes), SAMPLE)
-    rows = rng.choice(len(hashes), size, replace=False)
-    sample = hashes[np.sort(rows)]
-    workers = settings.resources.workers
-    if others is not None:
-        return neighbours(
-            sample,
-            others,
-            k=1,
-            workers=workers,
-        ).distance
-    # The nearest of all is the hash itself.
-    return neighbours(
-        sample,
-        hashes,
-        k=2,
-        workers=workers,
-    ).distance[1::2]
+    rows = np.sort(rng.choice(len(hashes), size, replace=False))
+    nearest = nearest_hashes(
+        hashes[rows],
+        hashes if others is None else others,
+        1,
+        own=rows if others is None else None,
+        distance=settings.distance,
+        workers=settings.resources.workers,
+    )
+    return nearest.distance[:, 0]
 
 
-def _chance_of_neighbour(null_model: NullModel, bits: Any, compared: int) -> Floats:
+def _chance_of_neighbour(null_model: NullModel, distances: Any, compared: int) -> Floats:
     """For each distance, the chance that any of the hashes compared is within it of a hash.
 
-    bits: the distances. compared: the number of hashes, all unrelated to the one.
+    compared: the number of hashes, all unrelated to the one.
     """
-    of_one = np.minimum(null_model.within(bits), 1 - 1e-12)
+    of_one = np.minimum(null_model.within(distances), 1 - 1e-12)
     return -np.expm1(compared * np.log1p(-of_one))
 
 

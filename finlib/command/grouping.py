@@ -26,7 +26,8 @@ from finlib.files import text_to_path
 from finlib.hashing.decoding import VARIANTS, open_picture
 from finlib.hashing.hashers import get_hasher
 from finlib.matching import near
-from finlib.matching.pairs import find_distinct, pairs_between, pairs_within
+from finlib.matching.copies import find_distinct
+from finlib.matching.pairs import pairs_between, pairs_within
 from finlib.matching.thresholds import evidence
 from finlib.pools import in_threads
 

@@ -25,7 +25,7 @@ from finlib.hashing import execution, tables
 from finlib.hashing.decoding import open_picture
 from finlib.hashing.hashers import get_hasher
 from finlib.hashing.images import scan_folder
-from finlib.matching.pairs import find_distinct
+from finlib.matching.copies import find_distinct
 from finlib.pools import in_threads
 
 KINDS_SHOWN = 5

@@ -163,6 +163,84 @@ def largest_distance(width: Any) -> Any:
     raise NotImplementedError
 
 
+def distance_of_words(words: Any, row: Any, others: Any, other: Any, width: Any) -> Any:
+    """The distance between hashes words[row] and others[other] that are not laid out.
+
+    Only compiled kernels can call it.
+    """
+    raise NotImplementedError
+
+
+def laid_out_words(width: Any) -> Any:
+    """The number of words of a hash that is laid out. Only compiled kernels can call it."""
+    raise NotImplementedError
+
+
+def lay_out_query(words: Any, row: Any, queries: Any, q: Any, width: Any) -> Any:
+    """Lay out hash words[row] as queries[q], as `Distance.query_words` does.
+
+    Only compiled kernels can call it.
+    """
+    raise NotImplementedError
+
+
+def lay_out_stored(words: Any, row: Any, blocks: Any, k: Any, width: Any) -> Any:
+    """Lay out hash words[row] as hash k of the blocks, as `Distance.stored_words` does.
+
+    Only compiled kernels can call it.
+    """
+    raise NotImplementedError
+
+
+@overload(distance_of_words)
+def _hamming_of_words(words: Any, row: Any, others: Any, other: Any, width: Any) -> Any:
+    if not isinstance(width, types.UniTuple):
+        return None
+
+    def count_bits(words: Any, row: Any, others: Any, other: Any, width: Any) -> Any:
+        distance = 0
+        for w in range(len(width)):
+            distance += popcount(words[row, w] ^ others[other, w])
+        return distance
+
+    return count_bits
+
+
+@overload(laid_out_words)
+def _hamming_words(width: Any) -> Any:
+    if not isinstance(width, types.UniTuple):
+        return None
+
+    def count_words(width: Any) -> Any:
+        return len(width)
+
+    return count_words
+
+
+@overload(lay_out_query)
+def _copy_as_query(words: Any, row: Any, queries: Any, q: Any, width: Any) -> Any:
+    if not isinstance(width, types.UniTuple):
+        return None
+
+    def copy_words(words: Any, row: Any, queries: Any, q: Any, width: Any) -> Any:
+        for w in range(len(width)):
+            queries[q, w] = words[row, w]
+
+    return copy_words
+
+
+@overload(lay_out_stored)
+def _copy_as_stored(words: Any, row: Any, blocks: Any, k: Any, width: Any) -> Any:
+    if not isinstance(width, types.UniTuple):
+        return None
+
+    def copy_words(words: Any, row: Any, blocks: Any, k: Any, width: Any) -> Any:
+        for w in range(len(width)):
+            blocks[k // BLOCK, w, k % BLOCK] = words[row, w]
+
+    return copy_words
+
+
 @overload(mark_candidates, inline="always")
 def _mark_hamming(
     queries: Any, q: Any, blocks: Any, b: Any, radius: Any, width: Any, prefix: Any

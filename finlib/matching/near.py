@@ -1,4 +1,4 @@
-"""Near pairs without comparing every pair: components and nearest neighbours by bit sampling.
+"""Near pairs without comparing every pair: components and nearest neighbours by sampling.
 
 `sampling` does the passes of a search. Here they are distributed to the threads of this machine or
 the workers of a Dask cluster, shown as progress, and kept in checkpoints, so that an interrupted
@@ -21,10 +21,12 @@ from tqdm import tqdm
 from finlib import pools
 from finlib.checkpoint import Checkpoint
 from finlib.distributed import run_as_completed, share
+from finlib.matching.distances import get_distance
 from finlib.matching.forest import NONE, Collector, Forest, Nearest
 from finlib.matching.packed import Packed, to_words
-from finlib.matching.pairs import find_distinct, iter_pairs, neighbours
-from finlib.matching.sampling import BitSampling
+from finlib.matching.copies import find_distinct
+from finlib.matching.pairs import iter_pairs, neighbours
+from finlib.matching.sampling import Sampling, make_sampling
 
 Filled = TypeVar("Filled", bound=Collector)
 
@@ -51,7 +53,7 @@ class Resources:
 
     def run(
         self,
-        search: BitSampling,
+        search: Sampling,
         passes: int,
         make: Callable[[], Filled],
         name: str = "search",
@@ -85,13 +87,13 @@ class Resources:
                     batch = max(1, int(batch * SECONDS_BETWEEN_SAVES / seconds))
         return collector
 
-    def _checkpoint_of(self, search: BitSampling, passes: int, name: str) -> Checkpoint | None:
+    def _checkpoint_of(self, search: Sampling, passes: int, name: str) -> Checkpoint | None:
         if self.checkpoint is None:
             return None
         return Checkpoint(self.checkpoint, search.key(passes), name)
 
     def _executor(
-        self, search: BitSampling, make: Callable[[], Filled], bar: tqdm
+        self, search: Sampling, make: Callable[[], Filled], bar: tqdm
     ) -> Callable[[range], Iterator[Filled]]:
         """The function that does passes on these resources and yields collectors of their pairs."""
         if self.client is None:
@@ -110,7 +112,7 @@ def _resume(checkpoint: Checkpoint, collector: Collector) -> int:
 
 
 def _run_on_threads(
-    search: BitSampling, make: Callable[[], Filled], bar: tqdm, workers: int, numbers: range
+    search: Sampling, make: Callable[[], Filled], bar: tqdm, workers: int, numbers: range
 ) -> Iterator[Filled]:
     """Do passes on threads of this machine; yields a collector for each thread."""
     stop = threading.Event()
@@ -145,7 +147,7 @@ def _run_on_dask(
         bar.update(min(size, numbers.stop - bar.n))
 
 
-def _run_passes(search: BitSampling, numbers: range, make: Callable[[], Filled]) -> Filled:
+def _run_passes(search: Sampling, numbers: range, make: Callable[[], Filled]) -> Filled:
     """Do passes of a search on a Dask worker."""
     return search.run(numbers, make())
 
@@ -154,28 +156,33 @@ def unite_near(
     packed: Packed,
     radius: int,
     *,
+    distance: str = "hamming",
     recall: float = 0.95,
     seed: int = 2026,
     resources: Resources | None = None,
     name: str = "pairs",
 ) -> Forest:
-    """Unite the hashes of a set that are at most `radius` bits apart, and return their components.
+    """Unite the hashes of a set that are at most `radius` apart, and return their components.
 
     Not every pair is found. For the average image, the share `recall` of the pairs that are exactly
-    `radius` bits apart is expected to be. Dense families, which have most of the pairs, are hardly
-    affected, since a few of their pairs unite them. The same seed gives the same result, whatever
-    the resources. name: of the search, as for `Resources.run`.
+    `radius` apart is expected to be; by rows, the share `recall` of the nearest hashes within the
+    radius. Dense families, which have most of the pairs, are hardly affected, since a few of their
+    pairs unite them. The same seed gives the same result, whatever the resources. name: of the
+    search, as for `Resources.run`.
     """
     resources = resources or Resources()
     make = partial(Forest, len(packed))
-    search = BitSampling(to_words(packed), len(packed), 8 * packed.shape[1], radius, seed)
-    passes = search.passes(recall, radius, typical=True)
+    compared = get_distance(distance, packed.shape[1])
+    search = make_sampling(to_words(packed), len(packed), radius, compared, seed)
+    passes = search.passes(recall)
     if len(packed) > passes * EXACT:
         return resources.run(search, passes, make, name)
-    return _unite_exactly(packed, radius, make(), resources)
+    return _unite_exactly(packed, radius, distance, make(), resources)
 
 
-def _unite_exactly(packed: Packed, radius: int, forest: Forest, resources: Resources) -> Forest:
+def _unite_exactly(
+    packed: Packed, radius: int, distance: str, forest: Forest, resources: Resources
+) -> Forest:
     """Unite all hashes within the radius.
 
     Copies are united first, because they may make most of the pairs.
@@ -186,6 +193,7 @@ def _unite_exactly(packed: Packed, radius: int, forest: Forest, resources: Resou
         packed[distinct],
         None,
         radius,
+        distance=distance,
         workers=resources.workers,
         progress=resources.progress,
     ):
@@ -198,6 +206,7 @@ def find_nearest(
     candidates: Packed,
     radius: int,
     *,
+    distance: str = "hamming",
     recall: float = 0.95,
     seed: int = 2026,
     resources: Resources | None = None,
@@ -206,24 +215,31 @@ def find_nearest(
     """Find the nearest candidate within the radius of each query: its row, int32[queries].
 
     It is the first of several that are equally near, and -1 where none was found. A candidate that
-    is `radius` bits away is found with the probability `recall`, and a nearer one with a higher
-    probability.
+    is `radius` away is found with the probability `recall`, and a nearer one with a higher
+    probability; by rows, `recall` is the share of the nearest candidates that are found.
     """
     resources = resources or Resources()
     first_query = len(candidates)
-    search = BitSampling(
+    search = make_sampling(
         to_words(np.concatenate([candidates, queries])),
         first_query,
-        8 * candidates.shape[1],
         radius,
+        get_distance(distance, candidates.shape[1]),
         seed,
     )
-    passes = search.passes(recall, radius, typical=True)
+    passes = search.passes(recall)
     comparisons = len(candidates) * len(queries)
     if comparisons > passes * EXACT * len(search.words):
         make = partial(Nearest, len(search.words))
         return resources.run(search, passes, make, name).row[first_query:]
-    nearest = neighbours(queries, candidates, k=1, radius=radius, workers=resources.workers)
+    nearest = neighbours(
+        queries,
+        candidates,
+        k=1,
+        radius=radius,
+        distance=distance,
+        workers=resources.workers,
+    )
     row = np.full(len(queries), NONE, np.int32)
     row[np.diff(nearest.indptr) > 0] = nearest.indices
     return row

@@ -78,16 +78,6 @@ def index_hashes(packed: Packed, *, distance: str = "hamming") -> HashIndex:
     return HashIndex(to_blocks(measure.stored_words(packed)), len(packed), 8 * size, measure)
 
 
-def find_distinct(packed: Packed) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """Find copies of hashes.
-
-    Returns the rows at which a hash occurs for the first time, ascending, and for every row the
-    first row that has its hash.
-    """
-    _, first_row, hash_of_row = np.unique(packed, axis=0, return_index=True, return_inverse=True)
-    return np.sort(first_row), first_row[hash_of_row.ravel()]
-
-
 class _Part(NamedTuple):
     """A part of a search for pairs: some of the rows compared with some of the blocks."""
 

@@ -102,6 +102,41 @@ def _capped_rows(different: Any, flat: Any, cap: Any) -> Any:
     return (counts & ~use_cap) | (lanes_of_cap & use_cap)
 
 
+@njit(nogil=True, cache=True, inline="always")
+def _flags_of_flat_rows(rows: Any) -> Any:
+    """All bits set in each of the four rows of a word that is flat, and none in the others."""
+    low_bits = np.uint64(0x7FFF7FFF7FFF7FFF)
+    high_bit = np.uint64(0x8000800080008000)
+    # The highest bit of a lane is set in `some` where the lane is not 0, as the carry of its lower
+    # bits or by itself.
+    some = ((rows & low_bits) + low_bits) | rows
+    missing = ((~rows & low_bits) + low_bits) | ~rows
+    flat = ~(some & missing) & high_bit
+    return (flat >> np.uint64(15)) * np.uint64(0xFFFF)
+
+
+@overload(hamming.distance_of_words)
+def _row_distance_of_words(words: Any, row: Any, others: Any, other: Any, width: Any) -> Any:
+    if not _is_row_layout(width):
+        return None
+
+    def add_rows(words: Any, row: Any, others: Any, other: Any, width: Any) -> Any:
+        first_word = len(width.other_words)
+        lanes = np.uint64(0)
+        for w in range(first_word, first_word + len(width.row_words)):
+            one_rows = words[row, w]
+            other_rows = others[other, w]
+            flat = _flags_of_flat_rows(one_rows) | _flags_of_flat_rows(other_rows)
+            lanes += _capped_rows(one_rows ^ other_rows, flat, np.uint64(width.cap))
+        rows = np.int64((lanes * np.uint64(0x0001000100010001)) >> np.uint64(48))
+        distance = rows * width.weight
+        for w in range(first_word):
+            distance += hamming.popcount(words[row, w] ^ others[other, w])
+        return distance
+
+    return add_rows
+
+
 @overload(hamming.distance_in_block, inline="always")
 def _row_distance(queries: Any, q: Any, blocks: Any, b: Any, k: Any, width: Any) -> Any:
     if not _is_row_layout(width):
@@ -134,6 +169,59 @@ def _largest_row_distance(width: Any) -> Any:
         return rows + 64 * len(width.other_words)
 
     return add_most
+
+
+@overload(hamming.laid_out_words)
+def _row_layout_words(width: Any) -> Any:
+    if not _is_row_layout(width):
+        return None
+
+    def count_words(width: Any) -> Any:
+        return 2 * len(width.row_words) + len(width.other_words)
+
+    return count_words
+
+
+@overload(hamming.lay_out_query)
+def _lay_out_rows_of_query(words: Any, row: Any, queries: Any, q: Any, width: Any) -> Any:
+    if not _is_row_layout(width):
+        return None
+
+    def lay_out(words: Any, row: Any, queries: Any, q: Any, width: Any) -> Any:
+        row_words = len(width.row_words)
+        other_words = len(width.other_words)
+        pattern = np.uint64(0x5555555555555555)
+        for w in range(row_words):
+            rows = words[row, other_words + w]
+            flags = _flags_of_flat_rows(rows)
+            queries[q, w] = (rows & ~flags) | (pattern & flags)
+            queries[q, row_words + other_words + w] = flags
+        for w in range(other_words):
+            queries[q, row_words + w] = words[row, w]
+
+    return lay_out
+
+
+@overload(hamming.lay_out_stored)
+def _lay_out_rows_stored(words: Any, row: Any, blocks: Any, k: Any, width: Any) -> Any:
+    if not _is_row_layout(width):
+        return None
+
+    def lay_out(words: Any, row: Any, blocks: Any, k: Any, width: Any) -> Any:
+        row_words = len(width.row_words)
+        other_words = len(width.other_words)
+        pattern = np.uint64(0xAAAAAAAAAAAAAAAA)
+        b = k // BLOCK
+        place = k % BLOCK
+        for w in range(row_words):
+            rows = words[row, other_words + w]
+            flags = _flags_of_flat_rows(rows)
+            blocks[b, w, place] = (rows & ~flags) | (pattern & flags)
+            blocks[b, row_words + other_words + w, place] = flags
+        for w in range(other_words):
+            blocks[b, row_words + w, place] = words[row, w]
+
+    return lay_out
 
 
 @overload(hamming.mark_candidates, inline="always")

@@ -1,19 +1,25 @@
-"""Near pairs without comparing every pair: a search by bit sampling, pass by pass.
+"""Near pairs without comparing every pair: a search by sampling, pass by pass.
 
-A pass draws some of the bits at random, sorts the hashes into buckets that agree in all of them,
-and compares only the hashes of a bucket with each other, exactly. Two hashes of b bits that differ
-in d of them agree in k drawn bits with probability C(b - d, k) / C(b, k). So near hashes meet in
-some pass and unrelated ones hardly ever. Every pair that is found is right; the share of pairs that
-is found, the recall, follows from k and the number of passes (Indyk and Motwani, 1998; k adapts to
-the data as in the LSH forest of Bawa et al., 2005).
+A pass draws some of the bits, sorts the hashes into buckets that agree in all of them, and compares
+only the hashes of a bucket with each other, exactly. Near hashes meet in some pass and unrelated
+ones hardly ever. Every pair that is found is right. The share of the pairs that is found, the
+recall, grows with the number of passes (Indyk and Motwani, 1998).
 
-Bits are drawn until a bucket has at most `bucket_size` hashes. Bits that are skewed or correlated
-therefore cost recall, which `BitSampling.recall` takes into account, but neither time nor memory.
-Passes do not depend on each other, so that threads or the workers of a Dask cluster can share them.
+`BitSampling` draws bits anywhere in the hash. Two hashes of b bits that differ in d of them agree
+in k drawn bits with probability C(b - d, k) / C(b, k). `RowSampling` is for hashes that are
+compared row by row. It draws the bits of one row, and those of another row only where one row does
+not suffice. A caption changes some rows and leaves the others alone. So it spoils only the passes
+that draw one of its rows, while of bits drawn anywhere it spoils a few in every pass.
+
+Bits are drawn until a bucket has at most `bucket_size` hashes, so their number adapts to the data
+(as in the LSH forest of Bawa et al., 2005). Bits that are skewed or correlated therefore cost
+recall, which the predictions take into account, but neither time nor memory. Passes do not depend
+on each other, so that threads or the workers of a Dask cluster can share them.
 """
 
 import hashlib
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cached_property
@@ -27,7 +33,10 @@ from scipy.special import gammaln, xlog1py
 from finlib import __version__
 from finlib.matching import hamming
 from finlib.matching.forest import Collector
-from finlib.matching.packed import BLOCK, Words
+from finlib.matching.hamming import Distance, Hamming
+from finlib.matching.packed import BLOCK, Packed, Words, to_words
+from finlib.matching.nearest import NONE, nearest_hashes
+from finlib.matching.rows import CAP, ROW_BITS, ROWS, RowDistance, is_flat
 
 Filled = TypeVar("Filled", bound=Collector)
 
@@ -38,7 +47,17 @@ SEAM = 8  # rows on either side of a cut between two halves of a bucket that are
 SKEWED = 0.1  # a bit that a smaller share of the hashes has set, or has not, is drawn last
 DENSE = 3  # times the usual number of bits: a bucket that agrees in more is of many near hashes
 HASHES_PER_PASS = 100  # with fewer hashes for each pass, comparing every pair costs less
+NO_ROW = -1
+NEAR_PAIRS = 512  # hashes whose nearest other hash shows what rows near pairs differ in
+MOST_ROW_PASSES = 4 * ROWS
 ONE = np.uint64(1)
+
+
+class Draw(NamedTuple):
+    """The bits that a pass draws."""
+
+    places: npt.NDArray[np.int64]  # [bits], the numbers of all bits in the order of drawing
+    row: int  # hashes of which this row of 16 bits is flat are left out; NO_ROW for none
 
 
 class Buckets(NamedTuple):
@@ -48,7 +67,7 @@ class Buckets(NamedTuple):
     set both are the same rows, whose pairs are compared once each.
     """
 
-    order: npt.NDArray[np.int32]  # [n], rows bucket by bucket
+    order: npt.NDArray[np.int32]  # [hashes], rows bucket by bucket
     jobs: npt.NDArray[np.int64]  # [jobs, 4]
     rows_at_depth: npt.NDArray[np.int64]  # [bits + 1], rows whose bucket agrees in that many bits
 
@@ -59,17 +78,32 @@ def _bit_of(words, row, place):  # type: ignore[no-untyped-def]
     return (words[row, place >> 6] >> np.uint64(place & 63)) & ONE
 
 
+@njit(nogil=True, cache=True, inline="always")
+def _is_left_out(words, row, key_row):  # type: ignore[no-untyped-def]
+    """Whether the row of 16 bits with this number is flat, and so tells nothing of the picture."""
+    if key_row == NO_ROW:
+        return False
+    shift = np.uint64(16 * (key_row & 3))
+    bits = (words[row, key_row >> 2] >> shift) & np.uint64(0xFFFF)
+    return bits == np.uint64(0) or bits == np.uint64(0xFFFF)
+
+
 @njit(nogil=True, cache=True)
-def _sort_by_key(words, places):  # type: ignore[no-untyped-def]
+def _sort_by_key(words, places, key_row):  # type: ignore[no-untyped-def]
     """Sort rows by the number that their bits at these places make.
 
-    Returns order int32[n], the rows sorted, and start int64[2 ** len(places) + 1], where in them
-    the rows of each number start. Rows with the same number stay in order.
+    Returns order int32[hashes], the rows sorted, and start int64[2 ** len(places) + 1], where in
+    them the rows of each number start. Rows with the same number stay in order. Rows are left out
+    as `Draw` says.
     """
     n = len(words)
+    left_out = np.uint32(0xFFFFFFFF)
     key = np.empty(n, np.uint32)
     count = np.zeros((1 << len(places)) + 1, np.int64)
     for row in range(n):
+        if _is_left_out(words, row, key_row):
+            key[row] = left_out
+            continue
         number = np.uint64(0)
         for place in places:
             number = (number << ONE) | _bit_of(words, row, place)
@@ -77,10 +111,11 @@ def _sort_by_key(words, places):  # type: ignore[no-untyped-def]
         count[np.int64(number) + 1] += 1
     start = np.cumsum(count)
     next_free = start[:-1].copy()
-    order = np.empty(n, np.int32)
+    order = np.empty(start[-1], np.int32)
     for row in range(n):
-        order[next_free[key[row]]] = row
-        next_free[key[row]] += 1
+        if key[row] != left_out:
+            order[next_free[key[row]]] = row
+            next_free[key[row]] += 1
     return order, start
 
 
@@ -153,7 +188,9 @@ def _set_bucket(pending, number, low, high, depth):  # type: ignore[no-untyped-d
 
 
 @njit(nogil=True, cache=True)
-def _split_into_buckets(words, indexed, places, depth, bucket_size):  # type: ignore[no-untyped-def]
+def _split_into_buckets(  # type: ignore[no-untyped-def]
+    words, indexed, places, key_row, depth, bucket_size
+):
     """Sort rows into buckets that agree in the first bits of `places`; returns as for `Buckets`.
 
     The first `indexed` rows are those to be found, and the others are queries; where there are no
@@ -162,7 +199,7 @@ def _split_into_buckets(words, indexed, places, depth, bucket_size):  # type: ig
     until all bits agree, so that the rows are copies.
     """
     within_set = indexed == len(words)
-    order, start = _sort_by_key(words, places[:depth])
+    order, start = _sort_by_key(words, places[:depth], key_row)
     spare = np.empty(np.diff(start).max(), np.int32)
     rows_at_depth = np.zeros(len(places) + 1, np.int64)
     jobs = np.empty((1024, 4), np.int64)
@@ -199,22 +236,6 @@ def _split_into_buckets(words, indexed, places, depth, bucket_size):  # type: ig
 
 
 @njit(nogil=True, cache=True)
-def _gather_rows(words, rows, out):  # type: ignore[no-untyped-def]
-    """Copy these rows into out uint64[rows, words]."""
-    for k in range(len(rows)):
-        for w in range(words.shape[1]):
-            out[k, w] = words[rows[k], w]
-
-
-@njit(nogil=True, cache=True)
-def _gather_blocks(words, rows, out):  # type: ignore[no-untyped-def]
-    """Copy these rows into blocks, out uint64[blocks, words, BLOCK]."""
-    for k in range(len(rows)):
-        for w in range(words.shape[1]):
-            out[k // BLOCK, w, k % BLOCK] = words[rows[k], w]
-
-
-@njit(nogil=True, cache=True)
 def _compare_jobs(  # type: ignore[no-untyped-def]
     words, within_set, order, jobs, job, radius, bucket_size, width, prefix
 ):
@@ -224,8 +245,9 @@ def _compare_jobs(  # type: ignore[no-untyped-def]
     the number of the next job and the pairs within the radius, int32[3, pairs]: both rows and their
     distance.
     """
-    strip_rows = np.empty((BLOCK, words.shape[1]), np.uint64)
-    blocks = np.empty((-(-bucket_size // BLOCK), words.shape[1], BLOCK), np.uint64)
+    laid_out_words = hamming.laid_out_words(width)
+    strip_rows = np.empty((BLOCK, laid_out_words), np.uint64)
+    blocks = np.empty((-(-bucket_size // BLOCK), laid_out_words, BLOCK), np.uint64)
     matches = BLOCK * bucket_size
     query = np.empty(matches, np.uint16)
     number = np.empty(matches, np.int32)
@@ -243,10 +265,12 @@ def _compare_jobs(  # type: ignore[no-untyped-def]
         job += 1
         n = b - a
         comparisons += n * (d - c)
-        _gather_blocks(words, order[a:b], blocks)
+        for k in range(n):
+            hamming.lay_out_stored(words, order[a + k], blocks, k, width)
         for strip in range(c, d, BLOCK):
             end = min(d, strip + BLOCK)
-            _gather_rows(words, order[strip:end], strip_rows)
+            for q in range(end - strip):
+                hamming.lay_out_query(words, order[strip + q], strip_rows, q, width)
             count = hamming.scan(
                 strip_rows[: end - strip],
                 strip - c,
@@ -269,8 +293,8 @@ def _compare_jobs(  # type: ignore[no-untyped-def]
 
 
 @dataclass(frozen=True)
-class BitSampling:
-    """A search by bit sampling for pairs of hashes within a radius.
+class Sampling(ABC):
+    """A search for pairs of hashes within a radius.
 
     The first `indexed` hashes are compared with the hashes after them, which are the queries;
     where there are none after them, all hashes are compared with each other.
@@ -278,18 +302,39 @@ class BitSampling:
 
     words: Words  # [n, words of a hash]
     indexed: int
-    bits: int  # of a hash
-    radius: int  # bits
+    distance: Distance
+    radius: int
     seed: int = 2026
     bucket_size: int = BUCKET_SIZE
+
+    @abstractmethod
+    def draw(self, number: int) -> Draw:
+        """Draw the bits of pass `number`."""
+
+    @abstractmethod
+    def recall_of_passes(self, passes: int) -> float:
+        """Predict the share of the pairs at the radius that a number of passes finds.
+
+        It is for the average image: see `near.unite_near`.
+        """
+
+    @property
+    @abstractmethod
+    def most_passes(self) -> int:
+        """With more passes, comparing every pair would cost less, or little more be found."""
+
+    @property
+    def bits(self) -> int:
+        """The number of bits of a hash, with those that fill up its last word."""
+        return 64 * self.words.shape[1]
 
     @cached_property
     def splits_well(self) -> npt.NDArray[np.bool_]:
         """Which bits are set in neither few nor most of the hashes, bool[bits], from a sample."""
         sample = self.words[:: max(1, len(self.words) // 4096)].view(np.uint8)
         bits = np.unpackbits(sample, axis=1, bitorder="little")
-        share = bits.mean(axis=0)[: self.bits]
-        return np.minimum(share, 1 - share) >= SKEWED
+        share = bits.mean(axis=0)
+        return np.asarray(np.minimum(share, 1 - share) >= SKEWED)
 
     @cached_property
     def rows_at_depth(self) -> npt.NDArray[np.int64]:
@@ -301,16 +346,15 @@ class BitSampling:
 
     def buckets(self, number: int) -> Buckets:
         """Sort the hashes into the buckets of pass `number`."""
-        rng = np.random.default_rng((self.seed, number))
-        first = rng.permutation(np.flatnonzero(self.splits_well))
-        last = rng.permutation(np.flatnonzero(~self.splits_well))
         expected_buckets = self.indexed / (0.6 * self.bucket_size)
         depth = min(self.bits, math.ceil(math.log2(max(1, expected_buckets))))
+        places, key_row = self.draw(number)
         return Buckets(
             *_split_into_buckets(
                 self.words,
                 self.indexed,
-                np.concatenate([first, last]),
+                places,
+                key_row,
                 depth,
                 self.bucket_size,
             )
@@ -323,9 +367,7 @@ class BitSampling:
 
         `stop` is called several times a second; where it returns True, the rest is not done.
         """
-        distance = hamming.Hamming(8 * self.words.shape[1])
-        indexed = self.words[: self.indexed]
-        prefix = distance.choose_prefix(indexed, indexed, self.radius)
+        prefix = self._choose_prefix()
         for number in numbers:
             buckets = self.buckets(number)
             job = 0
@@ -338,18 +380,47 @@ class BitSampling:
                     job,
                     self.radius,
                     self.bucket_size,
-                    distance.width,
-                    distance.width[:prefix],
+                    self.distance.width,
+                    (0,) * prefix,
                 )
                 collector.take(pairs[0], pairs[1], pairs[2])
         return collector
+
+    def _choose_prefix(self) -> int:
+        """How many words of the hashes are compared before distances are computed."""
+        step = max(1, self.indexed // 4096)
+        sample = self.words[: self.indexed : step].view(np.uint8)[:, : self._size]
+        queries = self.distance.query_words(sample)
+        stored = self.distance.stored_words(sample)
+        return self.distance.choose_prefix(queries, stored, self.radius)
+
+    @property
+    def _size(self) -> int:
+        """The number of bytes of a hash that the distance compares."""
+        if isinstance(self.distance, Hamming):
+            return self.distance.size
+        return 8 * self.words.shape[1]
+
+    def passes(self, recall: float) -> int:
+        """How many passes find the share `recall` of the pairs at the radius.
+
+        Raises ValueError where the share is not between 0 and 1.
+        """
+        if not 0 < recall < 1:
+            raise ValueError(f"recall must be between 0 and 1; got {recall}")
+        most = min(self.most_passes, self.indexed // HASHES_PER_PASS + 1)
+        passes = 1
+        while passes < most and self.recall_of_passes(passes) < recall:
+            passes = min(most, max(passes + 1, passes * 5 // 4))
+        return passes
 
     def key(self, passes: int) -> str:
         """A digest that only the same search of the same hashes by the same version has."""
         settings = (
             __version__,
+            type(self).__name__,
+            self.distance,
             self.indexed,
-            self.bits,
             self.radius,
             self.seed,
             self.bucket_size,
@@ -358,6 +429,22 @@ class BitSampling:
         digest = hashlib.blake2b(repr(settings).encode())
         digest.update(self.words.data)
         return digest.hexdigest()
+
+
+class BitSampling(Sampling):
+    """A search that draws bits anywhere, for any hash."""
+
+    most_passes = 1 << 30
+
+    def draw(self, number: int) -> Draw:
+        rng = np.random.default_rng((self.seed, number))
+        bits = np.arange(self.bits) < 8 * self._size
+        first = rng.permutation(np.flatnonzero(self.splits_well & bits))
+        last = rng.permutation(np.flatnonzero(~self.splits_well & bits))
+        return Draw(np.concatenate([first, last]), NO_ROW)
+
+    def recall_of_passes(self, passes: int) -> float:
+        return float(self.recall(self.radius, passes, typical=True)[0])
 
     def recall(
         self, distance: Any, passes: int = 1, *, typical: bool = False
@@ -385,19 +472,120 @@ class BitSampling:
         in_all_passes = -np.expm1(xlog1py(passes, -in_one_pass))
         return np.asarray(in_all_passes @ (weight / max(1, weight.sum())))
 
-    def passes(self, recall: float, at: int, *, typical: bool = False) -> int:
-        """How many passes find the share `recall` of the pairs that are `at` bits apart.
 
-        The number is bounded by what comparing every pair would cost. typical: as for `recall`.
-        Raises ValueError where the share is not between 0 and 1.
+class RowSampling(Sampling):
+    """A search that draws the bits of one row of a dHash, and of further rows where it has to."""
+
+    most_passes = MOST_ROW_PASSES
+
+    @property
+    def _first_row(self) -> int:
+        """The number of the dHash's first row among the rows of 16 bits of the whole hash."""
+        assert isinstance(self.distance, RowDistance)
+        return 8 * self.distance.other_bytes // ROW_BITS
+
+    def draw(self, number: int) -> Draw:
+        # Passes take turns with the first row, so that ROWS of them have used every row.
+        turn = np.random.default_rng(self.seed).permutation(ROWS)
+        first = turn[number % ROWS]
+        rng = np.random.default_rng((self.seed, number))
+        others = rng.permutation(ROWS)
+        rows = self._first_row + np.append(first, others[others != first])
+        in_rows = ROW_BITS * rows[:, None] + rng.permuted(
+            np.tile(np.arange(ROW_BITS), (ROWS, 1)), axis=1
+        )
+        before_rows = rng.permutation(ROW_BITS * self._first_row)
+        places = np.append(in_rows.ravel(), before_rows)
+        is_well = self.splits_well[places]
+        return Draw(np.append(places[is_well], places[~is_well]), int(rows[0]))
+
+    @cached_property
+    def differing_bits(self) -> npt.NDArray[np.int64]:
+        """In how many bits of each row near pairs differ, int64[pairs, ROWS], from a sample.
+
+        A pair is a hash and the nearest other one that it is compared with, within the radius. A
+        flat row counts as if all of its bits differed.
         """
-        if not 0 < recall < 1:
-            raise ValueError(f"recall must be between 0 and 1; got {recall}")
-        most = self.indexed // HASHES_PER_PASS + 1
-        passes = 1
-        while passes < most and self.recall(at, passes, typical=typical)[0] < recall:
-            passes = min(most, max(passes + 1, passes * 5 // 4))
-        return passes
+        packed = self.words.view(np.uint8)
+        within_set = self.indexed == len(self.words)
+        first_query = 0 if within_set else self.indexed
+        queries = len(packed) - first_query
+        rng = np.random.default_rng(self.seed)
+        chosen = rng.choice(queries, min(queries, NEAR_PAIRS), replace=False)
+        sample = first_query + np.sort(chosen)
+        nearest = nearest_hashes(
+            packed[sample],
+            packed[: self.indexed],
+            1,
+            own=sample if within_set else None,
+            radius=self.radius,
+            distance=self.distance.name,
+            workers=1,
+        )
+        has_one = nearest.row[:, 0] != NONE
+        one = self._dhash_rows(packed[sample[has_one]])
+        other = self._dhash_rows(packed[nearest.row[has_one, 0]])
+        differing = np.bitwise_count(one ^ other).astype(np.int64)
+        return np.where(is_flat(one) | is_flat(other), ROW_BITS, differing)
+
+    def _dhash_rows(self, packed: Packed) -> npt.NDArray[np.uint16]:
+        return np.ascontiguousarray(packed).view(np.uint16)[:, self._first_row :]
+
+    def recall_of_passes(self, passes: int) -> float:
+        """Predict the share of near pairs that passes find, from those of a sample of the data.
+
+        Where the sample has no near pair, a pair is taken to differ in as many rows as it can.
+        """
+        differing = self.differing_bits
+        if len(differing) == 0:
+            assert isinstance(self.distance, RowDistance)
+            spoilt = min(ROWS, math.ceil(self.radius / (CAP * self.distance.weight)))
+            differing = np.repeat([[0, ROW_BITS]], [ROWS - spoilt, spoilt], axis=1)
+        return float(self.recall(differing, passes).mean())
+
+    def recall(
+        self, differing: npt.NDArray[np.int64], passes: int = 1
+    ) -> npt.NDArray[np.float64]:
+        """Predict with which probability passes find pairs that differ in so many bits of each row.
+
+        A bucket agrees in all bits of some rows, drawn at random, and in some of one more row.
+        Buckets of dense families, which agree in many bits, count as found.
+
+        differing: int64[pairs, ROWS]. Returns float64[pairs].
+        """
+        weight = self.rows_at_depth / max(1, self.rows_at_depth.sum())
+        usual_depth = int((self.rows_at_depth > 0).argmax())
+        found = np.zeros(len(differing))
+        for depth in np.flatnonzero(weight):
+            if depth > DENSE * max(usual_depth, ROW_BITS):
+                in_one_pass = np.ones(len(differing))
+            else:
+                in_one_pass = _row_agreement(differing, int(depth))
+            found += weight[depth] * -np.expm1(xlog1py(passes, -in_one_pass))
+        return found
+
+
+def make_sampling(
+    words: Words, indexed: int, radius: int, distance: Distance, seed: int
+) -> Sampling:
+    """The search that suits a distance: by rows where it compares rows, else by bits anywhere."""
+    kind = RowSampling if isinstance(distance, RowDistance) else BitSampling
+    return kind(words, indexed, distance, radius, seed)
+
+
+def _row_agreement(differing: npt.NDArray[np.int64], drawn: int) -> npt.NDArray[np.float64]:
+    """The probability that pairs agree in the bits drawn, row after row in a random order.
+
+    differing: int64[pairs, ROWS], the bits in which each row differs. Returns float64[pairs].
+    """
+    whole_rows = min(drawn // ROW_BITS, ROWS - 1)
+    of_next_row = drawn - ROW_BITS * whole_rows
+    equal_rows = (differing == 0).sum(axis=1)
+    agreeing = np.ones(len(differing))
+    for row in range(whole_rows):
+        agreeing *= np.maximum(equal_rows - row, 0) / (ROWS - row)
+    in_next_row = _agreement(ROW_BITS, differing, of_next_row).sum(axis=1)
+    return agreeing * np.maximum(in_next_row - whole_rows, 0) / (ROWS - whole_rows)
 
 
 def _agreement(bits: Any, different: Any, drawn: Any) -> npt.NDArray[np.float64]:

@@ -77,8 +77,8 @@ def draw(
         instead of in half of them.
     """
     rng = np.random.default_rng(seed)
-    sizes = _draw_sizes(rng, n) if size is None else _equal_sizes(n, size)
-    families = _shuffle(rng, n, sizes)
+    sizes = draw_sizes(rng, n) if size is None else _equal_sizes(n, size)
+    families = shuffle(rng, n, sizes)
     template = _draw_templates(rng, families.total, bits // 64)
     if skewed:
         _clear_half_of_set_bits(rng, template[:, : bits // 128])
@@ -113,7 +113,7 @@ def _equal_sizes(n: int, size: int) -> Integers:
     return np.full(-(-n // size), size)
 
 
-def _draw_sizes(rng: Generator, n: int) -> Integers:
+def draw_sizes(rng: Generator, n: int) -> Integers:
     """Sizes of families for at least n images: the larger families, then single images."""
     in_families = n * (1 - ALONE)
     most_families = int(in_families) // 2 + 1
@@ -128,7 +128,7 @@ def _draw_sizes(rng: Generator, n: int) -> Integers:
     return np.append(sizes, np.ones(single_images, int))
 
 
-def _shuffle(rng: Generator, n: int, sizes: Integers) -> Families:
+def shuffle(rng: Generator, n: int, sizes: Integers) -> Families:
     """Put n images of families with these sizes in random order."""
     total = len(sizes)
     family = np.repeat(np.arange(total), sizes)
@@ -240,5 +240,5 @@ WAYS = {
 def draw_otherwise(n: int, way: str, *, seed: int = 2026) -> tuple[Hashes, Integers]:
     """Draw n hashes as `draw` does, with families of the same sizes, in one of the other WAYS."""
     rng = np.random.default_rng(seed)
-    families = _shuffle(rng, n, _draw_sizes(rng, n))
+    families = shuffle(rng, n, draw_sizes(rng, n))
     return WAYS[way](rng, families), families.of_image
