@@ -79,6 +79,7 @@ class Clusters:
         stored = {
             "mean": self.null_model.mean,
             "deviation": self.null_model.deviation,
+            "limit": self.null_model.limit,
             "link": self.link_radius,
             "reach": self.centre_radius,
             "radius": self.radius,
@@ -120,7 +121,9 @@ class Clusters:
             cluster=table["cluster"].to_numpy(),
             size=np.bincount(labels),
             digests=_arrow_to_digests(table, labels),
-            null_model=NullModel(metadata.pop("mean"), metadata.pop("deviation")),
+            null_model=NullModel(
+                metadata.pop("mean"), metadata.pop("deviation"), metadata.pop("limit")
+            ),
             link_radius=metadata.pop("link"),
             centre_radius=metadata.pop("reach"),
             radius=metadata.pop("radius"),

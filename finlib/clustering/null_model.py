@@ -42,16 +42,20 @@ Counts = npt.NDArray[np.int64]
 class NullModel:
     """Distances of unrelated images, as a normal distribution.
 
-    mean, deviation: in units of the distance. By rows the distribution describes the near side
-    alone.
+    mean, deviation: in units of the distance.
+    limit: the distance up to which the distribution holds. By rows most unrelated images are about
+        as far apart as they can be, so that it describes the near side alone; farther pairs are all
+        taken to be unrelated.
     """
 
     mean: float
     deviation: float
+    limit: float = np.inf
 
     def within(self, radius: Any) -> Any:
         """The share of non-matching pairs that are at most `radius` apart."""
-        return ndtr((np.asarray(radius) + 0.5 - self.mean) / self.deviation)
+        share = ndtr((np.asarray(radius) + 0.5 - self.mean) / self.deviation)
+        return np.where(np.asarray(radius) > self.limit, 1.0, share)
 
     def radius(self, share: float) -> int:
         """The largest radius within which at most this share of non-matching pairs lies.
@@ -59,7 +63,7 @@ class NullModel:
         It is at least 0: two equal hashes are not a coincidence.
         """
         quantile = ndtri(min(share, 0.5))
-        radius = self.mean - 0.5 + self.deviation * quantile
+        radius = min(self.mean - 0.5 + self.deviation * quantile, self.limit)
         return max(0, int(np.floor(radius)))
 
 
@@ -114,11 +118,11 @@ def _fit_by_rows(
         singles = _one_per_family(sample, int(family_radius), workers, distance.name)
     if len(singles) < ENOUGH:
         mean = MEAN_BY_ROWS * largest_by_rows + MEAN_OF_BITS * 8 * distance.other_bytes
-        return NullModel(mean, deviation)
+        return NullModel(mean, deviation, mean + deviation * ndtri(QUANTILE))
     counts = distance_histogram(singles, distance=distance.name)
     share = max(QUANTILE, ENOUGH / counts.sum())
     quantile = _quantile(counts, share)
-    return NullModel(float(quantile - deviation * ndtri(share)), deviation)
+    return NullModel(float(quantile - deviation * ndtri(share)), deviation, quantile)
 
 
 def _draw_sample(packed: Packed, seed: int) -> Packed:

@@ -70,7 +70,7 @@ def _first_rows(words, digest):  # type: ignore[no-untyped-def]
 
 @njit(nogil=True, cache=True, inline="always")
 def _are_equal(words, one, other):  # type: ignore[no-untyped-def]
+    differing = np.uint64(0)
     for w in range(words.shape[1]):
-        if words[one, w] != words[other, w]:
-            return False
-    return True
+        differing |= words[one, w] ^ words[other, w]
+    return differing == np.uint64(0)

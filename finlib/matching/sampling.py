@@ -34,8 +34,8 @@ from finlib import __version__
 from finlib.matching import hamming
 from finlib.matching.forest import Collector
 from finlib.matching.hamming import Distance, Hamming
-from finlib.matching.packed import BLOCK, Packed, Words, to_words
 from finlib.matching.nearest import NONE, nearest_hashes
+from finlib.matching.packed import BLOCK, Packed, Words
 from finlib.matching.rows import CAP, ROW_BITS, ROWS, RowDistance, is_flat
 
 Filled = TypeVar("Filled", bound=Collector)
@@ -302,8 +302,8 @@ class Sampling(ABC):
 
     words: Words  # [n, words of a hash]
     indexed: int
-    distance: Distance
     radius: int
+    distance: Distance
     seed: int = 2026
     bucket_size: int = BUCKET_SIZE
 
@@ -401,16 +401,18 @@ class Sampling(ABC):
             return self.distance.size
         return 8 * self.words.shape[1]
 
-    def passes(self, recall: float) -> int:
+    def passes(self, recall: float, predict: Callable[[int], float] | None = None) -> int:
         """How many passes find the share `recall` of the pairs at the radius.
 
-        Raises ValueError where the share is not between 0 and 1.
+        predict: gives the share that a number of passes finds, where it is not for the average
+        image. Raises ValueError where the share is not between 0 and 1.
         """
+        predict = predict or self.recall_of_passes
         if not 0 < recall < 1:
             raise ValueError(f"recall must be between 0 and 1; got {recall}")
         most = min(self.most_passes, self.indexed // HASHES_PER_PASS + 1)
         passes = 1
-        while passes < most and self.recall_of_passes(passes) < recall:
+        while passes < most and predict(passes) < recall:
             passes = min(most, max(passes + 1, passes * 5 // 4))
         return passes
 
@@ -543,9 +545,7 @@ class RowSampling(Sampling):
             differing = np.repeat([[0, ROW_BITS]], [ROWS - spoilt, spoilt], axis=1)
         return float(self.recall(differing, passes).mean())
 
-    def recall(
-        self, differing: npt.NDArray[np.int64], passes: int = 1
-    ) -> npt.NDArray[np.float64]:
+    def recall(self, differing: npt.NDArray[np.int64], passes: int = 1) -> npt.NDArray[np.float64]:
         """Predict with which probability passes find pairs that differ in so many bits of each row.
 
         A bucket agrees in all bits of some rows, drawn at random, and in some of one more row.
@@ -570,7 +570,7 @@ def make_sampling(
 ) -> Sampling:
     """The search that suits a distance: by rows where it compares rows, else by bits anywhere."""
     kind = RowSampling if isinstance(distance, RowDistance) else BitSampling
-    return kind(words, indexed, distance, radius, seed)
+    return kind(words, indexed, radius, distance, seed)
 
 
 def _row_agreement(differing: npt.NDArray[np.int64], drawn: int) -> npt.NDArray[np.float64]:

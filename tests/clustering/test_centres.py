@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from finlib.clustering import centres
+from finlib.matching.hamming import Hamming
 
 
 def around(template, count, noise, rng):
@@ -39,7 +40,7 @@ def test_a_cluster_is_split_into_the_families_farther_apart_than_that(apart):
     given = np.repeat([0, 1, 2], [30, 60, 5])
     order, start = centres.group_rows(given)
     given_order = order.copy()
-    groups = centres.split_groups(packed, order, start, apart)
+    groups = centres.split_groups(packed, order, start, apart, Hamming(32))
     families = [set(family[groups.order[a:b]].tolist()) for a, b in pairwise(groups.start)]
     assert (families[0], families[-1]) == ({0}, {3})  # groups of one family stay as they are
     expected = [[1], [2], [3]] if apart == 40 else [[1, 2], [3]]
@@ -58,11 +59,11 @@ def test_a_few_strays_are_not_split_off():
         ]
     )
     order, start = centres.group_rows(np.zeros(len(packed), np.int64))
-    groups = centres.split_groups(packed, order, start, 60)
+    groups = centres.split_groups(packed, order, start, 60, Hamming(32))
     assert groups.start.tolist() == [0, len(packed)]
 
 
 def test_copies_are_never_split():
     order, start = centres.group_rows(np.zeros(50, np.int64))
-    groups = centres.split_groups(np.full((50, 32), 7, np.uint8), order, start, 0)
+    groups = centres.split_groups(np.full((50, 32), 7, np.uint8), order, start, 0, Hamming(32))
     assert groups.start.tolist() == [0, 50]

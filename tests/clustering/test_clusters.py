@@ -8,6 +8,7 @@ from finlib.clustering.clusterer import FEW
 from finlib.clustering.clusters import Clusters, cluster, extend
 from finlib.clustering.null_model import fit_null_model
 from finlib.matching import near, sampling
+from finlib.matching.hamming import Hamming
 from finlib.matching.packed import to_words
 
 
@@ -187,8 +188,8 @@ def test_a_family_of_most_images_takes_no_longer_than_others():
         np.concatenate([lone, lone[:1].repeat(40_000, 0)]),
         np.concatenate([lone, lone[0] ^ flips]),
     ):
-        search = sampling.BitSampling(to_words(packed), len(packed), 256, 75)
-        assert search.passes(0.7, 75, typical=True) < 200
+        search = sampling.BitSampling(to_words(packed), len(packed), 75, Hamming(32))
+        assert search.passes(0.7) < 200
 
 
 def test_many_copies_are_one_cluster():

@@ -12,6 +12,7 @@ import pytest
 
 from finlib.matching import near, sampling
 from finlib.matching.forest import Forest
+from finlib.matching.hamming import Hamming
 from finlib.matching.packed import to_words
 from finlib.matching.pairs import neighbours, pairs_within
 from workbook.study.near_pairs import near_pairs
@@ -20,7 +21,7 @@ from workbook.study.near_pairs import near_pairs
 @pytest.fixture(autouse=True)
 def passes_however_small_the_set(monkeypatch):
     monkeypatch.setattr(near, "EXACT", 0)
-    monkeypatch.setattr(sampling.BitSampling, "passes", lambda self, recall, at, typical=False: 25)
+    monkeypatch.setattr(sampling.Sampling, "passes", lambda self, recall, predict=None: 25)
 
 
 def hashes(n, bits=256, noise=0.08, seed=1, ones=0.5):
@@ -37,7 +38,7 @@ def codes(pairs, n):
 @pytest.mark.parametrize("bits", [64, 72, 256, pytest.param(1024, marks=pytest.mark.slow)])
 def test_every_pair_is_right_and_as_many_are_found_as_predicted(bits):
     packed, radius = hashes(8000, bits, noise=0.06), bits // 5
-    search = sampling.BitSampling(to_words(packed), len(packed), bits, radius)
+    search = sampling.BitSampling(to_words(packed), len(packed), radius, Hamming(bits // 8))
     exact, found = pairs_within(packed, radius), near_pairs(packed, radius)
     place = np.searchsorted(codes(exact, len(packed)), codes(found, len(packed)))
     assert (codes(exact, len(packed))[place] == codes(found, len(packed))).all()
@@ -71,7 +72,7 @@ def test_a_bucket_with_everything_in_it_is_bounded(united):
     bits = np.zeros((200_000, 32), np.uint8)
     place = rng.integers(0, 256, 200_000)
     bits[np.arange(200_000), place // 8] = 1 << (place % 8)
-    _, jobs, rows = sampling.BitSampling(to_words(bits), len(bits), 256, 2).buckets(0)
+    _, jobs, rows = sampling.BitSampling(to_words(bits), len(bits), 2, Hamming(32)).buckets(0)
     assert ((jobs[:, 1] - jobs[:, 0]) * (jobs[:, 3] - jobs[:, 2])).sum() < 2 * len(
         bits
     ) * sampling.BUCKET_SIZE
@@ -123,7 +124,7 @@ def test_the_same_forest_on_a_cluster_and_after_its_workers_were_killed(tmp_path
                     to_kill.unlink()
                 super().merge(other)
 
-        search = sampling.BitSampling(to_words(packed), len(packed), 256, 50)
+        search = sampling.BitSampling(to_words(packed), len(packed), 50, Hamming(32))
         total = resources.run(search, 25, partial(Killer, len(packed)))
         assert not to_kill.exists()
         assert np.array_equal(total.roots(), expected)
@@ -146,7 +147,7 @@ class Interrupting(Forest):
 def test_an_interrupted_search_resumes_where_it_was_kept(tmp_path):
     packed = hashes(6000)
     expected = near.unite_near(packed, 50).roots().copy()
-    search = sampling.BitSampling(to_words(packed), len(packed), 256, 50)
+    search = sampling.BitSampling(to_words(packed), len(packed), 50, Hamming(32))
     resources = near.Resources(1, checkpoint=tmp_path)
     with pytest.raises(KeyboardInterrupt):
         resources.run(search, 25, partial(Interrupting, len(packed), 2))
@@ -188,7 +189,7 @@ def test_a_search_is_known_by_its_hashes_its_settings_and_the_version(monkeypatc
     words = to_words(hashes(100))
 
     def key(words=words, radius=50, seed=1, passes=25):
-        return sampling.BitSampling(words, len(words), 256, radius, seed).key(passes)
+        return sampling.BitSampling(words, len(words), radius, Hamming(32), seed).key(passes)
 
     keys = {
         key(),

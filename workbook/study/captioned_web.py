@@ -75,11 +75,11 @@ def draw(n: int, measured: Measured, *, seed: int = 2026) -> tuple[Packed, Integ
     families = shuffle(rng, n, draw_sizes(rng, n))
     templates = np.empty((families.total, ROWS), np.uint16)
 
-    def draw_part(low: int) -> None:
-        part = templates[low : low + PER_SEED]
-        part[:] = _draw_templates(np.random.default_rng((seed, low)), len(part), measured)
-
-    for _ in in_threads(draw_part, ((low,) for low in range(0, families.total, PER_SEED)), None):
+    parts = (
+        (np.random.default_rng((seed, low)), templates[low : low + PER_SEED], measured)
+        for low in range(0, families.total, PER_SEED)
+    )
+    for _ in in_threads(_draw_templates, parts, None):
         pass
     hashes = templates[families.of_image]
     del templates
@@ -90,12 +90,12 @@ def draw(n: int, measured: Measured, *, seed: int = 2026) -> tuple[Packed, Integ
 
 
 def _draw_templates(
-    rng: np.random.Generator, count: int, measured: Measured
-) -> npt.NDArray[np.uint16]:
-    """Templates uint16[count, ROWS]."""
+    rng: np.random.Generator, templates: npt.NDArray[np.uint16], measured: Measured
+) -> None:
+    """Fill the array of templates uint16[count, ROWS]."""
+    count = len(templates)
     field = rng.standard_normal((count, BITS), np.float32) @ measured.factor
     packed = np.packbits(field > 0, axis=1, bitorder="little")
-    rows = packed.view(np.uint16)
+    templates[:] = packed.view(np.uint16)
     flat = measured.flat_rows[rng.integers(0, len(measured.flat_rows), count)]
-    rows[flat] = 0
-    return rows
+    templates[flat] = 0

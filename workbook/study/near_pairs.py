@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from finlib.clustering.centres import Groups
 from finlib.matching import near
+from finlib.matching.hamming import Hamming
 from finlib.matching.packed import Packed, Words, check_hashes, check_radius, to_words
 from finlib.matching.pairs import MAX_PAIRS, Pairs, pairs_within
 from finlib.matching.sampling import PAIRS_PER_STEP, BitSampling
@@ -85,8 +86,14 @@ def near_pairs(
     words = to_words(packed)
     copies = _group_copies(words)
     distinct = copies.order[copies.start[:-1]]
-    search = BitSampling(words[distinct], len(distinct), 8 * packed.shape[1], radius, seed)
-    passes = search.passes(recall, radius if at is None else at)
+    size = packed.shape[1]
+    search = BitSampling(words[distinct], len(distinct), radius, Hamming(size), seed)
+    counted_at = radius if at is None else at
+
+    def share_of_pairs(passes: int) -> float:
+        return float(search.recall(counted_at, passes)[0])
+
+    passes = search.passes(recall, share_of_pairs)
     # The factor of 4 is for the sorting of pairs, many of which several passes find.
     if len(packed) <= 4 * passes * near.EXACT:
         return pairs_within(

@@ -14,6 +14,7 @@ import pandas as pd
 
 from finlib.clustering.clusters import cluster, extend
 from finlib.matching import near, sampling
+from finlib.matching.hamming import Hamming
 from finlib.matching.packed import Packed, to_words
 from finlib.matching.pairs import iter_pairs, pairs_within
 from workbook.study import clusterings, faiss_indexes, timing, web_like
@@ -99,8 +100,8 @@ def recall(n: int, radius: int = 70, wanted: float = 0.95, seed: int = 2026) -> 
         }
         rows.append(row)
     table = pd.DataFrame(rows)
-    search = sampling.BitSampling(to_words(packed), n, BITS, radius)
-    passes = search.passes(wanted, radius)
+    search = sampling.BitSampling(to_words(packed), n, radius, Hamming(BITS // 8))
+    passes = search.passes(wanted, lambda number: float(search.recall(radius, number)[0]))
     expected = search.recall(table["distance"], passes)
     return table.assign(predicted=expected, exact_s=exact_s, sampled_s=sampled_s)
 
