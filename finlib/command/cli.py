@@ -100,9 +100,17 @@ Precision = Annotated[
     float | None,
     typer.Option(help="Use the largest radius at which this share of the pairs should be right."),
 ]
-Corrections = Annotated[
+PairsOfFiles = Annotated[
     Path | None,
     typer.Option(help="A table of pairs of files, such as the page of `finlib show` saves."),
+]
+Corrections = Annotated[
+    Path | None,
+    typer.Option(
+        help="The verdicts that the page of `finlib show` or `duplicates` has saved. They are "
+        "remembered beside the output, and the next run onto it applies them without being told.",
+        show_default="those remembered",
+    ),
 ]
 
 
@@ -211,6 +219,7 @@ def match(
     turned: Annotated[
         bool, typer.Option("--turned", help="Also compare HASHES turned by quarter turns.")
     ] = False,
+    corrections: Corrections = None,
     min_quality: MinQuality = 0,
     hasher: HasherOrPart = None,
     distance: Distance = "hamming",
@@ -230,13 +239,16 @@ def match(
 
     Say what a match is by --radius, or by --false-pairs or --precision, which choose a radius from
     measured evidence, or by --nearest. Folders and single images are hashed by the hasher of the
-    table that they are compared with. An interrupted run resumes when it is started again.
+    table that they are compared with. Pairs that --corrections calls wrong are left out. An
+    interrupted run resumes when it is started again.
     """
-    from finlib.command import inputs, methods, output as outputs, search
+    from finlib.command import inputs, methods, output as outputs, search, verdicts
     from finlib.hashing import tables
 
     methods.check_distance(distance)
-    outputs.check_table_output(output, tables.PAIRS, overwrite, (hashes, against))
+    outputs.check_table_output(output, tables.PAIRS, overwrite, (hashes, against, corrections))
+    verdicts.check_verdicts_file(output)
+    judged = verdicts.gather(corrections, output)
     criterion = search.Criterion(radius, false_pairs, precision, nearest)
     variants = search.choose_variants(mirrored, turned)
     criterion.check()
@@ -257,13 +269,14 @@ def match(
         max_pairs,
         workers,
         scheduler,
+        judged,
     )
     pair_search.write(output)
 
 
 @app.command(
     epilog="Examples: finlib cluster hashes.parquet -o clusters.csv;  "
-    "finlib cluster new.parquet --onto clusters.csv --apart corrections.csv -o later.csv"
+    "finlib cluster new.parquet --onto clusters.csv --corrections corrections.csv -o later.csv"
 )
 @claims_output
 def cluster(
@@ -273,8 +286,9 @@ def cluster(
         Path | None,
         typer.Option(help="An earlier table of clusters to extend.", show_default="none"),
     ] = None,
-    together: Corrections = None,
-    apart: Corrections = None,
+    corrections: Corrections = None,
+    together: PairsOfFiles = None,
+    apart: PairsOfFiles = None,
     min_quality: MinQuality = 0,
     hasher: HasherOrPart = None,
     workers: Workers = None,
@@ -284,18 +298,19 @@ def cluster(
     """Group files whose hashes are alike: a row per file, with the number and the size of its
     cluster.
 
-    With --onto, files of an earlier run keep their clusters and new files join them. Of a table
-    that the page of `finlib show` saved, --together takes the pairs marked right, and --apart those
-    marked wrong. An interrupted run resumes when it is started again.
+    With --onto, files of an earlier run keep their clusters and new files join them. --corrections
+    takes what the page of `finlib show` saved, --together only its pairs marked right, and --apart
+    those marked wrong. An interrupted run resumes when it is started again.
     """
     from finlib.command import inputs
     from finlib.command.cluster import Corrections, check_outputs, write_clusters
 
     if scheduler and workers:
         raise ValueError("--scheduler has workers of its own: leave out --workers.")
-    check_outputs(output, overwrite, (hashes, onto, together, apart))
+    check_outputs(output, overwrite, (hashes, onto, corrections, together, apart))
+    corrected = Corrections(corrections, together, apart)
     loaded = inputs.load(hashes, hasher, min_quality, workers)
-    write_clusters(loaded, output, onto, Corrections(together, apart), workers, scheduler)
+    write_clusters(loaded, output, onto, corrected, workers, scheduler)
 
 
 @app.command(
@@ -331,11 +346,23 @@ def show(
     show_table(table, output, by, most, workers, overwrite)
 
 
-@app.command(epilog="Example: finlib duplicates photos -o groups.csv")
+@app.command(
+    epilog="Examples: finlib duplicates photos -o groups.csv;  "
+    "finlib duplicates phone camera --reference archive --then script -o groups.csv"
+)
 @claims_output
 def duplicates(
-    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="A folder of images.")],
+    folders: Annotated[list[Path], typer.Argument(metavar="FOLDER...", help="Folders of images.")],
     output: Output,
+    reference: Annotated[
+        list[Path] | None,
+        typer.Option(
+            metavar="FOLDER",
+            help="A folder whose files are compared with the others and are never proposed for "
+            "removal; may be given several times.",
+            show_default="none",
+        ),
+    ] = None,
     hasher: HasherName = None,
     keep: Annotated[
         list[str] | None,
@@ -361,35 +388,47 @@ def duplicates(
             show_default="by the hasher",
         ),
     ] = None,
+    corrections: Corrections = None,
+    then: Annotated[
+        str | None,
+        typer.Option(
+            metavar="list|script|link",
+            help="Also write a list of the files besides the ones to keep, a script that moves "
+            "them into a folder, or a script that makes hard links of byte for byte equal files.",
+            show_default="nothing",
+        ),
+    ] = None,
     min_quality: MinQuality = 0,
     hidden: Hidden = False,
     exclude: Exclude = None,
     workers: Workers = None,
     overwrite: Overwrite = False,
 ) -> None:
-    """Find copies of images in a folder: a table with a row per group, and a page. Nothing is
+    """Find copies of images in folders: a table with a row per group, and a page. Nothing is
     deleted.
 
     The file to keep comes first, by default the one with the most real detail, and the column
-    `why` says in words why. The hashes are written into a third file, so that the next run hashes
-    only what is new or changed.
+    `why` says in words why. Look at the page, mark groups wrong, choose other files to keep, and
+    give what it saves to --corrections: a pair that is not a duplicate stays so in later runs. The
+    hashes are written, too, so that the next run hashes only what is new or changed.
     """
-    from finlib.command.duplicates import write_duplicates
+    from finlib.command.duplicates import DuplicatesRun
     from finlib.command.inputs import Selection
 
-    selection = Selection(hidden, tuple(exclude or ()))
-    write_duplicates(
-        folder,
-        output,
+    run = DuplicatesRun(
+        folders,
+        reference or (),
         hasher,
         min_quality,
+        Selection(hidden, tuple(exclude or ())),
+        keep or ["detail"],
+        level,
+        radius,
+        corrections,
+        then,
         workers,
-        overwrite,
-        selection,
-        keep=keep or ["detail"],
-        level=level,
-        radius=radius,
     )
+    run.write(output, overwrite)
 
 
 @app.command(epilog="Example: finlib evaluate my_families -o scores.csv")

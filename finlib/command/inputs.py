@@ -82,7 +82,7 @@ def hash_variants(hashes: Hashes, variants: Sequence[int], workers: int | None) 
     """Read the pictures of the files again and hash them in several variants.
 
     `variants` are numbers into `decoding.VARIANTS`. Files that cannot be read any more are left
-    out, with a message. RuntimeError where there are files and none of them can be read.
+    out, with a message.
     """
     hasher = get_hasher(hashes.hasher)
     errors: list[str] = []
@@ -98,11 +98,6 @@ def hash_variants(hashes: Hashes, variants: Sequence[int], workers: int | None) 
     paths = hashes.files["path"]
     hashed = in_threads(hash_file, ((path,) for path in paths), workers)
     hashes_of_files = list(tqdm(hashed, total=len(paths), unit="file", disable=None))
-    if errors and len(errors) == len(paths):
-        raise RuntimeError(
-            "--mirrored and --turned have to read the pictures again, and none of them can be "
-            f"read. The first error: {errors[0]}"
-        )
     say_first("left out", errors)
     counts = [len(each) for each in hashes_of_files]
     return VariantHashes(

@@ -5,7 +5,7 @@ passed over, then those by the next, until one file is left.
 """
 
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -87,7 +87,7 @@ def choose(files: Sequence[Candidate], criteria: Iterable[Criterion]) -> Choice:
     remaining = sorted(files, key=_path_of)
     passed_over: list[Candidate] = []
     reasons: list[str] = []
-    for criterion in (NOT_A_LINK, *criteria):
+    for criterion in criteria:
         best = max(remaining, key=criterion.value)
         worse = _select_worse(remaining, best, criterion)
         if worse:
@@ -134,9 +134,10 @@ def needs_detail(rules: Iterable[str]) -> bool:
 def read_rules(rules: Iterable[str]) -> list[Criterion]:
     """The criteria that rules stand for, in order; ValueError for an unknown rule.
 
-    Folders are preferred in the order in which they are named.
+    Links are passed over before any rule. Folders are preferred in the order in which they are
+    named.
     """
-    criteria: list[Criterion] = []
+    criteria: list[Criterion] = [NOT_A_LINK]
     for rule in rules:
         folder = rule.removeprefix(FOLDER)
         if rule in CRITERIA:
@@ -149,6 +150,18 @@ def read_rules(rules: Iterable[str]) -> list[Criterion]:
                 "given, each with a --keep of its own."
             )
     return criteria
+
+
+def prefer(paths: Collection[str], reason: str) -> Criterion:
+    """The criterion that prefers these files, for this reason."""
+
+    def is_preferred(file: Candidate) -> float:
+        return float(file.path in paths)
+
+    def say_preferred(best: Candidate, other: Candidate) -> str:
+        return reason
+
+    return Criterion(is_preferred, say_preferred)
 
 
 def _prefer_folder(folder: str) -> Criterion:

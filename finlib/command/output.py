@@ -18,7 +18,7 @@ from finlib.files import lock, one_line
 from finlib.hashing import tables
 
 ERRORS_SHOWN = 5
-PAGE_MARK = '<meta name="generator" content="finlib">'  # which each page has near its beginning
+PAGE_MARK = '<meta name="generator" content="finlib {kind}">'  # near the beginning of each page
 PAGE_HEAD_BYTES = 4096
 
 
@@ -65,25 +65,31 @@ def check_table_output(
     _refuse_existing(output, overwrite)
 
 
-def check_page_output(output: Path, overwrite: bool, inputs: Iterable[Path | None] = ()) -> None:
-    """Make sure that a page may be written to `output`; ValueError as from `check_table_output`."""
+def check_page_output(
+    output: Path, kind: str, overwrite: bool, inputs: Iterable[Path | None] = ()
+) -> None:
+    """Make sure that a page of a kind, the name of its command, may be written to `output`.
+
+    ValueError as from `check_table_output`.
+    """
     if output.suffix != ".html":
         raise ValueError(f"{output}: the name of a page ends in .html.")
     if not output.exists():
         return
     _refuse_inputs(output, inputs)
-    if not _is_page(output):
+    if not _is_page(output, kind):
         raise ValueError(
-            f"{output} exists and is not a page that finlib wrote. Give --output another name, or "
-            "move the file away."
+            f"{output} exists and is not a page that `finlib {kind}` wrote. Give --output "
+            "another name, or move the file away."
         )
     _refuse_existing(output, overwrite)
 
 
-def _is_page(file: Path) -> bool:
+def _is_page(file: Path, kind: str) -> bool:
+    mark = PAGE_MARK.format(kind=kind)
     try:
         with open(file, "rb") as content:
-            return PAGE_MARK.encode() in content.read(PAGE_HEAD_BYTES)
+            return mark.encode() in content.read(PAGE_HEAD_BYTES)
     except OSError:
         return False
 

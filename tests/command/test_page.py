@@ -67,9 +67,9 @@ def write_page(table: Path, by: str = "size", most: int = 1000) -> tuple[Path, d
 def test_pairs_come_farthest_first(pairs: tuple[Path, list[str]]) -> None:
     table, (hostile, _, missing) = pairs
     output, data = write_page(table)
-    captions = [caption for caption, _ in data["groups"]]
+    captions = [caption for caption, *_ in data["groups"]]
     assert captions == [f"distance {distance}" for distance in range(119, -1, -1)]
-    sources = dict(data["images"])
+    sources = {path: thumbnail for path, thumbnail, *_ in data["images"]}
     assert sources[hostile].startswith("data:image/jpeg;base64,")
     assert sources[missing] == ""
     groups = page.list_groups(table, "size", 1000).groups
@@ -86,7 +86,7 @@ def test_names_are_no_tags_and_nothing_is_asked_from_elsewhere(
     assert hostile.attributes == empty.attributes
     assert not {"src", "href"} & {name for name, _ in hostile.attributes}
     (policy,) = [value for _, value in hostile.attributes if value and "default-src" in value]
-    assert policy.startswith("default-src 'none'; img-src data:;")
+    assert policy.startswith("default-src 'none'; img-src data: file:;")
     text = pairs[0].with_suffix(".html").read_text(encoding="utf-8")
     assert not re.findall(r"https?:|@import|url\(", text)
 
@@ -110,7 +110,7 @@ def test_clusters_by_size_and_by_doubt(tmp_path: Path) -> None:
         ("doubt", [["b", "a"], ["d", "e", "c"]]),
     ):
         groups, total = page.list_groups(tmp_path / "c.parquet", by, 9)
-        assert [paths for _, paths in groups] == expected
+        assert [paths for _, paths, _ in groups] == expected
         assert (
             page.list_groups(tmp_path / "c.parquet", by, 1)
             == (groups[:1], total)
@@ -138,7 +138,7 @@ def test_tables_of_many_parts_give_the_same_page(
             found.append(page.list_groups(tmp_path / f"{name}.parquet", "doubt", 20))
     assert found[:2] == found[2:]
     expected = pairs.sort_values("distance", ascending=False, kind="stable").head(20)
-    assert [paths[0] for _, paths in found[0][0]] == expected["path_a"].tolist()
+    assert [paths[0] for _, paths, _ in found[0][0]] == expected["path_a"].tolist()
     assert (found[0][1], found[1][1]) == (500, (np.bincount(cluster) > 1).sum())
 
 
@@ -173,6 +173,7 @@ def saved(view, folder: Path) -> list[list[str]]:
     download.value.save_as(folder / "corrections.csv")
     return (
         pd.read_csv(folder / "corrections.csv", dtype=str, keep_default_na=False)
+        .iloc[:, :3]
         .to_numpy()
         .tolist()
     )
@@ -195,7 +196,7 @@ def test_pairs_in_a_real_browser(browser, pairs: tuple[Path, list[str]], tmp_pat
     view.click("section:nth-of-type(1) button.right")
     view.click("section:nth-of-type(3) button.right")
     view.click("section:nth-of-type(3) button.right")  # taken back
-    paths = [path for path, _ in data["images"]]
+    paths = [path for path, *_ in data["images"]]
     marked = [(data["groups"][k][1], verdict) for k, verdict in ((1, "wrong"), (100, "right"))]
     assert saved(view, tmp_path) == [[paths[a], paths[b], verdict] for (a, b), verdict in marked]
     assert errors == []
