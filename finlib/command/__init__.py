@@ -2,11 +2,13 @@
 
 cli           the words of the `finlib` command: its parts, arguments and help, and nothing else
 inputs        what a command is given: folders, images, tables of hashes
+hash_lists    lists of known hashes as others exchange them
 names         which names lead to one file
 output        what a command says and may write, and the folder of its unfinished work
 methods       what hashes are compared by: a hasher and a distance together
 hashing       `finlib hash`: a table of hashes, which only grows
 search        `finlib match`: pairs of files whose hashes are near, found step by step
+answer        the answer of `finlib match` about one picture, in lines for the terminal
 cluster       `finlib cluster`: groups of files whose hashes are alike
 verdicts      what a person has judged of pairs of files, remembered from run to run
 page          `finlib show`: a page of pairs or clusters to look at and to mark right or wrong

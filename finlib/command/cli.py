@@ -17,7 +17,6 @@ from finlib.command import process
 app = typer.Typer(
     help="Perceptual image hashes: hash images, match and cluster the hashes, look at the results, "
     "score hashers.",
-    add_completion=False,
     rich_markup_mode=None,
 )
 
@@ -54,7 +53,14 @@ Scheduler = Annotated[
     typer.Option(metavar="ADDRESS", help="The Dask scheduler to use, such as tcp://10.0.0.1:8786."),
 ]
 Output = Annotated[
-    Path, typer.Option("--output", "-o", help="The table to write, .parquet or .csv.")
+    Path,
+    typer.Option(
+        "--output", "-o", help="The table to write, .parquet or .csv; - prints it as CSV."
+    ),
+]
+# `writes_table` does what it asks for.
+AsJson = Annotated[
+    bool, typer.Option("--json", help="Also print the table, as a JSON array of its rows.")
 ]
 Overwrite = Annotated[
     bool, typer.Option("--overwrite", help="Replace an existing file of the same kind.")
@@ -114,15 +120,22 @@ Corrections = Annotated[
 ]
 
 
-def claims_output(command: Callable[..., None]) -> Callable[..., None]:
-    """Keep other runs from writing the command's output, from before it is checked to the end."""
+def writes_table(command: Callable[..., None]) -> Callable[..., None]:
+    """Give the command the table to write, and print that table if this is asked for.
+
+    Other runs are kept from writing the table from before it is checked to the end. Without an
+    output, which only `match` allows, the command gets None.
+    """
 
     @wraps(command)
-    def run(output: Path, **arguments: Any) -> None:
-        from finlib.command.output import claim
+    def run(output: Path | None, as_json: bool = False, **arguments: Any) -> None:
+        from finlib.command.output import STANDARD_OUTPUT, open_output
 
-        with claim(output):
-            command(output=output, **arguments)
+        if output is None and not as_json:
+            command(output=None, as_json=False, **arguments)
+            return
+        with open_output(output or STANDARD_OUTPUT, as_json) as table:
+            command(output=table, as_json=as_json, **arguments)
 
     return run
 
@@ -143,7 +156,7 @@ def finlib(
     epilog="Examples: finlib hash photos -o hashes.parquet;  "
     "find . -name '*.jpg' | finlib hash - -o hashes.csv",
 )
-@claims_output
+@writes_table
 def hash_command(
     sources: Annotated[
         list[str],
@@ -167,6 +180,7 @@ def hash_command(
     ] = False,
     hidden: Hidden = False,
     exclude: Exclude = None,
+    as_json: AsJson = False,
 ) -> None:
     """Hash images into a table with a row per file. Run again, it hashes only what is new or
     changed.
@@ -194,15 +208,29 @@ def hash_command(
 
 @app.command(
     epilog="Examples: finlib match hashes.parquet --false-pairs 1 -o pairs.parquet;  "
-    "finlib match new.parquet --against hashes.parquet --radius 70 -o pairs.csv"
+    "finlib match new.parquet --against hashes.parquet --radius 70 -o pairs.csv;  "
+    "finlib match photo.jpg --against hashes.parquet --nearest 5"
 )
-@claims_output
+@writes_table
 def match(
     hashes: Source,
-    output: Output,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output",
+            "-o",
+            help="The table to write, .parquet or .csv; - prints it as CSV. Of a single image the "
+            "matches are printed in words where this is left out.",
+            show_default="none",
+        ),
+    ] = None,
     against: Annotated[
         Path | None,
-        typer.Option(help="The hashes to compare HASHES with.", show_default="HASHES itself"),
+        typer.Option(
+            help="The hashes to compare HASHES with: as HASHES, or a list of hexadecimal hashes, "
+            "one a line (.txt, or .csv with a column 'hash').",
+            show_default="HASHES itself",
+        ),
     ] = None,
     radius: Radius = None,
     false_pairs: FalsePairs = None,
@@ -233,6 +261,7 @@ def match(
     workers: Workers = None,
     scheduler: Scheduler = "",
     overwrite: Overwrite = False,
+    as_json: AsJson = False,
 ) -> None:
     """Find pairs of files whose hashes are near each other, within HASHES or between HASHES and
     others.
@@ -243,11 +272,15 @@ def match(
     interrupted run resumes when it is started again.
     """
     from finlib.command import inputs, methods, output as outputs, search, verdicts
+    from finlib.command.answer import print_matches
     from finlib.hashing import tables
 
     methods.check_distance(distance)
-    outputs.check_table_output(output, tables.PAIRS, overwrite, (hashes, against, corrections))
-    verdicts.check_verdicts_file(output)
+    if output is None:
+        inputs.check_single_image(hashes)
+    else:
+        outputs.check_table_output(output, tables.PAIRS, overwrite, (hashes, against, corrections))
+        verdicts.check_verdicts_file(output)
     judged = verdicts.gather(corrections, output)
     criterion = search.Criterion(radius, false_pairs, precision, nearest)
     variants = search.choose_variants(mirrored, turned)
@@ -271,14 +304,19 @@ def match(
         scheduler,
         judged,
     )
-    pair_search.write(output)
+    if output is not None:
+        pair_search.write(output)
+        return
+    with outputs.temporary_output() as pairs:
+        pair_search.write(pairs)
+        print_matches(pairs, comparison, pair_search.radius)
 
 
 @app.command(
     epilog="Examples: finlib cluster hashes.parquet -o clusters.csv;  "
     "finlib cluster new.parquet --onto clusters.csv --corrections corrections.csv -o later.csv"
 )
-@claims_output
+@writes_table
 def cluster(
     hashes: Source,
     output: Output,
@@ -294,6 +332,7 @@ def cluster(
     workers: Workers = None,
     scheduler: Scheduler = "",
     overwrite: Overwrite = False,
+    as_json: AsJson = False,
 ) -> None:
     """Group files whose hashes are alike: a row per file, with the number and the size of its
     cluster.
@@ -317,7 +356,6 @@ def cluster(
     epilog="Examples: finlib show pairs.parquet -o page.html;  "
     "finlib show clusters.csv --by doubt -o page.html"
 )
-@claims_output
 def show(
     table: Annotated[
         Path, typer.Argument(metavar="PAIRS|CLUSTERS", help="What `match` or `cluster` wrote.")
@@ -341,16 +379,18 @@ def show(
     The page is one file that opens offline. It saves what is marked as a CSV, which `finlib
     cluster` reads.
     """
+    from finlib.command.output import claim
     from finlib.command.page import show_table
 
-    show_table(table, output, by, most, workers, overwrite)
+    with claim(output):
+        show_table(table, output, by, most, workers, overwrite)
 
 
 @app.command(
     epilog="Examples: finlib duplicates photos -o groups.csv;  "
     "finlib duplicates phone camera --reference archive --then script -o groups.csv"
 )
-@claims_output
+@writes_table
 def duplicates(
     folders: Annotated[list[Path], typer.Argument(metavar="FOLDER...", help="Folders of images.")],
     output: Output,
@@ -403,6 +443,7 @@ def duplicates(
     exclude: Exclude = None,
     workers: Workers = None,
     overwrite: Overwrite = False,
+    as_json: AsJson = False,
 ) -> None:
     """Find copies of images in folders: a table with a row per group, and a page. Nothing is
     deleted.
@@ -432,7 +473,7 @@ def duplicates(
 
 
 @app.command(epilog="Example: finlib evaluate my_families -o scores.csv")
-@claims_output
+@writes_table
 def evaluate(
     folder: Annotated[
         Path, typer.Argument(metavar="DIR", help="A folder of images named FFFF_ID.ext.")
@@ -452,6 +493,7 @@ def evaluate(
     ] = None,
     workers: Workers = None,
     overwrite: Overwrite = False,
+    as_json: AsJson = False,
 ) -> None:
     """Score hashers on labelled images, a row per hasher and distance.
 

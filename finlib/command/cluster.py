@@ -17,7 +17,13 @@ from finlib.clustering import clusters, corrections
 from finlib.command import verdicts
 from finlib.command.inputs import Hashes
 from finlib.command.names import absolute_paths
-from finlib.command.output import check_side_file, check_table_output, keep_parts, say
+from finlib.command.output import (
+    check_side_file,
+    check_table_output,
+    keep_parts,
+    name_output,
+    say,
+)
 from finlib.distributed import dask_client
 from finlib.hashing import tables
 from finlib.matching import near
@@ -107,7 +113,10 @@ def _report(table: pd.DataFrame, output: Path) -> None:
     single_files = int((table["size"] == 1).sum())
     grouped_files = len(table) - single_files
     groups = table["cluster"].nunique() - single_files
-    say(f"{groups} clusters of {grouped_files} files, and {single_files} single files: {output}")
+    say(
+        f"{groups} clusters of {grouped_files} files, and {single_files} single files: "
+        f"{name_output(output)}"
+    )
 
 
 def centres_file(table: Path) -> Path:

@@ -24,6 +24,8 @@ from finlib.command.output import (
     check_page_output,
     check_side_file,
     check_table_output,
+    is_printed,
+    name_output,
     say,
 )
 from finlib.files import text_to_path
@@ -78,6 +80,8 @@ class DuplicatesRun:
         verdicts.check_verdicts_file(output)
         if self.then is not None:
             actions.check_output(self.then, output, overwrite)
+            if is_printed(output):
+                raise ValueError("--then writes a file beside the output: give -o a name, not -.")
         judged = verdicts.gather(self.corrections, output)
         hash_into(
             hashes_file,
@@ -99,6 +103,21 @@ class DuplicatesRun:
             is_reference=self._find_references(hashes),
             turned_file=turned_file,
         )
+        tables.write_table(groups, output)
+        redundant = (groups["size"] - 1).sum()
+        say(
+            f"{len(groups)} groups, and {redundant} files besides the ones to keep: "
+            f"{name_output(output)}"
+        )
+        if is_printed(output):
+            return
+        verdicts.remember(judged, hashes.files, output)
+        self._write_page(groups, page_file, output)
+        if self.then is not None:
+            sizes = dict(zip(hashes.files["path"], hashes.files["bytes"], strict=True))
+            actions.write_action(self.then, groups, sizes, output)
+
+    def _write_page(self, groups: pd.DataFrame, page_file: Path, output: Path) -> None:
         shown = page.write_page(
             _caption_groups(groups),
             page_file,
@@ -108,17 +127,10 @@ class DuplicatesRun:
             kind=PAGE_KIND,
             scripts=actions.begin_scripts(output),
         )
-        tables.write_table(groups, output)
-        verdicts.remember(judged, hashes.files, output)
-        redundant = (groups["size"] - 1).sum()
-        say(f"{len(groups)} groups, and {redundant} files besides the ones to keep: {output}")
         if shown.groups < len(groups):
             say(f"The first {shown.groups} of the groups can be looked at: {page_file}")
         else:
             say(f"The groups can be looked at: {page_file}")
-        if self.then is not None:
-            sizes = dict(zip(hashes.files["path"], hashes.files["bytes"], strict=True))
-            actions.write_action(self.then, groups, sizes, output)
 
     def _check(self) -> None:
         """ValueError where the rules, the level or what comes then make no sense."""

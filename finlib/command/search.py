@@ -25,7 +25,7 @@ from finlib.checkpoint import Checkpoint
 from finlib.command import verdicts
 from finlib.command.inputs import Hashes, VariantHashes, hash_variants
 from finlib.command.methods import Method, check_method
-from finlib.command.output import keep_parts, parts_folder, say
+from finlib.command.output import keep_parts, name_output, parts_folder, say
 from finlib.distributed import dask_client
 from finlib.hashing import tables
 from finlib.hashing.decoding import VARIANTS
@@ -460,7 +460,7 @@ class PairSearch:
             within = f" within {self.comparison.method.describe(self.radius)}"
         say(
             f"{count} pairs of files{within} were found, of {self.comparison.pairs:,} compared: "
-            f"{output}"
+            f"{name_output(output)}"
         )
         if self.radius is None or count == 0:
             return

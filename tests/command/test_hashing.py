@@ -267,7 +267,7 @@ def test_duplicates_leaves_a_table_and_a_page_of_others_alone(frames: Path, tmp_
     own.rename(tmp_path / "own.parquet")
     page = tmp_path / "ph.html"
     page.write_text("<!doctype html><title>My site</title>")
-    with pytest.raises(ValueError, match="not a page that finlib wrote"):
+    with pytest.raises(ValueError, match="not a page that `finlib duplicates` wrote"):
         duplicates.DuplicatesRun([frames], workers=1).write(groups, overwrite=True)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["frames", "own.parquet", "ph.html"]
     assert (tmp_path / "own.parquet").read_bytes() == before
