@@ -103,8 +103,8 @@ def check_output(action: str, output: Path, overwrite: bool) -> None:
 def _is_of_action(action: str, content: bytes) -> bool:
     if action != "list":
         return content.startswith(MARK_OF[action])
-    names = content.replace(b"\0", b"\n").split(b"\n")
-    return all(name.startswith(b"/") for name in names if name)
+    separator = b"\0" if b"\0" in content else b"\n"
+    return all(name.startswith(b"/") for name in content.split(separator) if name)
 
 
 def write_action(action: str, groups: pd.DataFrame, sizes: Mapping[str, int], output: Path) -> None:
