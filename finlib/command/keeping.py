@@ -4,6 +4,7 @@ A rule stands for one criterion or several. The files that are worst by the firs
 passed over, then those by the next, until one file is left.
 """
 
+import math
 import os
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
@@ -228,13 +229,24 @@ def _say_not_enlarged(best: Candidate, other: Candidate) -> str:
     return f"not enlarged, the other's {other.width} x {other.height} pixels are"
 
 
+def _is_lossless(file: Candidate) -> float:
+    return float(file.detail.quality == LOSSLESS)
+
+
+def _say_lossless(best: Candidate, other: Candidate) -> str:
+    return "stored without loss, the other with"
+
+
 def _quality(file: Candidate) -> float:
-    return float(file.detail.quality)
+    return float(file.detail.quality or 0)
+
+
+def _margin_of_quality(best: Candidate, other: Candidate) -> float:
+    """An unknown quality is neither better nor worse than a known one."""
+    return 1.0 if other.detail.quality is not None else math.inf
 
 
 def _say_quality(best: Candidate, other: Candidate) -> str:
-    if best.detail.quality == LOSSLESS:
-        return "stored without loss, the other with"
     return f"JPEG quality {best.detail.quality}, the other has {other.detail.quality}"
 
 
@@ -313,7 +325,8 @@ CRITERIA: dict[str, list[Criterion]] = {
         Criterion(_colours, _say_colours),
         Criterion(_real_pixels, _say_real_pixels, _margin_of_pixels),
         Criterion(_is_not_enlarged, _say_not_enlarged),
-        Criterion(_quality, _say_quality),
+        Criterion(_is_lossless, _say_lossless),
+        Criterion(_quality, _say_quality, _margin_of_quality),
         Criterion(_fewest_enlarged_pixels, _say_less_enlarged),
         Criterion(_size, _say_size),
         OLDEST,
