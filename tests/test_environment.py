@@ -79,9 +79,9 @@ def cells():
 @pytest.mark.parametrize(
     ("sources", "extras"),
     [
-        (lambda: modules("finlib/**/*.py"), ("dask", "pdq")),
-        (lambda: [*modules("workbook/**/*.py"), *cells()], ("dask", "pdq", "workbook")),
-        (lambda: modules("tests/**/*.py"), ("dask", "pdq", "workbook", "dev")),
+        (lambda: modules("finlib/**/*.py"), ("dask", "heic", "pdq")),
+        (lambda: [*modules("workbook/**/*.py"), *cells()], ("dask", "heic", "pdq", "workbook")),
+        (lambda: modules("tests/**/*.py"), ("dask", "heic", "pdq", "workbook", "dev")),
     ],
     ids=["production", "workbook and notebooks", "tests"],
 )

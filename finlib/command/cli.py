@@ -17,7 +17,6 @@ from finlib.command import process
 app = typer.Typer(
     help="Perceptual image hashes: hash images, match and cluster the hashes, look at the results, "
     "score hashers.",
-    add_completion=False,
     rich_markup_mode=None,
 )
 
@@ -54,7 +53,14 @@ Scheduler = Annotated[
     typer.Option(metavar="ADDRESS", help="The Dask scheduler to use, such as tcp://10.0.0.1:8786."),
 ]
 Output = Annotated[
-    Path, typer.Option("--output", "-o", help="The table to write, .parquet or .csv.")
+    Path,
+    typer.Option(
+        "--output", "-o", help="The table to write, .parquet or .csv; - prints it as CSV."
+    ),
+]
+# `writes_table` does what it asks for.
+AsJson = Annotated[
+    bool, typer.Option("--json", help="Also print the table, as a JSON array of its rows.")
 ]
 Overwrite = Annotated[
     bool, typer.Option("--overwrite", help="Replace an existing file of the same kind.")
@@ -100,21 +106,36 @@ Precision = Annotated[
     float | None,
     typer.Option(help="Use the largest radius at which this share of the pairs should be right."),
 ]
-Corrections = Annotated[
+PairsOfFiles = Annotated[
     Path | None,
     typer.Option(help="A table of pairs of files, such as the page of `finlib show` saves."),
 ]
+Corrections = Annotated[
+    Path | None,
+    typer.Option(
+        help="The verdicts that the page of `finlib show` or `duplicates` has saved. They are "
+        "remembered beside the output, and the next run onto it applies them without being told.",
+        show_default="those remembered",
+    ),
+]
 
 
-def claims_output(command: Callable[..., None]) -> Callable[..., None]:
-    """Keep other runs from writing the command's output, from before it is checked to the end."""
+def writes_table(command: Callable[..., None]) -> Callable[..., None]:
+    """Give the command the table to write, and print that table if this is asked for.
+
+    Other runs are kept from writing the table from before it is checked to the end. Without an
+    output, which only `match` allows, the command gets None.
+    """
 
     @wraps(command)
-    def run(output: Path, **arguments: Any) -> None:
-        from finlib.command.output import claim
+    def run(output: Path | None, as_json: bool = False, **arguments: Any) -> None:
+        from finlib.command.output import STANDARD_OUTPUT, open_output
 
-        with claim(output):
-            command(output=output, **arguments)
+        if output is None and not as_json:
+            command(output=None, as_json=False, **arguments)
+            return
+        with open_output(output or STANDARD_OUTPUT, as_json) as table:
+            command(output=table, as_json=as_json, **arguments)
 
     return run
 
@@ -135,7 +156,7 @@ def finlib(
     epilog="Examples: finlib hash photos -o hashes.parquet;  "
     "find . -name '*.jpg' | finlib hash - -o hashes.csv",
 )
-@claims_output
+@writes_table
 def hash_command(
     sources: Annotated[
         list[str],
@@ -159,6 +180,7 @@ def hash_command(
     ] = False,
     hidden: Hidden = False,
     exclude: Exclude = None,
+    as_json: AsJson = False,
 ) -> None:
     """Hash images into a table with a row per file. Run again, it hashes only what is new or
     changed.
@@ -186,15 +208,29 @@ def hash_command(
 
 @app.command(
     epilog="Examples: finlib match hashes.parquet --false-pairs 1 -o pairs.parquet;  "
-    "finlib match new.parquet --against hashes.parquet --radius 70 -o pairs.csv"
+    "finlib match new.parquet --against hashes.parquet --radius 70 -o pairs.csv;  "
+    "finlib match photo.jpg --against hashes.parquet --nearest 5"
 )
-@claims_output
+@writes_table
 def match(
     hashes: Source,
-    output: Output,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output",
+            "-o",
+            help="The table to write, .parquet or .csv; - prints it as CSV. Of a single image the "
+            "matches are printed in words where this is left out.",
+            show_default="none",
+        ),
+    ] = None,
     against: Annotated[
         Path | None,
-        typer.Option(help="The hashes to compare HASHES with.", show_default="HASHES itself"),
+        typer.Option(
+            help="The hashes to compare HASHES with: as HASHES, or a list of hexadecimal hashes, "
+            "one a line (.txt, or .csv with a column 'hash').",
+            show_default="HASHES itself",
+        ),
     ] = None,
     radius: Radius = None,
     false_pairs: FalsePairs = None,
@@ -211,6 +247,7 @@ def match(
     turned: Annotated[
         bool, typer.Option("--turned", help="Also compare HASHES turned by quarter turns.")
     ] = False,
+    corrections: Corrections = None,
     min_quality: MinQuality = 0,
     hasher: HasherOrPart = None,
     distance: Distance = "hamming",
@@ -224,19 +261,27 @@ def match(
     workers: Workers = None,
     scheduler: Scheduler = "",
     overwrite: Overwrite = False,
+    as_json: AsJson = False,
 ) -> None:
     """Find pairs of files whose hashes are near each other, within HASHES or between HASHES and
     others.
 
     Say what a match is by --radius, or by --false-pairs or --precision, which choose a radius from
     measured evidence, or by --nearest. Folders and single images are hashed by the hasher of the
-    table that they are compared with. An interrupted run resumes when it is started again.
+    table that they are compared with. Pairs that --corrections calls wrong are left out. An
+    interrupted run resumes when it is started again.
     """
-    from finlib.command import inputs, methods, output as outputs, search
+    from finlib.command import inputs, methods, output as outputs, search, verdicts
+    from finlib.command.answer import print_matches
     from finlib.hashing import tables
 
     methods.check_distance(distance)
-    outputs.check_table_output(output, tables.PAIRS, overwrite, (hashes, against))
+    if output is None:
+        inputs.check_single_image(hashes)
+    else:
+        outputs.check_table_output(output, tables.PAIRS, overwrite, (hashes, against, corrections))
+        verdicts.check_verdicts_file(output)
+    judged = verdicts.gather(corrections, output)
     criterion = search.Criterion(radius, false_pairs, precision, nearest)
     variants = search.choose_variants(mirrored, turned)
     criterion.check()
@@ -257,15 +302,21 @@ def match(
         max_pairs,
         workers,
         scheduler,
+        judged,
     )
-    pair_search.write(output)
+    if output is not None:
+        pair_search.write(output)
+        return
+    with outputs.temporary_output() as pairs:
+        pair_search.write(pairs)
+        print_matches(pairs, comparison, pair_search.radius)
 
 
 @app.command(
     epilog="Examples: finlib cluster hashes.parquet -o clusters.csv;  "
-    "finlib cluster new.parquet --onto clusters.csv --apart corrections.csv -o later.csv"
+    "finlib cluster new.parquet --onto clusters.csv --corrections corrections.csv -o later.csv"
 )
-@claims_output
+@writes_table
 def cluster(
     hashes: Source,
     output: Output,
@@ -273,36 +324,38 @@ def cluster(
         Path | None,
         typer.Option(help="An earlier table of clusters to extend.", show_default="none"),
     ] = None,
-    together: Corrections = None,
-    apart: Corrections = None,
+    corrections: Corrections = None,
+    together: PairsOfFiles = None,
+    apart: PairsOfFiles = None,
     min_quality: MinQuality = 0,
     hasher: HasherOrPart = None,
     workers: Workers = None,
     scheduler: Scheduler = "",
     overwrite: Overwrite = False,
+    as_json: AsJson = False,
 ) -> None:
     """Group files whose hashes are alike: a row per file, with the number and the size of its
     cluster.
 
-    With --onto, files of an earlier run keep their clusters and new files join them. Of a table
-    that the page of `finlib show` saved, --together takes the pairs marked right, and --apart those
-    marked wrong. An interrupted run resumes when it is started again.
+    With --onto, files of an earlier run keep their clusters and new files join them. --corrections
+    takes what the page of `finlib show` saved, --together only its pairs marked right, and --apart
+    those marked wrong. An interrupted run resumes when it is started again.
     """
     from finlib.command import inputs
     from finlib.command.cluster import Corrections, check_outputs, write_clusters
 
     if scheduler and workers:
         raise ValueError("--scheduler has workers of its own: leave out --workers.")
-    check_outputs(output, overwrite, (hashes, onto, together, apart))
+    check_outputs(output, overwrite, (hashes, onto, corrections, together, apart))
+    corrected = Corrections(corrections, together, apart)
     loaded = inputs.load(hashes, hasher, min_quality, workers)
-    write_clusters(loaded, output, onto, Corrections(together, apart), workers, scheduler)
+    write_clusters(loaded, output, onto, corrected, workers, scheduler)
 
 
 @app.command(
     epilog="Examples: finlib show pairs.parquet -o page.html;  "
     "finlib show clusters.csv --by doubt -o page.html"
 )
-@claims_output
 def show(
     table: Annotated[
         Path, typer.Argument(metavar="PAIRS|CLUSTERS", help="What `match` or `cluster` wrote.")
@@ -326,16 +379,30 @@ def show(
     The page is one file that opens offline. It saves what is marked as a CSV, which `finlib
     cluster` reads.
     """
+    from finlib.command.output import claim
     from finlib.command.page import show_table
 
-    show_table(table, output, by, most, workers, overwrite)
+    with claim(output):
+        show_table(table, output, by, most, workers, overwrite)
 
 
-@app.command(epilog="Example: finlib duplicates photos -o groups.csv")
-@claims_output
+@app.command(
+    epilog="Examples: finlib duplicates photos -o groups.csv;  "
+    "finlib duplicates phone camera --reference archive --then script -o groups.csv"
+)
+@writes_table
 def duplicates(
-    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="A folder of images.")],
+    folders: Annotated[list[Path], typer.Argument(metavar="FOLDER...", help="Folders of images.")],
     output: Output,
+    reference: Annotated[
+        list[Path] | None,
+        typer.Option(
+            metavar="FOLDER",
+            help="A folder whose files are compared with the others and are never proposed for "
+            "removal; may be given several times.",
+            show_default="none",
+        ),
+    ] = None,
     hasher: HasherName = None,
     keep: Annotated[
         list[str] | None,
@@ -361,39 +428,52 @@ def duplicates(
             show_default="by the hasher",
         ),
     ] = None,
+    corrections: Corrections = None,
+    then: Annotated[
+        str | None,
+        typer.Option(
+            metavar="list|script|link",
+            help="Also write a list of the files besides the ones to keep, a script that moves "
+            "them into a folder, or a script that makes hard links of byte for byte equal files.",
+            show_default="nothing",
+        ),
+    ] = None,
     min_quality: MinQuality = 0,
     hidden: Hidden = False,
     exclude: Exclude = None,
     workers: Workers = None,
     overwrite: Overwrite = False,
+    as_json: AsJson = False,
 ) -> None:
-    """Find copies of images in a folder: a table with a row per group, and a page. Nothing is
+    """Find copies of images in folders: a table with a row per group, and a page. Nothing is
     deleted.
 
     The file to keep comes first, by default the one with the most real detail, and the column
-    `why` says in words why. The hashes are written into a third file, so that the next run hashes
-    only what is new or changed.
+    `why` says in words why. Look at the page, mark groups wrong, choose other files to keep, and
+    give what it saves to --corrections: a pair that is not a duplicate stays so in later runs. The
+    hashes are written, too, so that the next run hashes only what is new or changed.
     """
-    from finlib.command.duplicates import write_duplicates
+    from finlib.command.duplicates import DuplicatesRun
     from finlib.command.inputs import Selection
 
-    selection = Selection(hidden, tuple(exclude or ()))
-    write_duplicates(
-        folder,
-        output,
+    run = DuplicatesRun(
+        folders,
+        reference or (),
         hasher,
         min_quality,
+        Selection(hidden, tuple(exclude or ())),
+        keep or ["detail"],
+        level,
+        radius,
+        corrections,
+        then,
         workers,
-        overwrite,
-        selection,
-        keep=keep or ["detail"],
-        level=level,
-        radius=radius,
     )
+    run.write(output, overwrite)
 
 
 @app.command(epilog="Example: finlib evaluate my_families -o scores.csv")
-@claims_output
+@writes_table
 def evaluate(
     folder: Annotated[
         Path, typer.Argument(metavar="DIR", help="A folder of images named FFFF_ID.ext.")
@@ -413,6 +493,7 @@ def evaluate(
     ] = None,
     workers: Workers = None,
     overwrite: Overwrite = False,
+    as_json: AsJson = False,
 ) -> None:
     """Score hashers on labelled images, a row per hasher and distance.
 

@@ -7,33 +7,48 @@ which a later run extends the clustering by new files.
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, NoReturn
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from finlib.clustering import clusters, corrections
+from finlib.command import verdicts
 from finlib.command.inputs import Hashes
 from finlib.command.names import absolute_paths
-from finlib.command.output import check_side_file, check_table_output, keep_parts, say
+from finlib.command.output import (
+    check_side_file,
+    check_table_output,
+    keep_parts,
+    name_output,
+    say,
+)
 from finlib.distributed import dask_client
 from finlib.hashing import tables
 from finlib.matching import near
 
 PARTS = "*.npz"  # what `near` keeps of its searches
-VERDICTS = ("right", "wrong")
 
 
 class Corrections(NamedTuple):
     """Tables of pairs of files that a person has judged; None where there is no table.
 
-    together: pairs that belong together.
-    apart: pairs that do not.
+    judged: pairs with a verdict each.
+    together: pairs that belong together, or those with the verdict right.
+    apart: pairs that do not, or those with the verdict wrong.
     """
 
+    judged: Path | None = None
     together: Path | None = None
     apart: Path | None = None
+
+    def gather(self, *outputs: Path | None) -> pd.DataFrame:
+        """The verdicts of these tables, and those remembered beside some outputs."""
+        together = _read_marked(self.together, verdicts.RIGHT)
+        apart = _read_marked(self.apart, verdicts.WRONG)
+        _check_unequal(together, apart)
+        return verdicts.merge([verdicts.gather(self.judged, *outputs), together, apart])
 
 
 class FileClusters(NamedTuple):
@@ -55,6 +70,7 @@ def check_outputs(output: Path, overwrite: bool, inputs: Iterable[Path | None]) 
     inputs = tuple(inputs)
     check_table_output(output, tables.CLUSTERS, overwrite, inputs)
     check_side_file(centres_file(output), clusters.CENTRES, inputs)
+    verdicts.check_verdicts_file(output)
 
 
 def write_clusters(
@@ -67,17 +83,19 @@ def write_clusters(
 ) -> None:
     """Cluster files, or extend an earlier clustering by them, and write the table and the centres.
 
-    onto: the table of an earlier clustering, or None. An interrupted run resumes when it is called
-    again.
+    onto: the table of an earlier clustering, or None. Verdicts that are remembered beside it or
+    beside the output are applied, too. An interrupted run resumes when it is called again.
     """
+    judged = corrected.gather(onto, output)
     with keep_parts(output, PARTS) as folder, _connect(scheduler) as client:
         resources = near.Resources(workers, client, folder, progress=True)
         if onto is None:
-            found = cluster_files(hashes, corrected, resources)
+            found = cluster_files(hashes, judged, resources)
         else:
-            found = extend_clusters(hashes, onto, corrected, resources)
+            found = extend_clusters(hashes, onto, judged, resources)
         found.clusters.save(centres_file(output), hasher=found.hasher)
         tables.write_table(found.table, output)
+        verdicts.remember(judged, hashes.files, output)
     _report(found.table, output)
 
 
@@ -95,7 +113,10 @@ def _report(table: pd.DataFrame, output: Path) -> None:
     single_files = int((table["size"] == 1).sum())
     grouped_files = len(table) - single_files
     groups = table["cluster"].nunique() - single_files
-    say(f"{groups} clusters of {grouped_files} files, and {single_files} single files: {output}")
+    say(
+        f"{groups} clusters of {grouped_files} files, and {single_files} single files: "
+        f"{name_output(output)}"
+    )
 
 
 def centres_file(table: Path) -> Path:
@@ -103,12 +124,13 @@ def centres_file(table: Path) -> Path:
     return table.with_name(f"{table.name}.centres.parquet")
 
 
-def cluster_files(
-    hashes: Hashes, corrected: Corrections, resources: near.Resources
-) -> FileClusters:
-    """Cluster files from scratch. ValueError where the corrections contradict each other."""
+def cluster_files(hashes: Hashes, judged: pd.DataFrame, resources: near.Resources) -> FileClusters:
+    """Cluster files from scratch. judged: a table of verdicts.
+
+    ValueError where the verdicts contradict each other.
+    """
     files = hashes.files[["path", "family"]]
-    rows = _read_corrections(corrected, files["path"])
+    rows = _find_corrected_rows(judged, hashes.files)
     clustering = clusters.cluster(
         hashes.packed,
         together=rows.together,
@@ -124,18 +146,20 @@ def cluster_files(
 
 
 def extend_clusters(
-    hashes: Hashes, onto: Path, corrected: Corrections, resources: near.Resources
+    hashes: Hashes, onto: Path, judged: pd.DataFrame, resources: near.Resources
 ) -> FileClusters:
     """Extend the clustering in the table `onto` by files that are not in it, as its last rows.
 
-    ValueError where the corrections contradict each other, or the clustering is by another hasher;
-    FileNotFoundError where the file of its centres is missing.
+    judged: a table of verdicts. ValueError where the verdicts contradict each other, or the
+    clustering is by another hasher; FileNotFoundError where the file of its centres is missing.
     """
     old = tables.read_columns(onto, tables.CLUSTERS)
     is_old = absolute_paths(hashes.files["path"]).isin(absolute_paths(old["path"]))
     new = hashes.select(~is_old.to_numpy())
     files = new.files[["path", "family"]]
-    rows = _read_corrections(corrected, pd.concat([old["path"], files["path"]]))
+    old_files = old[["path"]].assign(digest="")  # a table of clusters has no digests
+    known_files = pd.concat([old_files, new.files[["path", "digest"]]], ignore_index=True)
+    rows = _find_corrected_rows(judged, known_files)
     before, hasher = _load_clusters(onto, old["cluster"])
     if len(files) and hasher != new.hasher:
         raise ValueError(
@@ -151,8 +175,8 @@ def extend_clusters(
     )
     new_labels = clustering.labels[len(old) :]
     distance = _measure_distances(new.packed, new_labels, clustering)
-    old_files = old.reindex(columns=["path", "family", "distance"])
-    all_files = pd.concat([old_files, files.assign(distance=distance)])
+    old_rows = old.reindex(columns=["path", "family", "distance"])
+    all_files = pd.concat([old_rows, files.assign(distance=distance)])
     return FileClusters(_make_table(all_files, clustering), clustering, hasher)
 
 
@@ -184,58 +208,37 @@ def _make_table(files: pd.DataFrame, clustering: clusters.Clusters) -> pd.DataFr
     return labelled[["path", "family", "cluster", "size", "distance"]]
 
 
-class CorrectedRows(NamedTuple):
-    """Pairs that a person has judged, as rows among the files: int64[pairs, 2] each."""
-
-    together: NDArray[np.int64]
-    apart: NDArray[np.int64]
-
-
-def _read_corrections(corrected: Corrections, paths: pd.Series) -> CorrectedRows:
-    """Read the pairs of both tables; ValueError where they contradict each other."""
-    together = _read_pairs(corrected.together, "right", paths)
-    apart = _read_pairs(corrected.apart, "wrong", paths)
-    contradiction = corrections.find_contradiction(len(paths), together, apart)
-    if contradiction is not None:
-        one, other = paths.iloc[list(contradiction)]
-        raise ValueError(
-            f"The corrections contradict each other: {one} and {other} are to be apart, and "
-            "together by other pairs."
-        )
-    return CorrectedRows(together, apart)
-
-
-def _read_pairs(file: Path | None, verdict: str, paths: pd.Series) -> NDArray[np.int64]:
-    """Read the pairs with this verdict, or all pairs of a table that has no verdicts.
-
-    Returns the rows of their files among `paths`, int64[pairs, 2]. A pair with a file that is not
-    among them is left out, with a message.
-    """
+def _read_marked(file: Path | None, verdict: str) -> pd.DataFrame:
+    """Read the pairs with this verdict, or all pairs of a table that has no verdicts."""
     if file is None:
-        return np.empty((0, 2), np.int64)
-    pairs = tables.read_columns(file, ("path_a", "path_b"))
-    if "verdict" in pairs:
-        pairs = _select_verdict(pairs, verdict, file)
-    row_of = pd.Index(paths)
-    row_a = row_of.get_indexer(pairs["path_a"])
-    row_b = row_of.get_indexer(pairs["path_b"])
-    rows = np.stack([row_a, row_b], axis=1)
-    unknown = (rows < 0).any(axis=1)
-    if unknown.any():
-        say(
-            f"{file}: {unknown.sum()} of {len(rows)} pairs name a file that has no hash here, and "
-            "are left out."
-        )
-    return rows[~unknown]
-
-
-def _select_verdict(pairs: pd.DataFrame, verdict: str, file: Path) -> pd.DataFrame:
-    """The pairs with this verdict; ValueError where a verdict is not right, wrong or empty."""
-    verdicts = pairs["verdict"].fillna("").astype(str).str.strip().str.lower()
-    unknown = set(verdicts) - {*VERDICTS, ""}
-    if unknown:
-        raise ValueError(f"{file}: a verdict must be right or wrong, not {min(unknown)}.")
-    chosen = verdicts == verdict
-    if not chosen.any():
+        return verdicts.NO_VERDICTS
+    pairs = verdicts.read_verdicts(file, unmarked=verdict)
+    chosen = pairs[pairs["verdict"] == verdict]
+    if chosen.empty:
         say(f"{file}: none of its {len(pairs)} pairs is marked {verdict}.")
-    return pairs[chosen]
+    return chosen
+
+
+def _check_unequal(together: pd.DataFrame, apart: pd.DataFrame) -> None:
+    """ValueError where a pair is both to be together and apart."""
+    pair = ["path_a", "path_b"]
+    both = together[pair].merge(apart[pair], on=pair)
+    if len(both):
+        _refuse_contradiction(*both.iloc[0])
+
+
+def _find_corrected_rows(judged: pd.DataFrame, files: pd.DataFrame) -> verdicts.JudgedRows:
+    """The rows of the files of each verdict; ValueError where verdicts contradict each other."""
+    rows = verdicts.find_rows(judged, files)
+    contradiction = corrections.find_contradiction(len(files), rows.together, rows.apart)
+    if contradiction is not None:
+        _refuse_contradiction(*files["path"].iloc[list(contradiction)])
+    return rows
+
+
+def _refuse_contradiction(one: str, other: str) -> NoReturn:
+    raise ValueError(
+        f"The corrections contradict each other: {one} and {other} are to be apart, and "
+        "together by other pairs. Change the table of corrections, or the verdicts remembered "
+        "beside the output."
+    )

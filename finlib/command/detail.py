@@ -31,7 +31,6 @@ SHRINKING_STEPS = 8  # each by the square root of 2
 NOTHING_LOST = 0.75  # levels, root mean square: what rounding and JPEG leave
 ENLARGED_RATIO = 0.38
 LOSSLESS = 101
-UNKNOWN_QUALITY = 75  # of lossy formats whose quality the file does not say
 MOST_BLOCKS = 4096
 BLOCK = 8
 LARGEST_STEP = 255
@@ -68,13 +67,14 @@ class Detail(NamedTuple):
         shrunk as far as shrinking loses nothing.
     is_enlarged: whether the file has more pixels inside its frame than that.
     quality: the lowest JPEG quality at which the picture was stored, as far as it can be seen, from
-        1 to 100; LOSSLESS where there is no trace of a lossy format.
+        1 to 100; LOSSLESS where there is no trace of a lossy format, and None where it was stored
+        with a loss that the file does not tell, as in WebP and AVIF.
     """
 
     colours: Colours
     pixels: float
     is_enlarged: bool
-    quality: int
+    quality: int | None
 
 
 NO_DETAIL = Detail(Colours.TWO_LEVELS, 0.0, False, 0)
@@ -180,17 +180,19 @@ def _lost_by_shrinking(grey: Image.Image, scale: float) -> float:
     return float(np.sqrt(np.mean(difference**2)))
 
 
-def _stored_quality(path: str | Path) -> int:
-    """The quality that a file's format gives: of a JPEG by its tables, LOSSLESS of a PNG."""
+def _stored_quality(path: str | Path) -> int | None:
+    """The quality that a file's format gives: of a JPEG by its tables, LOSSLESS of a PNG, and None
+    of another lossy format.
+    """
     with Image.open(path) as image:
         if image.format in ("JPEG", "MPO"):
             tables: dict[int, list[int]] = getattr(image, "quantization", {})
-            return _quality_of_table(tables[0]) if 0 in tables else UNKNOWN_QUALITY
+            return _quality_of_table(tables[0]) if 0 in tables else None
         compression = image.info.get("compression", "")
     if image.format == "WEBP":
-        return LOSSLESS if _is_lossless_webp(path) else UNKNOWN_QUALITY
-    is_lossy = image.format == "AVIF" or "jpeg" in str(compression).lower()
-    return UNKNOWN_QUALITY if is_lossy else LOSSLESS
+        return LOSSLESS if _is_lossless_webp(path) else None
+    is_lossy = image.format in ("AVIF", "HEIF") or "jpeg" in str(compression).lower()
+    return None if is_lossy else LOSSLESS
 
 
 def _is_lossless_webp(path: str | Path) -> bool:

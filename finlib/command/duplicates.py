@@ -1,11 +1,12 @@
-"""Groups of alike images in a folder, the file to keep first: what `finlib duplicates` does.
+"""Groups of alike images in folders, the file to keep first: what `finlib duplicates` does.
 
 It deletes nothing.
 """
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -13,72 +14,143 @@ import pandas as pd
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from finlib.command import grouping, keeping, page
+from finlib.command import actions, grouping, keeping, page, turned, verdicts
 from finlib.command.detail import NO_DETAIL, measure_detail
 from finlib.command.hashing import hash_into
 from finlib.command.inputs import VISIBLE, Hashes, Selection, load
-from finlib.command.keeping import Candidate
-from finlib.command.output import check_page_output, check_table_output, say
+from finlib.command.keeping import Candidate, Choice, Criterion
+from finlib.command.names import file_key, find_inside
+from finlib.command.output import (
+    check_page_output,
+    check_side_file,
+    check_table_output,
+    is_printed,
+    name_output,
+    say,
+)
 from finlib.files import text_to_path
 from finlib.hashing import tables
+from finlib.hashing.images import scan_folder
 from finlib.pools import in_threads
 
 COLUMNS = ("keep", "others", "size")
 HASHES_KIND = "hashes of duplicates"  # of the table of hashes beside the output
-ALL_COLUMNS = (*COLUMNS, "why", "equal")
+ALL_COLUMNS = (*COLUMNS, "why", "equal", "distances")
 IMAGES_ON_THE_PAGE = 4000
+PAGE_KIND = "duplicates"
 
 
-def write_duplicates(
-    folder: Path,
-    output: Path,
-    hasher: str | None,
-    min_quality: float,
-    workers: int | None,
-    overwrite: bool,
-    selection: Selection = VISIBLE,
-    keep: Sequence[str] = ("detail",),
-    level: str = "same-picture",
-    radius: int | None = None,
-) -> None:
-    """Write a table of the groups of alike images, and a page of them.
+@dataclass(frozen=True)
+class DuplicatesRun:
+    """A search for copies, as a person asks for it.
 
+    sources: folders of images. references: folders whose files are compared with the others, and
+        are never proposed for removal.
     keep: rules for which file to keep, as `keeping.read_rules` takes them.
     level, radius: what counts as a copy, as in `grouping`; no radius stands for its default.
-    The images' hashes are written, too: the next run only has to hash files that are new or
-    changed.
+    corrections: a table of verdicts; None for those alone that are remembered.
+    then: what else is written, one of `actions.ACTIONS`; None for nothing.
     """
-    keeping.read_rules(keep)
-    grouping.check_level(level, radius)
-    hashes_file = output.with_suffix(".hashes.parquet")
-    page_file = output.with_suffix(".html")
-    check_table_output(output, COLUMNS, overwrite)
-    check_page_output(page_file, overwrite)
-    hash_into(
-        hashes_file,
-        [str(folder)],
-        hasher,
-        workers=workers,
-        prune=True,
-        selection=selection,
-        kind=HASHES_KIND,
-    )
-    hashes = load(hashes_file, hasher, min_quality, workers)
-    groups = find_duplicates(hashes, workers, keep, level, radius)
-    shown = page.write_page(
-        _caption_groups(groups),
-        page_file,
-        f"{folder}: duplicates",
-        IMAGES_ON_THE_PAGE,
-        workers,
-    )
-    tables.write_table(groups, output)
-    redundant = (groups["size"] - 1).sum()
-    say(f"{len(groups)} groups, and {redundant} files besides the ones to keep: {output}")
-    if shown.groups < len(groups):
-        say(f"The first {shown.groups} of the groups can be looked at: {page_file}")
-    else:
-        say(f"The groups can be looked at: {page_file}")
+
+    sources: Sequence[Path]
+    references: Sequence[Path] = ()
+    hasher: str | None = None
+    min_quality: float = 0
+    selection: Selection = VISIBLE
+    keep: Sequence[str] = ("detail",)
+    level: str = "same-picture"
+    radius: int | None = None
+    corrections: Path | None = None
+    then: str | None = None
+    workers: int | None = None
+
+    def write(self, output: Path, overwrite: bool = False) -> None:
+        """Write a table of the groups of alike images, and a page of them.
+
+        The images' hashes are written, too: the next run only has to hash files that are new or
+        changed. The verdicts are remembered, and applied by the next run.
+        """
+        hashes_file = output.with_suffix(".hashes.parquet")
+        turned_file = output.with_suffix(".turned.parquet")
+        page_file = output.with_suffix(".html")
+        self._check()
+        check_table_output(output, COLUMNS, overwrite, (self.corrections,))
+        check_page_output(page_file, PAGE_KIND, overwrite)
+        check_side_file(turned_file, turned.KIND)
+        verdicts.check_verdicts_file(output)
+        if self.then is not None:
+            actions.check_output(self.then, output, overwrite)
+            if is_printed(output):
+                raise ValueError("--then writes a file beside the output: give -o a name, not -.")
+        judged = verdicts.gather(self.corrections, output)
+        hash_into(
+            hashes_file,
+            [str(folder) for folder in (*self.references, *self.sources)],
+            self.hasher,
+            workers=self.workers,
+            prune=True,
+            selection=self.selection,
+            kind=HASHES_KIND,
+        )
+        hashes = load(hashes_file, self.hasher, self.min_quality, self.workers)
+        groups = find_duplicates(
+            hashes,
+            self.workers,
+            self.keep,
+            self.level,
+            self.radius,
+            judged=judged,
+            is_reference=self._find_references(hashes),
+            turned_file=turned_file,
+        )
+        tables.write_table(groups, output)
+        redundant = (groups["size"] - 1).sum()
+        say(
+            f"{len(groups)} groups, and {redundant} files besides the ones to keep: "
+            f"{name_output(output)}"
+        )
+        if is_printed(output):
+            return
+        verdicts.remember(judged, hashes.files, output)
+        self._write_page(groups, page_file, output)
+        if self.then is not None:
+            sizes = dict(zip(hashes.files["path"], hashes.files["bytes"], strict=True))
+            actions.write_action(self.then, groups, sizes, output)
+
+    def _write_page(self, groups: pd.DataFrame, page_file: Path, output: Path) -> None:
+        shown = page.write_page(
+            _caption_groups(groups),
+            page_file,
+            f"{', '.join(map(str, self.sources))}: duplicates",
+            IMAGES_ON_THE_PAGE,
+            self.workers,
+            kind=PAGE_KIND,
+            scripts=actions.begin_scripts(output),
+        )
+        if shown.groups < len(groups):
+            say(f"The first {shown.groups} of the groups can be looked at: {page_file}")
+        else:
+            say(f"The groups can be looked at: {page_file}")
+
+    def _check(self) -> None:
+        """ValueError where the rules, the level or what comes then make no sense."""
+        keeping.read_rules(self.keep)
+        grouping.check_level(self.level, self.radius)
+        if self.then is not None:
+            actions.check_action(self.then)
+
+    def _find_references(self, hashes: Hashes) -> NDArray[np.bool_]:
+        """For each file, whether it is in a reference folder, by any of its names."""
+        paths = hashes.files["path"]
+        is_reference = find_inside(paths, self.references)
+        hidden, exclude = self.selection
+        keys: set[Hashable] = set()
+        for folder in self.references:
+            images = scan_folder(folder, hidden=hidden, exclude=exclude).images
+            keys.update(file_key(image) for image in images)
+        for row in np.flatnonzero(~is_reference) if keys else ():
+            is_reference[row] = file_key(text_to_path(paths.iloc[row])) in keys
+        return is_reference
 
 
 def find_duplicates(
@@ -87,6 +159,10 @@ def find_duplicates(
     keep: Sequence[str] = ("detail",),
     level: str = "same-picture",
     radius: int | None = None,
+    *,
+    judged: pd.DataFrame = verdicts.NO_VERDICTS,
+    is_reference: NDArray[np.bool_] | None = None,
+    turned_file: Path | None = None,
 ) -> pd.DataFrame:
     """Find groups of copies: a row per group, larger groups first.
 
@@ -96,36 +172,123 @@ def find_duplicates(
     size: the number of files.
     why: in words, why the first file is the one to keep.
     equal: the files that are byte for byte equal, as a JSON list with a list for each set of them.
+    distances: those of the other files from the kept one, in bits, as a JSON list.
 
-    Files that cannot be seen now are in no group.
+    judged: verdicts of a person, which go before what the hashes say. is_reference: for each file,
+    whether it is one of a reference folder, which is kept before all others and is never one of
+    `others`. turned_file: as for `grouping.find_alike`. Files that cannot be seen now are in no
+    group.
     """
-    hashes = hashes.select(_find_present(hashes.files["path"]))
+    if is_reference is None:
+        is_reference = np.zeros(len(hashes.files), bool)
+    is_present = _find_present(hashes.files["path"])
+    hashes = hashes.select(is_present)
     exact = grouping.number_exact(hashes)
-    alike = grouping.find_alike(hashes, exact, level, radius, workers)
+    alike = grouping.find_alike(hashes, exact, level, radius, workers, turned_file)
+    rows = verdicts.find_rows(judged, hashes.files)
+    if level != "exact":
+        alike = grouping.link_by_hand(hashes, alike, rows.together)
     parts = grouping.list_linked(alike)
-    candidates = _read_candidates(hashes, parts, keep, workers)
-    criteria = keeping.read_rules(keep)
-    row_of = {file.path: row for row, file in candidates.items()}
-
-    def choose_row(rows: Sequence[int]) -> int:
-        choice = keeping.choose([candidates[row] for row in rows], criteria)
-        return row_of[choice.files[0].path]
-
-    groups = []
-    for part in parts:
-        groups.extend(grouping.split_around(part, alike, choose_row))
+    chooser = _Chooser(hashes, is_reference[is_present], rows.keep, keep)
+    chooser.read_candidates(parts, workers)
+    apart = _partners_of(rows.apart)
     table_rows = []
-    for group in sorted(groups, key=len, reverse=True):
-        choice = keeping.choose([candidates[row] for row in group], criteria)
-        order = [row_of[file.path] for file in choice.files]
-        table_rows.append(_table_row(order, exact, hashes.files["path"], choice.why))
-    return pd.DataFrame(table_rows, columns=list(ALL_COLUMNS))
+    for part in parts:
+        for group in grouping.split_around(part, alike, chooser.choose_row, apart):
+            order, why = chooser.order(group)
+            if len(order) > 1:
+                table_rows.append(_table_row(order, exact, hashes, alike, why))
+    table = pd.DataFrame(table_rows, columns=list(ALL_COLUMNS))
+    return table.sort_values("size", ascending=False, kind="stable", ignore_index=True)
+
+
+def _partners_of(pairs: NDArray[np.int64]) -> dict[int, set[int]]:
+    """For each row of some pairs, the rows that it is paired with."""
+    partners: dict[int, set[int]] = {}
+    for one, other in pairs.tolist():
+        partners.setdefault(one, set()).add(other)
+        partners.setdefault(other, set()).add(one)
+    return partners
+
+
+class _Chooser:
+    """Chooses the file to keep: one of a reference folder, or the one that a person has chosen, or
+    the best by the rules.
+    """
+
+    def __init__(
+        self,
+        hashes: Hashes,
+        is_reference: NDArray[np.bool_],
+        chosen: NDArray[np.int64],
+        rules: Sequence[str],
+    ) -> None:
+        self.hashes = hashes
+        self.is_reference = is_reference
+        self.chosen = chosen.tolist()
+        self.rules = rules
+        self.candidates: dict[int, Candidate] = {}
+        paths = hashes.files["path"]
+        self.row_of = dict(zip(paths, range(len(paths)), strict=True))
+        reference_paths = set(paths[is_reference])
+        self.criteria = [keeping.prefer(reference_paths, "in a reference folder, the other is not")]
+        self.rule_criteria = keeping.read_rules(rules)
+
+    def read_candidates(self, parts: Sequence[Sequence[int]], workers: int | None) -> None:
+        """Read what the rules have to know of each file in the parts."""
+        rows = [int(row) for part in parts for row in part]
+        paths = [self.hashes.files["path"].iloc[row] for row in rows]
+        if keeping.needs_detail(self.rules):
+            opened = ((text_to_path(path),) for path in paths)
+            measured = in_threads(measure_detail, opened, workers)
+            details = list(tqdm(measured, total=len(paths), unit="file", disable=None))
+        else:
+            details = [NO_DETAIL] * len(paths)
+        files = self.hashes.files.iloc[rows]
+        for row, detail, file in zip(rows, details, files.itertuples(), strict=True):
+            self.candidates[row] = Candidate(
+                path=file.path,
+                is_link=os.path.islink(text_to_path(file.path)),
+                width=int(file.width),
+                height=int(file.height),
+                size=int(file.bytes),
+                modified_ns=int(file.modified_ns),
+                detail=detail,
+            )
+
+    def choose_row(self, rows: Sequence[int]) -> int:
+        """The row of the file to keep of these."""
+        return self.row_of[self._choose(rows).files[0].path]
+
+    def order(self, rows: Sequence[int]) -> tuple[list[int], str]:
+        """The file to keep and those proposed for removal, in order, and why the first is kept."""
+        choice = self._choose(rows)
+        kept, *others = [self.row_of[file.path] for file in choice.files]
+        removable = [row for row in others if not self.is_reference[row]]
+        return [kept, *removable], choice.why
+
+    def _choose(self, rows: Sequence[int]) -> Choice:
+        files = [self.candidates[row] for row in rows]
+        criteria = [*self.criteria, *self._prefer_chosen(rows), *self.rule_criteria]
+        return keeping.choose(files, criteria)
+
+    def _prefer_chosen(self, rows: Sequence[int]) -> list[Criterion]:
+        """The criterion of what a person has chosen among these rows, where that is anything."""
+        among = set(rows)
+        judged = [pair for pair in self.chosen if among.issuperset(pair)]
+        passed_over = {other for _, other in judged}
+        chosen = {row for row, _ in judged} - passed_over
+        if not chosen:
+            return []
+        paths = {self.candidates[row].path for row in chosen}
+        return [keeping.prefer(paths, "chosen by hand")]
 
 
 def _table_row(
-    order: Sequence[int], exact: NDArray[np.int64], paths: pd.Series, why: str
-) -> tuple[str, str, int, str, str]:
+    order: Sequence[int], exact: NDArray[np.int64], hashes: Hashes, alike: grouping.Alike, why: str
+) -> tuple[str, str, int, str, str, str]:
     """The row of one group, whose files are given in order, the one to keep first."""
+    paths = hashes.files["path"]
     kept, *others = order
     copies = [row for row in others if exact[row] == exact[kept]]
     different = [row for row in others if exact[row] != exact[kept]]
@@ -133,12 +296,16 @@ def _table_row(
     for row in [kept, *copies, *different]:
         rows_of.setdefault(int(exact[row]), []).append(row)
     equal = [_list_paths(rows, paths) for rows in rows_of.values() if len(rows) > 1]
+    distances = [
+        grouping.measure_distance(hashes, alike, kept, row) for row in [*copies, *different]
+    ]
     return (
         paths.iloc[kept],
         _to_json(_list_paths(copies + different, paths)),
         len(order),
         why,
         _to_json(equal),
+        _to_json(distances),
     )
 
 
@@ -156,39 +323,17 @@ def _find_present(paths: pd.Series) -> NDArray[np.bool_]:
     return np.array(present, bool)
 
 
-def _read_candidates(
-    hashes: Hashes, groups: Sequence[Sequence[int]], rules: Sequence[str], workers: int | None
-) -> dict[int, Candidate]:
-    """What the rules have to know of each file in a group, by its row."""
-    rows = [int(row) for group in groups for row in group]
-    paths = [hashes.files["path"].iloc[row] for row in rows]
-    if keeping.needs_detail(rules):
-        measured = in_threads(measure_detail, ((text_to_path(path),) for path in paths), workers)
-        details = list(tqdm(measured, total=len(paths), unit="file", disable=None))
-    else:
-        details = [NO_DETAIL] * len(paths)
-    files = hashes.files.iloc[rows]
-    candidates = {}
-    for row, detail, file in zip(rows, details, files.itertuples(), strict=True):
-        candidates[row] = Candidate(
-            path=file.path,
-            is_link=os.path.islink(text_to_path(file.path)),
-            width=int(file.width),
-            height=int(file.height),
-            size=int(file.bytes),
-            modified_ns=int(file.modified_ns),
-            detail=detail,
-        )
-    return candidates
-
-
 def _caption_groups(groups: pd.DataFrame) -> list[page.Group]:
     """The groups as the page shows them."""
     shown = []
-    for keep, others, size, why, equal in groups[list(ALL_COLUMNS)].itertuples(index=False):
+    for keep, others, size, why, equal, distances in groups[list(ALL_COLUMNS)].itertuples(
+        index=False
+    ):
         caption = f"keep the first of {size}: {why}"
         for paths in json.loads(equal):
             names = ", ".join(os.path.basename(path) for path in paths)
             caption += f"; byte for byte equal: {names}"
-        shown.append(page.Group(caption, [keep, *json.loads(others)]))
+        notes = ["the one to keep"]
+        notes += [f"{distance} bits from it" for distance in json.loads(distances)]
+        shown.append(page.Group(caption, [keep, *json.loads(others)], notes))
     return shown

@@ -6,7 +6,7 @@ from pathlib import Path
 import pandas as pd
 
 from finlib.command.methods import check_distance, fits
-from finlib.command.output import say, say_errors
+from finlib.command.output import name_output, say, say_errors
 from finlib.hashing import execution, tables
 from finlib.hashing.hashers import HASHERS, Hasher, get_hasher
 from finlib.hashing.images import family_of, list_images
@@ -34,7 +34,7 @@ def write_scores(
     for hasher, distances_of_hasher in methods.items():
         scores += score_hasher(get_hasher(hasher), distances_of_hasher, files, workers)
     tables.write_table(pd.DataFrame(scores), output)
-    say(f"Scores of {len(scores)} methods: {output}")
+    say(f"Scores of {len(scores)} methods: {name_output(output)}")
 
 
 def choose_methods(hashers: Sequence[str], distances: Sequence[str]) -> dict[str, list[str]]:

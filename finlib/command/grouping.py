@@ -2,7 +2,8 @@
 
 exact         files of equal bytes
 same-picture  files of one picture: encoded again, resized, turned, mirrored, or slightly edited
-same-family   files whose hashes are alike, as `finlib cluster` groups them
+same-family   files whose hashes are alike, as `finlib cluster` groups them, and turned copies of
+              these
 
 At `same-picture` no file is farther from the kept file than the radius, however long a chain of
 near pictures is; what is cut off is grouped again among itself.
@@ -12,18 +13,20 @@ are only copies where their bytes are equal. So are animations and files of seve
 number of frames or whose duration differ: a hash is of the first frame alone.
 """
 
-import hashlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from finlib.command.cluster import Corrections, cluster_files
-from finlib.command.inputs import Hashes, hash_variants
-from finlib.files import text_to_path
-from finlib.hashing.decoding import VARIANTS, open_picture
+from finlib.command.cluster import cluster_files
+from finlib.command.inputs import Hashes
+from finlib.command.turned import TURNED, hash_turned
+from finlib.command.verdicts import NO_VERDICTS, RowPairs
+from finlib.files import file_digest, text_to_path
+from finlib.hashing.decoding import open_picture
 from finlib.hashing.hashers import get_hasher
 from finlib.matching import near
 from finlib.matching.copies import find_distinct
@@ -32,7 +35,9 @@ from finlib.matching.thresholds import evidence
 from finlib.pools import in_threads
 
 Rows = list[int]
-Links = dict[int, set[int]]
+Links = dict[int, dict[int, int]]  # nodes, their neighbours, and the distances of these
+
+Apart = Mapping[int, set[int]]
 
 LEVELS = ("exact", "same-picture", "same-family")
 VARIANTS_SHARE = 0.1  # of the pairs of a family, at the radius of same-picture
@@ -41,7 +46,6 @@ LEAST_SHARE_OF_BITS = 32  # the least radius is one bit in so many
 # smooth photographs; half of its plain pictures are below 10.
 PLAIN_QUALITY = 20
 TURNED_ERROR = 32  # bits between a turned picture's hash and the one that a hasher derives
-TURNED = range(1, len(VARIANTS))
 JPEG_SUFFIXES = (".jpg", ".jpeg", ".jfif", ".bmp")  # files of a single frame
 
 
@@ -55,15 +59,36 @@ class Frames(NamedTuple):
 STILL = Frames(1, 0)
 
 
+class Link(NamedTuple):
+    """Two nodes whose files are alike, and the distance of their hashes in bits.
+
+    Where one picture is a turn or mirror image of the other, it is the distance when it is turned.
+    """
+
+    one: int
+    other: int
+    distance: int
+
+
 class Alike(NamedTuple):
     """Which files are alike.
 
     node: for each file, the number of its node; files of one node are alike.
-    neighbours: for each node, the other nodes whose files are alike to its own.
+    neighbours: for each node, the other nodes whose files are alike to its own, with the distance.
     """
 
     node: NDArray[np.int64]
     neighbours: Links
+
+    def are_alike(self, node: int, other: int) -> bool:
+        return node == other or other in self.neighbours.get(node, {})
+
+    def with_links(self, links: Iterable[Link]) -> "Alike":
+        """The same with more links between nodes."""
+        neighbours = {node: dict(others) for node, others in self.neighbours.items()}
+        for node, others in _neighbours_of(links).items():
+            neighbours[node] = others | neighbours.get(node, {})
+        return Alike(self.node, neighbours)
 
 
 def check_level(level: str, radius: int | None) -> None:
@@ -101,91 +126,134 @@ def number_exact(hashes: Hashes) -> NDArray[np.int64]:
     """
     sizes = hashes.files["bytes"]
     is_repeated = sizes.duplicated(keep=False).to_numpy()
-    number_of: dict[tuple[int, bytes], int] = {}
+    number_of: dict[tuple[int, str], int] = {}
     numbers = np.arange(len(sizes))
     for row in np.flatnonzero(is_repeated):
-        digest = _digest(hashes.files["path"].iloc[row])
+        file = hashes.files.iloc[row]
+        digest = file["digest"] or _digest(file["path"])
         if digest:
             numbers[row] = number_of.setdefault((int(sizes.iloc[row]), digest), int(row))
     return numbers
 
 
-def _digest(path: str) -> bytes:
-    """The SHA-256 of a file; empty where it cannot be read."""
+def _digest(path: str) -> str:
+    """The digest of a file that the table has none of; empty where it cannot be read."""
     try:
-        with open(text_to_path(path), "rb") as file:
-            return hashlib.file_digest(file, "sha256").digest()
+        return file_digest(text_to_path(path))
     except OSError:
-        return b""
+        return ""
 
 
 def find_alike(
-    hashes: Hashes, exact: NDArray[np.int64], level: str, radius: int | None, workers: int | None
+    hashes: Hashes,
+    exact: NDArray[np.int64],
+    level: str,
+    radius: int | None,
+    workers: int | None,
+    turned_file: Path | None = None,
 ) -> Alike:
-    """Find which files are alike at a level. exact: what `number_exact` gives."""
+    """Find which files are alike at a level.
+
+    exact: what `number_exact` gives. turned_file: where the hashes of turned pictures are kept
+    from run to run; None where they are not.
+    """
     if level == "exact":
         return Alike(exact, {})
     is_plain = (hashes.files["quality"] < PLAIN_QUALITY).to_numpy()
     ordinary = np.flatnonzero(~is_plain)
+    if len(ordinary) == 0:
+        return Alike(exact, {})
+    if radius is None:
+        radius = same_picture_radius(hashes.hasher)
+    pictures = _Pictures(hashes.select(ordinary), turned_file, workers)
     if level == "same-family":
-        linked = _link_families(hashes.select(ordinary), workers)
+        linked = pictures.link_families(radius)
     else:
-        if radius is None:
-            radius = same_picture_radius(hashes.hasher)
-        linked = _link_pictures(hashes.select(ordinary), radius, workers)
+        linked = pictures.link_copies(radius)
     node = exact.copy()
     node[ordinary] = linked.node + len(exact)
     neighbours = {}
     for number, others in linked.neighbours.items():
-        neighbours[number + len(exact)] = {other + len(exact) for other in others}
+        neighbours[number + len(exact)] = {
+            other + len(exact): distance for other, distance in others.items()
+        }
     return Alike(node, neighbours)
 
 
-def _link_families(hashes: Hashes, workers: int | None) -> Alike:
-    """Files of one cluster have one node, unless they differ in their frames."""
-    if len(hashes.files) == 0:
-        return Alike(np.empty(0, np.int64), {})
-    resources = near.Resources(workers, progress=True)
-    clusters = cluster_files(hashes, Corrections(), resources).table["cluster"].to_numpy()
-    return _part_by_frames(hashes, clusters, {}, workers)
+class _Pictures:
+    """Pictures that are not plain, and those of them that have different hashes.
 
-
-def _link_pictures(hashes: Hashes, radius: int, workers: int | None) -> Alike:
-    """Files of equal hashes have one node; nodes within the radius are neighbours."""
-    if len(hashes.files) == 0:
-        return Alike(np.empty(0, np.int64), {})
-    first, first_of_row = find_distinct(hashes.packed)
-    number = np.searchsorted(first, first_of_row)
-    distinct = hashes.select(first)
-    neighbours: Links = {}
-    pairs = pairs_within(distinct.packed, radius, workers=workers)
-    for one, other in zip(pairs.i.tolist(), pairs.j.tolist(), strict=True):
-        _link(neighbours, one, other)
-    _link_turned(distinct, radius, neighbours, workers)
-    return _part_by_frames(hashes, number, neighbours, workers)
-
-
-def _link(neighbours: Links, one: int, other: int) -> None:
-    neighbours.setdefault(one, set()).add(other)
-    neighbours.setdefault(other, set()).add(one)
-
-
-def _link_turned(hashes: Hashes, radius: int, neighbours: Links, workers: int | None) -> None:
-    """Link pictures of which one is a turn or mirror image of the other, within the radius.
-
-    A hasher may derive the hashes of turned pictures with a small error. So candidates are sought
-    within a larger radius, and then compared by turning the pixels.
+    distinct: the first file of each hash. number: for each file, its row in `distinct`.
     """
-    turned = hash_variants(hashes, TURNED, workers)
-    wide_radius = min(radius + TURNED_ERROR, 8 * hashes.packed.shape[1])
-    pairs = pairs_between(turned.packed, hashes.packed, wide_radius, workers=workers)
-    for position, other in zip(pairs.i.tolist(), pairs.j.tolist(), strict=True):
-        row = int(turned.row[position])
-        if row == other or other in neighbours.get(row, ()):
-            continue
-        number = TURNED[position % len(TURNED)]
-        if _turned_distance(hashes, row, number, other) <= radius:
-            _link(neighbours, row, other)
+
+    def __init__(self, hashes: Hashes, turned_file: Path | None, workers: int | None) -> None:
+        first, first_of_row = find_distinct(hashes.packed)
+        self.hashes = hashes
+        self.turned_file = turned_file
+        self.workers = workers
+        self.distinct = hashes.select(first)
+        self.number = np.searchsorted(first, first_of_row)
+
+    def link_copies(self, radius: int) -> Alike:
+        """Files of equal hashes have one node; nodes within the radius are neighbours."""
+        near_links = self._find_near(radius)
+        turned_links = self._find_turned(radius, near_links)
+        neighbours = _neighbours_of([*near_links, *turned_links])
+        return _part_by_frames(self.hashes, self.number, neighbours, self.workers)
+
+    def link_families(self, radius: int) -> Alike:
+        """Files of one cluster have one node. Clusters are neighbours where a picture of one is,
+        within the radius, a turn or mirror image of a picture of the other.
+        """
+        resources = near.Resources(self.workers, progress=True)
+        found = cluster_files(self.hashes, NO_VERDICTS, resources)
+        clusters = found.table["cluster"].to_numpy()
+        cluster_of = np.empty(len(self.distinct.files), np.int64)
+        cluster_of[self.number] = clusters
+        links = []
+        for one, other, distance in self._find_turned(radius, []):
+            if cluster_of[one] != cluster_of[other]:
+                links.append(Link(int(cluster_of[one]), int(cluster_of[other]), distance))
+        return _part_by_frames(self.hashes, clusters, _neighbours_of(links), self.workers)
+
+    def _find_near(self, radius: int) -> list[Link]:
+        pairs = pairs_within(self.distinct.packed, radius, workers=self.workers)
+        columns = (pairs.i.tolist(), pairs.j.tolist(), pairs.distance.tolist())
+        return [Link(*pair) for pair in zip(*columns, strict=True)]
+
+    def _find_turned(self, radius: int, known: Iterable[Link]) -> list[Link]:
+        """Find pictures of which one is a turn or mirror image of the other, within the radius.
+
+        A hasher may derive the hashes of turned pictures with a small error. So candidates are
+        sought within a larger radius, and then compared by turning the pixels. Those that are
+        known to be linked are not compared again.
+        """
+        packed = self.distinct.packed
+        turned = hash_turned(self.distinct, self.turned_file, self.workers)
+        wide_radius = min(radius + TURNED_ERROR, 8 * packed.shape[1])
+        candidates = pairs_between(turned.packed, packed, wide_radius, workers=self.workers)
+        linked = {(link.one, link.other) for link in known}
+        links = []
+        for position, other in zip(candidates.i.tolist(), candidates.j.tolist(), strict=True):
+            row = int(turned.row[position])
+            pair = (min(row, other), max(row, other))
+            if row == other or pair in linked:
+                continue
+            number = TURNED[position % len(TURNED)]
+            distance = _turned_distance(self.distinct, row, number, other)
+            if distance <= radius:
+                linked.add(pair)
+                links.append(Link(*pair, distance))
+        return links
+
+
+def _neighbours_of(links: Iterable[Link]) -> Links:
+    """The neighbours of each node that a link names."""
+    neighbours: Links = {}
+    for one, other, distance in links:
+        neighbours.setdefault(one, {})[other] = distance
+        neighbours.setdefault(other, {})[one] = distance
+    return neighbours
 
 
 def _turned_distance(hashes: Hashes, row: int, number: int, other: int) -> int:
@@ -199,6 +267,24 @@ def _turned_distance(hashes: Hashes, row: int, number: int, other: int) -> int:
         return 8 * hashes.packed.shape[1] + 1
     packed, _ = get_hasher(hashes.hasher).compute(picture.variant(number))
     return int(np.bitwise_count(packed ^ hashes.packed[other]).sum())
+
+
+def measure_distance(hashes: Hashes, alike: Alike, one: int, other: int) -> int:
+    """The distance of two files in bits; of turned copies, that of the turned picture."""
+    turned_or_near = alike.neighbours.get(int(alike.node[one]), {}).get(int(alike.node[other]))
+    plain = int(np.bitwise_count(hashes.packed[one] ^ hashes.packed[other]).sum())
+    return plain if turned_or_near is None else min(plain, turned_or_near)
+
+
+def link_by_hand(hashes: Hashes, alike: Alike, together: RowPairs) -> Alike:
+    """Link the nodes of files that a person puts together: int64[pairs, 2], rows of the files."""
+    links = []
+    for one, other in together.tolist():
+        node = int(alike.node[one])
+        other_node = int(alike.node[other])
+        if not alike.are_alike(node, other_node):
+            links.append(Link(node, other_node, measure_distance(hashes, alike, one, other)))
+    return alike.with_links(links)
 
 
 def _part_by_frames(
@@ -219,8 +305,11 @@ def _part_by_frames(
     ]
     parted: Links = {}
     for (old, frames_of_node), node in node_of.items():
-        others = ((other, frames_of_node) for other in neighbours.get(old, ()))
-        parted[node] = {node_of[other] for other in others if other in node_of}
+        parted[node] = {}
+        for other, distance in neighbours.get(old, {}).items():
+            key = (other, frames_of_node)
+            if key in node_of:
+                parted[node][node_of[key]] = distance
     return Alike(np.array(nodes, np.int64), parted)
 
 
@@ -252,11 +341,14 @@ def list_linked(alike: Alike) -> list[Rows]:
     return [part for part in parts if len(part) > 1]
 
 
-def split_around(rows: Rows, alike: Alike, choose: Callable[[Sequence[int]], int]) -> list[Rows]:
+def split_around(
+    rows: Rows, alike: Alike, choose: Callable[[Sequence[int]], int], apart: Apart
+) -> list[Rows]:
     """Split a connected part into groups whose files are all alike to the file that is kept.
 
-    choose: gives the row to keep of several. Files that are not alike to it are grouped again
-    among themselves; files that remain alone are left out.
+    choose: gives the row to keep of several. apart: for each row, the rows that a person keeps
+    apart from it; no group has both. The other files are grouped again among themselves; files
+    that remain alone are left out.
     """
     groups = []
     parts = [rows]
@@ -264,14 +356,23 @@ def split_around(rows: Rows, alike: Alike, choose: Callable[[Sequence[int]], int
         part = parts.pop()
         if len(part) < 2:
             continue
-        node = int(alike.node[choose(part)])
-        nodes = {node, *alike.neighbours.get(node, ())}
-        group = [row for row in part if alike.node[row] in nodes]
-        rest = [row for row in part if alike.node[row] not in nodes]
+        group = _gather_around(choose(part), part, alike, apart)
+        rest = [row for row in part if row not in group]
         if len(group) > 1:
-            groups.append(group)
+            groups.append(sorted(group))
         parts.extend(_connected(_rows_by_node(rest, alike), alike.neighbours))
     return groups
+
+
+def _gather_around(kept: int, part: Rows, alike: Alike, apart: Apart) -> set[int]:
+    """The row to keep with those rows of the part that are alike to it and not kept apart."""
+    group = {kept}
+    node = int(alike.node[kept])
+    for row in part:
+        is_apart = not group.isdisjoint(apart.get(row, ()))
+        if alike.are_alike(node, int(alike.node[row])) and not is_apart:
+            group.add(row)
+    return group
 
 
 def _rows_by_node(rows: Iterable[int], alike: Alike) -> dict[int, Rows]:
@@ -291,7 +392,7 @@ def _connected(rows_of: dict[int, Rows], neighbours: Links) -> list[Rows]:
         remaining.discard(start)
         nodes = [start]
         for node in nodes:  # which grows meanwhile
-            nearby = neighbours.get(node, set()) & remaining
+            nearby = remaining.intersection(neighbours.get(node, {}))
             remaining -= nearby
             nodes.extend(sorted(nearby))
         parts.append(sorted(row for node in nodes for row in rows_of[node]))

@@ -1,4 +1,4 @@
-"""What a command is given: folders, single images, lists of files, and tables of hashes.
+"""What a command is given: folders, single images, lists of files, and tables and lists of hashes.
 
 `list_files` turns a source on the command line into files. `load` and `load_both` turn one into
 `Hashes`, read from a table or made from the images there and then.
@@ -17,6 +17,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from finlib.command.hash_lists import is_hash_list, read_hash_list
 from finlib.command.methods import check_method
 from finlib.command.names import find_other_names, find_stored_names
 from finlib.command.output import say, say_errors, say_first
@@ -82,7 +83,7 @@ def hash_variants(hashes: Hashes, variants: Sequence[int], workers: int | None) 
     """Read the pictures of the files again and hash them in several variants.
 
     `variants` are numbers into `decoding.VARIANTS`. Files that cannot be read any more are left
-    out, with a message. RuntimeError where there are files and none of them can be read.
+    out, with a message.
     """
     hasher = get_hasher(hashes.hasher)
     errors: list[str] = []
@@ -98,11 +99,6 @@ def hash_variants(hashes: Hashes, variants: Sequence[int], workers: int | None) 
     paths = hashes.files["path"]
     hashed = in_threads(hash_file, ((path,) for path in paths), workers)
     hashes_of_files = list(tqdm(hashed, total=len(paths), unit="file", disable=None))
-    if errors and len(errors) == len(paths):
-        raise RuntimeError(
-            "--mirrored and --turned have to read the pictures again, and none of them can be "
-            f"read. The first error: {errors[0]}"
-        )
     say_first("left out", errors)
     counts = [len(each) for each in hashes_of_files]
     return VariantHashes(
@@ -173,14 +169,17 @@ def load(
     workers: int | None,
     distance: str = "hamming",
 ) -> Hashes:
-    """Read the hashes of a table, or hash one image or the images of a folder.
+    """Read the hashes of a table or a list, or hash one image or the images of a folder.
 
-    A table gives the hashes that it has, or one part of its combined hash if `hasher` names that
-    part. Images are hashed by `hasher`, by default FINd. Files with an error, files that a later
-    row names again, and files of a quality under `min_quality` are left out, with a message.
+    A list of hashes gives all that it has, with labels for paths. A table gives the hashes that it
+    has, or one part of its combined hash if `hasher` names that part. Images are hashed by
+    `hasher`, by default FINd. Files with an error, files that a later row names again, and files of
+    a quality under `min_quality` are left out, with a message.
     RuntimeError where nothing has a hash; ValueError where `min_quality` is given and the hashes
     have no quality, and where `distance` cannot compare them, which shows before images are hashed.
     """
+    if is_hash_list(source):
+        return _load_list(source, hasher, distance)
     if is_table(source):
         table = _read_table(source, hasher)
     else:
@@ -217,6 +216,15 @@ def load(
     return all_hashes.select(is_taken & ~poor)
 
 
+def _load_list(source: Path, hasher: str | None, distance: str) -> Hashes:
+    table = read_hash_list(source, hasher)
+    name = str(table["hasher"].iloc[0])
+    check_method(name, distance)
+    return Hashes(
+        table.drop(columns=["hash", "hasher", "error"]), tables.packed_hashes(table), name
+    )
+
+
 def load_both(
     source: Path,
     against: Path | None,
@@ -227,7 +235,8 @@ def load_both(
 ) -> tuple[Hashes, Hashes | None]:
     """Load the hashes of `source` and, where it is given, those of `against` by the same hasher.
 
-    Where only one of them is a table, the images of the other are hashed by the table's hasher. The
+    Where only one of them is a table, the images of the other are hashed by the table's hasher, and
+    a list of hashes that does not name its hasher is taken for hashes by that of the table. The
     files of `source` then have a column more, stored_path: the path that `against` has for the same
     file, which may be another than their own.
     """
@@ -243,9 +252,18 @@ def load_both(
     return replace(new, files=new.files.assign(stored_path=stored_path)), stored
 
 
+def check_single_image(source: Path) -> None:
+    """ValueError where the source is no single image, about which an answer can be printed."""
+    if is_table(source) or is_hash_list(source) or source.is_dir():
+        raise ValueError(
+            "Missing option '--output': only the matches of a single image are printed without it. "
+            "Give -o TABLE, or -o - to print a table."
+        )
+
+
 def is_table(source: Path) -> bool:
-    """Whether the source's name is that of a table: it ends in .parquet or .csv."""
-    return source.suffix in (".parquet", ".csv")
+    """Whether the source is a table: it ends in .parquet or .csv and is no list of hashes."""
+    return source.suffix in (".parquet", ".csv") and not is_hash_list(source)
 
 
 def _hash_images(source: Path, hasher: str, workers: int | None) -> pd.DataFrame:

@@ -4,8 +4,9 @@ A rule stands for one criterion or several. The files that are worst by the firs
 passed over, then those by the next, until one file is left.
 """
 
+import math
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -87,7 +88,7 @@ def choose(files: Sequence[Candidate], criteria: Iterable[Criterion]) -> Choice:
     remaining = sorted(files, key=_path_of)
     passed_over: list[Candidate] = []
     reasons: list[str] = []
-    for criterion in (NOT_A_LINK, *criteria):
+    for criterion in criteria:
         best = max(remaining, key=criterion.value)
         worse = _select_worse(remaining, best, criterion)
         if worse:
@@ -134,9 +135,10 @@ def needs_detail(rules: Iterable[str]) -> bool:
 def read_rules(rules: Iterable[str]) -> list[Criterion]:
     """The criteria that rules stand for, in order; ValueError for an unknown rule.
 
-    Folders are preferred in the order in which they are named.
+    Links are passed over before any rule. Folders are preferred in the order in which they are
+    named.
     """
-    criteria: list[Criterion] = []
+    criteria: list[Criterion] = [NOT_A_LINK]
     for rule in rules:
         folder = rule.removeprefix(FOLDER)
         if rule in CRITERIA:
@@ -149,6 +151,18 @@ def read_rules(rules: Iterable[str]) -> list[Criterion]:
                 "given, each with a --keep of its own."
             )
     return criteria
+
+
+def prefer(paths: Collection[str], reason: str) -> Criterion:
+    """The criterion that prefers these files, for this reason."""
+
+    def is_preferred(file: Candidate) -> float:
+        return float(file.path in paths)
+
+    def say_preferred(best: Candidate, other: Candidate) -> str:
+        return reason
+
+    return Criterion(is_preferred, say_preferred)
 
 
 def _prefer_folder(folder: str) -> Criterion:
@@ -215,13 +229,24 @@ def _say_not_enlarged(best: Candidate, other: Candidate) -> str:
     return f"not enlarged, the other's {other.width} x {other.height} pixels are"
 
 
+def _is_lossless(file: Candidate) -> float:
+    return float(file.detail.quality == LOSSLESS)
+
+
+def _say_lossless(best: Candidate, other: Candidate) -> str:
+    return "stored without loss, the other with"
+
+
 def _quality(file: Candidate) -> float:
-    return float(file.detail.quality)
+    return float(file.detail.quality or 0)
+
+
+def _margin_of_quality(best: Candidate, other: Candidate) -> float:
+    """An unknown quality is neither better nor worse than a known one."""
+    return 1.0 if other.detail.quality is not None else math.inf
 
 
 def _say_quality(best: Candidate, other: Candidate) -> str:
-    if best.detail.quality == LOSSLESS:
-        return "stored without loss, the other with"
     return f"JPEG quality {best.detail.quality}, the other has {other.detail.quality}"
 
 
@@ -300,7 +325,8 @@ CRITERIA: dict[str, list[Criterion]] = {
         Criterion(_colours, _say_colours),
         Criterion(_real_pixels, _say_real_pixels, _margin_of_pixels),
         Criterion(_is_not_enlarged, _say_not_enlarged),
-        Criterion(_quality, _say_quality),
+        Criterion(_is_lossless, _say_lossless),
+        Criterion(_quality, _say_quality, _margin_of_quality),
         Criterion(_fewest_enlarged_pixels, _say_less_enlarged),
         Criterion(_size, _say_size),
         OLDEST,

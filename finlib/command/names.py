@@ -108,6 +108,22 @@ def absolute_paths(paths: pd.Series) -> pd.Series:
     return pd.Series(absolute, paths.index, str)
 
 
+def find_inside(paths: pd.Series, folders: Iterable[Path]) -> NDArray[np.bool_]:
+    """For each path of a table, whether it is below one of the folders, by name or by links."""
+    starts = set()
+    for folder in folders:
+        starts.add(os.path.join(os.path.abspath(folder), ""))
+        starts.add(os.path.join(os.path.realpath(folder), ""))
+    if not starts:
+        return np.zeros(len(paths), bool)
+    is_inside = []
+    for text in paths:
+        path = text_to_path(text)
+        spellings = (os.path.abspath(path), _real_path(path))
+        is_inside.append(any(spelling.startswith(tuple(starts)) for spelling in spellings))
+    return np.array(is_inside, bool)
+
+
 def find_stored_names(new: pd.DataFrame, stored: pd.DataFrame) -> pd.Series:
     """For each row of the table `new`, the path that `stored` has for the same file.
 

@@ -6,19 +6,26 @@ file of another kind, and over an older result unless it is asked to. While it r
 finished in a folder beside its output, from which the same command resumes after an interruption.
 """
 
+import json
+import math
 import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
 
 import pandas as pd
+import pyarrow.csv
 
 from finlib.files import lock, one_line
 from finlib.hashing import tables
 
 ERRORS_SHOWN = 5
-PAGE_MARK = '<meta name="generator" content="finlib">'  # which each page has near its beginning
+STANDARD_OUTPUT = Path("-")
+LISTS = ("others", "equal", "distances")  # columns of duplicates that hold JSON
+PAGE_MARK = '<meta name="generator" content="finlib {kind}">'  # near the beginning of each page
 PAGE_HEAD_BYTES = 4096
 
 
@@ -65,25 +72,31 @@ def check_table_output(
     _refuse_existing(output, overwrite)
 
 
-def check_page_output(output: Path, overwrite: bool, inputs: Iterable[Path | None] = ()) -> None:
-    """Make sure that a page may be written to `output`; ValueError as from `check_table_output`."""
+def check_page_output(
+    output: Path, kind: str, overwrite: bool, inputs: Iterable[Path | None] = ()
+) -> None:
+    """Make sure that a page of a kind, the name of its command, may be written to `output`.
+
+    ValueError as from `check_table_output`.
+    """
     if output.suffix != ".html":
         raise ValueError(f"{output}: the name of a page ends in .html.")
     if not output.exists():
         return
     _refuse_inputs(output, inputs)
-    if not _is_page(output):
+    if not _is_page(output, kind):
         raise ValueError(
-            f"{output} exists and is not a page that finlib wrote. Give --output another name, or "
-            "move the file away."
+            f"{output} exists and is not a page that `finlib {kind}` wrote. Give --output "
+            "another name, or move the file away."
         )
     _refuse_existing(output, overwrite)
 
 
-def _is_page(file: Path) -> bool:
+def _is_page(file: Path, kind: str) -> bool:
+    mark = PAGE_MARK.format(kind=kind)
     try:
         with open(file, "rb") as content:
-            return PAGE_MARK.encode() in content.read(PAGE_HEAD_BYTES)
+            return mark.encode() in content.read(PAGE_HEAD_BYTES)
     except OSError:
         return False
 
@@ -154,6 +167,78 @@ def claim(output: Path) -> Iterator[None]:
         if is_new_folder:
             with suppress(OSError):  # not there, or not empty
                 output.parent.rmdir()
+
+
+_printed: set[Path] = set()  # the temporary outputs that are printed in the end
+
+
+@contextmanager
+def open_output(output: Path, as_json: bool) -> Iterator[Path]:
+    """Give the table that a command is to write, and print it afterwards if that is asked for.
+
+    "-" stands for standard output: a temporary table, which is printed as CSV. With `as_json` the
+    table is printed as a JSON array of its rows. Other runs are kept from writing `output`.
+    """
+    if output == STANDARD_OUTPUT:
+        with temporary_output() as table:
+            yield table
+            print_table(table, as_json)
+        return
+    with claim(output):
+        yield output
+    if as_json:
+        print_table(output, as_json)
+
+
+@contextmanager
+def temporary_output() -> Iterator[Path]:
+    """Give a table to write that is removed with all that lies beside it."""
+    with TemporaryDirectory(prefix="finlib-") as folder:
+        table = Path(folder, "table.parquet")
+        _printed.add(table)
+        try:
+            yield table
+        finally:
+            _printed.discard(table)
+
+
+def is_printed(output: Path) -> bool:
+    """Whether the output is printed, and nothing beside it stays."""
+    return output in _printed
+
+
+def name_output(output: Path) -> str:
+    """The name of an output for messages."""
+    return "standard output" if is_printed(output) else str(output)
+
+
+def print_table(table: Path, as_json: bool) -> None:
+    """Print a table on standard output, as a JSON array of its rows or as CSV."""
+    if not as_json:
+        batches = tables.iter_batches(table)
+        schema = next(batches).schema
+        with pyarrow.csv.CSVWriter(sys.stdout.buffer, schema) as writer:
+            for batch in batches:
+                writer.write_table(batch)
+        sys.stdout.buffer.flush()
+        return
+    before = "["
+    for batch in tables.iter_batches(table):
+        for row in batch.to_pylist():
+            print(before + json.dumps(_as_json(row), ensure_ascii=False), end="")
+            before = ",\n"
+    print("[]" if before == "[" else "]")
+
+
+def _as_json(row: dict[str, Any]) -> dict[str, Any]:
+    """A row with lists for the texts that hold lists, and null for numbers that are unknown."""
+    values = {}
+    for name, value in row.items():
+        if name in LISTS and isinstance(value, str):
+            value = json.loads(value)
+        is_unknown = isinstance(value, float) and not math.isfinite(value)
+        values[name] = None if is_unknown else value
+    return values
 
 
 @contextmanager

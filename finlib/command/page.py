@@ -1,16 +1,20 @@
 """A page of pairs or clusters to look at and to mark right or wrong: what `finlib show` does.
 
 The page is one HTML file with thumbnails that opens offline and asks for nothing from elsewhere.
-Names of files reach it as JSON and are shown as text, never as HTML. What a person marks is saved
-by the page as a CSV with the columns path_a, path_b and verdict (right or wrong).
+Names of files reach it as JSON and are shown as text, never as HTML. What a person marks is kept in
+the browser's storage, and saved by the page as a CSV that `finlib.command.verdicts` reads. To show
+a picture at its full size the page opens the file itself, where it is still there.
 """
 
+import hashlib
 import json
+import os
 from base64 import b64encode
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from importlib.resources import files
 from io import BytesIO
 from pathlib import Path
+from types import MappingProxyType
 from typing import NamedTuple
 
 import pandas as pd
@@ -20,7 +24,7 @@ from PIL import ImageOps
 from tqdm import tqdm
 
 from finlib.command.output import check_page_output, say
-from finlib.files import one_line, text_to_path, write_atomically
+from finlib.files import file_digest, one_line, text_to_path, write_atomically
 from finlib.hashing.images import open_image
 from finlib.hashing.tables import CLUSTERS, PAIRS, is_csv, iter_batches, read_pairs_metadata
 from finlib.matching.hamming import Hamming
@@ -29,13 +33,32 @@ from finlib.pools import in_threads
 SIDE = 160  # pixels, of a thumbnail
 IMAGES_PER_GROUP = 40  # at most: a page of large clusters would show few of them
 ORDERS = ("size", "doubt")
+NO_SCRIPTS: Mapping[str, str] = MappingProxyType({})
 
 
 class Group(NamedTuple):
-    """A pair or a cluster as the page shows it: a caption, and the files as texts of a table."""
+    """A pair, a cluster or copies as the page shows them.
+
+    caption: what stands above the pictures. files: their paths, as texts of a table. notes: what
+    stands below each picture; nothing where there are no notes.
+    """
 
     caption: str
     files: list[str]
+    notes: Sequence[str] = ()
+
+
+class Picture(NamedTuple):
+    """What the page shows of a file.
+
+    thumbnail: a data URI; empty where the file cannot be read, and all else is unknown.
+    facts: its pixels and bytes, in words. bytes: its size. digest: of its content.
+    """
+
+    thumbnail: str = ""
+    facts: str = ""
+    bytes: int = 0
+    digest: str = ""
 
 
 class DistanceWords(NamedTuple):
@@ -68,7 +91,7 @@ def show_table(
     """
     if by not in ORDERS:
         raise ValueError(f"--by must be size or doubt, not {by}.")
-    check_page_output(output, overwrite, (table,))
+    check_page_output(output, "show", overwrite, (table,))
     listing = list_groups(table, by, max(1, most // 2))
     page = write_page(listing.groups, output, table.name, most, workers)
     say(f"{page.groups} of {listing.total} pairs or clusters: {output}")
@@ -130,7 +153,9 @@ def _list_clusters(table: Path, by: str, most: int) -> Listing:
     groups = []
     for cluster, size, farthest in first.itertuples(name=None):
         caption = f"cluster {cluster}: {size} files, up to {farthest} bits from its centre"
-        groups.append(Group(caption, files_of[cluster]))
+        files = files_of.loc[[cluster]]
+        notes = [f"{distance} bits from the centre" for distance in files["distance"]]
+        groups.append(Group(caption, files["path"].tolist(), notes))
     return Listing(groups, len(clusters))
 
 
@@ -147,8 +172,8 @@ def _measure_clusters(table: Path) -> pd.DataFrame:
     return clusters[clusters["size"] > 1]
 
 
-def _read_files(table: Path, clusters: pd.Index, farthest_first: bool) -> pd.Series:
-    """Read the files of each of these clusters, at most IMAGES_PER_GROUP: a list of paths each.
+def _read_files(table: Path, clusters: pd.Index, farthest_first: bool) -> pd.DataFrame:
+    """Read the files of each of these clusters, at most IMAGES_PER_GROUP, indexed by cluster.
 
     They are the first in the table, or those farthest from the centre.
     """
@@ -161,36 +186,63 @@ def _read_files(table: Path, clusters: pd.Index, farthest_first: bool) -> pd.Ser
         if farthest_first:
             files = files.sort_values("distance", ascending=False, kind="stable")
         files = files.groupby("cluster").head(IMAGES_PER_GROUP)
-    return files.groupby("cluster")["path"].agg(list)
+    return files.set_index("cluster")
 
 
 def write_page(
-    groups: Iterable[Group], output: Path, title: str, most: int, workers: int | None = None
+    groups: Iterable[Group],
+    output: Path,
+    title: str,
+    most: int,
+    workers: int | None = None,
+    *,
+    kind: str = "show",
+    scripts: Mapping[str, str] = NO_SCRIPTS,
 ) -> PageContent:
     """Write a page of the first groups, as many as have at most `most` images together.
 
-    At least one group is shown. Each shows no more than IMAGES_PER_GROUP of its images.
+    At least one group is shown. Each shows no more than IMAGES_PER_GROUP of its images. kind: the
+    command whose page it is. scripts: what the page writes of the files besides the ones to keep:
+    for each word of a button, the beginning of a script.
     """
     shown = _select_groups(groups, most)
     number_of = _number_files(shown)
     paths = list(number_of)
-    thumbnails = _make_thumbnails(paths, workers)
+    pictures = _read_pictures(paths, workers)
+    images = []
+    for path, picture in zip(paths, pictures, strict=True):
+        images.append([path, picture.thumbnail, picture.facts, picture.digest, picture.bytes])
     captioned = []
     for group in shown:
         numbers = [number_of[path] for path in group.files]
-        captioned.append((group.caption, numbers))
+        captioned.append([group.caption, numbers, list(group.notes)])
     data = {
         "title": one_line(title),
-        "images": list(zip(paths, thumbnails, strict=True)),
+        "kind": kind,
+        "run": _name_run(images, captioned),
+        "images": images,
+        "links": [_link_to(path) for path in paths],
         "groups": captioned,
+        "scripts": dict(scripts),
     }
     # In JSON a "<" only ever stands inside a text. Written like this, it cannot begin a tag.
     text = json.dumps(data, ensure_ascii=False).replace("<", "\\u003c")
     template = files("finlib.command").joinpath("page.html").read_text(encoding="utf-8")
-    page = template.replace("{{data}}", text)
+    page = template.replace("{{kind}}", kind).replace("{{data}}", text)
     with write_atomically(output) as temporary:
         temporary.write_text(page, encoding="utf-8")
-    return PageContent(len(shown), thumbnails.count(""))
+    unreadable = sum(picture.thumbnail == "" for picture in pictures)
+    return PageContent(len(shown), unreadable)
+
+
+def _name_run(images: Sequence[Sequence[object]], groups: Sequence[object]) -> str:
+    """A name under which the browser keeps the marks: that of these contents in these groups."""
+    contents = [image[3] or image[0] for image in images]
+    return hashlib.blake2b(json.dumps([contents, groups]).encode(), digest_size=12).hexdigest()
+
+
+def _link_to(path: str) -> str:
+    return Path(os.path.abspath(text_to_path(path))).as_uri()
 
 
 def _select_groups(groups: Iterable[Group], most: int) -> list[Group]:
@@ -198,7 +250,7 @@ def _select_groups(groups: Iterable[Group], most: int) -> list[Group]:
     selected: list[Group] = []
     images = 0
     for group in groups:
-        shown = Group(group.caption, group.files[:IMAGES_PER_GROUP])
+        shown = Group(group.caption, group.files[:IMAGES_PER_GROUP], group.notes)
         images += len(shown.files)
         if selected and images > most:
             break
@@ -215,23 +267,33 @@ def _number_files(groups: Iterable[Group]) -> dict[str, int]:
     return number_of
 
 
-def _make_thumbnails(paths: Sequence[str], workers: int | None) -> list[str]:
-    thumbnails = in_threads(make_thumbnail, ((path,) for path in paths), workers)
-    return list(tqdm(thumbnails, total=len(paths), unit="image", disable=None))
+def _read_pictures(paths: Sequence[str], workers: int | None) -> list[Picture]:
+    pictures = in_threads(read_picture, ((path,) for path in paths), workers)
+    return list(tqdm(pictures, total=len(paths), unit="image", disable=None))
 
 
-def make_thumbnail(path: str) -> str:
-    """Make a JPEG of at most SIDE pixels a side, as a data URI.
+def read_picture(path: str) -> Picture:
+    """Read what the page shows of a file, with a JPEG of at most SIDE pixels a side.
 
-    The picture stands upright, as its EXIF data say. The URI is empty where the file cannot be
-    read.
+    The picture stands upright, as its EXIF data say. Of a file that cannot be read nothing is
+    known.
     """
+    name = text_to_path(path)
     try:
-        image = ImageOps.exif_transpose(open_image(text_to_path(path)))
+        image = open_image(name)
+        width, height = image.size
+        image = ImageOps.exif_transpose(image)
         image.thumbnail((SIDE, SIDE))
         file = BytesIO()
         image.convert("RGB").save(file, "JPEG", quality=70)
+        size = os.path.getsize(name)
+        digest = file_digest(name)
     except Exception:  # whatever is wrong with the file, the page shows its name without a picture
-        return ""
+        return Picture()
     encoded = b64encode(file.getvalue()).decode()
-    return f"data:image/jpeg;base64,{encoded}"
+    return Picture(
+        thumbnail=f"data:image/jpeg;base64,{encoded}",
+        facts=f"{width} × {height} pixels, {size:,} bytes",
+        bytes=size,
+        digest=digest,
+    )

@@ -9,7 +9,7 @@ import hashlib
 import math
 import shutil
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
@@ -22,9 +22,10 @@ from tqdm import tqdm
 
 from finlib import __version__
 from finlib.checkpoint import Checkpoint
+from finlib.command import verdicts
 from finlib.command.inputs import Hashes, VariantHashes, hash_variants
 from finlib.command.methods import Method, check_method
-from finlib.command.output import keep_parts, parts_folder, say
+from finlib.command.output import keep_parts, name_output, parts_folder, say
 from finlib.distributed import dask_client
 from finlib.hashing import tables
 from finlib.hashing.decoding import VARIANTS
@@ -32,6 +33,8 @@ from finlib.matching import thresholds
 from finlib.matching.packed import check_radius
 from finlib.matching.pairs import Pairs, estimate_pairs, index_hashes, iter_pairs, neighbours
 from finlib.matching.self_join import iter_self_join
+
+RowPairs = NDArray[np.int64]  # [pairs, 2]
 
 HASHES_PER_STEP = 1 << 14  # at least, of the hashes that are compared with the others
 COMPARISONS_PER_STEP = 1 << 37  # about, which two cores make in half a minute
@@ -122,6 +125,14 @@ class Comparison:
         return self.new if self.stored is None else self.stored
 
     @property
+    def files(self) -> pd.DataFrame:
+        """The new files and, after them, those that they are compared with if these are others."""
+        new = self.new.files
+        if self.stored is None:
+            return new
+        return pd.concat([new, self.stored.files], ignore_index=True)
+
+    @property
     def has_variants(self) -> bool:
         """Whether more is compared than the pictures as they are."""
         return len(self.variants) > 1
@@ -205,6 +216,7 @@ class PairSearch:
     """The search for the pairs of a comparison within a radius, or the nearest ones, or both.
 
     Distances are of the kind that the comparison names. More than `max_pairs` pairs are refused.
+    Pairs that the table of verdicts `judged` calls wrong are left out.
     The search runs on `workers` threads, or on the Dask scheduler at an address, which only
     compares one set with itself within a radius.
     """
@@ -215,11 +227,13 @@ class PairSearch:
     max_pairs: int = 100_000_000
     workers: int | None = None
     scheduler: str = ""
+    judged: pd.DataFrame = field(default_factory=verdicts.NO_VERDICTS.copy)
 
     def write(self, output: Path) -> None:
         """Write the table of pairs: path_a, path_b, distance and, where there are several, variant.
 
-        A Parquet file records in its metadata which distance it is, see `tables.PairsMetadata`.
+        A Parquet file records in its metadata which distance it is, see `tables.PairsMetadata`. The
+        verdicts are remembered beside the table.
         ValueError where there are too many pairs, RuntimeError where the disk is too small for
         those expected.
         """
@@ -228,17 +242,26 @@ class PairSearch:
             self._check_expected_pairs(self.radius, output)
         queries = self._read_queries()
         schema = self._make_schema()
+        files = self.comparison.files
+        apart = verdicts.find_rows(self.judged, files).apart
         with keep_parts(output, PART_PATTERN) as folder:
-            checkpoint = Checkpoint(folder, self._make_key(queries), PART_NAME, PART_SUFFIX)
-            count = self._find_parts(queries, checkpoint, schema, output)
+            checkpoint = Checkpoint(folder, self._make_key(queries, apart), PART_NAME, PART_SUFFIX)
+            count = self._find_parts(queries, apart, checkpoint, schema, output)
             _join_parts(checkpoint.parts(), count, schema, output)
+            verdicts.remember(self.judged, files, output)
         self._report(count, output)
 
     def _read_queries(self) -> VariantHashes:
         """The hashes to search for: of the new files, or of all variants of their pictures."""
         new = self.comparison.new
         if self.comparison.has_variants:
-            return hash_variants(new, self.comparison.variants, self.workers)
+            hashed = hash_variants(new, self.comparison.variants, self.workers)
+            if len(new.files) and len(hashed.row) == 0:
+                raise RuntimeError(
+                    "--mirrored and --turned have to read the pictures again, and none of them "
+                    "can be read. Bring the files back, or leave these options out."
+                )
+            return hashed
         return VariantHashes(new.packed, np.arange(len(new.files)))
 
     def _make_schema(self) -> pa.Schema:
@@ -249,7 +272,7 @@ class PairSearch:
             columns["variant"] = pa.string()
         return pa.schema(columns, metadata.to_arrow())
 
-    def _make_key(self, queries: VariantHashes) -> str:
+    def _make_key(self, queries: VariantHashes, apart: RowPairs) -> str:
         """A text that differs for any other search, and for this one by another version."""
         comparison = self.comparison
         settings = (
@@ -270,10 +293,16 @@ class PairSearch:
             digest.update(hashes.packed.data)
         digest.update(queries.packed.data)
         digest.update(queries.row.data)
+        digest.update(apart.data)
         return digest.hexdigest()
 
     def _find_parts(
-        self, queries: VariantHashes, checkpoint: Checkpoint, schema: pa.Schema, output: Path
+        self,
+        queries: VariantHashes,
+        apart: RowPairs,
+        checkpoint: Checkpoint,
+        schema: pa.Schema,
+        output: Path,
     ) -> int:
         """Find the pairs of the steps that are not finished, each step's as a part.
 
@@ -289,7 +318,7 @@ class PairSearch:
                 tables.table_writer(part, schema) as write,
             ):
                 for pairs in step:
-                    rows = self._make_rows(queries, pairs)
+                    rows = self._make_rows(queries, self._drop_apart(queries, pairs, apart))
                     count += len(rows)
                     self._check_count(count, output)
                     write(rows)
@@ -355,6 +384,19 @@ class PairSearch:
                 progress=True,
             )
 
+    def _drop_apart(self, queries: VariantHashes, pairs: Pairs, apart: RowPairs) -> Pairs:
+        """The pairs without those of files that a person keeps apart."""
+        if len(apart) == 0:
+            return pairs
+        files = len(self.comparison.files)
+        first_other = 0 if self.comparison.stored is None else len(self.comparison.new.files)
+        one = queries.row[pairs.i].astype(np.int64)
+        other = first_other + pairs.j.astype(np.int64)
+        found = np.minimum(one, other) * files + np.maximum(one, other)
+        dropped = apart.min(axis=1) * files + apart.max(axis=1)
+        is_kept = ~np.isin(found, dropped)
+        return Pairs(pairs.i[is_kept], pairs.j[is_kept], pairs.distance[is_kept])
+
     def _make_rows(self, queries: VariantHashes, pairs: Pairs) -> pd.DataFrame:
         """The table's rows for these pairs of hashes, no file with itself and no pair twice."""
         comparison = self.comparison
@@ -418,7 +460,7 @@ class PairSearch:
             within = f" within {self.comparison.method.describe(self.radius)}"
         say(
             f"{count} pairs of files{within} were found, of {self.comparison.pairs:,} compared: "
-            f"{output}"
+            f"{name_output(output)}"
         )
         if self.radius is None or count == 0:
             return

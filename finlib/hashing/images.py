@@ -18,7 +18,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
-SUFFIXES = (".jpg", ".jpeg", ".jfif", ".png", ".gif", ".webp", ".avif", ".bmp", ".tif", ".tiff")
+SUFFIXES = (
+    *(".jpg", ".jpeg", ".jfif", ".png", ".gif", ".webp", ".avif", ".bmp", ".tif", ".tiff"),
+    *(".heic", ".heif"),  # which the extra `heic` reads
+)
+HEIC_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
 # Folders, in lower case, in which systems keep thumbnails and what was deleted. Others of theirs
 # begin with a full stop, such as .Trash-1000 and .thumbnails.
 SYSTEM_FOLDERS = (
@@ -201,6 +205,8 @@ def open_image(source: str | Path | Image.Image) -> Image.Image:
         return _checked_copy(source, _IMAGE_IN_MEMORY)
     try:
         _check_is_file(source)
+        if _is_heic(source):
+            _load_heic_reader(source)
         with Image.open(source) as image:
             return _checked_copy(image, str(source))
     except (ImageError, IsADirectoryError):  # these already say what to do
@@ -218,6 +224,23 @@ def _check_is_file(path: str | Path) -> None:
         os.scandir(path).close()  # raises PermissionError for a folder that may not be listed
         raise IsADirectoryError(message)
     raise ImageError(message)
+
+
+def _is_heic(path: str | Path) -> bool:
+    with open(path, "rb") as file:
+        beginning = file.read(12)
+    return beginning[4:8] == b"ftyp" and beginning[8:12] in HEIC_BRANDS
+
+
+def _load_heic_reader(path: str | Path) -> None:
+    """Let Pillow read HEIC; ImageError where the extra for it is not installed."""
+    try:
+        from pillow_heif import register_heif_opener
+    except ImportError:
+        raise ImageError(
+            f"{path}: a HEIC picture, for which an extra is needed: pip install 'finlib[heic]'."
+        ) from None
+    register_heif_opener()
 
 
 def _checked_copy(image: Image.Image, name: str) -> Image.Image:

@@ -87,6 +87,7 @@ KINDS = {
     "pairs": PAIRS,
     "clusters": CLUSTERS,
     "groups": ("keep", "others", "size"),
+    "verdicts": ("path_a", "path_b", "verdict"),
     "scores": ("hasher", "auc"),
 }
 KIND = b"finlib.kind"  # the key in the metadata
@@ -96,6 +97,8 @@ CSV_TYPES = {field.name: field.type for field in SCHEMA} | {
     "path_a": pa.string(),
     "path_b": pa.string(),
     "verdict": pa.string(),
+    "digest_a": pa.string(),
+    "digest_b": pa.string(),
     "distance": pa.int32(),
     "cluster": pa.int64(),
     "size": pa.int64(),

@@ -536,7 +536,7 @@ def test_new_files_join_clusters_and_corrections_are_honoured(
     more = ["--together", tmp_path / "corrections.csv", "--apart", tmp_path / "corrections.csv"]
     capsys.readouterr()
     assert status(monkeypatch, "cluster", hashes, *more, "-o", tmp_path / "corrected.csv") == 0
-    assert "1 of 2 pairs name a file that has no hash here" in capsys.readouterr().err
+    assert "1 of 3 pairs name a file that has no hash here" in capsys.readouterr().err
     corrected = pd.read_csv(tmp_path / "corrected.csv").set_index("path")["cluster"]
     assert corrected[paths["0001_0.jpg"]] != corrected[paths["0001_1.png"]]
     assert corrected[paths["0000_0.jpg"]] == corrected[paths["0002_0.jpg"]]

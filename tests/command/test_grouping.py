@@ -12,7 +12,7 @@ from PIL.Image import Resampling
 from finlib.command import grouping
 from finlib.command.duplicates import find_duplicates
 from finlib.command.inputs import Hashes, load
-from finlib.command.page import make_thumbnail
+from finlib.command.page import read_picture
 
 
 def smooth_picture(seed: int, width: int = 320, height: int = 240) -> Image.Image:
@@ -39,7 +39,9 @@ def made_hashes(folder: Path, packed: np.ndarray) -> Hashes:
     for number, path in enumerate(paths):
         smooth_picture(number, 32, 24).save(path)
     files = pd.DataFrame({"path": list(map(str, paths)), "family": ""})
-    files = files.assign(width=32, height=24, quality=50.0, modified_ns=range(len(paths)))
+    files = files.assign(
+        width=32, height=24, quality=50.0, digest="", modified_ns=range(len(paths))
+    )
     return Hashes(files.assign(bytes=range(100, 100 + len(paths))), packed, "find")
 
 
@@ -100,7 +102,7 @@ def test_thumbnails_stand_upright(tmp_path: Path) -> None:
     smooth_picture(0, 300, 100).save(tmp_path / "a.jpg", exif=exif)
     smooth_picture(0, 300, 100).rotate(-90, expand=True).save(tmp_path / "b.png")
     for name in ("a.jpg", "b.png"):
-        encoded = make_thumbnail(str(tmp_path / name))
+        encoded = read_picture(str(tmp_path / name)).thumbnail
         assert _size_of(encoded) == (53, 160)
 
 

@@ -248,7 +248,7 @@ def test_links_are_not_each_others_duplicates(frames: Path, tmp_path: Path) -> N
     (frames / "a").symlink_to("below")
     shutil.copy(frames / "2.bmp", frames / "below" / "copy.bmp")
     groups = tmp_path / "g.csv"
-    duplicates.write_duplicates(frames, groups, None, 0, 1, overwrite=False)
+    duplicates.DuplicatesRun([frames], workers=1).write(groups)
     table = pd.read_csv(groups)
     assert table["size"].tolist() == [2]
     files = [table["keep"][0], *json.loads(table["others"][0])]
@@ -263,17 +263,17 @@ def test_duplicates_leaves_a_table_and_a_page_of_others_alone(frames: Path, tmp_
     before = own.read_bytes()
     for overwrite in (False, True):
         with pytest.raises(ValueError, match=r"ph\.hashes\.parquet has the name of a file"):
-            duplicates.write_duplicates(frames, groups, None, 0, 1, overwrite)
+            duplicates.DuplicatesRun([frames], workers=1).write(groups, overwrite)
     own.rename(tmp_path / "own.parquet")
     page = tmp_path / "ph.html"
     page.write_text("<!doctype html><title>My site</title>")
-    with pytest.raises(ValueError, match="not a page that finlib wrote"):
-        duplicates.write_duplicates(frames, groups, None, 0, 1, overwrite=True)
+    with pytest.raises(ValueError, match="not a page that `finlib duplicates` wrote"):
+        duplicates.DuplicatesRun([frames], workers=1).write(groups, overwrite=True)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["frames", "own.parquet", "ph.html"]
     assert (tmp_path / "own.parquet").read_bytes() == before
     page.unlink()
     for overwrite in (False, True):
-        duplicates.write_duplicates(frames, groups, None, 0, 1, overwrite)
+        duplicates.DuplicatesRun([frames], workers=1).write(groups, overwrite)
 
 
 def test_clusters_leave_centres_of_others_alone(frames: Path, tmp_path: Path) -> None:

@@ -132,6 +132,19 @@ def test_more_pixels_lossless_larger_and_older_files_are_kept(tmp_path: Path) ->
     assert kept([made("a", modified_ns=9), made("b")], "detail") == "b"
 
 
+@pytest.mark.parametrize("quality", [30, 95])
+def test_an_unknown_quality_is_neither_better_nor_worse(quality: int, tmp_path: Path) -> None:
+    picture = sharp_picture()
+    jpeg = save(tmp_path, "a.jpg", picture, quality=quality)
+    webp = save(tmp_path, "a.webp", picture, quality=80)
+    larger = max(jpeg, webp, key=lambda file: file.size)
+    assert kept([jpeg, webp], "detail") == larger.path
+    lossless = save(tmp_path, "a.png", picture)
+    choice = choose([jpeg, webp, lossless], read_rules(["detail"]))
+    assert choice.files[0] == lossless
+    assert "stored without loss" in choice.why
+
+
 def test_a_drawing_is_not_poorer_than_its_jpeg(tmp_path: Path) -> None:
     drawing = Image.new("RGB", (320, 240), "white")
     drawing.paste((200, 30, 30), (20, 30, 200, 100))
@@ -152,7 +165,7 @@ def test_detail_of_single_files(tmp_path: Path) -> None:
     from_jpeg = save(tmp_path, "from.png", of_a_bad_jpeg(picture)).detail
     assert abs(from_jpeg.quality - 15) <= 3
     assert save(tmp_path, "a.webp", picture, lossless=True).detail.quality == LOSSLESS
-    assert save(tmp_path, "b.webp", picture, quality=50).detail.quality < LOSSLESS
+    assert save(tmp_path, "b.webp", picture, quality=50).detail.quality is None
     flat = save(tmp_path, "flat.png", Image.new("RGB", (30, 20), "red")).detail
     assert flat.quality == LOSSLESS
     tiny = save(tmp_path, "tiny.png", Image.new("RGB", (1, 1))).detail

@@ -2,7 +2,9 @@
 
 import json
 import re
+import shlex
 import shutil
+import subprocess
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -12,6 +14,7 @@ import pytest
 from PIL import Image
 
 from finlib.command import page
+from finlib.command.duplicates import DuplicatesRun
 from finlib.hashing import tables
 
 # A slash cannot stand in a file's name; a similar character takes its place.
@@ -67,9 +70,9 @@ def write_page(table: Path, by: str = "size", most: int = 1000) -> tuple[Path, d
 def test_pairs_come_farthest_first(pairs: tuple[Path, list[str]]) -> None:
     table, (hostile, _, missing) = pairs
     output, data = write_page(table)
-    captions = [caption for caption, _ in data["groups"]]
+    captions = [caption for caption, *_ in data["groups"]]
     assert captions == [f"distance {distance}" for distance in range(119, -1, -1)]
-    sources = dict(data["images"])
+    sources = {path: thumbnail for path, thumbnail, *_ in data["images"]}
     assert sources[hostile].startswith("data:image/jpeg;base64,")
     assert sources[missing] == ""
     groups = page.list_groups(table, "size", 1000).groups
@@ -86,7 +89,7 @@ def test_names_are_no_tags_and_nothing_is_asked_from_elsewhere(
     assert hostile.attributes == empty.attributes
     assert not {"src", "href"} & {name for name, _ in hostile.attributes}
     (policy,) = [value for _, value in hostile.attributes if value and "default-src" in value]
-    assert policy.startswith("default-src 'none'; img-src data:;")
+    assert policy.startswith("default-src 'none'; img-src data: file:;")
     text = pairs[0].with_suffix(".html").read_text(encoding="utf-8")
     assert not re.findall(r"https?:|@import|url\(", text)
 
@@ -110,7 +113,7 @@ def test_clusters_by_size_and_by_doubt(tmp_path: Path) -> None:
         ("doubt", [["b", "a"], ["d", "e", "c"]]),
     ):
         groups, total = page.list_groups(tmp_path / "c.parquet", by, 9)
-        assert [paths for _, paths in groups] == expected
+        assert [paths for _, paths, _ in groups] == expected
         assert (
             page.list_groups(tmp_path / "c.parquet", by, 1)
             == (groups[:1], total)
@@ -138,7 +141,7 @@ def test_tables_of_many_parts_give_the_same_page(
             found.append(page.list_groups(tmp_path / f"{name}.parquet", "doubt", 20))
     assert found[:2] == found[2:]
     expected = pairs.sort_values("distance", ascending=False, kind="stable").head(20)
-    assert [paths[0] for _, paths in found[0][0]] == expected["path_a"].tolist()
+    assert [paths[0] for _, paths, _ in found[0][0]] == expected["path_a"].tolist()
     assert (found[0][1], found[1][1]) == (500, (np.bincount(cluster) > 1).sum())
 
 
@@ -168,11 +171,13 @@ def opened(browser, file: Path):
 
 
 def saved(view, folder: Path) -> list[list[str]]:
+    folder.mkdir(exist_ok=True)
     with view.expect_download() as download:
         view.click("#save")
     download.value.save_as(folder / "corrections.csv")
     return (
         pd.read_csv(folder / "corrections.csv", dtype=str, keep_default_na=False)
+        .iloc[:, :3]
         .to_numpy()
         .tolist()
     )
@@ -195,7 +200,7 @@ def test_pairs_in_a_real_browser(browser, pairs: tuple[Path, list[str]], tmp_pat
     view.click("section:nth-of-type(1) button.right")
     view.click("section:nth-of-type(3) button.right")
     view.click("section:nth-of-type(3) button.right")  # taken back
-    paths = [path for path, _ in data["images"]]
+    paths = [path for path, *_ in data["images"]]
     marked = [(data["groups"][k][1], verdict) for k, verdict in ((1, "wrong"), (100, "right"))]
     assert saved(view, tmp_path) == [[paths[a], paths[b], verdict] for (a, b), verdict in marked]
     assert errors == []
@@ -225,3 +230,102 @@ def test_a_table_without_rows_is_a_page_without_groups(
 ) -> None:
     tables.write_table(pd.DataFrame([], columns=list(kind)), tmp_path / f"t{suffix}")
     assert write_page(tmp_path / f"t{suffix}")[1]["groups"] == []
+
+
+@pytest.fixture
+def copies(tmp_path: Path) -> Path:
+    """The page of two groups of copies: three files with names that are hard to quote, and two."""
+    folder = tmp_path / "it's \u00fc"
+    folder.mkdir()
+    for seed, count in ((0, 3), (1, 2)):
+        levels = np.random.default_rng(seed).integers(0, 256, (9, 12, 3), dtype=np.uint8)
+        picture = Image.fromarray(levels).resize((320, 240), Image.Resampling.BICUBIC)
+        for number in range(count):
+            picture.save(folder / f"{seed} {number}.png")
+    picture.resize((160, 120)).save(folder / "1 1.png")
+    DuplicatesRun([folder], keep=["largest"], then="script", workers=1).write(tmp_path / "g.csv")
+    return tmp_path / "g.html"
+
+
+def names_in(rows: list[list[str]]) -> list[tuple[str, str, str]]:
+    return [(Path(one).name, Path(other).name, verdict) for one, other, verdict in rows]
+
+
+def test_the_keyboard_alone_is_enough(browser, copies: Path, tmp_path: Path) -> None:
+    view, errors = opened(browser, copies)
+    for key in "jwjr":
+        view.keyboard.press(key)
+    focused = "document.activeElement.id"
+    assert view.evaluate(focused) == "group1"  # the focus stays after a mark
+    view.keyboard.press("w")
+    view.keyboard.press("u")  # the last mark is taken back
+    for key in ("k", "w", "ArrowRight", "ArrowRight", "x", "ArrowLeft", "b"):
+        view.keyboard.press(key)
+    marked = names_in(saved(view, tmp_path))
+    assert marked == [
+        ("0 0.png", "0 2.png", "wrong"),
+        ("0 1.png", "0 2.png", "wrong"),
+        ("0 1.png", "0 0.png", "keep"),
+        ("1 0.png", "1 1.png", "right"),
+    ]
+    assert errors == []
+
+
+def test_marks_survive_a_reload_and_a_saved_file_is_loaded(
+    browser, copies: Path, tmp_path: Path
+) -> None:
+    view, errors = opened(browser, copies)
+    view.click("#group0 figure:nth-of-type(3) img")
+    view.click("#group0 figure:nth-of-type(2) button.keep")
+    view.click("#group1 button.right")
+    marked = saved(view, tmp_path)
+    assert len(marked) == 4
+    view.reload()
+    assert saved(view, tmp_path) == marked
+    other, _ = opened(browser, copies)  # a browser that has seen nothing yet
+    assert saved(other, tmp_path / "other") == []
+    other.set_input_files("#load", tmp_path / "corrections.csv")
+    other.wait_for_selector("section.right")
+    assert "2 groups are marked" in other.inner_text("#marked")
+    assert saved(other, tmp_path) == marked
+    (tmp_path / "notes.csv").write_text("a,b\n1,2\n")
+    other.set_input_files("#load", tmp_path / "notes.csv")
+    other.wait_for_function("document.getElementById('marked').innerText.includes('no table')")
+    assert errors == []
+
+
+def test_two_pictures_are_shown_large(browser, copies: Path) -> None:
+    view, errors = opened(browser, copies)
+    facts = view.locator("#group1 .facts").all_inner_texts()
+    assert facts[0].startswith("320 × 240 pixels, ")
+    assert facts[1] == "the one to keep"
+    assert facts[3].endswith(" bits from it")
+    for key in "jjv":
+        view.keyboard.press(key)
+    sizes = "[...document.querySelectorAll('#sides img')].map(image => image.naturalWidth)"
+    view.wait_for_function(f"{sizes}.join() === '320,160'")  # the files, not their thumbnails
+    view.keyboard.press("Escape")
+    assert not view.evaluate("document.getElementById('large').open")
+    assert errors == []
+
+
+def test_the_page_writes_what_the_command_writes(browser, copies: Path, tmp_path: Path) -> None:
+    view, errors = opened(browser, copies)
+
+    def downloaded(button: str) -> bytes:
+        with view.expect_download() as download:
+            view.click(button)
+        download.value.save_as(tmp_path / "downloaded")
+        return (tmp_path / "downloaded").read_bytes()
+
+    script = downloaded("#script")
+    calls = [shlex.split(line) for line in script.decode().splitlines() if line[:5] == "move "]
+    expected = (tmp_path / "g.move.sh").read_text().splitlines()
+    assert calls == [shlex.split(line) for line in expected if line[:5] == "move "]
+    assert subprocess.run(["sh", "-n"], input=script, check=False).returncode == 0
+    view.click("#group0 button.wrong")
+    view.click("#group1 figure:nth-of-type(2) button.keep")
+    (copy,) = downloaded("#list").decode().splitlines()
+    assert Path(copy).name == "1 0.png"
+    assert b"\nlink " not in downloaded("#link")
+    assert errors == []
