@@ -327,6 +327,14 @@ def cluster(
     corrections: Corrections = None,
     together: PairsOfFiles = None,
     apart: PairsOfFiles = None,
+    distance: Annotated[
+        str | None,
+        typer.Option(
+            metavar="hamming|rows",
+            help="How two hashes are compared, as for `match`; with --onto as the earlier run did.",
+            show_default="hamming",
+        ),
+    ] = None,
     min_quality: MinQuality = 0,
     hasher: HasherOrPart = None,
     workers: Workers = None,
@@ -337,19 +345,30 @@ def cluster(
     """Group files whose hashes are alike: a row per file, with the number and the size of its
     cluster.
 
+    Equal hashes are always in one cluster, and no file is farther from its cluster's centre than
+    a radius, which is printed.
+
     With --onto, files of an earlier run keep their clusters and new files join them. --corrections
     takes what the page of `finlib show` saved, --together only its pairs marked right, and --apart
     those marked wrong. An interrupted run resumes when it is started again.
     """
     from finlib.command import inputs
-    from finlib.command.cluster import Corrections, check_outputs, write_clusters
+    from finlib.command.cluster import (
+        Corrections,
+        check_distance_of,
+        check_outputs,
+        write_clusters,
+    )
 
     if scheduler and workers:
         raise ValueError("--scheduler has workers of its own: leave out --workers.")
     check_outputs(output, overwrite, (hashes, onto, corrections, together, apart))
     corrected = Corrections(corrections, together, apart)
-    loaded = inputs.load(hashes, hasher, min_quality, workers)
-    write_clusters(loaded, output, onto, corrected, workers, scheduler)
+    if onto is not None:
+        distance = check_distance_of(onto, distance)
+    distance = distance or "hamming"
+    loaded = inputs.load(hashes, hasher, min_quality, workers, distance)
+    write_clusters(loaded, output, onto, corrected, distance, workers, scheduler)
 
 
 @app.command(

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from finlib.clustering import clusters, corrections
 from finlib.command import verdicts
 from finlib.command.inputs import Hashes
+from finlib.command.methods import Method
 from finlib.command.names import absolute_paths
 from finlib.command.output import (
     check_side_file,
@@ -27,8 +28,11 @@ from finlib.command.output import (
 from finlib.distributed import dask_client
 from finlib.hashing import tables
 from finlib.matching import near
+from finlib.matching.distances import get_distance
+from finlib.matching.packed import iter_strips
 
 PARTS = "*.npz"  # what `near` keeps of its searches
+ROWS_AT_A_TIME = 1 << 20  # hashes whose distances from their centres are computed at once
 
 
 class Corrections(NamedTuple):
@@ -55,7 +59,7 @@ class FileClusters(NamedTuple):
     """Files in clusters.
 
     table: a row per file with its path, family, cluster, the cluster's size, and the distance of
-        its hash to the cluster's centre, in bits.
+        its hash to the cluster's centre.
     clusters: what it takes to extend the clustering later.
     hasher: the name of the hasher.
     """
@@ -78,23 +82,27 @@ def write_clusters(
     output: Path,
     onto: Path | None,
     corrected: Corrections,
+    distance: str,
     workers: int | None,
     scheduler: str,
 ) -> None:
     """Cluster files, or extend an earlier clustering by them, and write the table and the centres.
 
-    onto: the table of an earlier clustering, or None. Verdicts that are remembered beside it or
+    onto: the table of an earlier clustering, or None. distance: the name of the distance, which is
+    that of the earlier clustering where there is one. Verdicts that are remembered beside it or
     beside the output are applied, too. An interrupted run resumes when it is called again.
     """
     judged = corrected.gather(onto, output)
     with keep_parts(output, PARTS) as folder, _connect(scheduler) as client:
         resources = near.Resources(workers, client, folder, progress=True)
         if onto is None:
-            found = cluster_files(hashes, judged, resources)
+            found = cluster_files(hashes, judged, resources, distance)
         else:
             found = extend_clusters(hashes, onto, judged, resources)
         found.clusters.save(centres_file(output), hasher=found.hasher)
-        tables.write_table(found.table, output)
+        method = Method(found.hasher, found.clusters.distance)
+        metadata = tables.DistanceMetadata(method.hasher, method.distance, method.largest)
+        tables.write_table(found.table, output, metadata=metadata)
         verdicts.remember(judged, hashes.files, output)
     _report(found.table, output)
 
@@ -124,8 +132,28 @@ def centres_file(table: Path) -> Path:
     return table.with_name(f"{table.name}.centres.parquet")
 
 
-def cluster_files(hashes: Hashes, judged: pd.DataFrame, resources: near.Resources) -> FileClusters:
-    """Cluster files from scratch. judged: a table of verdicts.
+def check_distance_of(onto: Path, distance: str | None) -> str:
+    """The distance by which the clustering in a table was made; ValueError where another is asked.
+
+    FileNotFoundError where the file of its centres is missing.
+    """
+    labels = tables.read_columns(onto, tables.CLUSTERS)["cluster"]
+    before, _ = _load_clusters(onto, labels)
+    if distance not in (None, before.distance):
+        raise ValueError(
+            f"The clusters in {onto} were made with --distance {before.distance}, not {distance}. "
+            "Leave the option out, or cluster all files from scratch."
+        )
+    return before.distance
+
+
+def cluster_files(
+    hashes: Hashes,
+    judged: pd.DataFrame,
+    resources: near.Resources,
+    distance: str = "hamming",
+) -> FileClusters:
+    """Cluster files from scratch, by the distance of that name. judged: a table of verdicts.
 
     ValueError where the verdicts contradict each other.
     """
@@ -133,15 +161,19 @@ def cluster_files(hashes: Hashes, judged: pd.DataFrame, resources: near.Resource
     rows = _find_corrected_rows(judged, hashes.files)
     clustering = clusters.cluster(
         hashes.packed,
+        distance=distance,
         together=rows.together,
         apart=rows.apart,
         resources=resources,
     )
-    say(f"Files at most {clustering.link_radius} bits apart were united.")
+    in_words = Method(hashes.hasher, distance).describe
+    say(f"Files at most {in_words(clustering.link_radius)} apart were united.")
     if clustering.centre_radius:
-        say(f"Files at most {clustering.centre_radius} bits from a centre were brought to it.")
-    distance = _measure_distances(hashes.packed, clustering.labels, clustering)
-    table = _make_table(files.assign(distance=distance), clustering)
+        radius = in_words(clustering.centre_radius)
+        say(f"Files at most {radius} from a centre were brought to it.")
+    say(f"No file is more than {in_words(clustering.radius)} from its cluster's centre.")
+    from_centre = _measure_distances(hashes.packed, clustering.labels, clustering)
+    table = _make_table(files.assign(distance=from_centre), clustering)
     return FileClusters(table, clustering, hashes.hasher)
 
 
@@ -195,10 +227,14 @@ def _load_clusters(onto: Path, labels: pd.Series) -> tuple[clusters.Clusters, st
 def _measure_distances(
     packed: NDArray[np.uint8], labels: NDArray[np.int64], clustering: clusters.Clusters
 ) -> NDArray[np.int32]:
-    """The distance of each hash, in bits, from the first centre of the cluster with its label."""
+    """The distance of each hash from the first centre of the cluster with its label."""
+    distance = get_distance(clustering.distance, packed.shape[1])
     first_centre = np.searchsorted(clustering.cluster, labels)
-    different = packed ^ clustering.centres[first_centre]
-    return np.bitwise_count(different).sum(axis=1, dtype=np.int32)
+    from_centre = np.empty(len(packed), np.int32)
+    for low, high in iter_strips(len(packed), ROWS_AT_A_TIME):
+        centres = clustering.centres[first_centre[low:high]]
+        from_centre[low:high] = distance.between(packed[low:high], centres)
+    return from_centre
 
 
 def _make_table(files: pd.DataFrame, clustering: clusters.Clusters) -> pd.DataFrame:

@@ -26,7 +26,7 @@ from tqdm import tqdm
 from finlib.command.output import check_page_output, say
 from finlib.files import file_digest, one_line, text_to_path, write_atomically
 from finlib.hashing.images import open_image
-from finlib.hashing.tables import CLUSTERS, PAIRS, is_csv, iter_batches, read_pairs_metadata
+from finlib.hashing.tables import CLUSTERS, PAIRS, is_csv, iter_batches, read_distance_metadata
 from finlib.matching.hamming import Hamming
 from finlib.pools import in_threads
 
@@ -121,7 +121,7 @@ def _choose_words(table: Path) -> DistanceWords:
     """
     if is_csv(table):
         return DistanceWords("distance ", "")
-    metadata = read_pairs_metadata(table)
+    metadata = read_distance_metadata(table)
     if metadata is None or metadata.distance == Hamming.name:
         return DistanceWords("", " bits apart")
     return DistanceWords("", f" of at most {metadata.largest}, by {metadata.distance}")

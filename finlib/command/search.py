@@ -232,7 +232,7 @@ class PairSearch:
     def write(self, output: Path) -> None:
         """Write the table of pairs: path_a, path_b, distance and, where there are several, variant.
 
-        A Parquet file records in its metadata which distance it is, see `tables.PairsMetadata`. The
+        A Parquet file records in its metadata which distance it is, see `tables.DistanceMetadata`. The
         verdicts are remembered beside the table.
         ValueError where there are too many pairs, RuntimeError where the disk is too small for
         those expected.
@@ -266,7 +266,7 @@ class PairSearch:
 
     def _make_schema(self) -> pa.Schema:
         method = self.comparison.method
-        metadata = tables.PairsMetadata(method.hasher, method.distance, method.largest)
+        metadata = tables.DistanceMetadata(method.hasher, method.distance, method.largest)
         columns = {"path_a": pa.string(), "path_b": pa.string(), "distance": pa.int32()}
         if self.comparison.has_variants:
             columns["variant"] = pa.string()

@@ -108,8 +108,10 @@ CSV_BLOCK_BYTES = 1 << 26  # more than the longest row may have
 BATCH_ROWS = 1 << 17  # rows that are read or written at a time; a row group of a Parquet file
 
 
-class PairsMetadata(NamedTuple):
-    """What a Parquet table of pairs records of its distances, under keys such as `finlib.distance`.
+class DistanceMetadata(NamedTuple):
+    """What a Parquet table of pairs or clusters records of its distances.
+
+    Its keys are such as `finlib.distance`.
 
     hasher: the name of the hasher that made the hashes.
     distance: the name of the distance, "hamming" or "rows".
@@ -129,7 +131,7 @@ class PairsMetadata(NamedTuple):
         }
 
     @classmethod
-    def from_arrow(cls, metadata: Mapping[bytes, bytes]) -> "PairsMetadata | None":
+    def from_arrow(cls, metadata: Mapping[bytes, bytes]) -> "DistanceMetadata | None":
         """Read what `to_arrow` made; None where it is not there. ValueError for a damaged one."""
         if b"finlib.distance" not in metadata:
             return None
@@ -341,13 +343,13 @@ def read_columns(path: Path, *kinds: Sequence[str]) -> pd.DataFrame:
     return pa.concat_tables(iter_batches(path, *kinds)).to_pandas()
 
 
-def read_pairs_metadata(path: Path) -> PairsMetadata | None:
-    """Read by which distance a Parquet table of pairs was made; None where it does not say so.
+def read_distance_metadata(path: Path) -> DistanceMetadata | None:
+    """Read by which distance a Parquet table was made; None where it does not say so.
 
     ValueError where the file is damaged.
     """
     with _errors_name(path):
-        return PairsMetadata.from_arrow(pq.read_schema(path).metadata or {})
+        return DistanceMetadata.from_arrow(pq.read_schema(path).metadata or {})
 
 
 def read_hashes(path: str | Path, own_columns: bool = False) -> pd.DataFrame:
@@ -402,12 +404,19 @@ def _check_rows(table: pd.DataFrame) -> None:
         )
 
 
-def write_table(table: pd.DataFrame, path: str | Path, kind: str | None = None) -> None:
+def write_table(
+    table: pd.DataFrame,
+    path: str | Path,
+    kind: str | None = None,
+    metadata: DistanceMetadata | None = None,
+) -> None:
     """Write a table of any kind as Parquet or CSV, by its suffix; the file appears when whole.
 
-    `kind` is as for `table_writer`.
+    `kind` is as for `table_writer`. metadata: of the table's distances, which a CSV file lacks.
     """
     schema = pa.Schema.from_pandas(table, preserve_index=False)
+    if metadata is not None:
+        schema = schema.with_metadata({**(schema.metadata or {}), **metadata.to_arrow()})
     if _is_of_hashes(schema):
         own_columns = [schema.field(name) for name in schema.names if name not in COLUMNS]
         schema = pa.schema([*SCHEMA, *own_columns])

@@ -229,7 +229,7 @@ def test_a_parquet_table_records_its_method(tmp_path: Path, monkeypatch) -> None
     for distance, largest in (("hamming", 512), ("rows", 400)):
         options = ["--distance", distance, "--nearest", 1, "--overwrite"]
         assert run(monkeypatch, "match", table, "-o", output, *options) == 0
-        recorded = tables.read_pairs_metadata(output)
+        recorded = tables.read_distance_metadata(output)
         assert recorded == ("find+dhash256", distance, largest)
     assert run(monkeypatch, "match", table, "-o", output, *BY_ROWS, "--nearest", 1) == 2
 
@@ -288,3 +288,51 @@ def test_all_single_hashers_can_be_asked_for_by_rows(capsys) -> None:
 def test_help_names_every_distance(command: str, monkeypatch, capsys) -> None:
     assert run(monkeypatch, command, "--help") == 0
     assert f"--distance {'|'.join(DISTANCES)}" in " ".join(capsys.readouterr().out.split())
+
+
+def write_families(path: Path, hasher: str, families: range) -> Path:
+    """Hashes of families of four, of which a caption has replaced a few rows of the dHash."""
+    size = get_hasher(hasher).bits // 8
+    packed = []
+    for family in families:
+        rng = np.random.default_rng(family)
+        template = rng.integers(0, 256, size, dtype=np.uint8)
+        for _ in range(4):
+            captioned = template.copy()
+            captioned[-6:] = rng.integers(0, 256, 6, dtype=np.uint8)
+            packed.append(captioned)
+    return write_hashes(np.array(packed), hasher, path)
+
+
+@pytest.mark.parametrize("hasher", ["dhash256", "find+dhash256"])
+def test_clusters_by_rows_are_recorded_and_extended_by_rows(
+    hasher: str, tmp_path: Path, monkeypatch, capsys
+) -> None:
+    hashes = write_families(tmp_path / "h.parquet", hasher, range(25))
+    clusters = tmp_path / "c.parquet"
+    assert run(monkeypatch, "cluster", hashes, *BY_ROWS, "-o", clusters) == 0
+    assert "by rows apart were united" in capsys.readouterr().err
+    table = tables.read_columns(clusters)
+    assert table["cluster"].tolist() == np.arange(25).repeat(4).tolist()
+    metadata = tables.read_distance_metadata(clusters)
+    assert metadata is not None
+    assert (metadata.hasher, metadata.distance) == (hasher, "rows")
+    assert table["distance"].max() <= metadata.largest
+    more = write_families(tmp_path / "more.parquet", hasher, range(20, 40))
+    renamed = tables.read_hashes(more)
+    renamed["path"] = "new" + renamed["path"]
+    tables.write_table(renamed, more)
+    later = tmp_path / "later.csv"
+    assert run(monkeypatch, "cluster", more, "--onto", clusters, "-o", later) == 0
+    grown = tables.read_columns(later)["cluster"].tolist()
+    assert grown == [*np.arange(25).repeat(4), *np.arange(20, 40).repeat(4)]
+    capsys.readouterr()
+    words = ["cluster", more, "--onto", clusters, "--distance", "hamming", "-o", tmp_path / "x.csv"]
+    assert run(monkeypatch, *words) == 2
+    assert "were made with --distance rows, not hamming" in capsys.readouterr().err
+
+
+def test_clusters_by_rows_need_rows(tmp_path: Path, monkeypatch, capsys) -> None:
+    hashes = write_families(tmp_path / "h.parquet", "find", range(3))
+    assert run(monkeypatch, "cluster", hashes, *BY_ROWS, "-o", tmp_path / "c.csv") == 2
+    assert "have no rows to compare" in capsys.readouterr().err
