@@ -114,7 +114,7 @@ class _PairSearch:
     index: HashIndex
     within_set: bool  # the rows are those of the index: pairs i < j alone are wanted
     radius: int
-    prefix: int
+    fold: int
 
     def compare(self, part: _Part) -> Pairs | None:
         """The pairs of a part; None where there are more than CAPACITY."""
@@ -127,7 +127,7 @@ class _PairSearch:
             self.radius,
             first=part.low - base,
             within_set=self.within_set,
-            prefix=self.prefix,
+            fold=self.fold,
             capacity=CAPACITY,
         )
         if matches is None:
@@ -203,7 +203,7 @@ def _prepare(packed: Packed, others: Packed | None, radius: int, name: str) -> _
         HashIndex(to_blocks(stored), len(searched), 8 * size, distance),
         within_set=others is None,
         radius=radius,
-        prefix=distance.choose_prefix(distance.query_words(searched), stored, radius),
+        fold=distance.choose_fold(distance.query_words(searched), stored, radius),
     )
 
 

@@ -18,13 +18,20 @@ metric with one exception: a hash with f flat rows is CAP * f away from itself, 
 pictures match nothing, not even each other. (Hitzler and Seda, 2000, call this a dislocated
 metric.)
 
-Its kernels are those of `hamming`, which are compiled once more for a `RowLayout`. A query's flat
-rows are replaced by one pattern and a stored hash's by the opposite pattern. The two differ from
-each other in all bits, and from a row of a detailed picture in about half. The capped number of
-differing bits is then never larger than the row distance, and hardly ever smaller. So the fast loop
-can ignore flat rows, and the few candidates that it marks are compared exactly.
+Its kernels are those of `hamming`, which are compiled once more for a `RowLayout`. They read the
+columns of a dHash instead of its rows: 16 words of 16 bits, one bit for each row. So a single
+operation counts one more column in all rows at once, and a row that has counted CAP bits costs
+nothing more. The loop that has to be fast goes one step further: it joins columns j, j + 4, j + 8
+and j + 12 by `or`, so that four columns are left to be counted. That count is never larger than the
+row distance, and hardly ever smaller where hashes are unrelated, since these differ in most of
+their rows in far more than CAP bits.
+
+A query's flat rows are replaced by one pattern and a stored hash's by the opposite pattern. The two
+differ from each other in all bits, and from a row of a detailed picture in about half. So the fast
+loop can ignore flat rows, and the few candidates that it marks are compared exactly.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple
 
@@ -32,11 +39,10 @@ import numpy as np
 import numpy.typing as npt
 from llvmlite import ir
 from numba import njit, types
-from numba.core import cgutils
 
 from finlib.matching import hamming
-from finlib.matching.hamming import Distance, overload
-from finlib.matching.packed import BLOCK, Packed, Words, to_words
+from finlib.matching.hamming import COLUMNS, WORD, Distance, overload, popcount
+from finlib.matching.packed import Packed, Words, to_words
 
 CAP = 3  # bits: the most that a row counts
 WEIGHT = 3  # of the row distance where the distance of another hash is added to it
@@ -44,27 +50,29 @@ ROW_BITS = 16
 ROWS = 16
 DHASH_BYTES = ROWS * ROW_BITS // 8
 ROW_WORDS = DHASH_BYTES // 8
+FOLDED_COLUMNS = 4  # columns that are left where the fast loop counts
 
-_BYTE = ir.IntType(8)
-_WORD = ir.IntType(64)
-_VECTOR = ir.VectorType(_WORD, hamming.LANES)
-_ROWS = ir.VectorType(ir.IntType(16), 4 * hamming.LANES)
+_LANE = ir.IntType(ROW_BITS)
+_LANES = ir.VectorType(_LANE, COLUMNS)
+_TWO_LANES = ir.IntType(2 * ROW_BITS)
+_LANE_MASK = np.uint64(0xFFFF)
 _ONES = np.uint16(0xFFFF)
 _QUERY_PATTERN = np.uint16(0x5555)
 _STORED_PATTERN = np.uint16(0xAAAA)
 
 
 class RowLayout(NamedTuple):
-    """The layout of a hash's words for the kernels: the rows, then the other bits, then flags.
+    """The layout of a hash's words for the kernels.
 
-    The first two fields are tuples of as many zeros as there are words, since numba knows the
-    length of a tuple when it compiles. There are as many words of flags as words of rows: all 16
-    bits of a row's flag are set where the row is flat.
+    First come the columns of its dHash, four to a word, then the other words, then a word whose
+    lowest 16 bits say which rows are flat. In a query the columns follow once more, each of them
+    twice, since AVX-512 copies 32 bits to all lanes of a register for nothing, but not 16. The
+    first two fields are tuples of as many zeros as there are words, since numba knows the length of
+    a tuple when it compiles.
     """
 
-    row_words: tuple[int, ...]
+    column_words: tuple[int, ...]
     other_words: tuple[int, ...]
-    cap: int
     weight: int
 
 
@@ -81,25 +89,31 @@ def is_flat(rows: npt.NDArray[np.uint16]) -> npt.NDArray[np.bool_]:
     return np.asarray((rows == 0) | (rows == _ONES))
 
 
-@njit(nogil=True, cache=True, inline="always")
-def _capped_rows(different: Any, flat: Any, cap: Any) -> Any:
-    """Count the bits that differ in each of the four rows of a word, at most `cap`.
+@njit(nogil=True, cache=True)
+def _to_columns(rows):  # type: ignore[no-untyped-def]
+    """Turn the rows of dHashes, uint16[n, 16], into columns: bit r of column j is bit j of row r."""
+    columns = np.zeros_like(rows)
+    for h in range(len(rows)):
+        for r in range(ROWS):
+            for j in range(ROW_BITS):
+                bit = (rows[h, r] >> j) & 1
+                columns[h, j] |= np.uint16(bit << r)
+    return columns
 
-    A flat row counts `cap`. The rows are counted side by side in lanes of 16 bits, without a
-    branch, so that loops vectorise.
+
+@njit(nogil=True, cache=True, inline="always")
+def _add_lanes(once: Any, twice: Any, thrice: Any, shift: Any) -> Any:
+    """Add up two counts of each row, the second of which lies `shift` bits above the first.
+
+    A count is given by three bits: whether it is at least one, two and three.
     """
-    pairs = different - ((different >> np.uint64(1)) & np.uint64(0x5555555555555555))
-    fours = (pairs & np.uint64(0x3333333333333333)) + (
-        (pairs >> np.uint64(2)) & np.uint64(0x3333333333333333)
-    )
-    bytes_ = (fours + (fours >> np.uint64(4))) & np.uint64(0x0F0F0F0F0F0F0F0F)
-    counts = (bytes_ + (bytes_ >> np.uint64(8))) & np.uint64(0x001F001F001F001F)
-    lanes_of_cap = cap * np.uint64(0x0001000100010001)
-    # Adding 0x7FFF - cap carries into the highest bit of a lane where its count is over the cap.
-    over = (counts + (np.uint64(0x7FFF7FFF7FFF7FFF) - lanes_of_cap)) & np.uint64(0x8000800080008000)
-    whole_lanes = (over >> np.uint64(15)) * np.uint64(0xFFFF)
-    use_cap = whole_lanes | flat
-    return (counts & ~use_cap) | (lanes_of_cap & use_cap)
+    more_once = once >> shift
+    more_twice = twice >> shift
+    thrice |= thrice >> shift
+    thrice |= (twice & more_once) | (once & more_twice)
+    twice |= more_twice | (once & more_once)
+    once |= more_once
+    return once, twice, thrice
 
 
 @overload(hamming.distance_in_block, inline="always")
@@ -108,17 +122,25 @@ def _row_distance(queries: Any, q: Any, blocks: Any, b: Any, k: Any, width: Any)
         return None
 
     def add_rows(queries: Any, q: Any, blocks: Any, b: Any, k: Any, width: Any) -> Any:
-        row_words = len(width.row_words)
-        words = row_words + len(width.other_words)
-        lanes = np.uint64(0)
-        for w in range(row_words):
-            flat = queries[q, words + w] | blocks[b, words + w, k]
-            lanes += _capped_rows(queries[q, w] ^ blocks[b, w, k], flat, np.uint64(width.cap))
-        # The product adds the four lanes of 16 bits up in the highest of them.
-        rows = np.int64((lanes * np.uint64(0x0001000100010001)) >> np.uint64(48))
+        column_words = len(width.column_words)
+        words = column_words + len(width.other_words)
+        once = np.uint64(0)
+        twice = np.uint64(0)
+        thrice = np.uint64(0)
+        for w in range(column_words):
+            different = queries[q, w] ^ blocks[b, w, k]
+            thrice |= twice & different
+            twice |= once & different
+            once |= different
+        once, twice, thrice = _add_lanes(once, twice, thrice, np.uint64(32))
+        once, twice, thrice = _add_lanes(once, twice, thrice, np.uint64(16))
+        flat = queries[q, words] | blocks[b, words, k]
+        rows = popcount((once | flat) & _LANE_MASK)
+        rows += popcount((twice | flat) & _LANE_MASK)
+        rows += popcount((thrice | flat) & _LANE_MASK)
         distance = rows * width.weight
-        for w in range(row_words, words):
-            distance += hamming.popcount(queries[q, w] ^ blocks[b, w, k])
+        for w in range(column_words, words):
+            distance += popcount(queries[q, w] ^ blocks[b, w, k])
         return distance
 
     return add_rows
@@ -130,23 +152,22 @@ def _largest_row_distance(width: Any) -> Any:
         return None
 
     def add_most(width: Any) -> Any:
-        rows = 4 * len(width.row_words) * width.cap * width.weight
-        return rows + 64 * len(width.other_words)
+        return ROWS * CAP * width.weight + 64 * len(width.other_words)
 
     return add_most
 
 
 @overload(hamming.mark_candidates, inline="always")
 def _mark_rows(
-    queries: Any, q: Any, blocks: Any, b: Any, radius: Any, width: Any, prefix: Any
+    queries: Any, blocks: Any, b: Any, limits: Any, width: Any, fold: Any, marks: Any
 ) -> Any:
     if not _is_row_layout(width):
         return None
 
     def mark(
-        queries: Any, q: Any, blocks: Any, b: Any, radius: Any, width: Any, prefix: Any
+        queries: Any, blocks: Any, b: Any, limits: Any, width: Any, fold: Any, marks: Any
     ) -> Any:
-        return _mark_by_rows(queries, q, blocks, b, radius, width, prefix)
+        _mark_by_rows(queries, blocks, b, limits, width, fold, marks)
 
     return mark
 
@@ -155,80 +176,103 @@ def _is_row_layout(width: Any) -> bool:
     return isinstance(width, types.BaseNamedTuple) and width.instance_class is RowLayout
 
 
+def _emit_columns(builder: Any, hash_words: list[Any]) -> list[Any]:
+    """Emit taking the columns of hashes out of their words: a vector of lanes for each column."""
+    columns = []
+    for word in hash_words:
+        for shift in range(0, 64, ROW_BITS):
+            shifts = ir.Constant(word.type, [shift] * COLUMNS)
+            columns.append(builder.trunc(builder.lshr(word, shifts), _LANES))
+    return columns
+
+
+def _emit_row_bound(builder: Any, columns: list[Any], twofold_columns: Any) -> Any:
+    """Emit a lower bound of the row distances between hashes and a query.
+
+    twofold_columns: a pointer to the query's columns, each of them twice. Every FOLDED_COLUMNS-th
+    column is joined into one, and the four that are left are counted up to CAP, which is three.
+    """
+    folded = []
+    for first in range(FOLDED_COLUMNS):
+        joined = ir.Constant(_LANES, [0] * COLUMNS)
+        for j in range(first, ROW_BITS, FOLDED_COLUMNS):
+            column_twice = hamming.emit_item(builder, twofold_columns, j)
+            everywhere = hamming.emit_lanes_of(builder, column_twice, COLUMNS // 2)
+            different = builder.xor(columns[j], builder.bitcast(everywhere, _LANES))
+            joined = builder.or_(joined, different)
+        folded.append(joined)
+    # Three bits add up to a low and a high one; the fourth is added without counting beyond three.
+    one_of_two = builder.xor(folded[0], folded[1])
+    low = builder.xor(one_of_two, folded[2])
+    high = builder.or_(
+        builder.and_(folded[0], folded[1]),
+        builder.and_(one_of_two, folded[2]),
+    )
+    low_and_fourth = builder.and_(low, folded[3])
+    one_or_three = builder.or_(
+        builder.xor(low, folded[3]),
+        builder.and_(low_and_fourth, high),
+    )
+    two_or_three = builder.or_(high, low_and_fourth)
+    twos = hamming.emit_bit_counts(builder, two_or_three)
+    ones = hamming.emit_bit_counts(builder, one_or_three)
+    return builder.add(ones, builder.add(twos, twos))
+
+
 @hamming.intrinsic
 def _mark_by_rows(
     typing_context: Any,
     queries: Any,
-    q: Any,
     blocks: Any,
     b: Any,
-    radius: Any,
+    limits: Any,
     width: Any,
-    prefix: Any,
+    fold: Any,
+    marks: Any,
 ) -> Any:
-    """Mark the hashes of blocks[b] whose row distance from queries[q] may be within the radius.
+    """Mark the hashes of a block that may be near the queries, by `_emit_row_bound`.
 
-    The flags of flat rows are ignored, which the module's docstring explains. A word has the counts
-    of four rows side by side.
+    The bound for the other words is added to it. Flags of flat rows are ignored, which the module's
+    docstring explains.
     """
-    row_words = width.types[0].count
-    words = row_words + width.types[1].count
-    stored_words = words + row_words
-    prefix_words = prefix.count
+    column_words = width.types[0].count
+    words = column_words + width.types[1].count
+    stored_words = words + 1
+    query_words = stored_words + 2 * column_words
 
     def emit(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        def start_of(array_argument: int, words_each: int) -> Any:
-            array_type = signature.args[array_argument]
-            array = context.make_array(array_type)(context, builder, arguments[array_argument])
-            place = builder.mul(arguments[array_argument + 1], ir.Constant(_WORD, words_each))
-            return builder.gep(array.data, [place])
+        weight = builder.trunc(builder.extract_value(arguments[4], 2), _LANE)
+        weights = hamming.emit_lanes_of(builder, weight, COLUMNS)
 
-        def call(name: str, vector: Any, *values: Any) -> Any:
-            function_type = ir.FunctionType(vector, [vector] * len(values))
-            function = cgutils.get_or_insert_function(builder.module, function_type, name)
-            return builder.call(function, values)
+        def prepare(builder: Any, hash_words: list[Any]) -> Callable[[Any, Any], Any]:
+            columns = _emit_columns(builder, hash_words[:column_words])
+            others = hash_words[column_words:words]
 
-        def spread_in_lanes(value: Any) -> Any:
-            in_word = builder.mul(value, ir.Constant(_WORD, 0x0001000100010001))
-            return builder.bitcast(hamming.emit_vector_of(builder, in_word), _ROWS)
+            def emit_is_near(query: Any, limit: Any) -> Any:
+                def words_from(first: int) -> Any:
+                    return builder.gep(query, [ir.Constant(WORD, first)])
 
-        cap = spread_in_lanes(builder.extract_value(arguments[5], 2))
-        weight = spread_in_lanes(builder.extract_value(arguments[5], 3))
-        limit = hamming.emit_vector_of(builder, arguments[4])
-        query = start_of(0, stored_words)
-        block = start_of(2, stored_words * BLOCK)
-        query_words = [
-            hamming.emit_vector_of(builder, hamming.emit_word(builder, query, w))
-            for w in range(prefix_words)
-        ]
-        marks = ir.Constant(_WORD, 0)
-        for place in range(0, BLOCK, hamming.LANES):
-            rows = ir.Constant(_ROWS, [0] * _ROWS.count)
-            distance = ir.Constant(_VECTOR, [0] * hamming.LANES)
-            for w in range(prefix_words):
-                hashes = hamming.emit_vector(builder, block, w * BLOCK + place)
-                different = builder.xor(hashes, query_words[w])
-                if w < row_words:
-                    in_rows = builder.bitcast(different, _ROWS)
-                    counts = call("llvm.ctpop.v32i16", _ROWS, in_rows)
-                    rows = builder.add(rows, call("llvm.umin.v32i16", _ROWS, counts, cap))
-                else:
-                    counts = call("llvm.ctpop.v8i64", _VECTOR, different)
-                    distance = builder.add(distance, counts)
-            weighted = builder.mul(rows, weight) if words > row_words else rows
-            in_words = builder.bitcast(weighted, _VECTOR)
-            for shift in (32, 16):
-                shifted = builder.lshr(in_words, ir.Constant(_VECTOR, [shift] * hamming.LANES))
-                in_words = builder.add(in_words, shifted)
-            lowest_lane = ir.Constant(_VECTOR, [0xFFFF] * hamming.LANES)
-            distance = builder.add(distance, builder.and_(in_words, lowest_lane))
-            is_near = builder.icmp_signed("<=", distance, limit)
-            eight_marks = builder.zext(builder.bitcast(is_near, _BYTE), _WORD)
-            marks = builder.or_(marks, builder.shl(eight_marks, ir.Constant(_WORD, place)))
-        return marks
+                twofold = builder.bitcast(words_from(stored_words), _TWO_LANES.as_pointer())
+                bound = _emit_row_bound(builder, columns, twofold)
+                if others:
+                    counts = hamming.emit_folded_counts(
+                        builder, others, words_from(column_words), fold.count
+                    )
+                    bound = builder.mul(bound, weights)
+                    bound = builder.add(bound, builder.trunc(counts, _LANES))
+                # The limit may be -1, but distances use all bits of a lane.
+                end = builder.add(limit, ir.Constant(WORD, 1))
+                ends = hamming.emit_lanes_of(builder, builder.trunc(end, _LANE), COLUMNS)
+                return builder.icmp_unsigned("<", bound, ends)
 
-    signature = types.uint64(queries, types.int64, blocks, types.int64, types.int64, width, prefix)
-    return signature, emit
+            return emit_is_near
+
+        hamming.emit_marks(
+            context, builder, signature, arguments, query_words, stored_words, prepare
+        )
+        return context.get_dummy_value()
+
+    return types.void(queries, blocks, types.int64, limits, width, fold, marks), emit
 
 
 @dataclass(frozen=True)
@@ -261,19 +305,20 @@ class RowDistance(Distance):
 
     @property
     def width(self) -> RowLayout:
-        other_words = (0,) * (self.other_bytes // 8)
-        return RowLayout((0,) * ROW_WORDS, other_words, CAP, self.weight)
+        return RowLayout((0,) * ROW_WORDS, (0,) * self.fold_words, self.weight)
 
     @property
-    def compared_words(self) -> int:
-        return ROW_WORDS + self.other_bytes // 8
+    def fold_words(self) -> int:
+        return self.other_bytes // 8
 
     @property
     def largest(self) -> int:
         return ROWS * CAP * self.weight + 8 * self.other_bytes
 
     def query_words(self, packed: Packed) -> Words:
-        return self._lay_out(packed, _QUERY_PATTERN)
+        words = self._lay_out(packed, _QUERY_PATTERN)
+        columns = words[:, :ROW_WORDS].copy().view(np.uint16)
+        return np.hstack([words, np.repeat(columns, 2, axis=1).view(np.uint64)])
 
     def stored_words(self, packed: Packed) -> Words:
         return self._lay_out(packed, _STORED_PATTERN)
@@ -282,18 +327,19 @@ class RowDistance(Distance):
         """Lay out hashes as `RowLayout` describes, with flat rows replaced by a pattern."""
         rows = np.ascontiguousarray(packed[:, self.other_bytes :]).view(np.uint16)
         flat = is_flat(rows)
-        replaced = np.where(flat, pattern, rows)
-        flags = np.where(flat, _ONES, np.uint16(0))
+        columns = _to_columns(np.where(flat, pattern, rows))
         other = to_words(np.ascontiguousarray(packed[:, : self.other_bytes]))
-        return np.hstack([replaced.view(np.uint64), other, flags.view(np.uint64)])
+        flags = np.packbits(flat, axis=1, bitorder="little").view(np.uint16)
+        return np.hstack([columns.view(np.uint64), other, flags.astype(np.uint64)])
 
-    def word_distances(self, queries: Words, stored: Words) -> npt.NDArray[np.int64]:
-        words = self.compared_words
+    def bounds(self, queries: Words, stored: Words, fold: int) -> npt.NDArray[np.int64]:
+        words = ROW_WORDS + self.fold_words
         different = queries[:, None, :words] ^ stored[None, :, :words]
-        in_rows = different[..., :ROW_WORDS, None].view(np.uint16)
-        rows = np.minimum(np.bitwise_count(in_rows), CAP).sum(axis=-1, dtype=np.int64)
-        bits = np.bitwise_count(different[..., ROW_WORDS:]).astype(np.int64)
-        return np.concatenate([self.weight * rows, bits], axis=-1)
+        joined = np.bitwise_or.reduce(different[..., :ROW_WORDS], axis=-1)
+        folded = np.unpackbits(joined[..., None].view(np.uint8), axis=-1)
+        counts = folded.reshape(*joined.shape, FOLDED_COLUMNS, ROWS).sum(axis=-2)
+        rows = np.minimum(counts, CAP).sum(axis=-1, dtype=np.int64)
+        return self.weight * rows + hamming.folded_counts(different[..., ROW_WORDS:], fold)
 
     def between(self, one: Packed, other: Packed) -> npt.NDArray[np.int64]:
         start = self.other_bytes

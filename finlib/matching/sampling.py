@@ -216,7 +216,7 @@ def _gather_blocks(words, rows, out):  # type: ignore[no-untyped-def]
 
 @njit(nogil=True, cache=True)
 def _compare_jobs(  # type: ignore[no-untyped-def]
-    words, within_set, order, jobs, job, radius, bucket_size, width, prefix
+    words, within_set, order, jobs, job, radius, bucket_size, width, fold
 ):
     """Do a step of jobs, from number `job` on.
 
@@ -255,7 +255,7 @@ def _compare_jobs(  # type: ignore[no-untyped-def]
                 n,
                 radius,
                 width,
-                prefix,
+                fold,
                 query,
                 number,
                 distance,
@@ -325,7 +325,7 @@ class BitSampling:
         """
         distance = hamming.Hamming(8 * self.words.shape[1])
         indexed = self.words[: self.indexed]
-        prefix = distance.choose_prefix(indexed, indexed, self.radius)
+        fold = distance.choose_fold(indexed, indexed, self.radius)
         for number in numbers:
             buckets = self.buckets(number)
             job = 0
@@ -339,7 +339,7 @@ class BitSampling:
                     self.radius,
                     self.bucket_size,
                     distance.width,
-                    distance.width[:prefix],
+                    (0,) * fold,
                 )
                 collector.take(pairs[0], pairs[1], pairs[2])
         return collector
