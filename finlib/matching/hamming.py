@@ -12,7 +12,7 @@ numba would convert to float64.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple
 
@@ -34,7 +34,7 @@ TOO_MANY = -1  # what `scan` returns where the matches do not fit
 INDEX_BITS = 32  # in `find_nearest`, a neighbour is distance << INDEX_BITS | number of the hash
 INDEX_MASK = (1 << INDEX_BITS) - 1
 DISTANCE_COST = 750  # time to compute a single distance, in operations of the scan on one word
-FOLD_SAMPLE = 128  # hashes compared with each other to choose a fold
+FOLD_SAMPLE = 64  # hashes compared with each other to choose a fold
 
 HALF_MARKS = ir.IntType(COLUMNS)
 INDEX = ir.IntType(32)
@@ -451,10 +451,10 @@ class Distance(ABC):
         """Lay out hashes that are searched, before `to_blocks`."""
 
     @abstractmethod
-    def bounds(self, queries: Words, stored: Words, fold: int) -> npt.NDArray[np.int64]:
-        """The lower bounds of the distances by which `mark_candidates` marks hashes, in NumPy.
+    def bounds(self, packed: Packed) -> Iterator[npt.NDArray[np.int64]]:
+        """Yield the lower bounds by which `mark_candidates` marks hashes, for each fold, in NumPy.
 
-        They are int64[queries, stored].
+        They are between all hashes of a small set, int64[n, n].
         """
 
     @abstractmethod
@@ -465,22 +465,21 @@ class Distance(ABC):
         memory and time.
         """
 
-    def choose_fold(self, queries: Words, stored: Words, radius: int) -> int:
+    def choose_fold(self, packed: Packed, radius: int) -> int:
         """Choose into how many words `scan` folds the differences between two hashes.
 
         Each word costs an operation, and each word that is left after folding costs two more, which
         count its bits. Where fewer are left the bound is lower, so that there are more candidates,
         each of which costs DISTANCE_COST operations. The share of candidates is estimated from all
-        pairs of a sample of one set, laid out in both ways.
+        pairs of a sample of the set that is searched.
         """
-        if len(stored) < 8 * FOLD_SAMPLE:
+        if len(packed) < 8 * FOLD_SAMPLE:
             return self.fold_words
         rng = np.random.default_rng(0)
-        sample = rng.choice(len(stored), FOLD_SAMPLE, replace=False)
+        sample = packed[rng.choice(len(packed), FOLD_SAMPLE, replace=False)]
         pairs = FOLD_SAMPLE * (FOLD_SAMPLE - 1)
         costs = []
-        for fold in range(1, self.fold_words + 1):
-            bounds = self.bounds(queries[sample], stored[sample], fold)
+        for fold, bounds in enumerate(self.bounds(sample), start=1):
             candidates = int((bounds <= radius).sum()) - FOLD_SAMPLE
             costs.append(2 * fold + DISTANCE_COST * candidates / pairs)
         return int(np.argmin(costs)) + 1 if costs else 0
@@ -559,8 +558,11 @@ class Hamming(Distance):
     def stored_words(self, packed: Packed) -> Words:
         return to_words(packed)
 
-    def bounds(self, queries: Words, stored: Words, fold: int) -> npt.NDArray[np.int64]:
-        return folded_counts(queries[:, None] ^ stored[None], fold)
+    def bounds(self, packed: Packed) -> Iterator[npt.NDArray[np.int64]]:
+        words = to_words(packed)
+        different = words[:, None] ^ words[None]
+        for fold in range(1, self.fold_words + 1):
+            yield folded_counts(different, fold)
 
     def between(self, one: Packed, other: Packed) -> npt.NDArray[np.int64]:
         if self.size % 8 == 0:  # whole words take an eighth of the time

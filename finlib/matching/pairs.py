@@ -203,7 +203,7 @@ def _prepare(packed: Packed, others: Packed | None, radius: int, name: str) -> _
         HashIndex(to_blocks(stored), len(searched), 8 * size, distance),
         within_set=others is None,
         radius=radius,
-        fold=distance.choose_fold(distance.query_words(searched), stored, radius),
+        fold=distance.choose_fold(searched, radius),
     )
 
 

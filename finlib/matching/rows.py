@@ -31,7 +31,7 @@ differ from each other in all bits, and from a row of a detailed picture in abou
 loop can ignore flat rows, and the few candidates that it marks are compared exactly.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple
 
@@ -41,7 +41,7 @@ from llvmlite import ir
 from numba import njit, types
 
 from finlib.matching import hamming
-from finlib.matching.hamming import COLUMNS, WORD, Distance, overload, popcount
+from finlib.matching.hamming import COLUMNS, INDEX, ONE, WORD, Distance, overload, popcount
 from finlib.matching.packed import Packed, Words, to_words
 
 CAP = 3  # bits: the most that a row counts
@@ -50,6 +50,7 @@ ROW_BITS = 16
 ROWS = 16
 DHASH_BYTES = ROWS * ROW_BITS // 8
 ROW_WORDS = DHASH_BYTES // 8
+COLUMNS_IN_WORD = 64 // ROWS
 FOLDED_COLUMNS = 4  # columns that are left where the fast loop counts
 
 _LANE = ir.IntType(ROW_BITS)
@@ -90,15 +91,29 @@ def is_flat(rows: npt.NDArray[np.uint16]) -> npt.NDArray[np.bool_]:
 
 
 @njit(nogil=True, cache=True)
-def _to_columns(rows):  # type: ignore[no-untyped-def]
-    """Turn the rows of dHashes, uint16[n, 16], into columns: bit r of column j is bit j of row r."""
-    columns = np.zeros_like(rows)
+def _lay_out(rows, others, pattern, words):  # type: ignore[no-untyped-def]
+    """Lay out hashes as `RowLayout` describes, with their flat rows replaced by a pattern.
+
+    rows: uint16[n, 16]. others: uint64[n, other words]. words: uint64[n, words], all zero, which
+    the hashes are written to. Bit r of column j is bit j of row r.
+    """
+    other_words = others.shape[1]
+    hash_rows = np.empty(ROWS, np.uint64)
     for h in range(len(rows)):
         for r in range(ROWS):
-            for j in range(ROW_BITS):
-                bit = (rows[h, r] >> j) & 1
-                columns[h, j] |= np.uint16(bit << r)
-    return columns
+            hash_rows[r] = rows[h, r]
+            if rows[h, r] == 0 or rows[h, r] == _ONES:
+                hash_rows[r] = pattern
+                words[h, ROW_WORDS + other_words] |= ONE << np.uint64(r)
+        columns = words[h, :ROW_WORDS].view(np.uint16)
+        for j in range(ROW_BITS):
+            column = np.uint64(0)
+            for r in range(ROWS):
+                bit = (hash_rows[r] >> np.uint64(j)) & ONE
+                column |= bit << np.uint64(r)
+            columns[j] = column
+        for w in range(other_words):
+            words[h, ROW_WORDS + w] = others[h, w]
 
 
 @njit(nogil=True, cache=True, inline="always")
@@ -180,9 +195,11 @@ def _emit_columns(builder: Any, hash_words: list[Any]) -> list[Any]:
     """Emit taking the columns of hashes out of their words: a vector of lanes for each column."""
     columns = []
     for word in hash_words:
-        for shift in range(0, 64, ROW_BITS):
-            shifts = ir.Constant(word.type, [shift] * COLUMNS)
-            columns.append(builder.trunc(builder.lshr(word, shifts), _LANES))
+        lanes = builder.bitcast(word, ir.VectorType(_LANE, COLUMNS_IN_WORD * COLUMNS))
+        for first in range(COLUMNS_IN_WORD):
+            places = range(first, lanes.type.count, COLUMNS_IN_WORD)
+            chosen = ir.Constant(ir.VectorType(INDEX, COLUMNS), list(places))
+            columns.append(builder.shuffle_vector(lanes, lanes, chosen))
     return columns
 
 
@@ -316,30 +333,41 @@ class RowDistance(Distance):
         return ROWS * CAP * self.weight + 8 * self.other_bytes
 
     def query_words(self, packed: Packed) -> Words:
-        words = self._lay_out(packed, _QUERY_PATTERN)
+        first_twofold = self._stored_size
+        words = np.zeros((len(packed), first_twofold + 2 * ROW_WORDS), np.uint64)
+        self._lay_out(packed, _QUERY_PATTERN, words)
         columns = words[:, :ROW_WORDS].copy().view(np.uint16)
-        return np.hstack([words, np.repeat(columns, 2, axis=1).view(np.uint64)])
+        words[:, first_twofold:] = columns.repeat(2, axis=1).view(np.uint64)
+        return words
 
     def stored_words(self, packed: Packed) -> Words:
-        return self._lay_out(packed, _STORED_PATTERN)
+        words = np.zeros((len(packed), self._stored_size), np.uint64)
+        self._lay_out(packed, _STORED_PATTERN, words)
+        return words
 
-    def _lay_out(self, packed: Packed, pattern: np.uint16) -> Words:
-        """Lay out hashes as `RowLayout` describes, with flat rows replaced by a pattern."""
-        rows = np.ascontiguousarray(packed[:, self.other_bytes :]).view(np.uint16)
-        flat = is_flat(rows)
-        columns = _to_columns(np.where(flat, pattern, rows))
-        other = to_words(np.ascontiguousarray(packed[:, : self.other_bytes]))
-        flags = np.packbits(flat, axis=1, bitorder="little").view(np.uint16)
-        return np.hstack([columns.view(np.uint64), other, flags.astype(np.uint64)])
+    @property
+    def _stored_size(self) -> int:
+        """The words of a stored hash: columns, others and flags."""
+        return ROW_WORDS + self.fold_words + 1
 
-    def bounds(self, queries: Words, stored: Words, fold: int) -> npt.NDArray[np.int64]:
-        words = ROW_WORDS + self.fold_words
-        different = queries[:, None, :words] ^ stored[None, :, :words]
-        joined = np.bitwise_or.reduce(different[..., :ROW_WORDS], axis=-1)
-        folded = np.unpackbits(joined[..., None].view(np.uint8), axis=-1)
-        counts = folded.reshape(*joined.shape, FOLDED_COLUMNS, ROWS).sum(axis=-2)
+    def _lay_out(self, packed: Packed, pattern: np.uint16, words: Words) -> None:
+        """Lay out hashes, uint8[n, size], and write them to `words`."""
+        in_words = to_words(packed)
+        others = in_words[:, : self.fold_words]
+        rows = in_words.view(np.uint16)[:, 4 * self.fold_words :]
+        _lay_out(rows, others, pattern, words)
+
+    def bounds(self, packed: Packed) -> Iterator[npt.NDArray[np.int64]]:
+        columns = self.query_words(packed)[:, None, :ROW_WORDS]
+        stored_columns = self.stored_words(packed)[None, :, :ROW_WORDS]
+        joined = np.bitwise_or.reduce(columns ^ stored_columns, axis=-1)
+        bits = np.unpackbits(joined[..., None].view(np.uint8), axis=-1)
+        counts = bits.reshape(*joined.shape, FOLDED_COLUMNS, ROWS).sum(axis=-2)
         rows = np.minimum(counts, CAP).sum(axis=-1, dtype=np.int64)
-        return self.weight * rows + hamming.folded_counts(different[..., ROW_WORDS:], fold)
+        others = to_words(packed)[:, : self.fold_words]
+        different = others[:, None] ^ others[None]
+        for fold in range(1, self.fold_words + 1):
+            yield self.weight * rows + hamming.folded_counts(different, fold)
 
     def between(self, one: Packed, other: Packed) -> npt.NDArray[np.int64]:
         start = self.other_bytes

@@ -325,7 +325,7 @@ class BitSampling:
         """
         distance = hamming.Hamming(8 * self.words.shape[1])
         indexed = self.words[: self.indexed]
-        fold = distance.choose_fold(indexed, indexed, self.radius)
+        fold = distance.choose_fold(indexed.view(np.uint8), self.radius)
         for number in numbers:
             buckets = self.buckets(number)
             job = 0

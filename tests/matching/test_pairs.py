@@ -72,7 +72,7 @@ def test_words_are_folded_where_that_tells_and_the_pairs_stay_the_same(radius, w
     for column, wanted in zip(found, (i, j, distance[i, j]), strict=True):
         np.testing.assert_array_equal(column, wanted)
     rows = np.random.default_rng(0).integers(0, 2**63, (1500, 4), dtype=np.uint64)
-    assert Hamming(32).choose_fold(rows, rows, radius) == words
+    assert Hamming(32).choose_fold(rows.view(np.uint8), radius) == words
 
 
 def test_blocks_of_pairs_concatenate_to_all_pairs():
