@@ -31,6 +31,7 @@ overload: Any = extending.overload
 COLUMNS = 32  # hashes whose words lie in registers while the queries stream past
 ONE = np.uint64(1)
 TOO_MANY = -1  # what `scan` returns where the matches do not fit
+COUNTERS = 4  # of each distance in `count_distances`
 INDEX_BITS = 32  # in `find_nearest`, a neighbour is distance << INDEX_BITS | number of the hash
 INDEX_MASK = (1 << INDEX_BITS) - 1
 DISTANCE_COST = 750  # time to compute a single distance, in operations of the scan on one word
@@ -306,7 +307,7 @@ def find_nearest(queries, own, blocks, n, k, radius, width, fold):  # type: igno
     passed over after the first few. Candidates are gathered beyond k, and cut to the k nearest when
     the space for another block is used up.
     """
-    capacity = BLOCK + min(max(1, n), 2 * k + 64)
+    capacity = BLOCK + min(max(1, n), 2 * k + 32)
     candidates = np.empty((len(queries), capacity), np.int64)
     counts = np.zeros(len(queries), np.int64)
     limits = np.full(len(queries), radius)
@@ -359,8 +360,9 @@ def count_distances(hashes, low, high, blocks, width):  # type: ignore[no-untype
 
     Returns the pairs at every distance in bits, int64[64 * words + 1]. `blocks` are the same set's.
     All distances to a block are computed before any is counted, since only that loop vectorises.
+    Several counters take turns, since a processor cannot add to a number that it is about to store.
     """
-    counts = np.zeros(largest_distance(width) + 1, np.int64)
+    counts = np.zeros((COUNTERS, largest_distance(width) + 1), np.int64)
     distances = np.empty(BLOCK, np.uint16)
     for b in range(low // BLOCK, len(blocks)):
         block_start = b * BLOCK
@@ -369,8 +371,8 @@ def count_distances(hashes, low, high, blocks, width):  # type: ignore[no-untype
             for k in range(BLOCK):
                 distances[k] = distance_in_block(hashes, row, blocks, b, k, width)
             for k in range(max(0, row + 1 - block_start), block_end):
-                counts[distances[k]] += 1
-    return counts
+                counts[k % COUNTERS, distances[k]] += 1
+    return counts.sum(axis=0)
 
 
 @njit(nogil=True, cache=True)
@@ -482,7 +484,7 @@ class Distance(ABC):
         for fold, bounds in enumerate(self.bounds(sample), start=1):
             candidates = int((bounds <= radius).sum()) - FOLD_SAMPLE
             costs.append(2 * fold + DISTANCE_COST * candidates / pairs)
-        return int(np.argmin(costs)) + 1 if costs else 0
+        return int(np.argmin(costs)) + 1
 
     def matches(
         self,

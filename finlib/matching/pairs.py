@@ -325,8 +325,9 @@ def neighbours(
 
     packed: the hashes that are searched. Without them the queries are searched among themselves,
     each without itself. Where both k and a radius are given, a query gets at most k neighbours, all
-    within the radius. Raises ValueError where neither k nor radius is given, where the hashes differ
-    in length, or where without k there are more than `max_pairs` neighbours, which bounds memory.
+    within the radius. Raises ValueError where neither k nor radius is given, where the hashes
+    differ in length, or where without k there are more than `max_pairs` neighbours, which bounds
+    memory.
 
     >>> packed = np.array([[0], [255], [1], [3]], np.uint8)
     >>> nearest = neighbours(np.array([[7]], np.uint8), packed, k=2)
@@ -356,22 +357,40 @@ def neighbours(
         return index.distance.nearest(rows[low:high], index.blocks, index.n, wanted, limit, own)
 
     strip = max(16, min(STRIP, CAPACITY // (max(1, index.n) + BLOCK)))
-    if len(rows) <= strip:
+    if workers is None and len(rows) <= strip:
         workers = 1  # starting threads takes longer than a search
     strips = list(iter_strips(len(rows), strip)) or [(0, 0)]
-    results = []
-    found = 0
-    for result in in_threads(search, strips, workers):
-        results.append(result)
-        found += len(result[1])
-        if k is None and found > max_pairs:
+    found = in_threads(search, strips, workers)
+    return _collect_neighbours(found, limit, max_pairs if k is None else None)
+
+
+def _collect_neighbours(
+    strips: Iterable[tuple[npt.NDArray, npt.NDArray, npt.NDArray]],
+    radius: int,
+    most: int | None,
+) -> Neighbours:
+    """Put the neighbours of strips of queries together.
+
+    strips: counts, indices and distances. ValueError as soon as there are more than `most`.
+    """
+    collected = []
+    total = 0
+    for strip in strips:
+        collected.append(strip)
+        total += len(strip[1])
+        if most is not None and total > most:
             raise ValueError(
-                f"radius {limit} gives more than {max_pairs:,} neighbours: take a smaller radius, "
-                "give k, the number of neighbours of a query, or raise max_pairs (each neighbour "
-                "needs 12 bytes)"
+                f"radius {radius} gives more than {most:,} neighbours: take a smaller radius, give "
+                "k, the number of neighbours of a query, or raise max_pairs (each neighbour needs "
+                "12 bytes)"
             )
-    counts, indices, distances = (np.concatenate(column) for column in zip(*results, strict=True))
-    return Neighbours(np.concatenate([[0], np.cumsum(counts)]), indices, distances)
+    if len(collected) == 1:  # a single query should not wait for copies
+        counts, indices, distances = collected[0]
+    else:
+        counts, indices, distances = map(np.concatenate, zip(*collected, strict=True))
+    indptr = np.zeros(len(counts) + 1, np.int64)
+    np.cumsum(counts, out=indptr[1:])
+    return Neighbours(indptr, indices, distances)
 
 
 def _get_index(queries: Packed, packed: Packed | HashIndex | None, distance: str) -> HashIndex:

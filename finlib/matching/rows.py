@@ -366,7 +366,7 @@ class RowDistance(Distance):
         rows = np.minimum(counts, CAP).sum(axis=-1, dtype=np.int64)
         others = to_words(packed)[:, : self.fold_words]
         different = others[:, None] ^ others[None]
-        for fold in range(1, self.fold_words + 1):
+        for fold in range(1, max(1, self.fold_words) + 1):
             yield self.weight * rows + hamming.folded_counts(different, fold)
 
     def between(self, one: Packed, other: Packed) -> npt.NDArray[np.int64]:

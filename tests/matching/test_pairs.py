@@ -193,6 +193,15 @@ def test_hashes_stored_for_many_searches_answer_the_same(packed):
         np.testing.assert_array_equal(column, wanted)
 
 
+def test_too_many_neighbours_are_refused_unless_k_bounds_them():
+    packed = np.zeros((50, 8), np.uint8)
+    refusal = r"radius 3 gives more than 2,449 neighbours: take a smaller radius, give k"
+    with pytest.raises(ValueError, match=refusal):
+        neighbours(packed, radius=3, max_pairs=2449)
+    assert len(neighbours(packed, radius=3, max_pairs=2450).indices) == 2450
+    assert len(neighbours(packed, radius=3, k=49, max_pairs=1).indices) == 2450
+
+
 @pytest.mark.parametrize("k", [1, 7, np.uint8(200), 3000])
 def test_nearest_of_many_keeps_the_closest_and_the_first_of_equals(k):
     queries, packed = random_set(20, 64, seed=1), random_set(6000, 64, seed=2)[::-1]
