@@ -232,8 +232,8 @@ class PairSearch:
     def write(self, output: Path) -> None:
         """Write the table of pairs: path_a, path_b, distance and, where there are several, variant.
 
-        A Parquet file records in its metadata which distance it is, see `tables.DistanceMetadata`. The
-        verdicts are remembered beside the table.
+        A Parquet file records in its metadata which distance it is, see
+        `tables.DistanceMetadata`. The verdicts are remembered beside the table.
         ValueError where there are too many pairs, RuntimeError where the disk is too small for
         those expected.
         """

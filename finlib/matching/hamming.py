@@ -12,6 +12,7 @@ numba would convert to float64.
 """
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple
 
@@ -27,18 +28,19 @@ from finlib.matching.packed import BLOCK, Packed, Words, to_words
 intrinsic: Any = extending.intrinsic
 overload: Any = extending.overload
 
-LANES = 8  # 64-bit words in a vector; LLVM splits it where registers are narrower
+COLUMNS = 32  # hashes whose words lie in registers while the queries stream past
 ONE = np.uint64(1)
 TOO_MANY = -1  # what `scan` returns where the matches do not fit
+COUNTERS = 4  # of each distance in `count_distances`
 INDEX_BITS = 32  # in `find_nearest`, a neighbour is distance << INDEX_BITS | number of the hash
 INDEX_MASK = (1 << INDEX_BITS) - 1
-DISTANCE_COST = 250  # time to compute a single distance, in units of the scan's time for a word
-PREFIX_SAMPLE = 128  # hashes compared with each other to choose a prefix
+DISTANCE_COST = 750  # time to compute a single distance, in operations of the scan on one word
+FOLD_SAMPLE = 64  # hashes compared with each other to choose a fold
 
-_BYTE = ir.IntType(8)
-_INDEX = ir.IntType(32)
-_WORD = ir.IntType(64)
-_VECTOR = ir.VectorType(_WORD, LANES)
+HALF_MARKS = ir.IntType(COLUMNS)
+INDEX = ir.IntType(32)
+WORD = ir.IntType(64)
+VECTOR = ir.VectorType(WORD, COLUMNS)  # LLVM splits it into registers of any width
 
 
 @intrinsic
@@ -51,83 +53,123 @@ def popcount(typing_context: Any, word: Any) -> Any:
     return types.int64(types.uint64), emit
 
 
-def emit_vector_of(builder: Any, word: Any) -> Any:
-    """Emit a vector all of whose lanes are this word."""
-    undefined = ir.Constant(_VECTOR, ir.Undefined)
-    first_lane = builder.insert_element(undefined, word, ir.Constant(_INDEX, 0))
-    first_lane_everywhere = ir.Constant(ir.VectorType(_INDEX, LANES), [0] * LANES)
+def emit_lanes_of(builder: Any, value: Any, count: int) -> Any:
+    """Emit a vector whose `count` lanes all are this value."""
+    undefined = ir.Constant(ir.VectorType(value.type, count), ir.Undefined)
+    first_lane = builder.insert_element(undefined, value, ir.Constant(INDEX, 0))
+    first_lane_everywhere = ir.Constant(ir.VectorType(INDEX, count), [0] * count)
     return builder.shuffle_vector(first_lane, undefined, first_lane_everywhere)
 
 
-def emit_word(builder: Any, start: Any, place: int) -> Any:
-    """Emit loading the word that lies `place` words behind `start`."""
-    return builder.load(builder.gep(start, [ir.Constant(_WORD, place)]))
+def emit_item(builder: Any, start: Any, place: int) -> Any:
+    """Emit loading the item that lies `place` items behind `start`."""
+    return builder.load(builder.gep(start, [ir.Constant(WORD, place)]))
 
 
-def emit_vector(builder: Any, start: Any, place: int) -> Any:
-    """Emit loading LANES words, the first of which lies `place` words behind `start`."""
-    pointer = builder.gep(start, [ir.Constant(_WORD, place)])
-    vector = builder.load(builder.bitcast(pointer, _VECTOR.as_pointer()))
-    vector.align = 8
-    return vector
+def emit_bit_counts(builder: Any, vector: Any) -> Any:
+    """Emit counting the bits that are set in each lane of a vector."""
+    lane = f"v{vector.type.count}i{vector.type.element.width}"
+    function_type = ir.FunctionType(vector.type, [vector.type])
+    function = cgutils.get_or_insert_function(builder.module, function_type, f"llvm.ctpop.{lane}")
+    return builder.call(function, [vector])
+
+
+def emit_folded_counts(builder: Any, hash_words: Any, query: Any, groups: int) -> Any:
+    """Emit a lower bound of the number of bits in which hashes differ from a query.
+
+    hash_words: a vector of hashes for each word. query: a pointer to the query's words. Bits at the
+    same place of several words count once: the words are dealt to the groups, the differences of a
+    group are joined by `or`, and the bits that are set are counted. The bound is exact where there
+    are as many groups as words. AVX-512 has one instruction for a word's `xor` and `or`, so a
+    bound of few groups takes half of the time.
+    """
+    bound = None
+    for group in range(groups):
+        joined = None
+        for w in range(group, len(hash_words), groups):
+            query_word = emit_lanes_of(builder, emit_item(builder, query, w), COLUMNS)
+            different = builder.xor(hash_words[w], query_word)
+            joined = different if joined is None else builder.or_(joined, different)
+        counts = emit_bit_counts(builder, joined)
+        bound = counts if bound is None else builder.add(bound, counts)
+    return bound
+
+
+def emit_marks(
+    context: Any,
+    builder: Any,
+    signature: Any,
+    arguments: Any,
+    query_words: int,
+    stored_words: int,
+    prepare: Callable[[Any, list[Any]], Callable[[Any, Any], Any]],
+) -> None:
+    """Emit marking the hashes of a block, for the intrinsics that compute `mark_candidates`.
+
+    The words of COLUMNS hashes are loaded into registers, and all queries are compared with them.
+    `prepare` is called with the builder and these words, a vector for each. It returns a function
+    of a pointer to a query's words and of the query's limit, which emits a vector of COLUMNS bits:
+    which hashes may be within the limit.
+    """
+
+    def start_of(argument: int) -> Any:
+        array_type = signature.args[argument]
+        return context.make_array(array_type)(context, builder, arguments[argument]).data
+
+    def after(start: Any, number: Any, size: int) -> Any:
+        return builder.gep(start, [builder.mul(number, ir.Constant(WORD, size))])
+
+    queries, blocks, limits, marks = (start_of(argument) for argument in (0, 1, 3, 6))
+    query_array = context.make_array(signature.args[0])(context, builder, arguments[0])
+    query_count = builder.extract_value(query_array.shape, 0)
+    block = after(blocks, arguments[2], stored_words * BLOCK)
+    marks_in_halves = builder.bitcast(marks, HALF_MARKS.as_pointer())
+    for half in range(BLOCK // COLUMNS):
+        hash_words = []
+        for w in range(stored_words):
+            place = ir.Constant(WORD, w * BLOCK + half * COLUMNS)
+            pointer = builder.bitcast(builder.gep(block, [place]), VECTOR.as_pointer())
+            hash_words.append(builder.load(pointer, align=8))
+        emit_is_near = prepare(builder, hash_words)
+        with cgutils.for_range(builder, query_count) as loop:
+            query = after(queries, loop.index, query_words)
+            limit = builder.load(builder.gep(limits, [loop.index]))
+            is_near = emit_is_near(query, limit)
+            query_marks = after(marks_in_halves, loop.index, BLOCK // COLUMNS)
+            half_marks = builder.gep(query_marks, [ir.Constant(WORD, half)])
+            builder.store(builder.bitcast(is_near, HALF_MARKS), half_marks)
 
 
 @intrinsic
 def _mark_by_bits(
     typing_context: Any,
     queries: Any,
-    q: Any,
     blocks: Any,
     b: Any,
-    radius: Any,
+    limits: Any,
     width: Any,
-    prefix: Any,
+    fold: Any,
+    marks: Any,
 ) -> Any:
-    """Mark the hashes of a block that may be near a query: blocks[b] and queries[q].
+    """Mark the hashes of a block that may be near the queries, by `emit_folded_counts`.
 
-    Returns a uint64 whose bit k stands for hash k of the block. A hash is marked where the first
-    len(prefix) of its len(width) words differ in at most `radius` bits. A shorter prefix takes less
-    time and lets more hashes pass that are not near.
-
-    The code is emitted for vectors of eight words, since LLVM by itself prefers registers half as
-    wide as AVX-512 has.
+    The code is emitted for vectors, since LLVM by itself prefers registers half as wide as AVX-512
+    has, and cannot keep the hashes in registers.
     """
     words = width.count
-    prefix_words = prefix.count
 
     def emit(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        def start_of(array_argument: int, words_each: int) -> Any:
-            array_type = signature.args[array_argument]
-            array = context.make_array(array_type)(context, builder, arguments[array_argument])
-            number = arguments[array_argument + 1]
-            place = builder.mul(number, ir.Constant(_WORD, words_each))
-            return builder.gep(array.data, [place])
+        def prepare(builder: Any, hash_words: list[Any]) -> Callable[[Any, Any], Any]:
+            def emit_is_near(query: Any, limit: Any) -> Any:
+                bound = emit_folded_counts(builder, hash_words, query, fold.count)
+                return builder.icmp_signed("<=", bound, emit_lanes_of(builder, limit, COLUMNS))
 
-        count_bits = cgutils.get_or_insert_function(
-            builder.module,
-            ir.FunctionType(_VECTOR, [_VECTOR]),
-            "llvm.ctpop.v8i64",
-        )
-        query = start_of(0, words)
-        block = start_of(2, words * BLOCK)
-        limit = emit_vector_of(builder, arguments[4])
-        query_words = []
-        for w in range(prefix_words):
-            query_words.append(emit_vector_of(builder, emit_word(builder, query, w)))
-        marks = ir.Constant(_WORD, 0)
-        for k in range(0, BLOCK, LANES):
-            distance = ir.Constant(_VECTOR, [0] * LANES)
-            for w in range(prefix_words):
-                hash_words = emit_vector(builder, block, w * BLOCK + k)
-                different = builder.xor(hash_words, query_words[w])
-                distance = builder.add(distance, builder.call(count_bits, [different]))
-            is_near = builder.icmp_signed("<=", distance, limit)
-            eight_marks = builder.zext(builder.bitcast(is_near, _BYTE), _WORD)
-            marks = builder.or_(marks, builder.shl(eight_marks, ir.Constant(_WORD, k)))
-        return marks
+            return emit_is_near
 
-    signature = types.uint64(queries, types.int64, blocks, types.int64, types.int64, width, prefix)
-    return signature, emit
+        emit_marks(context, builder, signature, arguments, words, words, prepare)
+        return context.get_dummy_value()
+
+    return types.void(queries, blocks, types.int64, limits, width, fold, marks), emit
 
 
 @njit(nogil=True, cache=True, inline="always")
@@ -141,11 +183,13 @@ def _lowest_bit(marks):  # type: ignore[no-untyped-def]
 
 
 def mark_candidates(
-    queries: Any, q: Any, blocks: Any, b: Any, radius: Any, width: Any, prefix: Any
+    queries: Any, blocks: Any, b: Any, limits: Any, width: Any, fold: Any, marks: Any
 ) -> Any:
-    """Mark the hashes of blocks[b] that may be within the radius of queries[q].
+    """Mark the hashes of blocks[b] that may be within limits[q] of each query q.
 
-    Returns a word as `_mark_by_bits` does. Only compiled kernels can call it.
+    Bit k of marks[q], uint64[queries], stands for hash k of the block. All hashes within the limit
+    are marked, and a few others. fold: a tuple of as many zeros as `choose_fold` says.
+    Only compiled kernels can call it.
     """
     raise NotImplementedError
 
@@ -172,7 +216,10 @@ def distance_of_words(words: Any, row: Any, others: Any, other: Any, width: Any)
 
 
 def laid_out_words(width: Any) -> Any:
-    """The number of words of a hash that is laid out. Only compiled kernels can call it."""
+    """The numbers of words of a hash that is laid out as a query, and as one that is stored.
+
+    Only compiled kernels can call it.
+    """
     raise NotImplementedError
 
 
@@ -212,7 +259,7 @@ def _hamming_words(width: Any) -> Any:
         return None
 
     def count_words(width: Any) -> Any:
-        return len(width)
+        return len(width), len(width)
 
     return count_words
 
@@ -243,15 +290,15 @@ def _copy_as_stored(words: Any, row: Any, blocks: Any, k: Any, width: Any) -> An
 
 @overload(mark_candidates, inline="always")
 def _mark_hamming(
-    queries: Any, q: Any, blocks: Any, b: Any, radius: Any, width: Any, prefix: Any
+    queries: Any, blocks: Any, b: Any, limits: Any, width: Any, fold: Any, marks: Any
 ) -> Any:
     if not isinstance(width, types.UniTuple):
         return None
 
     def mark(
-        queries: Any, q: Any, blocks: Any, b: Any, radius: Any, width: Any, prefix: Any
+        queries: Any, blocks: Any, b: Any, limits: Any, width: Any, fold: Any, marks: Any
     ) -> Any:
-        return _mark_by_bits(queries, q, blocks, b, radius, width, prefix)
+        _mark_by_bits(queries, blocks, b, limits, width, fold, marks)
 
     return mark
 
@@ -291,7 +338,7 @@ def scan(  # type: ignore[no-untyped-def]
     n,
     radius,
     width,
-    prefix,
+    fold,
     query_out,
     hash_out,
     distance_out,
@@ -304,13 +351,16 @@ def scan(  # type: ignore[no-untyped-def]
     is compared only with the hashes after it.
     """
     matches = 0
+    limits = np.full(len(queries), radius)
+    marks = np.empty(len(queries), np.uint64)
     first_block = max(first, 0) // BLOCK if within_set else 0
     for b in range(first_block, len(blocks)):
+        mark_candidates(queries, blocks, b, limits, width, fold, marks)
         for q in range(len(queries)):
-            marks = mark_candidates(queries, q, blocks, b, radius, width, prefix)
-            while marks:
-                k = _lowest_bit(marks)
-                marks &= marks - ONE
+            candidates = marks[q]
+            while candidates:
+                k = _lowest_bit(candidates)
+                candidates &= candidates - ONE
                 distance = distance_in_block(queries, q, blocks, b, k, width)
                 # The conditions are nested because a `continue` makes the loop an eighth slower.
                 if distance <= radius:
@@ -326,7 +376,7 @@ def scan(  # type: ignore[no-untyped-def]
 
 
 @njit(nogil=True, cache=True)
-def find_nearest(queries, own, blocks, n, k, radius, width):  # type: ignore[no-untyped-def]
+def find_nearest(queries, own, blocks, n, k, radius, width, fold):  # type: ignore[no-untyped-def]
     """Find the k nearest of the n hashes in the blocks within the radius of each query.
 
     Returns the number of neighbours of each query, int64[queries], then the neighbours of all
@@ -338,24 +388,27 @@ def find_nearest(queries, own, blocks, n, k, radius, width):  # type: ignore[no-
     passed over after the first few. Candidates are gathered beyond k, and cut to the k nearest when
     the space for another block is used up.
     """
-    capacity = BLOCK + min(max(1, n), 2 * k + 64)
+    capacity = BLOCK + min(max(1, n), 2 * k + 32)
     candidates = np.empty((len(queries), capacity), np.int64)
     counts = np.zeros(len(queries), np.int64)
     limits = np.full(len(queries), radius)
+    marks = np.empty(len(queries), np.uint64)
     for b in range(len(blocks)):
+        mark_candidates(queries, blocks, b, limits, width, fold, marks)
         for q in range(len(queries)):
-            marks = mark_candidates(queries, q, blocks, b, limits[q], width, width)
-            if not marks:
+            block_marks = marks[q]
+            if not block_marks:
                 continue
             count = counts[q]
-            while marks:
-                place = _lowest_bit(marks)
-                marks &= marks - ONE
+            while block_marks:
+                place = _lowest_bit(block_marks)
+                block_marks &= block_marks - ONE
                 number = b * BLOCK + place
                 if number < n and (own < 0 or number != own + q):
                     distance = distance_in_block(queries, q, blocks, b, place, width)
-                    candidates[q, count] = distance << INDEX_BITS | number
-                    count += 1
+                    if distance <= limits[q]:
+                        candidates[q, count] = distance << INDEX_BITS | number
+                        count += 1
             if count > capacity - BLOCK:
                 candidates[q, :count] = np.partition(candidates[q, :count], k - 1)
                 limits[q] = (candidates[q, k - 1] >> INDEX_BITS) - 1
@@ -389,8 +442,9 @@ def count_distances(hashes, low, high, blocks, width):  # type: ignore[no-untype
 
     Returns the pairs at every distance in bits, int64[64 * words + 1]. `blocks` are the same set's.
     All distances to a block are computed before any is counted, since only that loop vectorises.
+    Several counters take turns, since a processor cannot add to a number that it is about to store.
     """
-    counts = np.zeros(largest_distance(width) + 1, np.int64)
+    counts = np.zeros((COUNTERS, largest_distance(width) + 1), np.int64)
     distances = np.empty(BLOCK, np.uint16)
     for b in range(low // BLOCK, len(blocks)):
         block_start = b * BLOCK
@@ -399,8 +453,31 @@ def count_distances(hashes, low, high, blocks, width):  # type: ignore[no-untype
             for k in range(BLOCK):
                 distances[k] = distance_in_block(hashes, row, blocks, b, k, width)
             for k in range(max(0, row + 1 - block_start), block_end):
-                counts[distances[k]] += 1
-    return counts
+                counts[k % COUNTERS, distances[k]] += 1
+    return counts.sum(axis=0)
+
+
+@njit(nogil=True, cache=True)
+def _sort_by_query(query, number, distance, queries):  # type: ignore[no-untyped-def]
+    """Put matches into the order of their queries, and within a query leave them in their order.
+
+    Returns the arrays of `Matches`. query: uint16[matches]; the others may be longer.
+    """
+    start = np.zeros(queries + 1, np.int64)
+    for q in query:
+        start[q + 1] += 1
+    place = np.cumsum(start)
+    sorted_query = np.empty(len(query), np.int64)
+    sorted_number = np.empty(len(query), np.int64)
+    sorted_distance = np.empty(len(query), np.int32)
+    for match in range(len(query)):
+        q = query[match]
+        target = place[q]
+        place[q] += 1
+        sorted_query[target] = q
+        sorted_number[target] = number[match]
+        sorted_distance[target] = distance[match]
+    return sorted_query, sorted_number, sorted_distance
 
 
 class Matches(NamedTuple):
@@ -409,6 +486,18 @@ class Matches(NamedTuple):
     query: npt.NDArray[np.int64]  # number among the queries
     number: npt.NDArray[np.int64]  # of the hash, among those in the blocks
     distance: npt.NDArray[np.int32]  # bits
+
+
+def folded_counts(different: Words, groups: int) -> npt.NDArray[np.int64]:
+    """Count the bits of folded words as `emit_folded_counts` does, in NumPy.
+
+    different: the words of pairs of hashes joined by `xor`, uint64[..., words]. Returns int64[...].
+    """
+    counts = np.zeros(different.shape[:-1], np.int64)
+    for group in range(groups):
+        joined = np.bitwise_or.reduce(different[..., group::groups], axis=-1)
+        counts += np.bitwise_count(joined)
+    return counts
 
 
 class Distance(ABC):
@@ -429,8 +518,8 @@ class Distance(ABC):
 
     @property
     @abstractmethod
-    def compared_words(self) -> int:
-        """The number of words of a laid-out hash that are compared; others may follow them."""
+    def fold_words(self) -> int:
+        """The number of words whose differences can be folded, see `choose_fold`."""
 
     @property
     @abstractmethod
@@ -446,8 +535,11 @@ class Distance(ABC):
         """Lay out hashes that are searched, before `to_blocks`."""
 
     @abstractmethod
-    def word_distances(self, queries: Words, stored: Words) -> npt.NDArray[np.int64]:
-        """The part of each word in the distances: int64[queries, stored, compared words]."""
+    def bounds(self, packed: Packed) -> Iterator[npt.NDArray[np.int64]]:
+        """Yield the lower bounds by which `mark_candidates` marks hashes, for each fold, in NumPy.
+
+        They are between all hashes of a small set, int64[n, n].
+        """
 
     @abstractmethod
     def between(self, one: Packed, other: Packed) -> npt.NDArray[np.int64]:
@@ -457,23 +549,24 @@ class Distance(ABC):
         memory and time.
         """
 
-    def choose_prefix(self, queries: Words, stored: Words, radius: int) -> int:
-        """Choose how many words of each hash `scan` compares before it computes distances.
+    def choose_fold(self, packed: Packed, radius: int) -> int:
+        """Choose into how many words `scan` folds the differences between two hashes.
 
-        Fewer words take less time, but they leave more candidates, and the distance of each
-        candidate costs as much as DISTANCE_COST words. The share of candidates is estimated from
-        all pairs of a sample of one set, laid out in both ways.
+        Each word costs an operation, and each word that is left after folding costs two more, which
+        count its bits. Where fewer are left the bound is lower, so that there are more candidates,
+        each of which costs DISTANCE_COST operations. The share of candidates is estimated from all
+        pairs of a sample of the set that is searched.
         """
-        if len(stored) < 8 * PREFIX_SAMPLE:
-            return self.compared_words
+        if len(packed) < 8 * FOLD_SAMPLE:
+            return self.fold_words
         rng = np.random.default_rng(0)
-        sample = rng.choice(len(stored), PREFIX_SAMPLE, replace=False)
-        by_word = self.word_distances(queries[sample], stored[sample])
-        prefix_distance = np.cumsum(by_word, axis=2, dtype=np.int64)
-        candidates = (prefix_distance <= radius).sum(axis=(0, 1)) - PREFIX_SAMPLE
-        candidate_share = candidates / (PREFIX_SAMPLE * (PREFIX_SAMPLE - 1))
-        cost = np.arange(1, self.compared_words + 1) + DISTANCE_COST * candidate_share
-        return int(np.argmin(cost)) + 1
+        sample = packed[rng.choice(len(packed), FOLD_SAMPLE, replace=False)]
+        pairs = FOLD_SAMPLE * (FOLD_SAMPLE - 1)
+        costs = []
+        for fold, bounds in enumerate(self.bounds(sample), start=1):
+            candidates = int((bounds <= radius).sum()) - FOLD_SAMPLE
+            costs.append(2 * fold + DISTANCE_COST * candidates / pairs)
+        return int(np.argmin(costs)) + 1
 
     def matches(
         self,
@@ -484,13 +577,13 @@ class Distance(ABC):
         *,
         first: int,
         within_set: bool,
-        prefix: int,
+        fold: int,
         capacity: int,
     ) -> Matches | None:
         """Find all hashes within the radius of the queries; None where there are more than
         `capacity` matches.
 
-        first, within_set: as for `scan`. prefix: from `choose_prefix`.
+        first, within_set: as for `scan`. fold: from `choose_fold`.
         """
         query = np.empty(capacity, np.uint16)
         number = np.empty(capacity, np.int32)
@@ -503,23 +596,18 @@ class Distance(ABC):
             n,
             radius,
             self.width,
-            (0,) * prefix,
+            (0,) * fold,
             query,
             number,
             distance,
         )
         if count == TOO_MANY:
             return None
-        by_query = np.argsort(query[:count], kind="stable")
-        return Matches(
-            query[by_query].astype(np.int64),
-            number[by_query].astype(np.int64),
-            distance[by_query],
-        )
+        return Matches(*_sort_by_query(query[:count], number, distance, len(queries)))
 
     def nearest(self, queries: Words, blocks: Words, n: int, k: int, radius: int, own: int) -> Any:
         """Find the k nearest hashes within the radius of each query, as `find_nearest` does."""
-        return find_nearest(queries, own, blocks, n, k, radius, self.width)
+        return find_nearest(queries, own, blocks, n, k, radius, self.width, (0,) * self.fold_words)
 
     def histogram(self, hashes: Words, blocks: Words, low: int, high: int) -> npt.NDArray[np.int64]:
         """Count the pairs of hashes low..high of a set with all hashes after them.
@@ -538,10 +626,10 @@ class Hamming(Distance):
 
     @property
     def width(self) -> tuple[int, ...]:
-        return (0,) * self.compared_words
+        return (0,) * self.fold_words
 
     @property
-    def compared_words(self) -> int:
+    def fold_words(self) -> int:
         return -(-self.size // 8)
 
     @property
@@ -554,8 +642,11 @@ class Hamming(Distance):
     def stored_words(self, packed: Packed) -> Words:
         return to_words(packed)
 
-    def word_distances(self, queries: Words, stored: Words) -> npt.NDArray[np.int64]:
-        return np.bitwise_count(queries[:, None] ^ stored[None]).astype(np.int64)
+    def bounds(self, packed: Packed) -> Iterator[npt.NDArray[np.int64]]:
+        words = to_words(packed)
+        different = words[:, None] ^ words[None]
+        for fold in range(1, self.fold_words + 1):
+            yield folded_counts(different, fold)
 
     def between(self, one: Packed, other: Packed) -> npt.NDArray[np.int64]:
         if self.size % 8 == 0:  # whole words take an eighth of the time

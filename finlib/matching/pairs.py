@@ -74,8 +74,12 @@ def index_hashes(packed: Packed, *, distance: str = "hamming") -> HashIndex:
     That pays where queries come a few at a time.
     """
     size = check_hashes(packed).shape[1]
-    measure = get_distance(distance, size)
-    return HashIndex(to_blocks(measure.stored_words(packed)), len(packed), 8 * size, measure)
+    return _lay_out(packed, get_distance(distance, size))
+
+
+def _lay_out(packed: Packed, distance: Distance) -> HashIndex:
+    blocks = to_blocks(distance.stored_words(packed))
+    return HashIndex(blocks, len(packed), 8 * packed.shape[1], distance)
 
 
 class _Part(NamedTuple):
@@ -104,7 +108,7 @@ class _PairSearch:
     index: HashIndex
     within_set: bool  # the rows are those of the index: pairs i < j alone are wanted
     radius: int
-    prefix: int
+    fold: int
 
     def compare(self, part: _Part) -> Pairs | None:
         """The pairs of a part; None where there are more than CAPACITY."""
@@ -117,12 +121,15 @@ class _PairSearch:
             self.radius,
             first=part.low - base,
             within_set=self.within_set,
-            prefix=self.prefix,
+            fold=self.fold,
             capacity=CAPACITY,
         )
         if matches is None:
             return None
-        return Pairs(matches.query + part.low, matches.number + base, matches.distance)
+        i, j, distance = matches
+        i += part.low
+        j += base
+        return Pairs(i, j, distance)
 
     def compare_halves(self, part: _Part) -> Iterator[Pairs]:
         """The pairs of a part that has more than CAPACITY, in blocks that have fewer."""
@@ -186,14 +193,13 @@ def _prepare(packed: Packed, others: Packed | None, radius: int, name: str) -> _
             f"and others has {8 * others.shape[1]}"
         )
     searched = packed if others is None else others
-    stored = distance.stored_words(searched)
     return _PairSearch(
         distance,
         distance.query_words(packed),
-        HashIndex(to_blocks(stored), len(searched), 8 * size, distance),
+        _lay_out(searched, distance),
         within_set=others is None,
         radius=radius,
-        prefix=distance.choose_prefix(distance.query_words(searched), stored, radius),
+        fold=distance.choose_fold(searched, radius),
     )
 
 
@@ -302,14 +308,16 @@ def neighbours(
     k: int | None = None,
     radius: int | None = None,
     distance: str = "hamming",
+    max_pairs: int = MAX_PAIRS,
     workers: int | None = None,
 ) -> Neighbours:
     """Find the nearest hashes of each query: the k nearest, those within a radius, or both.
 
     packed: the hashes that are searched. Without them the queries are searched among themselves,
     each without itself. Where both k and a radius are given, a query gets at most k neighbours, all
-    within the radius. Raises ValueError where neither k nor radius is
-    given, or where the hashes differ in length.
+    within the radius. Raises ValueError where neither k nor radius is given, where the hashes
+    differ in length, or where without k there are more than `max_pairs` neighbours, which bounds
+    memory.
 
     >>> packed = np.array([[0], [255], [1], [3]], np.uint8)
     >>> nearest = neighbours(np.array([[7]], np.uint8), packed, k=2)
@@ -339,12 +347,40 @@ def neighbours(
         return index.distance.nearest(rows[low:high], index.blocks, index.n, wanted, limit, own)
 
     strip = max(16, min(STRIP, CAPACITY // (max(1, index.n) + BLOCK)))
-    strips = iter_strips(len(rows), strip)
-    results = list(in_threads(search, strips, workers)) or [search(0, 0)]
-    counts = np.concatenate([result[0] for result in results])
-    indices = np.concatenate([result[1] for result in results])
-    distances = np.concatenate([result[2] for result in results])
-    return Neighbours(np.concatenate([[0], np.cumsum(counts)]), indices, distances)
+    if workers is None and len(rows) <= strip:
+        workers = 1  # starting threads takes longer than a search
+    strips = list(iter_strips(len(rows), strip)) or [(0, 0)]
+    found = in_threads(search, strips, workers)
+    return _collect_neighbours(found, limit, max_pairs if k is None else None)
+
+
+def _collect_neighbours(
+    strips: Iterable[tuple[npt.NDArray, npt.NDArray, npt.NDArray]],
+    radius: int,
+    most: int | None,
+) -> Neighbours:
+    """Put the neighbours of strips of queries together.
+
+    strips: counts, indices and distances. ValueError as soon as there are more than `most`.
+    """
+    collected = []
+    total = 0
+    for strip in strips:
+        collected.append(strip)
+        total += len(strip[1])
+        if most is not None and total > most:
+            raise ValueError(
+                f"radius {radius} gives more than {most:,} neighbours: take a smaller radius, give "
+                "k, the number of neighbours of a query, or raise max_pairs (each neighbour needs "
+                "12 bytes)"
+            )
+    if len(collected) == 1:  # a single query should not wait for copies
+        counts, indices, distances = collected[0]
+    else:
+        counts, indices, distances = map(np.concatenate, zip(*collected, strict=True))
+    indptr = np.zeros(len(counts) + 1, np.int64)
+    np.cumsum(counts, out=indptr[1:])
+    return Neighbours(indptr, indices, distances)
 
 
 def _get_index(queries: Packed, packed: Packed | HashIndex | None, distance: str) -> HashIndex:

@@ -237,7 +237,7 @@ def _split_into_buckets(  # type: ignore[no-untyped-def]
 
 @njit(nogil=True, cache=True)
 def _compare_jobs(  # type: ignore[no-untyped-def]
-    words, within_set, order, jobs, job, radius, bucket_size, width, prefix
+    words, within_set, order, jobs, job, radius, bucket_size, width, fold
 ):
     """Do a step of jobs, from number `job` on.
 
@@ -245,9 +245,9 @@ def _compare_jobs(  # type: ignore[no-untyped-def]
     the number of the next job and the pairs within the radius, int32[3, pairs]: both rows and their
     distance.
     """
-    laid_out_words = hamming.laid_out_words(width)
-    strip_rows = np.empty((BLOCK, laid_out_words), np.uint64)
-    blocks = np.empty((-(-bucket_size // BLOCK), laid_out_words, BLOCK), np.uint64)
+    query_words, stored_words = hamming.laid_out_words(width)
+    strip_rows = np.empty((BLOCK, query_words), np.uint64)
+    blocks = np.empty((-(-bucket_size // BLOCK), stored_words, BLOCK), np.uint64)
     matches = BLOCK * bucket_size
     query = np.empty(matches, np.uint16)
     number = np.empty(matches, np.int32)
@@ -279,7 +279,7 @@ def _compare_jobs(  # type: ignore[no-untyped-def]
                 n,
                 radius,
                 width,
-                prefix,
+                fold,
                 query,
                 number,
                 distance,
@@ -367,7 +367,9 @@ class Sampling(ABC):
 
         `stop` is called several times a second; where it returns True, the rest is not done.
         """
-        prefix = self._choose_prefix()
+        step = max(1, self.indexed // 4096)
+        sample = self.words[: self.indexed : step].view(np.uint8)
+        fold = self.distance.choose_fold(sample[:, : self._size], self.radius)
         for number in numbers:
             buckets = self.buckets(number)
             job = 0
@@ -381,18 +383,10 @@ class Sampling(ABC):
                     self.radius,
                     self.bucket_size,
                     self.distance.width,
-                    (0,) * prefix,
+                    (0,) * fold,
                 )
                 collector.take(pairs[0], pairs[1], pairs[2])
         return collector
-
-    def _choose_prefix(self) -> int:
-        """How many words of the hashes are compared before distances are computed."""
-        step = max(1, self.indexed // 4096)
-        sample = self.words[: self.indexed : step].view(np.uint8)[:, : self._size]
-        queries = self.distance.query_words(sample)
-        stored = self.distance.stored_words(sample)
-        return self.distance.choose_prefix(queries, stored, self.radius)
 
     @property
     def _size(self) -> int:

@@ -62,8 +62,8 @@ def test_a_strip_with_too_many_matches_is_cut(monkeypatch):
         np.testing.assert_array_equal(column, wanted)
 
 
-@pytest.mark.parametrize(("radius", "words"), [(20, 1), (40, 2), (64, 3), (100, 4)])
-def test_fewer_words_are_compared_where_they_tell_and_the_pairs_stay_the_same(radius, words):
+@pytest.mark.parametrize(("radius", "words"), [(20, 1), (48, 1), (70, 2), (100, 4)])
+def test_words_are_folded_where_that_tells_and_the_pairs_stay_the_same(radius, words):
     packed = random_set(1500, 256)
     packed[7:1000:3, :24] = packed[7, :24]  # near in all but the last word
     distance = np.bitwise_count(packed.view("u8")[:, None] ^ packed.view("u8")[None]).sum(-1)
@@ -72,7 +72,7 @@ def test_fewer_words_are_compared_where_they_tell_and_the_pairs_stay_the_same(ra
     for column, wanted in zip(found, (i, j, distance[i, j]), strict=True):
         np.testing.assert_array_equal(column, wanted)
     rows = np.random.default_rng(0).integers(0, 2**63, (1500, 4), dtype=np.uint64)
-    assert Hamming(32).choose_prefix(rows, rows, radius) == words
+    assert Hamming(32).choose_fold(rows.view(np.uint8), radius) == words
 
 
 def test_blocks_of_pairs_concatenate_to_all_pairs():
@@ -191,6 +191,15 @@ def test_hashes_stored_for_many_searches_answer_the_same(packed):
     once = neighbours(queries, packed, k=4)
     for column, wanted in zip(neighbours(queries, index_hashes(packed), k=4), once, strict=True):
         np.testing.assert_array_equal(column, wanted)
+
+
+def test_too_many_neighbours_are_refused_unless_k_bounds_them():
+    packed = np.zeros((50, 8), np.uint8)
+    refusal = r"radius 3 gives more than 2,449 neighbours: take a smaller radius, give k"
+    with pytest.raises(ValueError, match=refusal):
+        neighbours(packed, radius=3, max_pairs=2449)
+    assert len(neighbours(packed, radius=3, max_pairs=2450).indices) == 2450
+    assert len(neighbours(packed, radius=3, k=49, max_pairs=1).indices) == 2450
 
 
 @pytest.mark.parametrize("k", [1, 7, np.uint8(200), 3000])
