@@ -16,7 +16,7 @@ PIP_INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check --no-compi
 .DEFAULT_GOAL := report
 
 $(VENV)/.ready: requirements.lock pyproject.toml
-	@$(PYTHON) -c 'import sys; ok = (3, 11) <= sys.version_info < (3, 14); sys.exit(0 if ok else "Python 3.11, 3.12 or 3.13 is needed; $(PYTHON) is " + sys.version.split()[0] + ". Try: make PYTHON=python3.11")'
+	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Python 3.11 or later is needed, and $(PYTHON) is " + sys.version.split()[0] + ". Try: make PYTHON=python3.14")'
 	$(PYTHON) -m venv --clear $(VENV)
 	$(WITHOUT_PDQ) requirements.lock > $(VENV)/core.lock
 	$(call ONLY,pdqhash) requirements.lock > $(VENV)/pdq.lock
@@ -51,8 +51,8 @@ lab: $(VENV)/.ready
 
 # One version of each package for every Python and platform: resolved for the oldest Python, then pinned for all.
 lock: $(VENV)/.ready
-	$(BIN)/uv pip compile pyproject.toml --all-extras --group workbook --group dev --python-version 3.11 --upgrade --no-header --no-annotate -q -o $(VENV)/pins.txt
-	$(BIN)/uv pip compile pyproject.toml --all-extras --group workbook --group dev --universal --python-version 3.11 --constraints $(VENV)/pins.txt \
+	$(BIN)/uv pip compile pyproject.toml --all-extras --group workbook --group dev --group docs --python-version 3.11 --upgrade --no-header --no-annotate -q -o $(VENV)/pins.txt
+	$(BIN)/uv pip compile pyproject.toml --all-extras --group workbook --group dev --group docs --universal --python-version 3.11 --constraints $(VENV)/pins.txt \
 		--generate-hashes --upgrade --no-header --no-annotate -q -o requirements.lock
 
 clean:
