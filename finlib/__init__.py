@@ -51,7 +51,7 @@ MODULE_OF = {
 }
 """The names that `import finlib` offers, and the module of finlib that defines each."""
 
-__version__ = "1.0.0"
+__version__ = "2.0.0"
 __all__ = list(MODULE_OF)
 
 

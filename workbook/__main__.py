@@ -3,7 +3,8 @@
 `python -m workbook report` runs the notebooks and renders the report. `python -m workbook scale`
 measures how clustering copes with millions of hashes, which takes an hour. `python -m workbook
 rows` records how the row distance was chosen and judged, and `python -m workbook site` puts
-captions on a folder of templates, for a set of images that deciding the method rests on.
+captions on a folder of templates, for a set of images that deciding the method rests on. `python
+-m workbook bench` measures how fast finlib is.
 """
 
 import sys
@@ -63,6 +64,7 @@ def make_parser() -> Parser:
     add_scale(commands)
     add_rows(commands)
     add_site(commands)
+    add_bench(commands)
     return parser
 
 
@@ -167,6 +169,25 @@ def add_site(commands: Any) -> None:
     site.set_defaults(run=make_site, when_interrupted="the folder of images is not complete")
 
 
+def add_bench(commands: Any) -> None:
+    """Describe `bench`."""
+    bench = commands.add_parser(
+        "bench",
+        help="measure how fast finlib is, as ratios, and append them to a table",
+    )
+    bench.add_argument(
+        "--size",
+        default="full",
+        help="full, which takes minutes, or small, which only shows that everything runs",
+    )
+    bench.add_argument(
+        "--out",
+        default="bench.csv",
+        help="the table to append to",
+    )
+    bench.set_defaults(run=measure_ratios, when_interrupted="nothing is appended")
+
+
 def named_folder(text: str) -> NamedFolder:
     """What NAME=DIR gives; ArgumentTypeError for text without a name or without a folder."""
     name, _, folder = text.partition("=")
@@ -239,6 +260,15 @@ def make_site(options: Namespace) -> None:
         f"written: {len(images):,} images of {len(families):,} templates in {folder}; "
         f"{templates - len(families):,} templates left out as near kin"
     )
+
+
+def measure_ratios(options: Namespace) -> None:
+    """Run `bench`."""
+    from workbook.report.bench import run_bench
+
+    rows = run_bench(options.size, options.out)
+    print(rows[["ratio", "median", "low", "high"]].to_string(index=False))
+    print(f"appended to {options.out}")
 
 
 def chosen_notebooks(only: str | None) -> list[str] | None:

@@ -9,7 +9,7 @@ order of the rows, whatever the number of threads. Every search takes a `distanc
 import operator
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -344,7 +344,7 @@ def neighbours(
         raise ValueError(f"k must be at least 1; got {k}")
     rows = index.distance.query_words(queries)
 
-    def search(low: int, high: int) -> tuple[npt.NDArray, npt.NDArray, npt.NDArray]:
+    def search(low: int, high: int) -> tuple[npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[Any]]:
         own = low if packed is None else -1
         return index.distance.nearest(rows[low:high], index.blocks, index.n, wanted, limit, own)
 

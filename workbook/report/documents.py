@@ -42,6 +42,7 @@ NOTEBOOKS = "notebooks/executed"
 NOTEBOOK_LINK = re.compile(r"\]\((?:notebooks/(?!executed/))?([^()\s:]*)\.ipynb\)")
 TERMINAL_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 EXAMPLE = re.compile(r"^( *)>>> .*\n(?:\1\S.*(?:\n|$))*", re.MULTILINE)
+DESCRIPTION = re.compile(r"^([a-z_]\w*(?:, [a-z_]\w*)*): (?=\S)", re.MULTILINE)
 MODULE_LINE = re.compile(r"^([a-z_]+) {2,}(\S.*)$", re.MULTILINE)
 
 
@@ -70,13 +71,17 @@ def on_page_markdown(markdown: str, page: Any, config: MkDocsConfig, **_: Any) -
     return NOTEBOOK_LINK.sub(link_to_page, markdown)
 
 
-class FencedExamples(griffe.Extension):
-    """Show the examples in docstrings as code, which Markdown would take for quotations."""
+class ReadableDocstrings(griffe.Extension):
+    """Write what docstrings contain in Markdown: examples as code, descriptions of names as lists.
+
+    Markdown would take the examples for quotations, and would run the descriptions together.
+    """
 
     def on_object(self, *, obj: griffe.Object, **_: Any) -> None:
         """Change the docstring of a module, a class or a function before it is rendered."""
         if obj.docstring is not None:
-            obj.docstring.value = EXAMPLE.sub(fence_example, obj.docstring.value)
+            listed = DESCRIPTION.sub(r"\n- `\1`: ", obj.docstring.value)
+            obj.docstring.value = EXAMPLE.sub(fence_example, listed)
 
 
 def fence_example(match: re.Match[str]) -> str:
