@@ -4,7 +4,7 @@
 measures how clustering copes with millions of hashes, which takes an hour. `python -m workbook
 rows` records how the row distance was chosen and judged, and `python -m workbook site` puts
 captions on a folder of templates, for a set of images that deciding the method rests on. `python
--m workbook bench` measures how fast finlib is.
+-m workbook bench` measures how fast finlib is, and `python -m workbook gpu` what a GPU adds.
 """
 
 import sys
@@ -65,6 +65,7 @@ def make_parser() -> Parser:
     add_rows(commands)
     add_site(commands)
     add_bench(commands)
+    add_gpu(commands)
     return parser
 
 
@@ -188,6 +189,20 @@ def add_bench(commands: Any) -> None:
     bench.set_defaults(run=measure_ratios, when_interrupted="nothing is appended")
 
 
+def add_gpu(commands: Any) -> None:
+    """Describe `gpu`."""
+    gpu = commands.add_parser(
+        "gpu",
+        help="measure hashing and scanning on an NVIDIA GPU",
+    )
+    gpu.add_argument(
+        "--out",
+        default="figures",
+        help="the folder that the tables are written to",
+    )
+    gpu.set_defaults(run=measure_on_gpu, when_interrupted="the tables are not complete")
+
+
 def named_folder(text: str) -> NamedFolder:
     """What NAME=DIR gives; ArgumentTypeError for text without a name or without a folder."""
     name, _, folder = text.partition("=")
@@ -269,6 +284,13 @@ def measure_ratios(options: Namespace) -> None:
     rows = run_bench(options.size, options.out)
     print(rows[["ratio", "median", "low", "high"]].to_string(index=False))
     print(f"appended to {options.out}")
+
+
+def measure_on_gpu(options: Namespace) -> None:
+    """Run `gpu`."""
+    from workbook.report.gpu import measure_gpu
+
+    measure_gpu(options.out)
 
 
 def chosen_notebooks(only: str | None) -> list[str] | None:
