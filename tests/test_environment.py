@@ -179,10 +179,13 @@ def test_every_make_target_and_job_of_a_workflow_exists(path):
             assert set(re.findall(r"^make (\S+)", step.get("run", ""))) <= targets
 
 
-def test_the_citation_and_the_changes_are_of_this_version():
-    citation = yaml.safe_load((HOME / "CITATION.cff").read_text(encoding="utf-8"))
-    assert citation["version"] == finlib.__version__
-    assert len(citation["references"]) > 3
+def citation():
+    return yaml.safe_load((HOME / "CITATION.cff").read_text(encoding="utf-8"))
+
+
+def test_the_citation_is_of_this_version_and_names_what_it_builds_on():
+    assert citation()["version"] == finlib.__version__
+    assert len(citation()["references"]) > 3
 
 
 def test_the_container_has_a_python_that_is_supported_and_makes_the_environment():
@@ -236,5 +239,10 @@ def test_links_lead_to_files(name):
     assert [link for link in links if "://" not in link and not (HOME / link).exists()] == []
 
 
-def test_the_changes_of_this_version_are_told():
-    assert f"## {finlib.__version__}\n" in (HOME / "CHANGELOG.md").read_text(encoding="utf-8")
+def test_the_changes_of_this_version_are_listed_by_kind():
+    text = (HOME / "CHANGELOG.md").read_text(encoding="utf-8")
+    newest = re.findall(r"^## (.+)$", text, re.MULTILINE)[0]
+    released = citation()["date-released"]
+    assert newest in ("Unreleased", f"{finlib.__version__} - {released}")
+    kinds = re.findall(r"^### (.+)$", text, re.MULTILINE)
+    assert set(kinds) <= {"Added", "Changed", "Deprecated", "Removed", "Fixed", "Security"}
