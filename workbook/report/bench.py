@@ -80,7 +80,7 @@ def run_bench(size: str = "full", history: str | Path = HISTORY) -> pd.DataFrame
     )
     table = pd.DataFrame(ratio_rows(pd.concat(groups, ignore_index=True)))
     described = pd.DataFrame([description(size)] * len(table))
-    rows = pd.concat([described, table], axis=1)
+    rows = described.join(table)
     append(rows, Path(history))
     return rows
 
@@ -104,8 +104,10 @@ def ratio_rows(timings: pd.DataFrame) -> list[dict[str, Any]]:
     rows = []
     for name, (numerator, denominator) in RATIOS.items():
         measured = timing.ratio(timings, numerator, denominator)
-        rounded = {part: float(f"{value:.4g}") for part, value in measured._asdict().items()}
-        rows.append({"ratio": name, **rounded})
+        row: dict[str, Any] = {"ratio": name}
+        for part, value in measured._asdict().items():
+            row[part] = float(f"{value:.4g}")
+        rows.append(row)
     return rows
 
 
@@ -116,13 +118,24 @@ def append(rows: pd.DataFrame, history: Path) -> None:
     """
     is_new = not history.exists()
     if not is_new:
-        known = pd.read_csv(history, nrows=0).columns.tolist()
-        if known != rows.columns.tolist():
-            raise ValueError(
-                f"{history} has the columns {', '.join(known)}, and these rows have "
-                f"{', '.join(rows.columns)}: move the file away to begin a new history"
-            )
-    rows.to_csv(history, mode="a", header=is_new, index=False, lineterminator="\n")
+        require_columns(history, rows.columns.tolist())
+    rows.to_csv(
+        history,
+        mode="a",
+        header=is_new,
+        index=False,
+        lineterminator="\n",
+    )
+
+
+def require_columns(history: Path, columns: list[str]) -> None:
+    """ValueError unless the history has these columns."""
+    known = pd.read_csv(history, nrows=0).columns.tolist()
+    if known != columns:
+        raise ValueError(
+            f"{history} has the columns {', '.join(known)}, and these rows have "
+            f"{', '.join(columns)}: move the file away to begin a new history"
+        )
 
 
 # What is measured, each with the columns name, repeat and seconds ---------------------------------

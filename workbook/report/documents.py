@@ -55,12 +55,14 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     for path in repository_files(root):
         name = path.relative_to(root).as_posix()
         files.append(File.generated(config, name, abs_src_path=str(path)))
-    for path in sorted((root / NOTEBOOKS).glob("*.ipynb")):
+    notebooks = root / NOTEBOOKS
+    for path in sorted(notebooks.glob("*.ipynb")):
         for name, content in notebook_pages(path).items():
             files.append(File.generated(config, f"{NOTEBOOKS}/{name}", content=content))
     for module in documented_modules(root):
+        name = f"reference/{module}.md"
         content = reference_page(module, root)
-        files.append(File.generated(config, f"reference/{module}.md", content=content))
+        files.append(File.generated(config, name, content=content))
     return files
 
 
@@ -118,8 +120,7 @@ def documented_modules(root: Path) -> list[str]:
 
 def reference_page(module: str, root: Path) -> str:
     """The page of a module: for MkDocs to fill from its docstrings, or a package's own map."""
-    package = root / module.replace(".", "/") / "__init__.py"
-    if not package.exists():
+    if not source_of_package(module, root).exists():
         return f"# `{module}`\n\n::: {module}\n"
     page = f"# `{module}`\n\n{map_of_package(module, root)}\n"
     if module == "finlib":
@@ -129,6 +130,11 @@ def reference_page(module: str, root: Path) -> str:
     return page
 
 
+def source_of_package(module: str, root: Path) -> Path:
+    """The file that a package's docstring is in; it exists only for packages."""
+    return root / module.replace(".", "/") / "__init__.py"
+
+
 def module_of(name: str) -> str:
     """The module that defines what `import finlib` offers under this name."""
     return f"finlib.{finlib.MODULE_OF[name]}"
@@ -136,8 +142,9 @@ def module_of(name: str) -> str:
 
 def map_of_package(package: str, root: Path) -> str:
     """The docstring of a package in Markdown, with its lines on modules as a list of links."""
-    source = (root / package.replace(".", "/") / "__init__.py").read_text(encoding="utf-8")
-    docstring = ast.get_docstring(ast.parse(source)) or ""
+    source = source_of_package(package, root).read_text(encoding="utf-8")
+    docstring = ast.get_docstring(ast.parse(source))
+    assert docstring is not None, f"{package} has no docstring"
     documented = documented_modules(root)
 
     def item(line: re.Match[str]) -> str:
@@ -164,10 +171,10 @@ def notebook_pages(path: Path) -> dict[str, str | bytes]:
     options.TagRemovePreprocessor.remove_input_tags = {"hide"}
     options.ExtractOutputPreprocessor.enabled = True
     exporter: Any = MarkdownExporter(config=options)
-    resources = {"unique_key": path.stem}
-    text, resources = exporter.from_notebook_node(notebook, resources)
-    pages: dict[str, str | bytes] = {f"{path.stem}.md": TERMINAL_COLOUR.sub("", text)}
-    pages.update(resources["outputs"])
+    names = {"unique_key": path.stem}
+    text, resources = exporter.from_notebook_node(notebook, names)
+    pages: dict[str, str | bytes] = dict(resources["outputs"])
+    pages[f"{path.stem}.md"] = TERMINAL_COLOUR.sub("", text)
     return pages
 
 
@@ -204,9 +211,8 @@ def section(path: Path, title: str) -> str:
 
 def list_of_modules(root: Path) -> str:
     """The maps of all documented packages, one below the other."""
-    packages = [
-        module
-        for module in documented_modules(root)
-        if (root / module.replace(".", "/") / "__init__.py").exists()
-    ]
-    return "\n\n".join(f"## {package}\n\n{map_of_package(package, root)}" for package in packages)
+    maps = []
+    for module in documented_modules(root):
+        if source_of_package(module, root).exists():
+            maps.append(f"## {module}\n\n{map_of_package(module, root)}")
+    return "\n\n".join(maps)

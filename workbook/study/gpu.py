@@ -115,7 +115,12 @@ KERNELS: dict[str, Any] = {"hamming": scan_bits, "rows": scan_rows}
 # Scans --------------------------------------------------------------------------------------------
 
 
-def scan(queries: Any, stored: Any, distance: str, radius: int) -> NDArray[np.int64]:
+def scan(
+    queries: Any,
+    stored: Any,
+    distance: str,
+    radius: int,
+) -> NDArray[np.int64]:
     """The pairs of queries and stored hashes within the radius, int64[pairs, 2], in order.
 
     queries, stored: uint64[n, words], on the device or on the host; what is on the host is
@@ -128,8 +133,13 @@ def scan(queries: Any, stored: Any, distance: str, radius: int) -> NDArray[np.in
         cuda.to_device(np.zeros(1, np.int64)),
     )
     blocks = (stored.shape[0] + THREADS - 1) // THREADS
-    KERNELS[distance][blocks, THREADS](
-        cuda.to_device(queries), cuda.to_device(stored), radius, *on_device
+    compare = KERNELS[distance][blocks, THREADS]
+    compare(
+        cuda.to_device(queries),
+        cuda.to_device(stored),
+        radius,
+        on_device.places,
+        on_device.count,
     )
     count = int(on_device.count.copy_to_host()[0])
     if count > MOST_PAIRS:
@@ -143,15 +153,18 @@ def scan(queries: Any, stored: Any, distance: str, radius: int) -> NDArray[np.in
 
 def random_words(hashes: int, seed: int) -> Words:
     """Random hashes of 256 bits, uint64[hashes, 4]."""
-    return np.random.default_rng(seed).integers(0, 2**64, (hashes, 4), dtype=np.uint64)
+    rng = np.random.default_rng(seed)
+    return rng.integers(0, 2**64, (hashes, 4), dtype=np.uint64)
 
 
 def with_near_queries(stored: Words, queries: int, seed: int) -> Words:
     """Queries that each differ from one of the stored hashes in three bits of every word."""
     rng = np.random.default_rng(seed)
-    chosen = stored[rng.integers(0, min(len(stored), CHECKED), queries)]
+    candidates = min(len(stored), CHECKED)
+    chosen = stored[rng.integers(0, candidates, queries)]
     places = rng.integers(0, 64, (3, *chosen.shape), dtype=np.uint64)
-    flips = np.bitwise_or.reduce(np.uint64(1) << places, axis=0)
+    bits = np.uint64(1) << places
+    flips = np.bitwise_or.reduce(bits, axis=0)
     return chosen ^ flips
 
 
@@ -163,8 +176,12 @@ def require_same_pairs(
     radius: int,
 ) -> None:
     """AssertionError unless finlib finds the same pairs among the first CHECKED stored hashes."""
-    few = stored[:CHECKED].view(np.uint8)
-    pairs = pairs_between(queries.view(np.uint8), few, radius, distance=distance)
+    pairs = pairs_between(
+        queries.view(np.uint8),
+        stored[:CHECKED].view(np.uint8),
+        radius,
+        distance=distance,
+    )
     expected = np.stack([pairs.i, pairs.j], axis=1)
     among_few = found[found[:, 1] < CHECKED]
     assert np.array_equal(among_few, expected), f"the GPU finds other pairs by {distance}"
@@ -196,15 +213,21 @@ def time_scans(
                 "without transfer": partial(scan, near, on_device, distance, radius),
             }
             timings = timing.time_side_by_side(calls, repeats=repeats)
-            described = {"distance": distance, "hashes": hashes, "queries": queries}
-            tables.append(timings.assign(**described))
+            timings["distance"] = distance
+            timings["hashes"] = hashes
+            timings["queries"] = queries
+            tables.append(timings)
     return pd.concat(tables, ignore_index=True)
 
 
 # The batch ----------------------------------------------------------------------------------------
 
 
-def time_batch(xp: Any, images: int = BATCH, repeats: int = 5) -> pd.DataFrame:
+def time_batch(
+    xp: Any,
+    images: int = BATCH,
+    repeats: int = 5,
+) -> pd.DataFrame:
     """Time FINd of a batch on the arrays of a library, and with finlib's kernels on one core.
 
     The hashes are compared.
@@ -220,10 +243,13 @@ def time_batch(xp: Any, images: int = BATCH, repeats: int = 5) -> pd.DataFrame:
     def hash_on_device(pictures: Any) -> Packed:
         return vectorised.to_host(vectorised.find_batch(pictures))
 
+    def hash_on_one_core() -> Packed:
+        return np.stack([find.find_pixels(rgb) for rgb in batch])
+
     calls: dict[str, timing.Call] = {
         "with transfer": lambda: hash_on_device(xp.asarray(batch)),
         "without transfer": lambda: hash_on_device(on_device),
-        "one core": lambda: np.stack([find.find_pixels(rgb) for rgb in batch]),
+        "one core": hash_on_one_core,
     }
     with timing.one_thread():
         return timing.time_side_by_side(calls, repeats=repeats)
