@@ -62,10 +62,10 @@ def make_parser() -> Parser:
     commands = parser.add_subparsers(dest="command", required=True)
     add_report(commands)
     add_scale(commands)
-    add_rows(commands)
-    add_site(commands)
     add_bench(commands)
     add_gpu(commands)
+    add_rows(commands)
+    add_site(commands)
     return parser
 
 
@@ -119,6 +119,39 @@ def add_scale(commands: Any) -> None:
     scale.set_defaults(run=scale_up, when_interrupted="the tables are not complete")
 
 
+def add_bench(commands: Any) -> None:
+    """Describe `bench`."""
+    bench = commands.add_parser(
+        "bench",
+        help="measure how fast finlib is, as ratios, and append them to a table",
+    )
+    bench.add_argument(
+        "--size",
+        default="full",
+        help="full, which takes minutes, or small, which only shows that everything runs",
+    )
+    bench.add_argument(
+        "--out",
+        default="bench.csv",
+        help="the table to append to",
+    )
+    bench.set_defaults(run=measure_ratios, when_interrupted="nothing is appended")
+
+
+def add_gpu(commands: Any) -> None:
+    """Describe `gpu`."""
+    gpu = commands.add_parser(
+        "gpu",
+        help="measure hashing and scanning on an NVIDIA GPU",
+    )
+    gpu.add_argument(
+        "--out",
+        default="figures",
+        help="the folder that the tables are written to",
+    )
+    gpu.set_defaults(run=measure_on_gpu, when_interrupted="the tables are not complete")
+
+
 def add_rows(commands: Any) -> None:
     """Describe `rows`."""
     rows = commands.add_parser(
@@ -170,39 +203,6 @@ def add_site(commands: Any) -> None:
     site.set_defaults(run=make_site, when_interrupted="the folder of images is not complete")
 
 
-def add_bench(commands: Any) -> None:
-    """Describe `bench`."""
-    bench = commands.add_parser(
-        "bench",
-        help="measure how fast finlib is, as ratios, and append them to a table",
-    )
-    bench.add_argument(
-        "--size",
-        default="full",
-        help="full, which takes minutes, or small, which only shows that everything runs",
-    )
-    bench.add_argument(
-        "--out",
-        default="bench.csv",
-        help="the table to append to",
-    )
-    bench.set_defaults(run=measure_ratios, when_interrupted="nothing is appended")
-
-
-def add_gpu(commands: Any) -> None:
-    """Describe `gpu`."""
-    gpu = commands.add_parser(
-        "gpu",
-        help="measure hashing and scanning on an NVIDIA GPU",
-    )
-    gpu.add_argument(
-        "--out",
-        default="figures",
-        help="the folder that the tables are written to",
-    )
-    gpu.set_defaults(run=measure_on_gpu, when_interrupted="the tables are not complete")
-
-
 def named_folder(text: str) -> NamedFolder:
     """What NAME=DIR gives; ArgumentTypeError for text without a name or without a folder."""
     name, _, folder = text.partition("=")
@@ -231,6 +231,22 @@ def scale_up(options: Namespace) -> None:
     from workbook.report.scale import measure_scale
 
     measure_scale(options.out, options.largest)
+
+
+def measure_ratios(options: Namespace) -> None:
+    """Run `bench`."""
+    from workbook.report.bench import run_bench
+
+    rows = run_bench(options.size, options.out)
+    print(rows[["ratio", "median", "low", "high"]].to_string(index=False))
+    print(f"appended to {options.out}")
+
+
+def measure_on_gpu(options: Namespace) -> None:
+    """Run `gpu`."""
+    from workbook.report.gpu import measure_gpu
+
+    measure_gpu(options.out)
 
 
 def record_rows(options: Namespace) -> None:
@@ -275,22 +291,6 @@ def make_site(options: Namespace) -> None:
         f"written: {len(images):,} images of {len(families):,} templates in {folder}; "
         f"{templates - len(families):,} templates left out as near kin"
     )
-
-
-def measure_ratios(options: Namespace) -> None:
-    """Run `bench`."""
-    from workbook.report.bench import run_bench
-
-    rows = run_bench(options.size, options.out)
-    print(rows[["ratio", "median", "low", "high"]].to_string(index=False))
-    print(f"appended to {options.out}")
-
-
-def measure_on_gpu(options: Namespace) -> None:
-    """Run `gpu`."""
-    from workbook.report.gpu import measure_gpu
-
-    measure_gpu(options.out)
 
 
 def chosen_notebooks(only: str | None) -> list[str] | None:

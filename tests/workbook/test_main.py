@@ -117,6 +117,28 @@ def test_what_a_measurement_of_scale_is_asked_for(arguments, expected, monkeypat
     assert asked == [expected]
 
 
+def test_how_fast_finlib_is_measured(monkeypatch, capsys):
+    asked = []
+
+    def remember(size, out):
+        asked.append((size, out))
+        return pd.DataFrame({"ratio": ["a"], "median": [1.5], "low": [1], "high": [2]})
+
+    monkeypatch.setattr(bench, "run_bench", remember)
+    workbook.main(["bench"])
+    workbook.main(["bench", "--size", "small", "--out", "b.csv"])
+    assert asked == [("full", "bench.csv"), ("small", "b.csv")]
+    assert "appended to b.csv" in capsys.readouterr().out
+
+
+def test_without_a_gpu_nothing_is_measured(monkeypatch, capsys, tmp_path):
+    monkeypatch.setattr(gpu.cuda, "is_available", lambda: False)
+    status, lines = fails(["gpu", "--out", str(tmp_path / "out")], capsys)
+    assert status == 1
+    assert "there is no NVIDIA GPU that numba can use" in lines[0]
+    assert not (tmp_path / "out").exists()
+
+
 def test_only_none_renders_the_report_from_the_results_that_exist(tmp_path, monkeypatch, capsys):
     """In a copy of the checkout, without running a notebook: report.md is the committed one."""
     for name in ("figures", "notebooks"):
@@ -175,28 +197,6 @@ def test_a_site_is_made_of_templates_with_or_without_near_kin(option, line, tmp_
     workbook.main(["site", str(templates), str(captions), str(out), *option])
     assert line in capsys.readouterr().out
     assert len(list(out.iterdir())) == (8 if option else 4)
-
-
-def test_how_fast_finlib_is_measured(monkeypatch, capsys):
-    asked = []
-
-    def remember(size, out):
-        asked.append((size, out))
-        return pd.DataFrame({"ratio": ["a"], "median": [1.5], "low": [1], "high": [2]})
-
-    monkeypatch.setattr(bench, "run_bench", remember)
-    workbook.main(["bench"])
-    workbook.main(["bench", "--size", "small", "--out", "b.csv"])
-    assert asked == [("full", "bench.csv"), ("small", "b.csv")]
-    assert "appended to b.csv" in capsys.readouterr().out
-
-
-def test_without_a_gpu_nothing_is_measured(monkeypatch, capsys, tmp_path):
-    monkeypatch.setattr(gpu.cuda, "is_available", lambda: False)
-    status, lines = fails(["gpu", "--out", str(tmp_path / "out")], capsys)
-    assert status == 1
-    assert "there is no NVIDIA GPU that numba can use" in lines[0]
-    assert not (tmp_path / "out").exists()
 
 
 def test_help_names_every_command(capsys):
