@@ -12,19 +12,20 @@ ONLY = awk '/^$(1)==/{keep=1; print; next} /^[^ ]/{keep=0} keep'
 export PYTHONDONTWRITEBYTECODE :=
 PIP_INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check --no-compile
 
-.PHONY: report test slow scale lab lock clean
+.PHONY: report test slow scale bench docs lab lock clean
 .DEFAULT_GOAL := report
 
 $(VENV)/.ready: requirements.lock pyproject.toml
-	@$(PYTHON) -c 'import sys; ok = (3, 11) <= sys.version_info < (3, 14); sys.exit(0 if ok else "Python 3.11, 3.12 or 3.13 is needed; $(PYTHON) is " + sys.version.split()[0] + ". Try: make PYTHON=python3.11")'
+	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Python 3.11 or later is needed, and $(PYTHON) is " + sys.version.split()[0] + ". Try: make PYTHON=python3.14")'
 	$(PYTHON) -m venv --clear $(VENV)
 	$(WITHOUT_PDQ) requirements.lock > $(VENV)/core.lock
 	$(call ONLY,pdqhash) requirements.lock > $(VENV)/pdq.lock
 	$(call ONLY,uv) requirements.lock > $(VENV)/uv.lock
 	$(PIP_INSTALL) --require-hashes --no-deps -r $(VENV)/uv.lock
 	@# uv takes a fifth of pip's time; pip knows of mirrors and certificates that uv does not.
-	@$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r $(VENV)/core.lock > $(VENV)/uv.log 2>&1 \
-		|| $(PIP_INSTALL) --require-hashes -r $(VENV)/core.lock
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --only-binary :all: --require-hashes -r $(VENV)/core.lock > $(VENV)/uv.log 2>&1 \
+		|| $(PIP_INSTALL) --only-binary :all: --require-hashes -r $(VENV)/core.lock \
+		|| { echo "The packages could not be installed. Unless the network failed, the package named above has no wheel for $(PYTHON) on this machine; try an older Python: make PYTHON=python3.13"; exit 1; }
 	@$(PIP_INSTALL) --require-hashes --no-deps -r $(VENV)/pdq.lock > $(VENV)/pdq.log 2>&1 \
 		|| echo "PDQ is left out: it could not be built here (a C++ compiler is needed; see $(VENV)/pdq.log)."
 	$(PIP_INSTALL) --no-deps --no-build-isolation -e .
@@ -46,13 +47,22 @@ slow: $(VENV)/.ready
 scale: $(VENV)/.ready
 	$(BIN)/python -m workbook scale
 
+# Ratios of times that are robust to machines, appended to bench.csv.
+bench: $(VENV)/.ready
+	$(BIN)/python -m workbook bench $(if $(SIZE),--size "$(SIZE)")
+
+# The site of documents, in build/site. Warnings are errors; nothing is loaded from other places.
+docs: $(VENV)/.ready
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
+	@echo "written: build/site/index.html"
+
 lab: $(VENV)/.ready
 	$(BIN)/jupyter lab --ip=127.0.0.1 notebooks
 
 # One version of each package for every Python and platform: resolved for the oldest Python, then pinned for all.
 lock: $(VENV)/.ready
-	$(BIN)/uv pip compile pyproject.toml --all-extras --group workbook --group dev --python-version 3.11 --upgrade --no-header --no-annotate -q -o $(VENV)/pins.txt
-	$(BIN)/uv pip compile pyproject.toml --all-extras --group workbook --group dev --universal --python-version 3.11 --constraints $(VENV)/pins.txt \
+	$(BIN)/uv pip compile pyproject.toml --all-extras --group workbook --group dev --group docs --python-version 3.11 --upgrade --no-header --no-annotate -q -o $(VENV)/pins.txt
+	$(BIN)/uv pip compile pyproject.toml --all-extras --group workbook --group dev --group docs --universal --python-version 3.11 --constraints $(VENV)/pins.txt \
 		--generate-hashes --upgrade --no-header --no-annotate -q -o requirements.lock
 
 clean:

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
         pairs_within as pairs_within,
     )
 
-_HOME = {
+MODULE_OF = {
     "HASHERS": "hashing.hashers",
     "Hasher": "hashing.hashers",
     "cluster": "clustering.clusters",
@@ -49,9 +49,10 @@ _HOME = {
     "pairs_between": "matching.pairs",
     "pairs_within": "matching.pairs",
 }
+"""The names that `import finlib` offers, and the module of finlib that defines each."""
 
-__version__ = "1.0.0"
-__all__ = list(_HOME)
+__version__ = "2.0.0"
+__all__ = list(MODULE_OF)
 
 
 def needs_extra(what: str, extra: str) -> ValueError:
@@ -63,6 +64,6 @@ def needs_extra(what: str, extra: str) -> ValueError:
 
 def __getattr__(name: str) -> Any:
     """Import on first use: `import finlib` alone stays cheap and compiles nothing."""
-    if name not in _HOME:
+    if name not in MODULE_OF:
         raise AttributeError(f"module 'finlib' has no attribute {name!r}")
-    return getattr(import_module(f"finlib.{_HOME[name]}"), name)
+    return getattr(import_module(f"finlib.{MODULE_OF[name]}"), name)

@@ -3,7 +3,11 @@ one version.
 """
 
 import ast
+import json
+import os
 import re
+import shutil
+import subprocess
 import sys
 import tomllib
 from importlib.metadata import packages_distributions
@@ -13,7 +17,6 @@ import nbformat
 import pytest
 import yaml
 from packaging.requirements import Requirement
-from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
 import finlib
@@ -23,6 +26,12 @@ PYPROJECT = tomllib.loads((HOME / "pyproject.toml").read_text(encoding="utf-8"))
 PROJECT = PYPROJECT["project"]
 LOCK = (HOME / "requirements.lock").read_text(encoding="utf-8")
 ENVIRONMENT = yaml.safe_load((HOME / "environment.yml").read_text(encoding="utf-8"))
+WORKFLOWS = HOME / ".github" / "workflows"
+SUPPORTED = [
+    line.rpartition(" ")[2]
+    for line in PROJECT["classifiers"]
+    if line.startswith("Programming Language :: Python :: 3.")
+]
 EXTRAS = PROJECT["optional-dependencies"] | PYPROJECT["dependency-groups"]
 
 
@@ -80,8 +89,11 @@ def cells():
     ("sources", "extras"),
     [
         (lambda: modules("finlib/**/*.py"), ("dask", "heic", "pdq")),
-        (lambda: [*modules("workbook/**/*.py"), *cells()], ("dask", "heic", "pdq", "workbook")),
-        (lambda: modules("tests/**/*.py"), ("dask", "heic", "pdq", "workbook", "dev")),
+        (
+            lambda: [*modules("workbook/**/*.py"), *cells()],
+            ("dask", "heic", "pdq", "workbook", "docs"),
+        ),
+        (lambda: modules("tests/**/*.py"), ("dask", "heic", "pdq", "workbook", "docs", "dev")),
     ],
     ids=["production", "workbook and notebooks", "tests"],
 )
@@ -101,7 +113,9 @@ def test_every_direct_dependency_is_locked():
 def test_the_environment_has_python_and_a_compiler_from_conda_and_the_locks_versions_from_pip():
     *conda, pip = ENVIRONMENT["dependencies"]
     python, *others = conda
-    assert Requirement(python) == Requirement(f"python{PROJECT['requires-python']}")
+    oldest, newest = SUPPORTED[0], SUPPORTED[-1]
+    after_newest = f"3.{int(newest.partition('.')[2]) + 1}"
+    assert Requirement(python) == Requirement(f"python>={oldest},<{after_newest}")
     assert others == ["pip", "cxx-compiler"]
     *pinned, last = pip["pip"]
     assert last == "--editable ."
@@ -123,18 +137,102 @@ def test_the_environment_names_public_channels_only():
     assert ENVIRONMENT["channels"] == ["conda-forge", "nodefaults"]
 
 
+def workflow(name):
+    """A workflow; YAML takes its word `on` for True."""
+    return yaml.safe_load((WORKFLOWS / name).read_text(encoding="utf-8"))
+
+
 def test_continuous_integration_runs_make_test_on_every_python_that_is_supported():
-    job = yaml.safe_load((HOME / ".github/workflows/test.yml").read_text(encoding="utf-8"))["jobs"][
-        "test"
-    ]
-    versions = job["strategy"]["matrix"]["python"]
-    supported = SpecifierSet(PROJECT["requires-python"])
-    assert versions == [f"3.{minor}" for minor in range(30) if f"3.{minor}.9" in supported]
+    job = workflow("test.yml")["jobs"]["test"]
+    assert job["strategy"]["matrix"]["python"] == SUPPORTED
     assert job["steps"][-1]["run"] == "make test PYTHON=python"
     assert {re.match("[a-z]+", system)[0] for system in job["strategy"]["matrix"]["os"]} == {
         "ubuntu",
         "macos",
     }
+
+
+def test_newer_commits_cancel_tests_and_people_can_start_them():
+    tests = workflow("test.yml")
+    assert tests["concurrency"]["cancel-in-progress"] is True
+    assert "workflow_dispatch" in tests[True]
+
+
+def test_a_release_is_published_without_a_password_by_a_job_that_runs_no_other_code():
+    release = workflow("release.yml")
+    assert release[True] == {"push": {"tags": ["v*"]}}
+    assert release["permissions"] == {}
+    publish = release["jobs"]["publish"]
+    assert publish["permissions"] == {"id-token": "write"}
+    actions = [step["uses"].partition("@")[0] for step in publish["steps"]]
+    assert actions == ["actions/download-artifact", "pypa/gh-action-pypi-publish"]
+    assert "secrets." not in (WORKFLOWS / "release.yml").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("path", sorted(WORKFLOWS.glob("*.yml")), ids=lambda path: path.name)
+def test_every_make_target_and_job_of_a_workflow_exists(path):
+    makefile = (HOME / "Makefile").read_text(encoding="utf-8")
+    targets = set(re.findall(r"^([a-z]+):", makefile, re.MULTILINE)) | {".venv/.ready"}
+    jobs = workflow(path.name)["jobs"]
+    for job in jobs.values():
+        assert job["timeout-minutes"] <= 60
+        assert job.get("needs", "build") in jobs or "needs" not in job
+        for step in job["steps"]:
+            assert ("run" in step) != ("uses" in step)
+            assert set(re.findall(r"^make (\S+)", step.get("run", ""))) <= targets
+
+
+def citation():
+    return yaml.safe_load((HOME / "CITATION.cff").read_text(encoding="utf-8"))
+
+
+def test_the_citation_is_of_this_version_and_names_what_it_builds_on():
+    assert citation()["version"] == finlib.__version__
+    assert len(citation()["references"]) > 3
+
+
+def test_the_container_has_a_python_that_is_supported_and_makes_the_environment():
+    text = (HOME / ".devcontainer" / "devcontainer.json").read_text(encoding="utf-8")
+    container = json.loads(text)
+    assert container["image"].rpartition(":")[2] in SUPPORTED
+    assert container["postCreateCommand"] == "make .venv/.ready"
+
+
+@pytest.fixture(scope="module")
+def core_lock(tmp_path_factory):
+    """The lock without PDQ, which alone is built where it is installed."""
+    entries = re.split(r"^(?=[\w.-]+==)", LOCK, flags=re.MULTILINE)
+    path = tmp_path_factory.mktemp("lock") / "core.lock"
+    path.write_text("".join(entry for entry in entries if not entry.startswith("pdqhash==")))
+    return path
+
+
+LINUX = "x86_64-manylinux_2_28"
+MAC = "aarch64-apple-darwin"
+
+
+@pytest.mark.parametrize(
+    ("version", "platform"),
+    [*((version, LINUX) for version in SUPPORTED), (SUPPORTED[-1], MAC)],
+)
+def test_every_package_of_the_lock_has_a_wheel(version, platform, core_lock, tmp_path):
+    """Resolved as for another machine, from what the package index lists; nothing is installed."""
+    uv = shutil.which("uv", path=Path(sys.executable).parent)
+    if uv is None:
+        pytest.skip("uv is not installed")
+    command = [uv, "pip", "install", "--dry-run", "--require-hashes", "--only-binary", ":all:"]
+    command += ["--python-version", version, "--python-platform", platform]
+    command += ["--target", tmp_path, "-r", core_lock]
+    finished = subprocess.run(
+        command,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        env={**os.environ, "MACOSX_DEPLOYMENT_TARGET": "15.0"},
+    )
+    if re.search("error sending request|Failed to fetch|timed out", finished.stderr):
+        pytest.skip("the package index cannot be reached")
+    assert finished.returncode == 0, finished.stderr
 
 
 @pytest.mark.parametrize("name", ["README.md", "CONTRIBUTING.md", "CHANGELOG.md"])
@@ -144,5 +242,10 @@ def test_links_lead_to_files(name):
     assert [link for link in links if "://" not in link and not (HOME / link).exists()] == []
 
 
-def test_the_changes_of_this_version_are_told():
-    assert f"## {finlib.__version__}\n" in (HOME / "CHANGELOG.md").read_text(encoding="utf-8")
+def test_the_changes_of_this_version_are_listed_by_kind():
+    text = (HOME / "CHANGELOG.md").read_text(encoding="utf-8")
+    newest = re.findall(r"^## (.+)$", text, re.MULTILINE)[0]
+    released = citation()["date-released"]
+    assert newest in ("Unreleased", f"{finlib.__version__} - {released}")
+    kinds = re.findall(r"^### (.+)$", text, re.MULTILINE)
+    assert set(kinds) <= {"Added", "Changed", "Deprecated", "Removed", "Fixed", "Security"}

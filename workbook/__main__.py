@@ -3,7 +3,8 @@
 `python -m workbook report` runs the notebooks and renders the report. `python -m workbook scale`
 measures how clustering copes with millions of hashes, which takes an hour. `python -m workbook
 rows` records how the row distance was chosen and judged, and `python -m workbook site` puts
-captions on a folder of templates, for a set of images that deciding the method rests on.
+captions on a folder of templates, for a set of images that deciding the method rests on. `python
+-m workbook bench` measures how fast finlib is, and `python -m workbook gpu` what a GPU adds.
 """
 
 import sys
@@ -61,6 +62,8 @@ def make_parser() -> Parser:
     commands = parser.add_subparsers(dest="command", required=True)
     add_report(commands)
     add_scale(commands)
+    add_bench(commands)
+    add_gpu(commands)
     add_rows(commands)
     add_site(commands)
     return parser
@@ -114,6 +117,39 @@ def add_scale(commands: Any) -> None:
         help="the number of hashes in the largest set to cluster",
     )
     scale.set_defaults(run=scale_up, when_interrupted="the tables are not complete")
+
+
+def add_bench(commands: Any) -> None:
+    """Describe `bench`."""
+    bench = commands.add_parser(
+        "bench",
+        help="measure how fast finlib is, as ratios, and append them to a table",
+    )
+    bench.add_argument(
+        "--size",
+        default="full",
+        help="full, which takes minutes, or small, which only shows that everything runs",
+    )
+    bench.add_argument(
+        "--out",
+        default="bench.csv",
+        help="the table to append to",
+    )
+    bench.set_defaults(run=measure_ratios, when_interrupted="nothing is appended")
+
+
+def add_gpu(commands: Any) -> None:
+    """Describe `gpu`."""
+    gpu = commands.add_parser(
+        "gpu",
+        help="measure hashing and scanning on an NVIDIA GPU",
+    )
+    gpu.add_argument(
+        "--out",
+        default="figures",
+        help="the folder that the tables are written to",
+    )
+    gpu.set_defaults(run=measure_on_gpu, when_interrupted="the tables are not complete")
 
 
 def add_rows(commands: Any) -> None:
@@ -195,6 +231,22 @@ def scale_up(options: Namespace) -> None:
     from workbook.report.scale import measure_scale
 
     measure_scale(options.out, options.largest)
+
+
+def measure_ratios(options: Namespace) -> None:
+    """Run `bench`."""
+    from workbook.report.bench import run_bench
+
+    rows = run_bench(options.size, options.out)
+    print(rows[["ratio", "median", "low", "high"]].to_string(index=False))
+    print(f"appended to {options.out}")
+
+
+def measure_on_gpu(options: Namespace) -> None:
+    """Run `gpu`."""
+    from workbook.report.gpu import measure_gpu
+
+    measure_gpu(options.out)
 
 
 def record_rows(options: Namespace) -> None:

@@ -267,6 +267,10 @@ def extend(
     Returns labels of the old images first, then of the new ones; `together` and `apart` count rows
     in the same way. Work grows with the number of new images and, more slowly, with the number of
     centres. Raises ValueError where hashes differ in length.
+
+    >>> old = cluster(np.array([[0] * 32, [255] * 32], np.uint8))
+    >>> extend(old, np.array([[1] + [0] * 31], np.uint8)).labels.tolist()
+    [0, 1, 0]
     """
     check_hashes(new, "new")
     if new.shape[1] != clusters.centres.shape[1]:

@@ -284,6 +284,11 @@ def find_variants(rgb: Any) -> NDArray[np.uint8]:
     picture changes the sign of every other coefficient, and transposing it transposes them. Because
     FINd's windows are half-open, the other hashes may differ by a few bits from those of pixels
     that were turned.
+
+    >>> rgb = np.arange(60 * 80 * 3, dtype=np.uint8).reshape(60, 80, 3)
+    >>> hashes = find_variants(rgb)
+    >>> hashes.shape, bool((hashes[0] == find_pixels(rgb)).all())
+    ((8, 32), True)
     """
     values = reference_coefficients(rgb)
     signs = np.where(np.arange(KEPT) % 2 == 0, -1.0, 1.0)

@@ -186,6 +186,9 @@ def family_of(path: str | Path) -> str:
     other form.
 
     A family is a group of near-duplicates, and such names are those of the class set.
+
+    >>> family_of("photos/0297_21195384.jpg"), family_of("photos/holiday.jpg")
+    ('0297', '')
     """
     match = _FAMILY_NAME.fullmatch(os.path.basename(path))
     return match.group(1) if match else ""

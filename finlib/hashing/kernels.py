@@ -4,6 +4,8 @@ Like all kernels of finlib they release the GIL, are compiled on first use, and 
 beside the module or in the user's cache where that is read-only.
 """
 
+from typing import Any
+
 import numpy as np
 from numba import njit
 
@@ -63,7 +65,7 @@ def quality(means):  # type: ignore[no-untyped-def]
     `means` are luma from 0 to 255, float64[64, 64]. The measure adds up the differences between
     neighbours, each in whole hundredths of the way from black to white.
     """
-    total = 0
+    total: Any = 0
     for i in range(SIDE - 1):
         for j in range(SIDE):
             step_down = means[i, j] - means[i + 1, j]

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
-Arrays = dict[str, npt.NDArray]
+Arrays = dict[str, npt.NDArray[Any]]
 
 NONE = -1  # the nearest row of a row for which none has been found
 FAR = 1 << 30  # a distance larger than that of any two hashes

@@ -9,7 +9,7 @@ order of the rows, whatever the number of threads. Every search takes a `distanc
 import operator
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -283,6 +283,12 @@ def pairs_between(
     """Find all pairs of a hash i of `packed` and a hash j of `others` at most `radius` bits apart.
 
     Results, arguments and errors are those of `pairs_within`.
+
+    >>> new = np.array([[1]], np.uint8)
+    >>> stored = np.array([[255], [3], [1]], np.uint8)
+    >>> i, j, distance = pairs_between(new, stored, radius=1)
+    >>> list(zip(i.tolist(), j.tolist(), distance.tolist()))
+    [(0, 1, 1), (0, 2, 0)]
     """
     blocks = iter_pairs(packed, others, radius, distance=distance, workers=workers)
     return _collect(blocks, radius, max_pairs)
@@ -342,7 +348,7 @@ def neighbours(
         raise ValueError(f"k must be at least 1; got {k}")
     rows = index.distance.query_words(queries)
 
-    def search(low: int, high: int) -> tuple[npt.NDArray, npt.NDArray, npt.NDArray]:
+    def search(low: int, high: int) -> tuple[npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[Any]]:
         own = low if packed is None else -1
         return index.distance.nearest(rows[low:high], index.blocks, index.n, wanted, limit, own)
 
@@ -401,6 +407,9 @@ def distance_histogram(
     """Count the pairs of a set at every distance: int64[largest distance + 1].
 
     Raises TypeError or ValueError where the hashes are wrong.
+
+    >>> distance_histogram(np.array([[0], [1], [3]], np.uint8)).tolist()
+    [0, 2, 1, 0, 0, 0, 0, 0, 0]
     """
     measure = get_distance(distance, check_hashes(packed).shape[1])
     hashes = measure.query_words(packed)

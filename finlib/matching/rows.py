@@ -78,7 +78,14 @@ class RowLayout(NamedTuple):
 
 
 def row_distances(x: Packed, y: Packed) -> npt.NDArray[np.int64]:
-    """The row distances between dHashes of 256 bits, uint8[..., 32]: the definition in NumPy."""
+    """The row distances between dHashes of 256 bits, uint8[..., 32]: the definition in NumPy.
+
+    >>> picture = np.tile(np.array([170, 204], np.uint8), 16)
+    >>> captioned = picture.copy()
+    >>> captioned[:8] ^= 255  # all bits of four rows
+    >>> int(row_distances(picture, captioned))
+    12
+    """
     x_rows = np.ascontiguousarray(x).view(np.uint16)
     y_rows = np.ascontiguousarray(y).view(np.uint16)
     costs = np.minimum(np.bitwise_count(x_rows ^ y_rows), CAP)

@@ -70,6 +70,11 @@ def expected_at(method: str, radius: float) -> Expected:
     """The shares of non-matching and of matching pairs that are at most `radius` apart.
 
     They are nan for a radius outside the evidence. ValueError as from `evidence`.
+
+    >>> near = expected_at("find", 60)
+    >>> far = expected_at("find", 80)
+    >>> near.nonmatching < far.nonmatching, near.matching < far.matching
+    (True, True)
     """
     known = evidence(method)
     if not known.distance[0] <= radius <= known.distance[-1]:
@@ -83,6 +88,11 @@ def radius_for_false_pairs(method: str, pairs: float, false_pairs: float) -> int
 
     A radius below `evidence(method).least_measured` is an estimate. Raises ValueError where every
     radius would let more pairs in, or as `evidence`.
+
+    >>> few = radius_for_false_pairs("find", pairs=1e6, false_pairs=1)
+    >>> many = radius_for_false_pairs("find", pairs=1e6, false_pairs=100)
+    >>> few < many
+    True
     """
     return _largest_radius(method, evidence(method).nonmatching * pairs <= false_pairs)
 

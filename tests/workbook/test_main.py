@@ -5,13 +5,14 @@ import json
 import shutil
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from PIL import Image
 
 pytest.importorskip("papermill", reason="the report needs the packages of the workbook")
 
 from workbook import __main__ as workbook
-from workbook.report import row_distances, run, scale
+from workbook.report import bench, gpu, row_distances, run, scale
 from workbook.report.execute import NotebookError
 
 HOME = Path(__file__).resolve().parents[2]
@@ -116,6 +117,28 @@ def test_what_a_measurement_of_scale_is_asked_for(arguments, expected, monkeypat
     assert asked == [expected]
 
 
+def test_how_fast_finlib_is_measured(monkeypatch, capsys):
+    asked = []
+
+    def remember(size, out):
+        asked.append((size, out))
+        return pd.DataFrame({"ratio": ["a"], "median": [1.5], "low": [1], "high": [2]})
+
+    monkeypatch.setattr(bench, "run_bench", remember)
+    workbook.main(["bench"])
+    workbook.main(["bench", "--size", "small", "--out", "b.csv"])
+    assert asked == [("full", "bench.csv"), ("small", "b.csv")]
+    assert "appended to b.csv" in capsys.readouterr().out
+
+
+def test_without_a_gpu_nothing_is_measured(monkeypatch, capsys, tmp_path):
+    monkeypatch.setattr(gpu.cuda, "is_available", lambda: False)
+    status, lines = fails(["gpu", "--out", str(tmp_path / "out")], capsys)
+    assert status == 1
+    assert "there is no NVIDIA GPU that numba can use" in lines[0]
+    assert not (tmp_path / "out").exists()
+
+
 def test_only_none_renders_the_report_from_the_results_that_exist(tmp_path, monkeypatch, capsys):
     """In a copy of the checkout, without running a notebook: report.md is the committed one."""
     for name in ("figures", "notebooks"):
@@ -181,5 +204,5 @@ def test_help_names_every_command(capsys):
         workbook.main(["--help"])
     assert caught.value.code == 0
     text = capsys.readouterr().out
-    for command in ("report", "scale", "rows", "site"):
+    for command in ("report", "scale", "rows", "site", "bench", "gpu"):
         assert command in text

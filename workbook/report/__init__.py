@@ -12,5 +12,8 @@ execute        run a notebook at full size and clean what it leaves
 rendering      the report as HTML and PDF
 row_distances  explore, choose and judge ways to compare a dHash row by row
 scale          measure clustering of millions of hashes, for `python -m workbook scale`
+gpu            measure hashing and scanning on a GPU, for `python -m workbook gpu`
+bench          ratios of times that are robust to machines, for `make bench`
+documents      what MkDocs calls while it builds the site of documents
 run            the whole run: notebooks, then the report, also for one's own images
 """

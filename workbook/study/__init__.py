@@ -25,5 +25,6 @@ workers        hashes joined on many workers: with Dask, and at a calculated cos
 growth         power laws of how time grows with the number of images
 scale          clustering of millions: time, memory, quality, daily portions
 faiss_indexes  FAISS's indexes compared with the exact scan
+gpu            hashing and exact scans on a GPU
 costs          what a number of images costs, at prices that FIN can edit
 """

@@ -228,8 +228,8 @@ def find_batch(rgb: Any, xp: Any = None) -> Any:
     bound = rounding_bound(rows, cols, product_roundings(rows, cols))
     gaps = ordered[:, HALF] - ordered[:, HALF - 1]
     uncertain = xp.nonzero(gaps <= 2 * bound)[0]
-    for index in _to_host(uncertain).tolist():
-        exact = reference.find_pixels(_to_host(rgb[index, ...]))
+    for index in to_host(uncertain).tolist():
+        exact = reference.find_pixels(to_host(rgb[index, ...]))
         packed[index, :] = xp.asarray(exact, **on_device)
     return packed
 
@@ -249,7 +249,7 @@ def _luma_of_batch(rgb: Any, xp: Any) -> Any:
     return xp.astype(299 * red + 587 * green + 114 * blue, xp.float64)
 
 
-def _to_host(array: Any) -> Array:
+def to_host(array: Any) -> Array:
     """A NumPy copy of an array on any device; the array API standard has no name for this step."""
     for method in ("get", "cpu"):  # of CuPy's arrays, and of Torch's
         if hasattr(array, method):
