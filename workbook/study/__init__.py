@@ -2,6 +2,8 @@
 
 package_files  files that other packages ship: photographs and a font
 transforms     changes that images undergo on their way round the web; captions
+photographs    squares of photographs that other packages ship, no two of which overlap
+grounds        rays, wheels and flat grounds, which unrelated memes have in common
 templates      pictures to put captions on
 families       the built-in families: captioned templates, kept in a cache
 site           a site's templates under captions that people wrote
