@@ -58,7 +58,8 @@ def record_kinds(
     key = ["body", "kin", "filter", "method", "rate"]
     recorder.table("false_pairs", kinds.table_of(records), key=key)
     plain = kinds.refused(every_kind.part(~every_kind.is_kin), least_quality)
-    recorder.table("plain", plain_pairs(plain), key=["method", "rate"])
+    if len(plain.quality) > 1:
+        recorder.table("plain", plain_pairs(plain), key=["method", "rate"])
     recorder.table("sources", describe(bodies, Path(folder, SOURCES), least_quality), key="kind")
     recorder.number("filter", least_quality)
     recorder.save()
@@ -102,18 +103,16 @@ def hash_body(name: str, paths: list[str], labels: list[str], is_kin: np.ndarray
 def plain_pairs(plain: Body) -> pd.DataFrame:
     """The pairs of plain pictures that each method matches at the advised radii, and their share.
 
-    Columns: method, rate, images, pairs, matched, share, low and high (95% over pictures). Empty
-    with fewer than two pictures.
+    Columns: method, rate, images, pairs, matched, share, low and high (95% over pictures).
     """
     columns = ["method", "rate", "images", "pairs", "matched", "share", "low", "high"]
     records = []
-    if len(plain.quality) > 1:
-        for method in kinds.METHODS:
-            for counted in kinds.count_method(plain, method, resamples=RESAMPLES, seed=SEED):
-                pairs = counted["pairs"]
-                shares = [counted[column] / pairs for column in ("found", "low", "high")]
-                matched = (counted["found"], *shares)
-                records.append((method, counted["rate"], counted["images"], pairs, *matched))
+    for method in kinds.METHODS:
+        for counted in kinds.count_method(plain, method, resamples=RESAMPLES, seed=SEED):
+            pairs = counted["pairs"]
+            shares = [counted[column] / pairs for column in ("found", "low", "high")]
+            matched = (counted["found"], *shares)
+            records.append((method, counted["rate"], counted["images"], pairs, *matched))
     return pd.DataFrame(records, columns=columns)
 
 

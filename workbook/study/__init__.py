@@ -15,6 +15,7 @@ optimisation   what the optimised versions cost, and how certain their bits are
 targets        how fast hashing should be, and how fast it is
 robustness     which hashes survive when an image is changed
 uncertainty    how certain a score is: families resampled, thresholds on unseen families
+family_pairs   how near each two families come to each other
 evidence       the rule that decides which hash FIN should use
 row_distances  how to compare a dHash row by row: what was tried, and how it was chosen
 together       two hashes together: sums, weighted sums, AND, OR, a cascade

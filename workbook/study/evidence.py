@@ -71,11 +71,11 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from finlib.matching.distances import get_distance
 from finlib.scoring import metrics
 from finlib.scoring.histograms import family_histograms
 from finlib.scoring.metrics import Counts
 from workbook.study import uncertainty
+from workbook.study.family_pairs import closest_of_families
 
 CHANGES: tuple[str, ...] = (
     "On 29 November 2026, after the results of version 1.0, dHash compared row by row became a "
@@ -227,27 +227,6 @@ def measure(
             measured.draws[name][rate] = np.array(draws)
             measured.family_pairs[name][rate] = family_pairs_at(whole, closest, rate)
     return measured
-
-
-def closest_of_families(
-    packed: np.ndarray, labels: Sequence[str], distance: str = "hamming"
-) -> np.ndarray:
-    """The least distance between images of two families, for every pair of families.
-
-    Returns int64[pairs of families].
-    """
-    measure = get_distance(distance, packed.shape[1])
-    order = np.argsort(np.asarray(labels), kind="stable")
-    hashes = packed[order]
-    starts = np.unique(np.asarray(labels)[order], return_index=True)[1]
-    families = len(starts)
-    closest = np.empty((families, families), np.int64)
-    ends = np.append(starts[1:], len(hashes))
-    for family in range(families):
-        own = hashes[starts[family] : ends[family]]
-        to_all = [measure.between(hashes, one) for one in own]
-        closest[family] = np.minimum.reduceat(np.min(to_all, axis=0), starts)
-    return closest[np.triu_indices(families, 1)]
 
 
 def family_pairs_at(counts: Counts, closest: np.ndarray, fpr: float) -> int:

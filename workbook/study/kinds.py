@@ -23,7 +23,8 @@ import pandas as pd
 
 from finlib.matching.thresholds import evidence, expected_at
 from finlib.scoring.histograms import family_histograms
-from workbook.study.evidence import GROUPS, closest_of_families, distance_of
+from workbook.study.evidence import GROUPS, distance_of
+from workbook.study.family_pairs import closest_of_families
 from workbook.study.uncertainty import count_interval, family_weights
 
 METHODS = (
@@ -119,7 +120,7 @@ def count_method(body: Body, method: str, *, resamples: int, seed: int) -> list[
     hashes = body.packed[method]
     distance = distance_of(method)
     same, different = family_histograms(hashes, body.families, GROUPS, seed, distance=distance)
-    closest = closest_of_families(hashes, body.families.tolist(), distance)
+    closest = closest_of_families(hashes, body.families, distance)
     weights = family_weights(len(same), resamples, seed)
     pairs = int(different.sum())
     records = []

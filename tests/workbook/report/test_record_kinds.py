@@ -49,8 +49,16 @@ def test_every_kind_and_set_is_counted_in_the_same_columns(few_families, two_kin
     assert sources.loc["logos", "source"] == "not stated"
     assert sources.loc["logos", "near_kin"] == 1
     assert sources.loc["logos", "refused"] == 2
+    assert not (out / "kinds_plain.csv").exists()  # one plain picture has no pair
+
+
+def test_plain_pictures_of_all_kinds_are_put_together(few_families, two_kinds, tmp_path):
+    Image.linear_gradient("L").save(two_kinds / "photos" / "9.png")
+    out = tmp_path / "figures"
+    kinds.record_kinds(two_kinds, {}, out)
     plain = pd.read_csv(out / "kinds_plain.csv")
-    assert list(plain["method"].unique()) in ([], list(METHODS))
+    assert list(plain["method"].unique()) == list(METHODS)
+    assert (plain["pairs"] == 1).all()
 
 
 def test_the_report_can_look_the_numbers_up(few_families, two_kinds, tmp_path):
