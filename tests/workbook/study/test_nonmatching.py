@@ -122,3 +122,49 @@ def test_thresholds_on_another_set_by_hand():
     assert set(there["set"]) == {"memes"}
     assert nonmatching.worst_excess(there).to_dict() == {"h": pytest.approx(1.0)}
     assert nonmatching.apply_thresholds(chosen, shares.assign(hasher="other"), "memes").empty
+
+
+def one_method(strangers, found, measured):
+    distance = np.arange(len(strangers))
+    columns = {"hasher": "find", "distance": distance, "strangers": strangers, "found": found}
+    return pd.DataFrame(columns).assign(measured=measured)
+
+
+def test_radii_for_collections_by_hand():
+    # 1,000 images of 20 relatives each: 10,000 matching pairs and 499,500 pairs in all.
+    shares = np.array([1e-6, 1e-5, 1e-4, 1e-3, 1e-2])
+    found = np.array([0.1, 0.5, 0.8, 0.9, 1.0])
+    table = one_method(shares, found, [False, True, True, True, True])
+    sets = {"one": table.assign(strangers=shares), "other": table.assign(strangers=shares / 2)}
+    collections = [nonmatching.Collection(1000, 20)]
+    chosen = nonmatching.choose_for_collections(table, sets, collections).iloc[0]
+    # 9,000 right ones allow 1,000 false ones: 499.5 at a radius of 3, and 4,995 at 4 are too many.
+    assert chosen["threshold"] == 3
+    assert chosen["false_pairs"] == pytest.approx(499.5)
+    assert chosen["found"] == 0.9
+    assert chosen["precision_then"] == pytest.approx(9000 / (9000 + 4995))
+    assert chosen["careful_threshold"] == 2  # ten times 49.95 are few beside 8,000
+    assert chosen["careful_found"] == 0.8
+    assert chosen["measured"]
+    assert chosen["body"] == "one"
+
+
+def test_a_radius_below_what_is_measured_is_called_an_estimate():
+    table = one_method(
+        np.array([1e-9, 1e-8, 1e-5]), np.array([0.2, 0.3, 0.9]), [False, False, True]
+    )
+    sets = {"few": table[2:], "none": table[:0]}
+    collections = [nonmatching.Collection(1_000_000, 10)]
+    chosen = nonmatching.choose_for_collections(table, sets, collections).iloc[0]
+    assert chosen["threshold"] == 1
+    assert not chosen["measured"]
+    assert chosen["body"] == "few"
+
+
+def test_no_radius_is_named_where_none_promises_the_precision():
+    table = one_method(np.array([0.1, 0.2]), np.array([0.1, 0.2]), [True, True])
+    collections = [nonmatching.Collection(1_000_000, 1)]
+    chosen = nonmatching.choose_for_collections(table, {"one": table}, collections).iloc[0]
+    assert np.isnan(chosen["threshold"])
+    assert chosen["body"] == ""
+    assert not chosen["measured"]
