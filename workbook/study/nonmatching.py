@@ -167,7 +167,7 @@ def apply_thresholds(chosen: pd.DataFrame, shares: pd.DataFrame, name: str) -> p
 
     `chosen` has the columns hasher, intended and threshold, as from `uncertainty.held_out_summary`;
     `shares` are those of the other set, with a column hasher. Returns the columns of `chosen`, with
-    fpr and tpr of the other set, NaN for their intervals, and a column set with its name. A
+    fpr and tpr of the other set, NaN for what splits say, and a column set with its name. A
     threshold below all distances that were measured on the other set is left out.
     """
     applied = []
@@ -182,18 +182,44 @@ def apply_thresholds(chosen: pd.DataFrame, shares: pd.DataFrame, name: str) -> p
             "tpr": last["found"],
             "fpr_low": np.nan,
             "fpr_high": np.nan,
+            "times": last["strangers"] / threshold["intended"],
+            "times_worst": np.nan,
         }
         applied.append({**threshold, **rates})
     return pd.DataFrame(applied, columns=list(chosen)).assign(set=name)
 
 
-def worst_excess(tried: pd.DataFrame) -> pd.Series:
-    """By how much thresholds exceeded the intended false-positive rate at worst, by hasher.
+def transfer_trials(trials: pd.DataFrame, shares: pd.DataFrame) -> pd.DataFrame:
+    """What thresholds of many splits of one set let in and find on another set.
 
-    `tried` has the columns hasher, intended and fpr; 2 means twice the intended rate.
+    trials: from `uncertainty.held_out_trials`. shares: those of the other set, with a column
+    hasher. Returns the trials with fpr and tpr of the other set. Below all distances that were
+    measured on it, its smallest share counts, which is more than the true one. Methods without
+    shares are left out.
     """
-    excess = tried["fpr"] / tried["intended"]
-    return excess.groupby(tried["hasher"], sort=False).max()
+    transferred = []
+    for name, of_hasher in trials.groupby("hasher", sort=False):
+        known = shares[shares["hasher"] == name].sort_values("distance")
+        if known.empty:
+            continue
+        place = np.searchsorted(known["distance"], of_hasher["threshold"], side="right") - 1
+        place = np.maximum(place, 0)
+        rates = {
+            "fpr": known["strangers"].to_numpy()[place],
+            "tpr": known["found"].to_numpy()[place],
+        }
+        transferred.append(of_hasher.assign(**rates))
+    return pd.concat(transferred, ignore_index=True) if transferred else trials[:0]
+
+
+def worst_excess(tried: pd.DataFrame) -> pd.DataFrame:
+    """By how much thresholds exceeded the intended false-positive rate on the worst of several
+    sets, by hasher.
+
+    `tried` has the columns hasher, times and times_worst of `uncertainty.held_out_summary`, for
+    every rate and set; the result has the largest of each.
+    """
+    return tried.groupby("hasher", sort=False)[["times", "times_worst"]].max()
 
 
 def choose_thresholds(

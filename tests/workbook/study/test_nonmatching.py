@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from scipy.special import ndtr
 
-from workbook.study import nonmatching
+from workbook.study import nonmatching, uncertainty
 
 PUBLISHED = Path(__file__).parents[3] / "figures" / "05_thresholds.csv"
 
@@ -113,15 +113,33 @@ def test_thresholds_on_another_set_by_hand():
         "intended": [1e-5, 1e-4, 1e-3, 1e-2],
         "threshold": [3.0, 4.0, 5.5, 7.0],
     }
-    chosen = pd.DataFrame(limits).assign(fpr=0.0, tpr=1.0, fpr_low=0.0, fpr_high=0.0)
+    unknown = dict.fromkeys(("fpr", "tpr", "fpr_low", "fpr_high", "times", "times_worst"), 0.0)
+    chosen = pd.DataFrame(limits).assign(**unknown)
     there = nonmatching.apply_thresholds(chosen, shares, "memes")
     assert there["intended"].tolist() == [1e-4, 1e-3, 1e-2]  # no share is measured within 3 bits
     assert there["fpr"].tolist() == [1e-4, 1e-4, 1e-2]
     assert there["tpr"].tolist() == [0.5, 0.5, 0.8]
-    assert there[["fpr_low", "fpr_high"]].isna().all(axis=None)
+    assert there[["fpr_low", "fpr_high", "times_worst"]].isna().all(axis=None)
     assert set(there["set"]) == {"memes"}
-    assert nonmatching.worst_excess(there).to_dict() == {"h": pytest.approx(1.0)}
+    assert nonmatching.worst_excess(there).loc["h", "times"] == pytest.approx(1.0)
     assert nonmatching.apply_thresholds(chosen, shares.assign(hasher="other"), "memes").empty
+
+
+def test_thresholds_of_every_split_on_another_set_by_hand():
+    columns = {"hasher": "h", "distance": [4, 6], "strangers": [1e-4, 1e-2], "found": [0.5, 0.8]}
+    trials = pd.DataFrame(
+        {"hasher": "h", "split": range(20), "intended": 1e-4, "threshold": 4.0, "fpr": 9, "tpr": 9}
+    )
+    trials.loc[18:, "threshold"] = 6.0  # in two of twenty splits
+    trials.loc[0, "threshold"] = 3.0  # below all that was measured: the smallest share counts
+    there = nonmatching.transfer_trials(trials, pd.DataFrame(columns))
+    assert there["fpr"].tolist() == [1e-4] * 18 + [1e-2] * 2
+    summary = uncertainty.held_out_summary(there).iloc[0]
+    assert summary["times"] == pytest.approx((18 * 1 + 2 * 100) / 20)
+    assert summary["times_worst"] == pytest.approx(100)
+    assert summary["tpr"] == pytest.approx((18 * 0.5 + 2 * 0.8) / 20)
+    other = pd.DataFrame(columns).assign(hasher="other")
+    assert nonmatching.transfer_trials(trials, other).empty
 
 
 def one_method(strangers, found, measured):
