@@ -76,14 +76,13 @@ class Body(NamedTuple):
         return Body(self.name, packed, families, self.quality[chosen], self.is_kin[chosen])
 
 
-class Counted(NamedTuple):
-    """The false pairs within a radius, the ends of their interval, and where they come from."""
+class Matched(NamedTuple):
+    """The pairs of unrelated pictures within a radius, of how many, and the interval's ends."""
 
     found: int
+    pairs: int
     low: float
     high: float
-    family_pairs: int
-    share_found: float
 
 
 def advised_radius(method: str, rate: float) -> int:
@@ -150,6 +149,19 @@ def count_method(body: Body, method: str, *, resamples: int, seed: int) -> list[
             }
         )
     return records
+
+
+def count_matched(
+    hashes: np.ndarray, distance: str, radius: float, *, resamples: int, seed: int
+) -> Matched:
+    """The pairs of unrelated pictures that are at most `radius` apart, with a 95% interval."""
+    pictures = np.arange(len(hashes))
+    same, different = family_histograms(hashes, pictures, GROUPS, seed, distance=distance)
+    weights = family_weights(len(same), resamples, seed)
+    pairs = int(different.sum())
+    within = different[:, :, : int(radius) + 1].sum(axis=2)
+    low, high = resampled_interval(within, weights, pairs)
+    return Matched(int(within.sum()), pairs, low, high)
 
 
 def resampled_interval(within: np.ndarray, weights: np.ndarray, pairs: int) -> tuple[float, float]:

@@ -89,3 +89,17 @@ def test_resampling_groups_moves_the_interval_with_the_pairs() -> None:
     low, high = kinds.resampled_interval(within, weights, 100)
     assert low == 0
     assert high == 6
+
+
+def test_pairs_within_a_radius_are_counted_with_an_interval() -> None:
+    hashes = body_of(30).packed["dhash256"]
+    matched = kinds.count_matched(hashes, "hamming", 20.0, resamples=200, seed=1)
+    assert matched.found == 1
+    assert matched.pairs == 435
+    assert matched.low == 0
+    assert 1 <= matched.high <= 4
+
+
+def test_no_pictures_have_no_pairs() -> None:
+    none = body_of(30).packed["dhash256"][:0]
+    assert kinds.count_matched(none, "hamming", 20.0, resamples=9, seed=1).pairs == 0
