@@ -38,7 +38,8 @@ class Extra(NamedTuple):
 
 
 EXTRA = {"05": Extra(2e-3, 9e-8), "06": Extra(6e-4, 2e-8)}
-"""Measured on two cores with 56,000 hashes; the other notebooks look at a fixed number of images.
+"""Estimated from parts of the notebooks, timed with 56,000 hashes on two cores that had other work,
+too. The other notebooks look at a fixed number of images.
 """
 
 LINK = re.compile(r"\]\(([^)\s]+)\)")

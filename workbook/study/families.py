@@ -16,9 +16,9 @@ method was scored on it, and is not changed to move a result.
   portraits after 100; what is missing is drawn.
 - The detail of the pictures that stand on no ground is drawn from that of 143 meme templates.
 - Sizes of type and numbers of words were fitted to the 5, 50 and 95% quantiles of the class set's
-  published distances within families, by FINd and by wHash. Other quantiles, those of unrelated
-  pairs among them, and those of pHash are a check. They are distances, not scores: which method
-  separates families best was not looked at.
+  published distances within families, by FINd and by wHash. Other quantiles and those of
+  unrelated pairs were seen while the set was built, so they are a weak check; those of pHash were
+  not. All these are distances, not scores: which method separates families best was not looked at.
 """
 
 import hashlib
