@@ -3,7 +3,8 @@
 `python -m workbook report` runs the notebooks and renders the report. `python -m workbook scale`
 measures how clustering copes with millions of hashes, which takes an hour. `python -m workbook
 rows` records how the row distance was chosen and judged, and `python -m workbook site` puts
-captions on a folder of templates, for a set of images that deciding the method rests on. `python
+captions on a folder of templates, for a set of images that deciding the method rests on. `python -m
+workbook kinds` counts the false pairs that advised radii let in on pictures of many kinds. `python
 -m workbook bench` measures how fast finlib is, and `python -m workbook gpu` what a GPU adds.
 """
 
@@ -66,6 +67,7 @@ def make_parser() -> Parser:
     add_gpu(commands)
     add_rows(commands)
     add_site(commands)
+    add_kinds(commands)
     return parser
 
 
@@ -203,6 +205,33 @@ def add_site(commands: Any) -> None:
     site.set_defaults(run=make_site, when_interrupted="the folder of images is not complete")
 
 
+def add_kinds(commands: Any) -> None:
+    """Describe `kinds`."""
+    kinds = commands.add_parser(
+        "kinds",
+        help="count the false pairs that advised radii let in, on pictures of many kinds",
+    )
+    kinds.add_argument(
+        "folder",
+        metavar="DIR",
+        help="a folder that has a folder of unrelated pictures for each kind",
+    )
+    kinds.add_argument(
+        "--families",
+        action="append",
+        default=[],
+        type=named_folder,
+        metavar="NAME=DIR",
+        help="images of families to count on as well, besides the built-in families",
+    )
+    kinds.add_argument(
+        "--out",
+        default="figures",
+        help="the folder that the tables are written to",
+    )
+    kinds.set_defaults(run=count_on_kinds, when_interrupted="the tables are not complete")
+
+
 def named_folder(text: str) -> NamedFolder:
     """What NAME=DIR gives; ArgumentTypeError for text without a name or without a folder."""
     name, _, folder = text.partition("=")
@@ -291,6 +320,17 @@ def make_site(options: Namespace) -> None:
         f"written: {len(images):,} images of {len(families):,} templates in {folder}; "
         f"{templates - len(families):,} templates left out as near kin"
     )
+
+
+def count_on_kinds(options: Namespace) -> None:
+    """Run `kinds`."""
+    from workbook.report.kinds import record_kinds
+
+    if not Path(options.folder).is_dir():
+        raise FileNotFoundError(
+            f"there is no folder {options.folder}: give a folder with one folder for each kind"
+        )
+    record_kinds(options.folder, folders_by_name(options.families), options.out)
 
 
 def chosen_notebooks(only: str | None) -> list[str] | None:

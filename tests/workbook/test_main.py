@@ -1,5 +1,4 @@
-"""The commands `python -m workbook report`, `scale`, `rows` and `site`: what they call, and how
-wrong use and failed runs end."""
+"""The commands of `python -m workbook`: what they call, and how wrong use and failed runs end."""
 
 import json
 import shutil
@@ -12,7 +11,7 @@ from PIL import Image
 pytest.importorskip("papermill", reason="the report needs the packages of the workbook")
 
 from workbook import __main__ as workbook
-from workbook.report import bench, gpu, row_distances, run, scale
+from workbook.report import bench, gpu, kinds, row_distances, run, scale
 from workbook.report.execute import NotebookError
 
 HOME = Path(__file__).resolve().parents[2]
@@ -199,10 +198,28 @@ def test_a_site_is_made_of_templates_with_or_without_near_kin(option, line, tmp_
     assert len(list(out.iterdir())) == (8 if option else 4)
 
 
+def test_kinds_and_sets_to_count_false_pairs_on(tmp_path, monkeypatch):
+    asked = []
+
+    def remember(folder, sets, out):
+        asked.append((folder, sets, out))
+
+    monkeypatch.setattr(kinds, "record_kinds", remember)
+    workbook.main(["kinds", str(tmp_path), "--families", "site=s", "--out", "o"])
+    assert asked == [(str(tmp_path), {"site": "s"}, "o")]
+
+
+def test_a_folder_of_kinds_that_is_not_there_is_named(tmp_path, capsys):
+    with pytest.raises(SystemExit) as caught:
+        workbook.main(["kinds", str(tmp_path / "none")])
+    assert caught.value.code == 2
+    assert "there is no folder" in capsys.readouterr().err
+
+
 def test_help_names_every_command(capsys):
     with pytest.raises(SystemExit) as caught:
         workbook.main(["--help"])
     assert caught.value.code == 0
     text = capsys.readouterr().out
-    for command in ("report", "scale", "rows", "site", "bench", "gpu"):
+    for command in ("report", "scale", "rows", "site", "kinds", "bench", "gpu"):
         assert command in text

@@ -203,6 +203,7 @@ class Page:
             "max": max,
             "log10": math.log10,
             "const": str,
+            "own_data": results.figures != results.published,
         }
         self.jinja.filters |= {"number": self._noting_problems(self.number), "label": label}
 

@@ -16,7 +16,7 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import papermill
 
@@ -28,6 +28,20 @@ from workbook.report.results import ReportError, Results
 
 TEMPLATE = "report.md.j2"
 RUN_NAME = re.compile(r"[a-z][a-z0-9_]*")
+
+
+class Extra(NamedTuple):
+    """The seconds that a notebook takes for each further image, and for each further pair."""
+
+    image: float
+    pair: float
+
+
+EXTRA = {"05": Extra(2e-3, 9e-8), "06": Extra(6e-4, 2e-8)}
+"""Estimated from parts of the notebooks, timed with 56,000 hashes on two cores that had other work,
+too. The other notebooks look at a fixed number of images.
+"""
+
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 
 
@@ -60,7 +74,9 @@ def run_report(
         )
     folder = home if data is None else home / "runs" / run_name(data, name)
     sources = choose_notebooks(home, only)
-    prepare_data(data, needed=bool(sources))
+    images = prepare_data(data, needed=bool(sources))
+    if images and sources:
+        print(f"this will take {forecast(sources, images, home)}", flush=True)
     started = time.monotonic()
     for source in sources:
         run_one(source, folder, data, home)
@@ -128,26 +144,57 @@ def choose_notebooks(home: Path, only: Sequence[str] | None) -> list[Path]:
 # Data and notebooks --------------------------------------------------------------------------
 
 
-def prepare_data(data: str | Path | None, *, needed: bool) -> None:
-    """Make sure that the images are there before the first notebook runs.
+def prepare_data(data: str | Path | None, *, needed: bool) -> int:
+    """Make sure that the images are there before the first notebook runs; returns their number.
 
     The images in a folder are listed, so that a folder that cannot be read fails at once.
 
-    Without a folder, the built-in families are made. needed: False if no notebook is run.
+    Without a folder, the built-in families are made. needed: False if no notebook is run; the
+    number is then 0.
     """
     if not needed:
-        return
+        return 0
     started = time.monotonic()
     if data is not None:
         from finlib.hashing.images import list_images
 
-        print(f"{len(list_images(data)):,} images in {data}", flush=True)
-        return
-    from workbook.study.families import make_families
+        images = len(list_images(data))
+        print(f"{images:,} images in {data}", flush=True)
+        return images
+    from workbook.study.families import FAMILIES, PER_FAMILY, make_families
 
     print(f"{'built-in families':<32}", end="", flush=True)
     make_families()
     print(f"{time.monotonic() - started:>18.1f} s", flush=True)
+    return FAMILIES * PER_FAMILY
+
+
+def forecast(sources: Sequence[Path], images: int, home: Path) -> str:
+    """How long a run of these notebooks will take on so many images, in words.
+
+    It is the time of the published run, which its machine took for the built-in images, and what
+    more images add to it: a time for each image and one for each pair, as EXTRA has them.
+    """
+    from workbook.report.notebook import roughly, run_times
+    from workbook.study.families import FAMILIES, PER_FAMILY
+
+    published = run_times(home / "figures").set_index("notebook")
+    digits = [source.name[:2] for source in sources]
+    known = published.loc[published.index.isin(digits)]
+    if len(known) < len(digits):
+        return "a time that is not known, because no earlier run was timed"
+    built_in = FAMILIES * PER_FAMILY
+    more_images = max(0, images - built_in)
+    more_pairs = max(0, images**2 - built_in**2) / 2
+    seconds = float(known["seconds"].sum())
+    for name in digits:
+        extra = EXTRA.get(name, Extra(0, 0))
+        seconds += more_images * extra.image + more_pairs * extra.pair
+    machine = known.iloc[-1]
+    return (
+        f"{roughly(seconds)} on a machine like that of the published run, "
+        f"{machine['cpu']} with {machine['cores']} cores"
+    )
 
 
 def run_one(

@@ -2,6 +2,8 @@
 
 package_files  files that other packages ship: photographs and a font
 transforms     changes that images undergo on their way round the web; captions
+photographs    squares of photographs that other packages ship, no two of which overlap
+grounds        rays, wheels and flat grounds, which unrelated memes have in common
 templates      pictures to put captions on
 families       the built-in families: captioned templates, kept in a cache
 site           a site's templates under captions that people wrote
@@ -13,10 +15,12 @@ optimisation   what the optimised versions cost, and how certain their bits are
 targets        how fast hashing should be, and how fast it is
 robustness     which hashes survive when an image is changed
 uncertainty    how certain a score is: families resampled, thresholds on unseen families
+family_pairs   how near each two families come to each other
 evidence       the rule that decides which hash FIN should use
 row_distances  how to compare a dHash row by row: what was tried, and how it was chosen
 together       two hashes together: sums, weighted sums, AND, OR, a cascade
 nonmatching    distances of unrelated images, and thresholds chosen from them
+kinds          false pairs that advised radii let in, on pictures of many kinds
 hard_cases     where methods fail: the closest unrelated images, plain pictures, wrong labels
 near_pairs     near pairs found by bit sampling, to measure its recall
 web_like       hashes distributed as in a crawl of the web

@@ -3,6 +3,22 @@
 A family is a group of near-duplicates: one template under different captions, as in FIN's class
 set. Image number `i` of family `f` depends on the seed, `f` and `i` alone, so that a small set is
 part of every larger one. No image is shipped; they are made from the seed when they are needed.
+
+**How the set is built, and which published facts it matches.** The recipe was fixed before any
+method was scored on it, and is not changed to move a result.
+
+- Of 100 pictures 38 stand on rays, a wheel or a flat ground, which unrelated pictures share. On the
+  site that the class set comes from, 35 to 40 of 100 popular templates do, counted by eye.
+- 40 of 100 are squares of photographs that the dependencies ship, and 22 are drawn. No two squares
+  overlap, so that pictures of different families are unrelated, and no family has to be left out as
+  near kin. On the grounds stand portraits, squares of photographs and drawn animals. So in the
+  standard set of 160 families 110 show photographs. Larger sets run out of squares after 64 and of
+  portraits after 100; what is missing is drawn.
+- The detail of the pictures that stand on no ground is drawn from that of 143 meme templates.
+- Sizes of type and numbers of words were fitted to the 5, 50 and 95% quantiles of the class set's
+  published distances within families, by FINd and by wHash. Other quantiles and those of
+  unrelated pairs were seen while the set was built, so they are a weak check; those of pHash were
+  not. All these are distances, not scores: which method separates families best was not looked at.
 """
 
 import hashlib
@@ -24,7 +40,7 @@ from finlib.hashing.images import family_of, list_images, open_rgb
 from workbook.study.templates import SIDE, template
 from workbook.study.transforms import draw_caption, draw_mark
 
-RECIPE = 4  # part of the cache's folder names: increase it whenever the pixels change
+RECIPE = 5  # part of the cache's folder names: increase it whenever the pixels change
 FAMILIES = 160
 PER_FAMILY = 30
 PER_TEMPLATE = 50  # captions for each template of the user's own
@@ -37,10 +53,10 @@ CLASS_SET_MD5 = "fcb1ff3c62f3ca39c39985a4bba0d873"
 # how often there is a caption above and below. They were set so that distances within families
 # match the published ones; notebook 05 shows how well they do.
 SIZES = (16, 20, 24, 28, 32)
-SIZE_SHARES = (0.18, 0.24, 0.26, 0.19, 0.13)
+SIZE_SHARES = (0.17, 0.24, 0.3, 0.19, 0.1)
 MOST_WORDS = 8
-MEAN_WORDS = 3.3
-FAMILY_SPREAD = 0.9  # standard deviation of the mean number of words between families
+MEAN_WORDS = 3.2
+FAMILY_SPREAD = 0.5  # standard deviation of the mean number of words between families
 ABOVE = 0.95
 BELOW = 0.98
 MARK = "examplepictures.net"

@@ -74,17 +74,18 @@ def closest_nonmatching(
 # Plain pictures. Every draw from the Generator changes those after it, so their order is fixed.
 
 
-def low_detail_images(seed: int = 2026) -> dict[str, Image.Image]:
-    """Make 66 pictures with little in them, which hashes tend to confuse.
+def low_detail_images(seed: int = 2026, each: int = 6) -> dict[str, Image.Image]:
+    """Make pictures with little in them, which hashes tend to confuse.
 
-    They are 250 x 250 and all different. There are six of each kind, and their names are
-    "kind number". Six kinds are artificial: flat colours, gradients, faint noise, a thin line, a
-    small dot, a few words on a flat page. Five are such as people collect: skies, walls, text on
-    white, scans of a nearly empty page, screenshots of a dialog.
+    They are 250 x 250 and all different. There are `each` of eleven kinds, and their names are
+    "kind number"; fewer of them are the first ones of more. Six kinds are artificial: flat colours,
+    gradients, faint noise, a thin line, a small dot, a few words on a flat page. Five are such as
+    people collect: skies, walls, text on white, scans of a nearly empty page, screenshots of a
+    dialog.
     """
     rng = np.random.default_rng(seed)
     images: dict[str, Image.Image] = {}
-    for number in range(6):
+    for number in range(each):
         pictures = {
             **_draw_artificial(rng, number),
             "sky": _draw_sky(rng),

@@ -13,8 +13,8 @@ Tables of shares have the columns of `thresholds.csv` in finlib.matching: `stran
 of non-matching pairs within the distance, and `found` is the share of matching pairs within it.
 """
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -167,7 +167,7 @@ def apply_thresholds(chosen: pd.DataFrame, shares: pd.DataFrame, name: str) -> p
 
     `chosen` has the columns hasher, intended and threshold, as from `uncertainty.held_out_summary`;
     `shares` are those of the other set, with a column hasher. Returns the columns of `chosen`, with
-    fpr and tpr of the other set, NaN for their intervals, and a column set with its name. A
+    fpr and tpr of the other set, NaN for what splits say, and a column set with its name. A
     threshold below all distances that were measured on the other set is left out.
     """
     applied = []
@@ -182,18 +182,44 @@ def apply_thresholds(chosen: pd.DataFrame, shares: pd.DataFrame, name: str) -> p
             "tpr": last["found"],
             "fpr_low": np.nan,
             "fpr_high": np.nan,
+            "times": last["strangers"] / threshold["intended"],
+            "times_worst": np.nan,
         }
         applied.append({**threshold, **rates})
     return pd.DataFrame(applied, columns=list(chosen)).assign(set=name)
 
 
-def worst_excess(tried: pd.DataFrame) -> pd.Series:
-    """By how much thresholds exceeded the intended false-positive rate at worst, by hasher.
+def transfer_trials(trials: pd.DataFrame, shares: pd.DataFrame) -> pd.DataFrame:
+    """What thresholds of many splits of one set let in and find on another set.
 
-    `tried` has the columns hasher, intended and fpr; 2 means twice the intended rate.
+    trials: from `uncertainty.held_out_trials`. shares: those of the other set, with a column
+    hasher. Returns the trials with fpr and tpr of the other set. Below all distances that were
+    measured on it, its smallest share counts, which is more than the true one. Methods without
+    shares are left out.
     """
-    excess = tried["fpr"] / tried["intended"]
-    return excess.groupby(tried["hasher"], sort=False).max()
+    transferred = []
+    for name, of_hasher in trials.groupby("hasher", sort=False):
+        known = shares[shares["hasher"] == name].sort_values("distance")
+        if known.empty:
+            continue
+        place = np.searchsorted(known["distance"], of_hasher["threshold"], side="right") - 1
+        place = np.maximum(place, 0)
+        rates = {
+            "fpr": known["strangers"].to_numpy()[place],
+            "tpr": known["found"].to_numpy()[place],
+        }
+        transferred.append(of_hasher.assign(**rates))
+    return pd.concat(transferred, ignore_index=True) if transferred else trials[:0]
+
+
+def worst_excess(tried: pd.DataFrame) -> pd.DataFrame:
+    """By how much thresholds exceeded the intended false-positive rate on the worst of several
+    sets, by hasher.
+
+    `tried` has the columns hasher, times and times_worst of `uncertainty.held_out_summary`, for
+    every rate and set; the result has the largest of each.
+    """
+    return tried.groupby("hasher", sort=False)[["times", "times_worst"]].max()
 
 
 def choose_thresholds(
@@ -233,3 +259,96 @@ def choose_thresholds(
                 chosen.append(choice)
     columns = ["hasher", "images", "precision", "threshold", "false_pairs", "found"]
     return pd.DataFrame(chosen, columns=columns)
+
+
+class Collection(NamedTuple):
+    """A number of images to match with each other, of which each has so many near-duplicates."""
+
+    images: int
+    relatives: float
+
+
+COLLECTIONS = (
+    Collection(55_972, 53),  # as FIN's class set
+    Collection(100_000, 10),
+    Collection(1_000_000, 10),
+    Collection(10_000_000, 10),
+    Collection(100_000_000, 10),
+)
+TIMES = 10
+"""How many times the expected false pairs a careful radius allows for."""
+
+
+def choose_for_collections(
+    table: pd.DataFrame,
+    sets: Mapping[str, pd.DataFrame],
+    collections: Sequence[Collection] = COLLECTIONS,
+    *,
+    precision: float = 0.9,
+) -> pd.DataFrame:
+    """The radius that each method needs for each collection, and what to expect of it.
+
+    table: from `extrapolate`. sets: the shares of every set, by its name, that the table is made
+    of. Columns:
+
+    - hasher, images, relatives;
+    - threshold: the largest radius that promises the precision, by the set with the most false
+      pairs; found: the share of matching pairs within it; false_pairs: to expect;
+    - measured: whether the share of false pairs there is measured, or estimated;
+    - body: the set with the most false pairs there;
+    - precision_then: the precision if there are TIMES as many false pairs;
+    - careful_threshold, careful_found: what promises the precision even then.
+
+    They are NaN, or "", where no radius promises it.
+    """
+    rows = []
+    for collection in collections:
+        images = [collection.images]
+        options = {"matches_per_image": collection.relatives}
+        more_false_pairs = table.assign(strangers=TIMES * table["strangers"])
+        plain = choose_thresholds(table, images, [precision], **options)
+        careful = choose_thresholds(more_false_pairs, images, [precision], **options)
+        for one, other in zip(plain.itertuples(), careful.itertuples(), strict=True):
+            true_pairs = collection.images * collection.relatives / 2 * one.found
+            rows.append(
+                {
+                    "hasher": one.hasher,
+                    "images": collection.images,
+                    "relatives": collection.relatives,
+                    "threshold": one.threshold,
+                    "found": one.found,
+                    "false_pairs": one.false_pairs,
+                    "measured": is_measured(table, one.hasher, one.threshold),
+                    "body": set_with_most(sets, one.hasher, one.threshold),
+                    "precision_then": true_pairs / (true_pairs + TIMES * one.false_pairs),
+                    "careful_threshold": other.threshold,
+                    "careful_found": other.found,
+                }
+            )
+    return pd.DataFrame(rows)
+
+
+def is_measured(table: pd.DataFrame, hasher: str, distance: float) -> bool:
+    """Whether a table from `extrapolate` has a measured share for a method at a distance."""
+    at_distance = table[(table["hasher"] == hasher) & (table["distance"] == distance)]
+    return bool(at_distance["measured"].any())
+
+
+def set_with_most(sets: Mapping[str, pd.DataFrame], hasher: str, distance: float) -> str:
+    """The name of the set in which the largest share of non-matching pairs is within a distance.
+
+    Below the distances that a set has measured, its smallest share counts, as in `combine_sets`; ""
+    where none has measured any, or the distance is NaN.
+    """
+    largest = 0.0
+    name_of_largest = ""
+    for name, shares in sets.items():
+        of_hasher = shares[shares["hasher"] == hasher]
+        within = of_hasher[of_hasher["distance"] <= distance]
+        if of_hasher.empty or np.isnan(distance):
+            continue
+        known = within["strangers"].max() if len(within) else of_hasher["strangers"].min()
+        if known > largest:
+            largest = known
+            name_of_largest = name
+    return name_of_largest

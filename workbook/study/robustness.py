@@ -17,12 +17,15 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
+from numba import njit
 from PIL import Image
 
 from finlib.hashing.hashers import get_hasher
 from finlib.hashing.images import open_rgb
 from finlib.matching.distances import get_distance
-from finlib.scoring.metrics import query_counts, rate_at
+from finlib.matching.hamming import distance_in_block
+from finlib.matching.packed import BLOCK, to_blocks
+from finlib.pools import in_threads
 from workbook.study.transforms import TRANSFORMS
 
 Hashes = dict[str, np.ndarray]
@@ -134,32 +137,72 @@ def robustness(
     changed images that match their original), family (of pairs with other images of the family
     that match) and fpr (of pairs with unrelated images that match).
     """
-    labels = np.asarray(labels)
+    family = np.unique(np.asarray(labels), return_inverse=True)[1]
     originals = {name: packed[name][sample] for name in changed}
     own = own_matches(changed, originals, thresholds, distances)
+    changes = list(_all_changes())
     scores = []
     for name, hashes in changed.items():
-        for change in _all_changes():
-            place = (change.transform_index, change.strength_index)
-            by_query = query_counts(
-                hashes[place],
-                labels[sample],
-                packed[name],
-                labels,
-                itself=sample,
-                distance=distances.get(name, "hamming"),
-            )
-            family, fpr = rate_at(by_query.sum(axis=0), thresholds[name])
-            scores.append(
-                (
-                    name,
-                    change.transform,
-                    change.strength_index + 1,
-                    change.strength,
-                    change.unit,
-                    own[name][place].mean(),
-                    family,
-                    fpr,
-                )
-            )
+        stored = _Stored(packed[name], family, sample, distances.get(name, "hamming"))
+        in_place = [hashes[change.transform_index, change.strength_index] for change in changes]
+        jobs = [(queries, thresholds[name]) for queries in in_place]
+        rates = in_threads(stored.rates, jobs, None)
+        for change, (in_family, fpr) in zip(changes, rates, strict=True):
+            of_own = own[name][change.transform_index, change.strength_index].mean()
+            level = change.strength_index + 1
+            strength = (change.transform, level, change.strength, change.unit)
+            scores.append((name, *strength, of_own, in_family, fpr))
     return pd.DataFrame(scores, columns=COLUMNS)
+
+
+class _Stored:
+    """All hashes of a set, laid out once, to compare those of changed images with."""
+
+    def __init__(
+        self, packed: np.ndarray, family: np.ndarray, sample: np.ndarray, distance: str
+    ) -> None:
+        self.measure = get_distance(distance, packed.shape[1])
+        self.blocks = to_blocks(self.measure.stored_words(packed))
+        self.family = family
+        self.sample = sample
+
+    def rates(self, queries: np.ndarray, threshold: float) -> tuple[float, float]:
+        """The shares of the pairs of one family and of two that are within the threshold.
+
+        queries: hashes of the images of the sample, after a change. NaN where there are no pairs,
+        or where the threshold is NaN.
+        """
+        if np.isnan(threshold):
+            return float("nan"), float("nan")
+        words = self.measure.query_words(queries)
+        within = _count_within(
+            words, self.sample, self.blocks, self.family, int(threshold), self.measure.width
+        )
+        sizes = np.bincount(self.family)[self.family[self.sample]]
+        same = int((sizes - 1).sum())
+        different = len(sizes) * len(self.family) - int(sizes.sum())
+        shares = []
+        for accepted, total in zip(within, (same, different), strict=True):
+            shares.append(float(accepted / total) if total else float("nan"))
+        return shares[0], shares[1]
+
+
+@njit(nogil=True, cache=True)
+def _count_within(words, sample, blocks, family, threshold, width):  # type: ignore[no-untyped-def]
+    """Count the pairs within the threshold of queries and other hashes: of one family, and of two.
+
+    Query q is image number sample[q] after a change, and is not compared with that image itself.
+    """
+    within = np.zeros(2, np.int64)
+    distances = np.empty(BLOCK, np.uint16)
+    for b in range(len(blocks)):
+        start = b * BLOCK
+        end = min(BLOCK, len(family) - start)
+        for q in range(len(words)):
+            for k in range(BLOCK):
+                distances[k] = distance_in_block(words, q, blocks, b, k, width)
+            for k in range(end):
+                if distances[k] <= threshold and start + k != sample[q]:
+                    different = 0 if family[start + k] == family[sample[q]] else 1
+                    within[different] += 1
+    return within

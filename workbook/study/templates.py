@@ -1,11 +1,13 @@
-"""Make the pictures to put captions on: photographs that other packages ship, and drawings.
+"""Make the pictures to put captions on: photographs, drawings, and subjects on shared grounds.
 
-The drawings are dead leaves (overlapping shapes of power-law sizes), which have the statistics of
-natural images: A. B. Lee, D. Mumford and J. Huang, Occlusion models for natural images, 2001. They
-fill the page or its panels, or stand behind a simple animal, in colours taken from the photographs.
+The photographs are squares of those that other packages ship (`photographs`), and the grounds are
+rays, wheels and flat colours (`grounds`). The drawings are dead leaves (overlapping shapes of
+power-law sizes), which have the statistics of natural images: A. B. Lee, D. Mumford and J. Huang,
+Occlusion models for natural images, 2001. They fill the page or its panels, or stand behind a
+simple animal, in colours taken from the photographs.
 """
 
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -14,12 +16,25 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFilter
 from PIL.Image import Resampling
 
-from workbook.study.package_files import package_file
+from workbook.study.grounds import draw_ground
+from workbook.study.photographs import (
+    COLOURFUL,
+    NUMBER_OF_FACES,
+    Photograph,
+    Square,
+    cut,
+    detail,
+    face,
+    load,
+    usable_squares,
+)
 from workbook.study.transforms import WHITE, stretch_levels, to_picture
 
 SIDE = 250
-PHOTO_EVERY = 2  # one family in this many is a photograph, until all of them are used
-PHOTO_STEP = 37  # neighbouring families take crops this far apart: from different photographs
+GROUND_SHARE = 0.38  # of families whose picture stands on rays, a wheel or a flat ground
+PHOTOGRAPH_SHARE = 0.4  # of families whose picture is a whole square of a photograph
+GOLDEN_SECTION = 618_034  # millionths
+WHOLE_SQUARES = 64  # squares of photographs for whole pictures; the others stand on grounds
 PANEL_SHARE = 0.12  # the share of drawings with a flat panel, where gradients carry no information
 
 YELLOW = (232, 225, 170)  # eyes
@@ -27,43 +42,15 @@ NEARLY_BLACK = (20, 18, 16)  # pupils
 BROWN = (60, 45, 45)  # noses
 LAYOUTS = ((1, 1), (2, 1), (1, 2), (2, 2))  # rows and columns of panels on a page
 LAYOUT_SHARES = (0.7, 0.12, 0.08, 0.1)
-KINDS = ("leaves", "blurred", "uneven", "sectors", "plain")  # of backgrounds
-KIND_SHARES = (0.6, 0.15, 0.05, 0.1, 0.1)
-PALETTE_PHOTOS = 9  # colours are taken from the first of PHOTOS
+KINDS = ("leaves", "blurred", "uneven")  # of backgrounds
+KIND_SHARES = (0.7, 0.2, 0.1)
 
 # Quantiles of 143 real meme templates (github.com/jacebrowning/memegen, the square middles at
-# 250 x 250): of their detail (see `detail`), and of `hard_cases.flat_share` over all rows.
+# 250 x 250): of their `photographs.detail`, and of `hard_cases.flat_share` over all rows.
 REAL_QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 REAL_DETAIL = (17.7, 23.3, 29.2, 35.2, 45.6)
 REAL_FLATNESS = (0.043, 0.070, 0.129, 0.207, 0.448)
-MOST_GAIN = 3.0  # a greater gain would turn a nearly flat picture into noise
-
-# Package, file, and the number of columns (of two square details each) that are cut from the
-# picture in addition to its square middle.
-PHOTOS: list[tuple[str, str, int]] = [
-    ("skimage", "data/astronaut.png", 2),
-    ("sklearn", "datasets/images/china.jpg", 3),
-    ("skimage", "data/coffee.png", 3),
-    ("matplotlib", "mpl-data/sample_data/grace_hopper.jpg", 2),
-    ("skimage", "data/chelsea.png", 3),
-    ("skimage", "data/motorcycle_left.png", 3),
-    ("sklearn", "datasets/images/flower.jpg", 0),
-    ("skimage", "data/rocket.jpg", 0),
-    ("skimage", "data/camera.png", 2),
-    ("skimage", "data/retina.jpg", 0),
-    ("skimage", "data/ihc.png", 2),
-    ("skimage", "data/hubble_deep_field.jpg", 2),
-    ("skimage", "data/coins.png", 2),
-    ("skimage", "data/horse.png", 0),
-    ("skimage", "data/brick.png", 0),
-    ("skimage", "data/gravel.png", 0),
-    ("skimage", "data/grass.png", 0),
-    ("skimage", "data/moon.png", 0),
-    ("skimage", "data/cell.png", 0),
-    ("skimage", "data/page.png", 0),
-    ("skimage", "data/text.png", 0),
-]
-DETAIL = 490  # the side of a square detail, in thousandths of the photograph's shorter side
+MOST_GAIN = 1.6  # a greater gain would leave little of a photograph but black and white
 
 Size = tuple[int, int]
 Box = tuple[float, float, float, float]
@@ -73,86 +60,95 @@ FloatArray = NDArray[np.float64]
 NumberArray = NDArray[np.int32]
 
 
-class Crop(NamedTuple):
-    """A square part of a photograph; left, top and side in thousandths of its shorter side."""
-
-    package: str
-    name: str
-    left: int
-    top: int
-    side: int
-
-
-def _crops_of(package: str, name: str, columns: int) -> list[Crop]:
-    """The square middle of a photograph, and two rows of square details."""
-    middle = 245 * max(0, columns - 2)
-    crops = [Crop(package, name, middle, 0, 1000)]
-    for row in range(2):
-        for column in range(columns):
-            left = DETAIL * column
-            top = DETAIL * row
-            crops.append(Crop(package, name, left, top, DETAIL))
-    return crops
-
-
-CROPS = [crop for photo in PHOTOS for crop in _crops_of(*photo)]
-
-
 def template(family: int, seed: int = 2026) -> Image.Image:
     """The uncaptioned picture of one family, 250 x 250 RGB; it depends on the two numbers alone."""
     rng = default_rng([seed, family])
-    photo, remainder = divmod(family, PHOTO_EVERY)
-    if remainder == 0 and photo < len(CROPS):
-        crop = CROPS[photo * PHOTO_STEP % len(CROPS)]
-        picture = _cut(crop)
+    kind = kind_of(family)
+    place = sum(kind_of(earlier) == kind for earlier in range(family))
+    if kind == "ground":
+        return _stand_on_ground(rng, place)
+    squares = usable_squares()[:WHOLE_SQUARES]
+    if kind == "photograph" and place < len(squares):
+        picture = cut(squares[place], SIDE)
     else:
         picture = _draw_page(rng)
     return _with_real_detail(picture, rng)
 
 
-def detail(picture: Image.Image) -> float:
-    """How much detail a picture has, from 0 for a flat one.
+@cache
+def kind_of(family: int) -> str:
+    """What the picture of a family is: "ground", "photograph" or "drawing".
 
-    This is the standard deviation of its luma (0 to 255) at the scales between a sixteenth and a
-    quarter of its side.
+    Multiples of the golden section spread evenly over the unit interval, so that every number of
+    families has the three kinds in their shares.
     """
-    grey = picture.convert("L")
-    fine = grey.resize((16, 16), Resampling.BOX)
-    coarse = grey.resize((4, 4), Resampling.BOX)
-    smooth = coarse.resize((16, 16), Resampling.BICUBIC)
-    difference = np.asarray(fine, float) - np.asarray(smooth, float)
-    return float(difference.std())
+    place = family * GOLDEN_SECTION % 1_000_000 / 1_000_000
+    if place < GROUND_SHARE:
+        return "ground"
+    if place < GROUND_SHARE + PHOTOGRAPH_SHARE:
+        return "photograph"
+    return "drawing"
+
+
+def _stand_on_ground(rng: Generator, place: int) -> Image.Image:
+    """A ground that other families share, with a subject of this family alone in front of it.
+
+    place: how many families on grounds come before this one. Every second subject is a portrait,
+    every second of the others a pasted photograph; what is left, and what is missing, is drawn.
+    """
+    ground = draw_ground(rng, SIDE)
+    portrait, is_other = divmod(place, 2)
+    if not is_other and portrait < NUMBER_OF_FACES:
+        _paste_portrait(rng, ground, portrait)
+        return ground
+    squares = usable_squares()[WHOLE_SQUARES:]
+    pasted, is_drawn = divmod(portrait, 2)
+    if is_other and not is_drawn and pasted < len(squares):
+        _paste_photograph(rng, ground, squares[pasted])
+        return ground
+    fur = _draw_fur(rng, (2 * SIDE, 2 * SIDE), bool(rng.random() < 0.5))
+    mask = _draw_animal(rng, fur)
+    ground.paste(fur.reduce(2), mask=mask.reduce(2))
+    return ground
+
+
+def _paste_portrait(rng: Generator, ground: Image.Image, number: int) -> None:
+    """Put a face with soft, uneven edges near the middle of a ground."""
+    height = int(SIDE * rng.uniform(0.4, 0.75))
+    portrait = face(number).resize((height, height), Resampling.LANCZOS)
+    mask = Image.new("L", (height, height))
+    middle = height / 2
+    width = rng.uniform(0.36, 0.46) * height
+    _fill_blob(rng, mask, (middle, middle), (width, 0.46 * height))
+    soft = mask.filter(ImageFilter.GaussianBlur(1.5))
+    ground.paste(portrait, _near_middle(rng, height), soft)
+
+
+def _paste_photograph(rng: Generator, ground: Image.Image, square: Square) -> None:
+    """Put a photograph near the middle of a ground, as a rectangle or cut out along an outline."""
+    side = int(SIDE * rng.uniform(0.45, 0.75))
+    picture = cut(square, side)
+    mask = Image.new("L", (side, side), 255)
+    if rng.random() < 0.5:
+        mask = Image.new("L", (side, side))
+        _fill_blob(rng, mask, (side / 2, side / 2), (0.4 * side, 0.46 * side))
+    ground.paste(picture, _near_middle(rng, side), mask)
+
+
+def _near_middle(rng: Generator, side: int) -> tuple[int, int]:
+    """Where the upper left corner of a subject lies whose middle is near that of the picture."""
+    left, top = (SIDE - side) / 2 + rng.normal(0, 0.05 * SIDE, 2)
+    return int(left), int(top)
 
 
 def _with_real_detail(picture: Image.Image, rng: Generator) -> Image.Image:
     """Stretch a picture's contrast until it has the detail of a real template, drawn at random."""
     quantile = rng.uniform(0.05, 0.95)
     wanted = np.interp(quantile, REAL_QUANTILES, REAL_DETAIL)
-    for _ in range(3):  # levels beyond black and white are cut off, so once does not suffice
-        present = max(detail(picture), 1.0)
-        gain = min(wanted / present, MOST_GAIN)
-        grey = np.asarray(picture.convert("L"))
-        picture = stretch_levels(picture, gain, float(grey.mean()))
-    return picture
-
-
-@lru_cache(maxsize=len(PHOTOS))
-def photograph(package: str, name: str) -> Image.Image:
-    """A photograph that another package ships, in RGB; ValueError where that is not installed."""
-    with Image.open(package_file(package, name)) as image:
-        return image.convert("RGB")
-
-
-def _cut(crop: Crop) -> Image.Image:
-    picture = photograph(crop.package, crop.name)
-    unit = min(picture.size) / 1000
-    box = (
-        crop.left * unit,
-        crop.top * unit,
-        (crop.left + crop.side) * unit,
-        (crop.top + crop.side) * unit,
-    )
-    return picture.resize((SIDE, SIDE), Resampling.LANCZOS, box)
+    present = max(detail(picture), 1.0)
+    gain = min(wanted / present, MOST_GAIN)
+    grey = np.asarray(picture.convert("L"))
+    return stretch_levels(picture, gain, float(grey.mean()))
 
 
 # Drawings. Every draw from the Generator changes those after it, so their order is fixed.
@@ -206,7 +202,7 @@ def _draw_picture(rng: Generator, size: Size) -> Image.Image:
     cartoon = bool(rng.random() < 0.3)
     kind = str(rng.choice(KINDS, p=KIND_SHARES))
     picture = _draw_background(rng, double, kind, cartoon)
-    if kind in ("sectors", "plain") or rng.random() < 0.35:
+    if rng.random() < 0.35:
         fur = _draw_fur(rng, double, cartoon)
         animal = _draw_animal(rng, fur)
         picture.paste(fur, mask=animal)
@@ -225,15 +221,10 @@ def _draw_background(
     kind: str,
     cartoon: bool,
 ) -> Image.Image:
-    """Draw a background of one of KINDS: a wall, a sky, rays, paper or dead leaves."""
+    """Draw a background of one of KINDS: a wall or a sky, or dead leaves, blurred or not."""
     colours = _palette(rng, vivid=cartoon)
     if kind == "uneven":
         return _draw_uneven_light(rng, size, colours)
-    if kind == "plain":
-        colour = WHITE if rng.random() < 0.5 else _as_colour(colours[0])
-        return Image.new("RGB", size, colour)
-    if kind == "sectors":
-        return _draw_sectors(rng, size, colours)
     leaves = _scatter_leaves(rng, size, smallest=0.03, largest=0.7)
     picture = _paint_leaves(rng, size, leaves, colours, cartoon)
     if kind == "blurred":
@@ -253,21 +244,6 @@ def _draw_uneven_light(
     first = Image.new("RGB", size, _as_colour(colours[0]))
     second = Image.new("RGB", size, _as_colour(colours[1]))
     return Image.composite(first, second, blend)
-
-
-def _draw_sectors(rng: Generator, size: Size, colours: Colours) -> Image.Image:
-    """Draw the rays in two colours that stand behind animals which give advice."""
-    width, height = size
-    sectors = 2 * int(rng.integers(3, 7))
-    start = float(rng.uniform(0, 360))
-    picture = Image.new("RGB", size)
-    draw = ImageDraw.Draw(picture)
-    box = (-width, -height, 2 * width, 2 * height)
-    for sector in range(sectors):
-        angle = start + 360 * sector / sectors
-        colour = _as_colour(colours[sector % 2])
-        draw.pieslice(box, angle, angle + 360 / sectors, fill=colour)
-    return picture
 
 
 def _light(rng: Generator, picture: Image.Image) -> Image.Image:
@@ -401,8 +377,8 @@ def _as_colour(colour: NDArray[np.float32]) -> Colour:
 
 def _palette(rng: Generator, *, vivid: bool) -> Colours:
     """Eight colours that occur together in one photograph, shuffled: float32[8, 3], 0 to 255."""
-    package, name, _ = PHOTOS[rng.integers(PALETTE_PHOTOS)]
-    pixels = _thumbnail(package, name)
+    photograph = COLOURFUL[rng.integers(len(COLOURFUL))]
+    pixels = _thumbnail(photograph)
     drawn = rng.integers(0, len(pixels), 8)
     colours = pixels[drawn]
     from_dark = np.argsort(colours.sum(axis=1))
@@ -419,10 +395,10 @@ def _palette(rng: Generator, *, vivid: bool) -> Colours:
     return rng.permutation(changed).astype(np.float32)
 
 
-@lru_cache(maxsize=len(PHOTOS))
-def _thumbnail(package: str, name: str) -> Colours:
+@lru_cache(maxsize=len(COLOURFUL))
+def _thumbnail(photograph: Photograph) -> Colours:
     """A photograph's colours, at 32 x 32: float32[1024, 3]."""
-    small = photograph(package, name).resize((32, 32))
+    small = load(photograph).resize((32, 32))
     return np.asarray(small, dtype=np.float32).reshape(-1, 3)
 
 

@@ -5,17 +5,23 @@ can be scored without looking at a pair again. What a rule needs to know (a weig
 is chosen on one half of the families and judged on the other.
 """
 
+from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
+from numba import njit
 
+from finlib.matching.hamming import popcount
+from finlib.matching.packed import to_words
+from finlib.pools import in_threads
 from workbook.study.evidence import tpr_at_realised
 from workbook.study.uncertainty import half_weights
 
 WEIGHTS = (0.25, 0.5, 1.0, 2.0, 4.0)
 STEPS = 4  # a weighted sum is counted in quarters of a bit
-STRIP = 64  # images whose distances to all others are in memory at once
+STRIP = 1024  # images that one thread compares with all later ones
 
 
 class Judged(NamedTuple):
@@ -41,25 +47,44 @@ def distances(packed: np.ndarray, start: int, stop: int) -> np.ndarray:
     return np.bitwise_count(different).sum(axis=2, dtype=np.int64)
 
 
-def joint(one: np.ndarray, other: np.ndarray, labels: Any) -> np.ndarray:
+def joint(
+    one: np.ndarray, other: np.ndarray, labels: Any, *, workers: int | None = None
+) -> np.ndarray:
     """Pairs of one family (0) and of two (1) by both distances: int64[2, A + 1, B + 1].
 
     one, other: packed hashes of A and of B bits of the same images. labels: their families.
     """
     family = np.unique(np.asarray(labels), return_inverse=True)[1]
-    one_size = 8 * one.shape[1] + 1
-    other_size = 8 * other.shape[1] + 1
-    size = one_size * other_size
-    counts = np.zeros(2 * size, np.int64)
+    size = (2, 8 * one.shape[1] + 1, 8 * other.shape[1] + 1)
+    first_words = to_words(one)
+    second_words = to_words(other)
     images = len(family)
-    for start in range(0, images, STRIP):
-        stop = min(start + STRIP, images)
-        cell = distances(one, start, stop) * other_size + distances(other, start, stop)
-        is_different = family[start:stop, None] != family[None, start:]
-        cell += is_different * size
-        is_later = np.arange(start, images)[None] > np.arange(start, stop)[:, None]
-        counts += np.bincount(cell[is_later], minlength=2 * size)
-    return counts.reshape(2, one_size, other_size)
+
+    def count(low: int, high: int) -> np.ndarray:
+        counts = np.zeros(size, np.int64)
+        _count_jointly(first_words, second_words, family, low, high, counts)
+        return counts
+
+    cuts = [*range(0, images, STRIP), images]
+    total = np.zeros(size, np.int64)
+    for counts in in_threads(count, pairwise(cuts), workers):
+        total += counts
+    return total
+
+
+@njit(nogil=True, cache=True)
+def _count_jointly(one, other, family, low, high, counts):  # type: ignore[no-untyped-def]
+    """Count the pairs of the images low..high with later ones in counts[different, a, b]."""
+    for i in range(low, high):
+        for j in range(i + 1, len(family)):
+            first = 0
+            for word in range(one.shape[1]):
+                first += popcount(one[i, word] ^ one[j, word])
+            second = 0
+            for word in range(other.shape[1]):
+                second += popcount(other[i, word] ^ other[j, word])
+            different = 0 if family[i] == family[j] else 1
+            counts[different, first, second] += 1
 
 
 def weighted(table: np.ndarray, weight: float) -> np.ndarray:
@@ -112,30 +137,35 @@ def _judged(rule: str, accepted: np.ndarray, table: np.ndarray) -> Judged:
     return Judged(rule, *shares)
 
 
-def rules(
-    one: np.ndarray,
-    other: np.ndarray,
-    labels: Any,
-    rate: float,
-    *,
-    splits: int = 2,
-    seed: int = 2026,
-) -> pd.DataFrame:
-    """Score each rule for two hashes: chosen on half of the families and judged on the other half.
+def halved(
+    one: np.ndarray, other: np.ndarray, labels: Any, *, splits: int = 2, seed: int = 2026
+) -> list[np.ndarray]:
+    """The joint tables of both halves of the families, for each split one after the other.
 
-    Columns: rule, tpr, fpr (realised), low and high (of tpr over the halves); tpr and fpr are means
-    over 2 x `splits` halves. The first two rows are the hashes alone. A sum's TPR is at the rate
-    exactly; that of AND, OR and the cascade at thresholds that were chosen on the other half. The
-    cascade accepts what the first hash accepts at a tenth of the rate, and what both accept. Rates
-    are nan where halves have no such pairs.
+    A table serves every rate, so that no pair is compared again for another one.
     """
     labels = np.asarray(labels)
     families = np.unique(labels)
-    judged: list[Judged] = []
+    tables = []
     for half in half_weights(len(families), splits, seed):
         in_half = half[np.searchsorted(families, labels)] == 1
-        first = joint(one[in_half], other[in_half], labels[in_half])
-        second = joint(one[~in_half], other[~in_half], labels[~in_half])
+        for part in (in_half, ~in_half):
+            tables.append(joint(one[part], other[part], labels[part]))
+    return tables
+
+
+def rules(tables: Sequence[np.ndarray], rate: float) -> pd.DataFrame:
+    """Score each rule for two hashes: chosen on half of the families and judged on the other half.
+
+    tables: from `halved`. Columns: rule, tpr, fpr (realised), low and high (the least and the
+    greatest TPR of any half, no interval); tpr and fpr are means over all halves. The first two
+    rows are the hashes alone. A sum's TPR is at the rate exactly; that of AND, OR and the cascade
+    at thresholds that were chosen on the other half. The cascade accepts what the first hash
+    accepts at a tenth of the rate, and what both accept. Rates are nan where halves have no such
+    pairs.
+    """
+    judged: list[Judged] = []
+    for first, second in zip(tables[::2], tables[1::2], strict=True):
         judged += judge_rules(first, second, rate)
         judged += judge_rules(second, first, rate)
     by_rule = pd.DataFrame(judged).groupby("rule", sort=False)

@@ -111,23 +111,33 @@ def held_out(
     return pd.DataFrame(trials, columns=columns)
 
 
-def held_out_summary(
+def held_out_trials(
     tables: Mapping[str, tuple[Counts, Counts]],
     *,
     seed: int = 2026,
 ) -> pd.DataFrame:
-    """Summarise `held_out` for every method over its splits.
+    """`held_out` for every method, with a column hasher.
 
-    `tables` holds each method's histograms (same, different). Columns: hasher, intended, threshold
-    (the median), fpr and tpr (means), fpr_low and fpr_high (5% and 95% of the splits). Rates for
-    which half of the families has too few pairs are left out.
+    `tables` holds each method's histograms (same, different). Rates for which half of the families
+    has too few pairs are left out.
     """
     trials = []
     for name, (same, different) in tables.items():
         trial = held_out(same, different, seed=seed)
         trials.append(trial.assign(hasher=name))
-    known = pd.concat(trials).dropna()
-    groups = known.groupby(["hasher", "intended"], sort=False)
+    return pd.concat(trials).dropna()
+
+
+def held_out_summary(trials: pd.DataFrame) -> pd.DataFrame:
+    """Summarise trials of thresholds over their splits, for every method and intended rate.
+
+    `trials` is from `held_out_trials` or from `nonmatching.transfer_trials`. Columns: hasher,
+    intended, threshold (the median), fpr and tpr (means), fpr_low and fpr_high (5% and 95% of the
+    splits: the middle 90% of halvings, no interval of the mean), times (the mean of fpr, in
+    multiples of the intended rate) and times_worst (the same multiple in the worst twentieth of the
+    splits: at least so many in one of twenty).
+    """
+    groups = trials.groupby(["hasher", "intended"], sort=False)
     summary = groups.agg(
         threshold=("threshold", "median"),
         fpr=("fpr", "mean"),
@@ -135,7 +145,10 @@ def held_out_summary(
     )
     summary["fpr_low"] = groups["fpr"].quantile(0.05)
     summary["fpr_high"] = groups["fpr"].quantile(0.95)
-    return summary.reset_index()
+    summary = summary.reset_index()
+    summary["times"] = summary["fpr"] / summary["intended"]
+    summary["times_worst"] = summary["fpr_high"] / summary["intended"]
+    return summary
 
 
 def count_interval(count: int, total: int) -> tuple[float, float]:

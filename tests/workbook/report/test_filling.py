@@ -176,6 +176,13 @@ def test_a_claim_leaves_no_trace_where_it_holds_and_a_mark_where_it_does_not(res
     assert fill(f"With plus.{plus}", results).text == "With plus."
 
 
+def test_what_belongs_to_built_in_data_is_left_out_of_a_report_on_others(recorded, results):
+    template = "{% if not own_data %}Built-in.{% endif %}"
+    assert fill(template, results).text.strip() == "Built-in."
+    on_own_images = Results(recorded, recorded.parent)
+    assert fill(template, on_own_images).text.strip() == ""
+
+
 def test_pdq_may_be_missing_and_nothing_else(results, monkeypatch):
     monkeypatch.setattr("workbook.report.results.find_spec", lambda name: None)
     filled = fill(

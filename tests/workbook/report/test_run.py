@@ -1,6 +1,7 @@
 """The whole run: notebooks get their parameters, failures name their cell, one's own images are
 kept apart."""
 
+import json
 import re
 import subprocess
 from pathlib import Path
@@ -200,6 +201,7 @@ def test_the_whole_run_in_place_then_on_other_images(home, monkeypatch, capsys):
     assert filled.broken_claims == ["report.md.j2:4: 01.n < 3 (5 < 3)"]
     said = capsys.readouterr().out
     assert "01_tiny" in said
+    assert "this will take about" in said
     assert "1 claim does not hold" in said
     run = home / "runs/my_images"
     assert (
@@ -228,6 +230,29 @@ def test_the_whole_run_in_place_then_on_other_images(home, monkeypatch, capsys):
     assert report.run_report(only=[], home=home).text == "# T\n\n5 5\n"
     with pytest.raises(ReportError, match="there is no run named 'other'"):
         report.run_report(name="other", publish=True, home=home)
+
+
+def stamp_of(home, digits, seconds):
+    """What an earlier run left: how long the notebook took, and on which machine."""
+    stamp = {"seconds": seconds, "cpu": "a processor", "cores": 2}
+    contents = {"stamp": stamp, "numbers": {}, "keys": {}, "files": []}
+    (home / "figures").mkdir(exist_ok=True)
+    (home / "figures" / f"{digits}.json").write_text(json.dumps(contents))
+
+
+def test_the_forecast_grows_with_the_images_and_with_their_pairs(home):
+    sources = [home / "notebooks/01_tiny.ipynb", home / "notebooks/05_more.ipynb"]
+    stamp_of(home, "01", 60)
+    assert "not known" in report.forecast(sources, 4800, home)
+    stamp_of(home, "05", 120)
+    expected = "about 3 minutes on a machine like that of the published run, a processor with 2"
+    assert report.forecast(sources, 4800, home).startswith(expected)
+    assert report.forecast(sources, 100, home).startswith(expected)
+    extra = report.EXTRA["05"]
+    seconds = 180 + 51_200 * extra.image + (56_000**2 - 4800**2) / 2 * extra.pair
+    in_words = f"about {seconds / 60:.0f} minutes on"
+    assert report.forecast(sources, 56_000, home).startswith(in_words)
+    assert report.forecast(sources[:1], 56_000, home).startswith("about 60 s")
 
 
 def test_a_failed_cell_stops_the_run_and_says_where(home, monkeypatch, capsys):

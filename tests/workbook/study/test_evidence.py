@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from workbook.study import evidence
+from workbook.study import evidence, family_pairs
 from workbook.study.uncertainty import Interval
 
 
@@ -29,7 +29,7 @@ def test_false_pairs_are_traced_to_pairs_of_families_by_hand():
     """Families 0 and 1 lie 1 bit apart, 2 lies 8 from both: its closest pairs are 7 and 8."""
     packed = np.array([[0b0], [0b11], [0b1], [0b111], [0b11111111]], np.uint8)
     labels = ["0", "0", "1", "1", "2"]
-    closest = evidence.closest_of_families(packed, labels)
+    closest = family_pairs.closest_of_families(packed, labels)
     assert closest.tolist() == [1, 6, 5]
     counts = np.zeros((2, 9), np.int64)
     counts[1, [1, 2, 5, 6]] = 3, 1, 1, 3

@@ -39,6 +39,15 @@ def test_closest_nonmatching_by_rows():
         assert frame["distance"].tolist() == [bits]
 
 
+def test_fewer_low_detail_images_are_the_first_of_more() -> None:
+    few = hard_cases.low_detail_images(each=2)
+    more = hard_cases.low_detail_images(each=8)
+    assert len(few) == 22
+    assert len(more) == 88
+    assert len({image.tobytes() for image in more.values()}) == 88
+    assert all(more[name].tobytes() == image.tobytes() for name, image in few.items())
+
+
 def test_low_detail_images_are_different_pictures():
     images = hard_cases.low_detail_images()
     assert len(images) == 66

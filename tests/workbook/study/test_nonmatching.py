@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from scipy.special import ndtr
 
-from workbook.study import nonmatching
+from workbook.study import nonmatching, uncertainty
 
 PUBLISHED = Path(__file__).parents[3] / "figures" / "05_thresholds.csv"
 
@@ -113,12 +113,76 @@ def test_thresholds_on_another_set_by_hand():
         "intended": [1e-5, 1e-4, 1e-3, 1e-2],
         "threshold": [3.0, 4.0, 5.5, 7.0],
     }
-    chosen = pd.DataFrame(limits).assign(fpr=0.0, tpr=1.0, fpr_low=0.0, fpr_high=0.0)
+    unknown = dict.fromkeys(("fpr", "tpr", "fpr_low", "fpr_high", "times", "times_worst"), 0.0)
+    chosen = pd.DataFrame(limits).assign(**unknown)
     there = nonmatching.apply_thresholds(chosen, shares, "memes")
     assert there["intended"].tolist() == [1e-4, 1e-3, 1e-2]  # no share is measured within 3 bits
     assert there["fpr"].tolist() == [1e-4, 1e-4, 1e-2]
     assert there["tpr"].tolist() == [0.5, 0.5, 0.8]
-    assert there[["fpr_low", "fpr_high"]].isna().all(axis=None)
+    assert there[["fpr_low", "fpr_high", "times_worst"]].isna().all(axis=None)
     assert set(there["set"]) == {"memes"}
-    assert nonmatching.worst_excess(there).to_dict() == {"h": pytest.approx(1.0)}
+    assert nonmatching.worst_excess(there).loc["h", "times"] == pytest.approx(1.0)
     assert nonmatching.apply_thresholds(chosen, shares.assign(hasher="other"), "memes").empty
+
+
+def test_thresholds_of_every_split_on_another_set_by_hand():
+    columns = {"hasher": "h", "distance": [4, 6], "strangers": [1e-4, 1e-2], "found": [0.5, 0.8]}
+    trials = pd.DataFrame(
+        {"hasher": "h", "split": range(20), "intended": 1e-4, "threshold": 4.0, "fpr": 9, "tpr": 9}
+    )
+    trials.loc[18:, "threshold"] = 6.0  # in two of twenty splits
+    trials.loc[0, "threshold"] = 3.0  # below all that was measured: the smallest share counts
+    there = nonmatching.transfer_trials(trials, pd.DataFrame(columns))
+    assert there["fpr"].tolist() == [1e-4] * 18 + [1e-2] * 2
+    summary = uncertainty.held_out_summary(there).iloc[0]
+    assert summary["times"] == pytest.approx((18 * 1 + 2 * 100) / 20)
+    assert summary["times_worst"] == pytest.approx(100)
+    assert summary["tpr"] == pytest.approx((18 * 0.5 + 2 * 0.8) / 20)
+    other = pd.DataFrame(columns).assign(hasher="other")
+    assert nonmatching.transfer_trials(trials, other).empty
+
+
+def one_method(strangers, found, measured):
+    distance = np.arange(len(strangers))
+    columns = {"hasher": "find", "distance": distance, "strangers": strangers, "found": found}
+    return pd.DataFrame(columns).assign(measured=measured)
+
+
+def test_radii_for_collections_by_hand():
+    # 1,000 images of 20 relatives each: 10,000 matching pairs and 499,500 pairs in all.
+    shares = np.array([1e-6, 1e-5, 1e-4, 1e-3, 1e-2])
+    found = np.array([0.1, 0.5, 0.8, 0.9, 1.0])
+    table = one_method(shares, found, [False, True, True, True, True])
+    sets = {"one": table.assign(strangers=shares), "other": table.assign(strangers=shares / 2)}
+    collections = [nonmatching.Collection(1000, 20)]
+    chosen = nonmatching.choose_for_collections(table, sets, collections).iloc[0]
+    # 9,000 right ones allow 1,000 false ones: 499.5 at a radius of 3, and 4,995 at 4 are too many.
+    assert chosen["threshold"] == 3
+    assert chosen["false_pairs"] == pytest.approx(499.5)
+    assert chosen["found"] == 0.9
+    assert chosen["precision_then"] == pytest.approx(9000 / (9000 + 4995))
+    assert chosen["careful_threshold"] == 2  # ten times 49.95 are few beside 8,000
+    assert chosen["careful_found"] == 0.8
+    assert chosen["measured"]
+    assert chosen["body"] == "one"
+
+
+def test_a_radius_below_what_is_measured_is_called_an_estimate():
+    table = one_method(
+        np.array([1e-9, 1e-8, 1e-5]), np.array([0.2, 0.3, 0.9]), [False, False, True]
+    )
+    sets = {"few": table[2:], "none": table[:0]}
+    collections = [nonmatching.Collection(1_000_000, 10)]
+    chosen = nonmatching.choose_for_collections(table, sets, collections).iloc[0]
+    assert chosen["threshold"] == 1
+    assert not chosen["measured"]
+    assert chosen["body"] == "few"
+
+
+def test_no_radius_is_named_where_none_promises_the_precision():
+    table = one_method(np.array([0.1, 0.2]), np.array([0.1, 0.2]), [True, True])
+    collections = [nonmatching.Collection(1_000_000, 1)]
+    chosen = nonmatching.choose_for_collections(table, {"one": table}, collections).iloc[0]
+    assert np.isnan(chosen["threshold"])
+    assert chosen["body"] == ""
+    assert not chosen["measured"]

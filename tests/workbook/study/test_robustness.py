@@ -6,6 +6,7 @@ from PIL import Image
 
 from finlib.hashing.hashers import HASHERS
 from finlib.hashing.images import open_rgb
+from finlib.scoring.metrics import query_counts, rate_at
 from workbook.study import robustness
 from workbook.study.transforms import TRANSFORMS
 
@@ -62,3 +63,26 @@ def test_robustness_by_hand():
     )
     assert wide.loc[hurt.name, ["own", "family", "fpr"]].tolist() == [1.0, 1.0, 1.0]
     assert wide.loc[0, "fpr"] == 0.5  # 26 bits to one of the two, 30 to the other
+
+
+def test_shares_are_those_of_every_pair():
+    rng = np.random.default_rng(2)
+    base = np.repeat(rng.integers(0, 256, (30, 32), dtype=np.uint8), 6, axis=0)
+    packed = base ^ np.packbits(rng.random((180, 256)) < 0.1, axis=1)
+    labels = np.repeat(np.arange(30), 6)
+    sample = np.array([3, 40, 171])
+    changed = packed[sample] ^ np.packbits(rng.random((len(TRANSFORMS), 5, 3, 256)) < 0.1, axis=-1)
+    frame = robustness.robustness(
+        {"dhash256-rows": changed},
+        sample,
+        {"dhash256-rows": packed},
+        labels,
+        {"dhash256-rows": 46.0},
+        {"dhash256-rows": "rows"},
+    )
+    counts = query_counts(
+        changed[1, 2], labels[sample], packed, labels, itself=sample, distance="rows"
+    )
+    family, fpr = rate_at(counts.sum(axis=0), 46.0)
+    assert frame.loc[7, ["family", "fpr"]].tolist() == [family, fpr]
+    assert 0 < family < 1

@@ -26,6 +26,13 @@ def test_joint_has_both_histograms_and_the_sum(hashes):
     np.testing.assert_array_equal(together.weighted(table, 1.0)[:, ::4], both)
 
 
+def test_threads_and_strips_do_not_matter(hashes, monkeypatch):
+    expected = together.joint(*hashes, workers=1)
+    monkeypatch.setattr(together, "STRIP", 7)
+    np.testing.assert_array_equal(together.joint(*hashes, workers=2), expected)
+    assert expected.sum() == 160 * 159 // 2
+
+
 def test_and_and_or_by_hand():
     table = np.zeros((2, 3, 3), np.int64)
     table[0, 0, 0], table[0, 0, 2], table[0, 2, 0] = 5, 3, 2
@@ -40,7 +47,7 @@ def test_and_and_or_by_hand():
 
 
 def test_rules_find_more_together(hashes):
-    frame = together.rules(*hashes, 1e-2).set_index("rule")
+    frame = together.rules(together.halved(*hashes), 1e-2).set_index("rule")
     assert frame.loc["sum", "tpr"] > max(frame.loc[["first alone", "second alone"], "tpr"])
     assert (frame["low"] <= frame["tpr"]).all()
     assert set(frame.index) >= {"both (AND)", "either (OR)", "cascade", "weighted sum"}
@@ -50,9 +57,8 @@ def test_halves_of_one_family_have_no_false_pairs_and_no_rate_of_them():
     packed = np.random.default_rng(1).integers(0, 256, (9, 4), dtype=np.uint8)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        found = together.rules(packed, packed[::-1], np.repeat(["a", "b"], [5, 4]), 1e-2).set_index(
-            "rule"
-        )
+        tables = together.halved(packed, packed[::-1], np.repeat(["a", "b"], [5, 4]))
+        found = together.rules(tables, 1e-2).set_index("rule")
     assert (
         0 < found.loc["both (AND)", "tpr"] <= 1
     )  # on the other half, where all true pairs of this one were taken

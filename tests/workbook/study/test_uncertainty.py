@@ -145,7 +145,10 @@ def test_held_out_thresholds_come_from_the_other_half():
     assert reached["fpr"].mean() == pytest.approx(1e-2, abs=6e-3)
     assert reached["fpr"].nunique() > 3
     assert frame[frame["intended"] == 1e-6]["threshold"].isna().all()
-    summary = uncertainty.held_out_summary({"it": by_family(packed, labels)}, seed=3)
+    trials = uncertainty.held_out_trials({"it": by_family(packed, labels)}, seed=3)
+    summary = uncertainty.held_out_summary(trials)
     assert summary["intended"].tolist() == [1e-3, 1e-2]
     assert (summary["fpr_low"] <= summary["fpr"]).all()
     assert (summary["fpr"] <= summary["fpr_high"]).all()
+    assert summary["times"].tolist() == pytest.approx(summary["fpr"] / summary["intended"])
+    assert (summary["times_worst"] >= summary["times"]).all()

@@ -1,0 +1,31 @@
+"""The least distance of every two families, by hand and against NumPy."""
+
+import numpy as np
+import pytest
+
+from finlib.matching.distances import get_distance
+from workbook.study import family_pairs
+
+
+def test_the_least_distances_by_hand() -> None:
+    packed = np.array([[0b0], [0b11], [0b1], [0b111], [0b11111111]], np.uint8)
+    labels = ["0", "0", "1", "1", "2"]
+    assert family_pairs.closest_of_families(packed, labels).tolist() == [1, 6, 5]
+
+
+@pytest.mark.parametrize(("distance", "size"), [("hamming", 32), ("rows", 32), ("rows", 64)])
+@pytest.mark.parametrize("workers", [1, 2])
+def test_families_in_any_order_are_compared_as_numpy_does(
+    distance: str, size: int, workers: int
+) -> None:
+    rng = np.random.default_rng(9)
+    packed = rng.integers(0, 256, (300, size), dtype=np.uint8)
+    labels = rng.integers(0, 70, 300)
+    found = family_pairs.closest_of_families(packed, labels, distance, workers=workers)
+    apart = get_distance(distance, size).between(packed[:, None], packed[None])
+    names = np.unique(labels)
+    expected = []
+    for place, one in enumerate(names):
+        for other in names[place + 1 :]:
+            expected.append(apart[np.ix_(labels == one, labels == other)].min())
+    assert found.tolist() == expected
