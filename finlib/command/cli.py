@@ -74,6 +74,25 @@ Exclude = Annotated[
         show_default="none",
     ),
 ]
+Prepare = Annotated[
+    bool,
+    typer.Option(
+        "--prepare",
+        help="Hash what a viewer shows: upright by EXIF, 16 bits scaled to 8, alpha on a ground, "
+        "palettes and two-level pictures in full colour, uniform borders trimmed. The table "
+        "records it and takes no other hashes.",
+    ),
+]
+MaxPixels = Annotated[
+    int | None,
+    typer.Option(
+        min=1,
+        metavar="N",
+        help="Read images of up to N pixels; larger ones are refused. Decoding one takes about 10 "
+        "bytes of memory a pixel.",
+        show_default="89478485",
+    ),
+]
 Source = Annotated[
     Path,
     typer.Argument(
@@ -159,6 +178,8 @@ def hash_command(
     ] = False,
     hidden: Hidden = False,
     exclude: Exclude = None,
+    prepare: Prepare = False,
+    max_pixels: MaxPixels = None,
 ) -> None:
     """Hash images into a table with a row per file. Run again, it hashes only what is new or
     changed.
@@ -170,18 +191,21 @@ def hash_command(
     """
     from finlib.command.hashing import hash_into
     from finlib.command.inputs import Selection
+    from finlib.hashing.images import pixel_limit
 
-    hash_into(
-        output,
-        sources,
-        hasher,
-        workers=workers,
-        scheduler=scheduler,
-        prune=prune,
-        replace=replace,
-        verify=verify,
-        selection=Selection(hidden, tuple(exclude or ())),
-    )
+    with pixel_limit(max_pixels):
+        hash_into(
+            output,
+            sources,
+            hasher,
+            workers=workers,
+            scheduler=scheduler,
+            prune=prune,
+            replace=replace,
+            verify=verify,
+            selection=Selection(hidden, tuple(exclude or ())),
+            prepare=prepare,
+        )
 
 
 @app.command(
@@ -364,6 +388,8 @@ def duplicates(
     min_quality: MinQuality = 0,
     hidden: Hidden = False,
     exclude: Exclude = None,
+    prepare: Prepare = False,
+    max_pixels: MaxPixels = None,
     workers: Workers = None,
     overwrite: Overwrite = False,
 ) -> None:
@@ -376,20 +402,23 @@ def duplicates(
     """
     from finlib.command.duplicates import write_duplicates
     from finlib.command.inputs import Selection
+    from finlib.hashing.images import pixel_limit
 
     selection = Selection(hidden, tuple(exclude or ()))
-    write_duplicates(
-        folder,
-        output,
-        hasher,
-        min_quality,
-        workers,
-        overwrite,
-        selection,
-        keep=keep or ["detail"],
-        level=level,
-        radius=radius,
-    )
+    with pixel_limit(max_pixels):
+        write_duplicates(
+            folder,
+            output,
+            hasher,
+            min_quality,
+            workers,
+            overwrite,
+            selection,
+            keep=keep or ["detail"],
+            level=level,
+            radius=radius,
+            prepare=prepare,
+        )
 
 
 @app.command(epilog="Example: finlib evaluate my_families -o scores.csv")

@@ -21,6 +21,7 @@ from finlib.command.keeping import Candidate
 from finlib.command.output import check_page_output, check_table_output, say
 from finlib.files import text_to_path
 from finlib.hashing import tables
+from finlib.hashing.hashers import prepared_name
 from finlib.pools import in_threads
 
 COLUMNS = ("keep", "others", "size")
@@ -40,11 +41,13 @@ def write_duplicates(
     keep: Sequence[str] = ("detail",),
     level: str = "same-picture",
     radius: int | None = None,
+    prepare: bool = False,
 ) -> None:
     """Write a table of the groups of alike images, and a page of them.
 
     keep: rules for which file to keep, as `keeping.read_rules` takes them.
     level, radius: what counts as a copy, as in `grouping`; no radius stands for its default.
+    prepare: whether the pictures are prepared, as `hash_into` does it.
     The images' hashes are written, too: the next run only has to hash files that are new or
     changed.
     """
@@ -62,7 +65,10 @@ def write_duplicates(
         prune=True,
         selection=selection,
         kind=HASHES_KIND,
+        prepare=prepare,
     )
+    if prepare and hasher:
+        hasher = prepared_name(hasher)
     hashes = load(hashes_file, hasher, min_quality, workers)
     groups = find_duplicates(hashes, workers, keep, level, radius)
     shown = page.write_page(

@@ -23,7 +23,7 @@ from PIL import Image
 from finlib.command.cluster import Corrections, cluster_files
 from finlib.command.inputs import Hashes, hash_variants
 from finlib.files import text_to_path
-from finlib.hashing.decoding import VARIANTS, open_picture
+from finlib.hashing.decoding import VARIANTS
 from finlib.hashing.hashers import get_hasher
 from finlib.matching import near
 from finlib.matching.pairs import find_distinct, pairs_between, pairs_within
@@ -192,11 +192,12 @@ def _turned_distance(hashes: Hashes, row: int, number: int, other: int) -> int:
 
     It is the largest there is where the picture cannot be read any more.
     """
+    hasher = get_hasher(hashes.hasher)
     try:
-        picture = open_picture(text_to_path(hashes.files["path"].iloc[row]))
+        picture = hasher.open(text_to_path(hashes.files["path"].iloc[row]))
     except (OSError, ValueError):
         return 8 * hashes.packed.shape[1] + 1
-    packed, _ = get_hasher(hashes.hasher).compute(picture.variant(number))
+    packed, _ = hasher.compute(picture.variant(number))
     return int(np.bitwise_count(packed ^ hashes.packed[other]).sum())
 
 

@@ -250,7 +250,7 @@ def _damaged(tmp_path: Path, kind: str) -> Path:
         ("folder", IsADirectoryError, "not a file"),
         ("pipe", ImageError, "not a file"),
         ("empty", ImageError, "the file is empty"),
-        ("text", ImageError, "no image of a format that Pillow reads"),
+        ("text", ImageError, "no image of a format that finlib reads"),
         ("cut", ImageError, "cannot be decoded"),
         ("no pixels", ImageError, "bad.jpg: "),
     ],
