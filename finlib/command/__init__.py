@@ -15,5 +15,6 @@ keeping       rules for which of several copies to keep, and why
 detail        how much real detail a picture's file holds
 evaluate      `finlib evaluate`: scores of hashers on labelled images
 process       the process of a command: memory, warnings, errors and the exit status
+streams       standard streams that may be closed or break
 interruption  Ctrl-C ends a run in about two seconds
 """

@@ -78,7 +78,8 @@ FORMAT_STARTS = {
 }
 PREFIX_BYTES = 16  # more than the longest of these
 WHOLE_BYTES = 1 << 26  # files of at most this size are read into memory
-MOST_BYTES = 1 << 32  # which no format of one picture exceeds; larger files are refused
+MOST_BYTES = 1 << 30  # larger files are refused, unless larger pictures are allowed
+BYTES_PER_PIXEL = 12  # more than any picture takes without compression
 
 PNG_START = b"\x89PNG\r\n\x1a\n"
 PNG_TEXTS = (b"tEXt", b"zTXt", b"iTXt", b"iCCP")  # chunks that do not bear on the pixels
@@ -289,21 +290,28 @@ def read_content(source: str | Path | FileContent) -> FileContent:
 
 def _check_is_file(path: str | Path) -> int:
     """Return the size of a file in bytes. What is no file is refused before it is opened: opening a
-    pipe would wait for ever. So is a file of more than MOST_BYTES.
+    pipe would wait for ever. So is a file that is too large.
     """
     status = os.stat(path)
     if stat.S_ISREG(status.st_mode):
-        if status.st_size > MOST_BYTES:
-            raise ImageError(
-                f"{path}: a file of {status.st_size:,} bytes is over the limit of {MOST_BYTES:,}. "
-                "Store the picture alone, or leave it out."
-            )
+        _check_bytes(status.st_size, path)
         return status.st_size
     message = f"{path}: not a file. Give the path of an image file."
     if os.path.isdir(path):
         os.scandir(path).close()  # raises PermissionError for a folder that may not be listed
         raise IsADirectoryError(message)
     raise ImageError(message)
+
+
+def _check_bytes(size: int, path: str | Path) -> None:
+    """ImageError where a file has more bytes than the largest picture that is allowed can take."""
+    pixels = Image.MAX_IMAGE_PIXELS
+    if pixels is None or size <= max(MOST_BYTES, BYTES_PER_PIXEL * pixels):
+        return
+    raise ImageError(
+        f"{path}: a file of {size:,} bytes is over the limit of {MOST_BYTES:,}. Store the picture "
+        f"alone, or allow it by --max-pixels {size // BYTES_PER_PIXEL + 1}."
+    )
 
 
 def _open_without_waiting(path: str, flags: int) -> int:
@@ -319,8 +327,8 @@ def open_image(source: str | Path | Image.Image) -> Image.Image:
 
     Refused are images of more than `Image.MAX_IMAGE_PIXELS` pixels, where Pillow only warns up to
     twice that, JPEGs with too many scans (see `jpeg.has_too_many_scans`), and files of more than
-    MOST_BYTES. A JPEG that lacks the two bytes of its end is read, and so is a PNG whose texts are
-    too long for Pillow.
+    MOST_BYTES and BYTES_PER_PIXEL. A JPEG that lacks the two bytes of its end is read, and so is a
+    PNG whose texts are too long for Pillow.
 
     FileNotFoundError, IsADirectoryError, PermissionError or another OSError where the file cannot
     be read; ImageError where it holds no usable image.

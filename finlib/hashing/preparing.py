@@ -89,10 +89,12 @@ def trim_borders(image: Image.Image) -> Image.Image:
     """
     pixels = np.asarray(image)
     rows, columns = _inside(pixels, pixels[0, 0])
-    if rows == slice(0, pixels.shape[0]) and columns == slice(0, pixels.shape[1]):
+    if (rows.stop - rows.start, columns.stop - columns.start) == pixels.shape[:2]:
         rows, columns = _inside(pixels, pixels[-1, -1])
     height = rows.stop - rows.start
     width = columns.stop - columns.start
+    if (height, width) == pixels.shape[:2]:
+        return image
     if min(height / pixels.shape[0], width / pixels.shape[1]) < LEAST_SHARE:
         return image
     return Image.fromarray(np.ascontiguousarray(pixels[rows, columns]))
