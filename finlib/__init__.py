@@ -8,13 +8,14 @@ clustering   hashes to clusters of images
 scoring      how well a hasher separates near-duplicates from other images
 command      the command line over these
 files        files written whole or not at all, and their names as text
+machine      faults of the machine, which are no file's
 pools        jobs on this machine's processors
 checkpoint   finished parts of a run, kept so that an interrupted run resumes
 distributed  all use of Dask
 
-Imports go one way: files, pools, checkpoint and distributed know nothing of the rest; hashing and
-matching build on them and know nothing of each other; clustering and scoring build on these; the
-command line uses all of it.
+Imports go one way: files, machine, pools, checkpoint and distributed know nothing of the rest;
+hashing and matching build on them and know nothing of each other; clustering and scoring build on
+these; the command line uses all of it.
 """
 
 from importlib import import_module

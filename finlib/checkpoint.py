@@ -9,6 +9,7 @@ either it was damaged after it was written, or it belongs to other work.
 import hashlib
 import os
 import re
+import secrets
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -83,8 +84,8 @@ class Checkpoint:
         FileExistsError where a folder has the part's name.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
-        unfinished = self._unfinished_file()
-        unfinished.unlink(missing_ok=True)  # of a killed run, or a link that would be followed
+        _remove(self._unfinished_files())
+        unfinished = self.folder / f".{self.name}.{secrets.token_hex(4)}.unfinished{self.suffix}"
         create_file(unfinished)
         unfinished_files.add(unfinished)
         try:
@@ -129,22 +130,29 @@ class Checkpoint:
     def clear(self) -> None:
         """Remove all files of this work, and the folder where nothing else is in it."""
         _remove(part.file for part in self._list_parts())
-        _remove([self._unfinished_file()])
+        _remove(self._unfinished_files())
         with suppress(OSError):  # there is none, or other work has files in it
             self.folder.rmdir()
 
-    def _unfinished_file(self) -> Path:
-        return self.folder / f".{self.name}.unfinished{self.suffix}"
+    def _unfinished_files(self) -> list[Path]:
+        """List what runs that were killed have left of the parts that they were writing."""
+        pattern = re.compile(
+            rf"\.{re.escape(self.name)}\.([0-9a-f]{{8}}\.)?unfinished{re.escape(self.suffix)}"
+        )
+        return [file for file in self._list_files() if pattern.fullmatch(file.name)]
+
+    def _list_files(self) -> list[Path]:
+        if not self.folder.is_dir():
+            return []
+        return list(self.folder.iterdir())
 
     def _list_parts(self) -> list[Part]:
         """List what has the name of a part, usable or not, in the order of the numbers."""
-        if not self.folder.is_dir():
-            return []
         pattern = re.compile(
             rf"{re.escape(self.name)}-(\d{{8,}})\.([0-9a-f]{{32}}){re.escape(self.suffix)}"
         )
         parts: list[Part] = []
-        for file in self.folder.iterdir():
+        for file in self._list_files():
             match = pattern.fullmatch(file.name)
             if match:
                 parts.append(Part(int(match[1]), match[2], file))

@@ -171,6 +171,11 @@ def file_digest(file: str | Path) -> str:
         return hashlib.file_digest(content, new_digest).hexdigest()
 
 
+def content_digest(content: bytes) -> str:
+    """Return what `file_digest` returns of a file with this content."""
+    return hashlib.blake2b(content, digest_size=DIGEST_BYTES).hexdigest()
+
+
 def path_to_text(path: str | Path) -> str:
     r"""Write a path as UTF-8 text for a table. `text_to_path` gives the path back.
 
@@ -198,6 +203,17 @@ def _byte_of_escape(match: re.Match[bytes]) -> bytes:
 
 
 def one_line(message: object) -> str:
-    r"""Put a message on one line, with bytes of file names that are not UTF-8 written \xNN."""
+    r"""Put a message on one line that is safe to print.
+
+    Bytes of file names that are not UTF-8 are written \xNN, and so are control characters, which
+    could make a terminal do things. Those that change the direction of a text are written \uNNNN.
+    """
     raw = str(message).encode("utf-8", "surrogateescape")
-    return " ".join(raw.decode("utf-8", "backslashreplace").split())
+    line = " ".join(raw.decode("utf-8", "backslashreplace").split())
+    return "".join(map(_escape, line))
+
+
+def _escape(character: str) -> str:
+    if character.isprintable():
+        return character
+    return character.encode("unicode_escape").decode()

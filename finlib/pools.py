@@ -4,6 +4,10 @@ However many jobs there are, only a few wait at a time, so jobs and results may 
 generator and need little memory. An exception, Ctrl-C included, ends the work soon.
 """
 
+import ast
+import multiprocessing
+import os
+import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
@@ -26,6 +30,59 @@ def processors(workers: int | None = None) -> int:
     if workers < 1:
         raise ValueError(f"workers must be at least 1; got {workers}")
     return workers
+
+
+def find_obstacle() -> str:
+    """Say why this process cannot start worker processes, and what to do; "" where it can.
+
+    Workers import the script that started them. Where the call does not stand under a guard, each
+    of them would start workers again.
+    """
+    if multiprocessing.current_process().daemon:
+        return (
+            "this process is a worker of a pool itself, which may start no others. Use threads, or "
+            "call finlib from the main process."
+        )
+    script = getattr(sys.modules.get("__main__"), "__file__", None)
+    if script is None:
+        return ""
+    line = _current_line(script)
+    if line == 0 or _is_guarded(script, line):
+        return ""
+    return (
+        f'line {line} of {script} does not stand under if __name__ == "__main__":, and worker '
+        "processes import the script again. Put it there, or use threads."
+    )
+
+
+def _current_line(script: str) -> int:
+    """The line of the script that runs outside its functions; 0 where there is none."""
+    place = os.path.abspath(script)
+    frame = sys._getframe()
+    while frame is not None:
+        code = frame.f_code
+        if code.co_name == "<module>" and os.path.abspath(code.co_filename) == place:
+            return frame.f_lineno
+        frame = frame.f_back  # type: ignore[assignment]
+    return 0
+
+
+def _is_guarded(script: str, line: int) -> bool:
+    """Whether a line stands in an `if` that asks for `__name__`.
+
+    A script that cannot be read is taken to be guarded.
+    """
+    try:
+        with open(script, "rb") as file:
+            tree = ast.parse(file.read())
+    except (OSError, ValueError, SyntaxError):
+        return True
+    guards = [
+        node
+        for node in ast.walk(tree)
+        if isinstance(node, ast.If) and "__name__" in ast.unparse(node.test)
+    ]
+    return any(guard.lineno <= line <= (guard.end_lineno or 0) for guard in guards)
 
 
 def _do_nothing() -> None:

@@ -15,6 +15,32 @@ from PIL import Image
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
+FINLIB = Path(__file__).resolve().parents[1] / "finlib"
+
+
+def date_after_imported_kernels(folder: Path) -> list[Path]:
+    """Date each module with kernels after the modules with kernels that it imports, so that numba
+    compiles them again; it looks at the date of a kernel's own file alone. Returns those changed.
+    """
+    sources = {path: path.read_text(encoding="utf-8") for path in sorted(folder.rglob("*.py"))}
+    compiled = {path: text for path, text in sources.items() if "@njit" in text}
+    changed = []
+    for path, text in compiled.items():
+        imported = [
+            other
+            for other in compiled
+            if f"from {folder.name}.{'.'.join(other.relative_to(folder).with_suffix('').parts)} "
+            in text
+        ]
+        latest = max((other.stat().st_mtime_ns for other in imported), default=0)
+        if latest > path.stat().st_mtime_ns:
+            os.utime(path, ns=(latest, latest))
+            changed.append(path)
+    return changed
+
+
+date_after_imported_kernels(FINLIB)
+
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 
 

@@ -321,3 +321,33 @@ def test_arrays_of_objects_are_refused(arrays: Checkpoint) -> None:
         arrays.save_arrays({"done": np.array([object()])})
     assert int(arrays.load_arrays()["done"]) == 1
     assert len(list(arrays.folder.iterdir())) == 1
+
+
+def test_names_of_unfinished_parts_are_not_known_before_and_no_link_is_followed(
+    tmp_path: Path,
+) -> None:
+    other = tmp_path / "other"
+    other.write_text("of somebody else")
+    work = Checkpoint(tmp_path / "parts", "key", "work")
+    names = set()
+    for number in range(2):
+        (tmp_path / "parts").mkdir(exist_ok=True)
+        (tmp_path / "parts/.work.unfinished.npz").symlink_to(other)
+        with work.new_part(number) as file:
+            names.add(file.name)
+            file.write_text("whole")
+    assert len(names) == 2
+    assert other.read_text() == "of somebody else"
+    assert len(list((tmp_path / "parts").iterdir())) == 2
+
+
+def test_what_a_killed_run_left_of_a_part_is_removed(tmp_path: Path) -> None:
+    work = Checkpoint(tmp_path, "key", "work")
+    left = tmp_path / ".work.0123abcd.unfinished.npz"
+    of_other_work = tmp_path / ".other.0123abcd.unfinished.npz"
+    for file in (left, of_other_work):
+        file.touch()
+    with work.new_part(0) as unfinished:
+        unfinished.write_text("whole")
+    assert not left.exists()
+    assert of_other_work.exists()

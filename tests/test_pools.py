@@ -1,9 +1,12 @@
 """Jobs on threads: results in order, few jobs waiting, and a soon end after an error."""
 
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
@@ -68,3 +71,46 @@ def test_after_an_error_running_jobs_are_stopped_and_others_never_start() -> Non
         fail()
     assert stop.is_set()
     assert started == [0]
+
+
+GUARDED = """
+from finlib.pools import find_obstacle
+
+def main():
+    print(find_obstacle())
+
+if __name__ == "__main__":
+    main()
+"""
+UNGUARDED = GUARDED.replace('if __name__ == "__main__":', "if True:")
+IN_A_POOL = """
+from multiprocessing import Pool
+from finlib.pools import find_obstacle
+
+if __name__ == "__main__":
+    with Pool(1) as pool:
+        print(pool.apply(find_obstacle))
+"""
+
+
+@pytest.mark.parametrize(
+    ("script", "expected"),
+    [
+        (GUARDED, ""),
+        (UNGUARDED, "line 8 of SCRIPT does not stand under if __name__ == "),
+        (IN_A_POOL, "this process is a worker of a pool itself"),
+    ],
+)
+def test_what_keeps_workers_from_starting_is_named(
+    script: str, expected: str, tmp_path: Path
+) -> None:
+    file = tmp_path / "script.py"
+    file.write_text(script)
+    done = subprocess.run([sys.executable, file], capture_output=True, text=True, check=True)
+    assert done.stdout.startswith(expected.replace("SCRIPT", str(file)))
+    assert bool(done.stdout.strip()) == bool(expected)
+
+
+def test_a_program_without_a_file_has_no_obstacle() -> None:
+    command = [sys.executable, "-c", "from finlib.pools import find_obstacle as f; print(f())"]
+    assert subprocess.run(command, capture_output=True, text=True, check=True).stdout == "\n"

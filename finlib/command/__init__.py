@@ -20,5 +20,6 @@ detail        how much real detail a picture's file holds
 actions       the list and the scripts that `finlib duplicates --then` writes
 evaluate      `finlib evaluate`: scores of hashers on labelled images
 process       the process of a command: memory, warnings, errors and the exit status
+streams       standard streams that may be closed or break
 interruption  Ctrl-C ends a run in about two seconds
 """

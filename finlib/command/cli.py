@@ -80,6 +80,25 @@ Exclude = Annotated[
         show_default="none",
     ),
 ]
+Prepare = Annotated[
+    bool,
+    typer.Option(
+        "--prepare",
+        help="Hash what a viewer shows: upright by EXIF, 16 bits scaled to 8, alpha on a ground, "
+        "palettes and two-level pictures in full colour, uniform borders trimmed. The table "
+        "records it and takes no other hashes.",
+    ),
+]
+MaxPixels = Annotated[
+    int | None,
+    typer.Option(
+        min=1,
+        metavar="N",
+        help="Read images of up to N pixels; larger ones are refused. Decoding one takes about 10 "
+        "bytes of memory a pixel.",
+        show_default="89478485",
+    ),
+]
 Source = Annotated[
     Path,
     typer.Argument(
@@ -180,6 +199,8 @@ def hash_command(
     ] = False,
     hidden: Hidden = False,
     exclude: Exclude = None,
+    prepare: Prepare = False,
+    max_pixels: MaxPixels = None,
     as_json: AsJson = False,
 ) -> None:
     """Hash images into a table with a row per file. Run again, it hashes only what is new or
@@ -192,18 +213,21 @@ def hash_command(
     """
     from finlib.command.hashing import hash_into
     from finlib.command.inputs import Selection
+    from finlib.hashing.images import pixel_limit
 
-    hash_into(
-        output,
-        sources,
-        hasher,
-        workers=workers,
-        scheduler=scheduler,
-        prune=prune,
-        replace=replace,
-        verify=verify,
-        selection=Selection(hidden, tuple(exclude or ())),
-    )
+    with pixel_limit(max_pixels):
+        hash_into(
+            output,
+            sources,
+            hasher,
+            workers=workers,
+            scheduler=scheduler,
+            prune=prune,
+            replace=replace,
+            verify=verify,
+            selection=Selection(hidden, tuple(exclude or ())),
+            prepare=prepare,
+        )
 
 
 @app.command(
@@ -460,6 +484,8 @@ def duplicates(
     min_quality: MinQuality = 0,
     hidden: Hidden = False,
     exclude: Exclude = None,
+    prepare: Prepare = False,
+    max_pixels: MaxPixels = None,
     workers: Workers = None,
     overwrite: Overwrite = False,
     as_json: AsJson = False,
@@ -474,6 +500,7 @@ def duplicates(
     """
     from finlib.command.duplicates import DuplicatesRun
     from finlib.command.inputs import Selection
+    from finlib.hashing.images import pixel_limit
 
     run = DuplicatesRun(
         folders,
@@ -486,9 +513,11 @@ def duplicates(
         radius,
         corrections,
         then,
+        prepare,
         workers,
     )
-    run.write(output, overwrite)
+    with pixel_limit(max_pixels):
+        run.write(output, overwrite)
 
 
 @app.command(epilog="Example: finlib evaluate my_families -o scores.csv")

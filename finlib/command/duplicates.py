@@ -30,6 +30,7 @@ from finlib.command.output import (
 )
 from finlib.files import text_to_path
 from finlib.hashing import tables
+from finlib.hashing.hashers import prepared_name
 from finlib.hashing.images import scan_folder
 from finlib.pools import in_threads
 
@@ -50,6 +51,7 @@ class DuplicatesRun:
     level, radius: what counts as a copy, as in `grouping`; no radius stands for its default.
     corrections: a table of verdicts; None for those alone that are remembered.
     then: what else is written, one of `actions.ACTIONS`; None for nothing.
+    prepare: whether the pictures are prepared, as `hash_into` does it.
     """
 
     sources: Sequence[Path]
@@ -62,6 +64,7 @@ class DuplicatesRun:
     radius: int | None = None
     corrections: Path | None = None
     then: str | None = None
+    prepare: bool = False
     workers: int | None = None
 
     def write(self, output: Path, overwrite: bool = False) -> None:
@@ -91,8 +94,12 @@ class DuplicatesRun:
             prune=True,
             selection=self.selection,
             kind=HASHES_KIND,
+            prepare=self.prepare,
         )
-        hashes = load(hashes_file, self.hasher, self.min_quality, self.workers)
+        hasher = self.hasher
+        if self.prepare and hasher:
+            hasher = prepared_name(hasher)
+        hashes = load(hashes_file, hasher, self.min_quality, self.workers)
         groups = find_duplicates(
             hashes,
             self.workers,

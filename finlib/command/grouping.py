@@ -26,7 +26,6 @@ from finlib.command.inputs import Hashes
 from finlib.command.turned import TURNED, hash_turned
 from finlib.command.verdicts import NO_VERDICTS, RowPairs
 from finlib.files import file_digest, text_to_path
-from finlib.hashing.decoding import open_picture
 from finlib.hashing.hashers import get_hasher
 from finlib.matching import near
 from finlib.matching.copies import find_distinct
@@ -261,11 +260,12 @@ def _turned_distance(hashes: Hashes, row: int, number: int, other: int) -> int:
 
     It is the largest there is where the picture cannot be read any more.
     """
+    hasher = get_hasher(hashes.hasher)
     try:
-        picture = open_picture(text_to_path(hashes.files["path"].iloc[row]))
+        picture = hasher.open(text_to_path(hashes.files["path"].iloc[row]))
     except (OSError, ValueError):
         return 8 * hashes.packed.shape[1] + 1
-    packed, _ = get_hasher(hashes.hasher).compute(picture.variant(number))
+    packed, _ = hasher.compute(picture.variant(number))
     return int(np.bitwise_count(packed ^ hashes.packed[other]).sum())
 
 

@@ -13,7 +13,7 @@ from finlib.command.names import choose_names
 from finlib.command.output import check_side_file, check_table_output, keep_parts, say, say_errors
 from finlib.files import FileState, path_to_text, text_to_path
 from finlib.hashing import execution, tables
-from finlib.hashing.hashers import get_hasher
+from finlib.hashing.hashers import get_hasher, prepared_name
 
 STATE = [*FileState._fields, "digest"]  # the columns that say which content a row is of
 PARTS = "*part-*.parquet"  # the finished and unfinished parts that `execution` writes
@@ -62,14 +62,17 @@ def hash_into(
     verify: bool = False,
     selection: Selection = VISIBLE,
     kind: str = tables.HASHES,
+    prepare: bool = False,
 ) -> None:
     """Hash what is new or changed among the files of the sources into the table `output`.
 
     `hasher` is by default that of the table, or FINd. Rows of other files stay in the table, unless
     `prune` drops those of files that no source names, or `replace` drops all rows. With `verify`,
     files are known by their content, not only by their size and times. `selection` says which
-    images of a folder are hashed. The table is of this `kind`; where that is not HASHES, an
-    existing one must be of it already. An interrupted run resumes when it is called again.
+    images of a folder are hashed. With `prepare`, pictures are prepared as by
+    `finlib.hashing.preparing`, and the hasher's name in the table records it. The table is of this
+    `kind`; where that is not HASHES, an existing one must be of it already. An interrupted run
+    resumes when it is called again.
     RuntimeError where no file can be hashed: the table is then left as it was. ValueError where the
     table holds other hashes.
     """
@@ -84,6 +87,10 @@ def hash_into(
         is_read = output.exists() and not (replace and hasher)
         stored = tables.read_hashes(output, own_columns=True) if is_read else None
         hasher = hasher or _get_hasher_name(stored)
+        if prepare:
+            hasher = prepared_name(hasher)
+        elif get_hasher(hasher).prepares:
+            say(f"{output} holds hashes of prepared pictures: new files are prepared, too.")
         names = choose_names(_list_by_text(sources, selection), stored, in_place=prune)
         files = names.files
         known = None
@@ -170,6 +177,8 @@ def _add_missing_parts(
             "Give --output another name, or move that table away."
         )
     missing = hasher.removeprefix(f"{present}+")
+    if get_hasher(hasher).prepares:
+        missing = prepared_name(missing)
     say(f"Adding {missing} to the hashes by {present} in {output}.")
     files = [text_to_path(path) for path in hashed["path"]]
     added = run.hash(files, missing).table

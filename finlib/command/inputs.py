@@ -23,7 +23,6 @@ from finlib.command.names import find_other_names, find_stored_names
 from finlib.command.output import say, say_errors, say_first
 from finlib.files import text_to_path
 from finlib.hashing import execution, tables
-from finlib.hashing.decoding import open_picture
 from finlib.hashing.hashers import get_hasher
 from finlib.hashing.images import scan_folder
 from finlib.matching.copies import find_distinct
@@ -91,7 +90,7 @@ def hash_variants(hashes: Hashes, variants: Sequence[int], workers: int | None) 
 
     def hash_file(path: str) -> NDArray[np.uint8]:
         try:
-            return hasher.variants(open_picture(text_to_path(path)), variants)
+            return hasher.variants(hasher.open(text_to_path(path)), variants)
         except (OSError, ValueError) as error:
             errors.append(str(error))
             return no_hashes
@@ -130,6 +129,8 @@ def list_files(source: str, selection: Selection = VISIBLE) -> Sequence[str | Pa
 
 def _read_list() -> list[str]:
     """The names on standard input, separated by NUL bytes if there is one, otherwise one a line."""
+    if sys.stdin is None:
+        raise ValueError("Standard input is closed. Give the list of files there, or a folder.")
     text = os.fsdecode(sys.stdin.buffer.read())
     if "\0" in text:
         names = text.split("\0")

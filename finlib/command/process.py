@@ -9,11 +9,15 @@ import os
 import resource
 import sys
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import TextIO
 
 import typer
 
 from finlib.command import interruption
+from finlib.command.streams import reliable_streams
 
 DONE = 0
 FAILED = 1
@@ -25,15 +29,28 @@ RESUMABLE = ("hash", "match", "cluster", "duplicates")
 
 
 def run_and_exit(app: typer.Typer) -> None:
-    """Run the command line of this process and exit with its status."""
-    _check_address_space()
-    _quieten()
-    ended = interruption.watch(report_interruption)
-    status = run(app)
-    ended.set()
-    if interruption.was_interrupted.is_set():
-        os._exit(status)  # at exit Python waits for threads, and may end by a signal of its own
+    """Run the command line of this process and exit with its status.
+
+    A program that calls this and catches SystemExit has its signal handlers, children, descriptors
+    and warnings as they were.
+    """
+    with reliable_streams():
+        _check_address_space()
+        with _quiet(), interruption.watch(report_interruption):
+            status = run(app)
+        if interruption.was_interrupted.is_set() and _is_own_process():
+            # At exit Python waits for threads, and may end by a signal of its own.
+            sys.stderr.flush()
+            os._exit(status)
     sys.exit(status)
+
+
+def _is_own_process() -> bool:
+    """Whether this process runs the command alone, and not another program that called `main`."""
+    script = getattr(sys.modules.get("__main__"), "__file__", None)
+    if script is None:
+        return False
+    return Path(script).stem == "finlib" or Path(script).parent == Path(__file__).parent
 
 
 def run(app: typer.Typer) -> int:
@@ -65,6 +82,12 @@ def _report_error(error: Exception) -> int:
     """Print an error that a person can do something about, and return the exit status; others are
     raised.
     """
+    from finlib.machine import find_fault
+
+    fault = find_fault(error)
+    if fault is not None:
+        _print_error(str(fault))
+        return FAILED
     if isinstance(error, typer.TyperException):
         _print_error(f"{error.format_message()} (--help shows how to use the command.)")
         return WRONG_USE
@@ -84,8 +107,16 @@ def _print_error(message: str) -> None:
     import short.
     """
     line = " ".join(f"finlib: {message}".split())
-    printable = line.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
-    print(printable, file=sys.stderr)
+    text = line.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    printable = [_escape(character) for character in text]
+    print("".join(printable), file=sys.stderr)
+
+
+def _escape(character: str) -> str:
+    """The character, or the escape of one that could make the terminal do things."""
+    if character.isprintable():
+        return character
+    return character.encode("unicode_escape").decode()
 
 
 def _check_address_space() -> None:
@@ -100,16 +131,31 @@ def _check_address_space() -> None:
     )
 
 
-def _quieten() -> None:
+@contextmanager
+def _quiet() -> Iterator[None]:
     """Keep the libraries' own messages off the screen, and show warnings as messages of this
-    program.
+    program, while the block runs.
     """
+    variable = "ARROW_DEFAULT_MEMORY_POOL"
+    has_variable = variable in os.environ
     # Arrow's other memory pools reserve a GiB of address space before they are used.
-    os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
+    os.environ.setdefault(variable, "system")
+    earlier_function = warnings.showwarning
     warnings.showwarning = _print_warning
     # The tracker removes what a run that was ended has left; nobody needs to hear of it.
-    sys.warnoptions.append("ignore:resource_tracker")
-    logging.getLogger("distributed.client").disabled = True  # what it logs is also raised
+    ignored = "ignore:resource_tracker"
+    sys.warnoptions.append(ignored)
+    logger = logging.getLogger("distributed.client")
+    was_disabled = logger.disabled
+    logger.disabled = True  # what it logs is also raised
+    try:
+        yield
+    finally:
+        logger.disabled = was_disabled
+        sys.warnoptions.remove(ignored)
+        warnings.showwarning = earlier_function
+        if not has_variable:
+            os.environ.pop(variable, None)
 
 
 def _print_warning(
@@ -120,5 +166,10 @@ def _print_warning(
     file: TextIO | None = None,
     line: str | None = None,
 ) -> None:
-    """Print a warning without saying which line of code gave it; for `warnings.showwarning`."""
+    """Print a warning without saying which line of code gave it; for `warnings.showwarning`.
+
+    Pillow's warning of a large picture is left out: the file's error says more.
+    """
+    if category.__name__ == "DecompressionBombWarning":
+        return
     _print_error(str(message))

@@ -25,6 +25,7 @@ from finlib.hashing.kernels import dct_coefficients, lower_median, pack_bits
 STRIP = 256  # rows of the picture that are filtered together, side by side in vectors
 LANES = 16  # lines are filled up to a multiple of this
 PLACES = 22  # binary places of Pillow's weights
+LONGEST_STORED = 8192  # pixels of a side whose filter is kept in memory
 TOLERANCE = 2.0**-9
 LARGEST_COEFFICIENT = 4.0 * 64 * 64 * 255 + 1  # more than any coefficient
 
@@ -83,9 +84,19 @@ def _lanczos_weights(length, small):  # type: ignore[no-untyped-def]
     return first, weights
 
 
-@lru_cache(maxsize=256)
 def lanczos_filter(length: int, small: int) -> Filter:
-    """Pillow's Lanczos filter from `length` pixels to `small`, computed once for each pair."""
+    """Pillow's Lanczos filter from `length` pixels to `small`.
+
+    The weights take about 24 bytes for each pixel of `length`. Up to LONGEST_STORED pixels they are
+    computed once for each pair, so that no more than about 50 MB are stored.
+    """
+    if length > LONGEST_STORED:
+        return _lanczos_weights(length, small)
+    return _stored_filter(length, small)
+
+
+@lru_cache(maxsize=256)
+def _stored_filter(length: int, small: int) -> Filter:
     return _lanczos_weights(length, small)
 
 

@@ -22,6 +22,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
+from PIL import Image
 from tqdm import tqdm
 
 from finlib.checkpoint import Checkpoint
@@ -35,9 +36,10 @@ from finlib.files import (
     path_to_text,
 )
 from finlib.hashing.hashers import get_hasher
-from finlib.hashing.images import family_of
+from finlib.hashing.images import family_of, read_content
 from finlib.hashing.tables import SCHEMA, HashRow, complete_columns, rows_to_arrow
-from finlib.pools import in_order, in_threads, processors, stopping
+from finlib.machine import find_fault
+from finlib.pools import find_obstacle, in_order, in_threads, processors, stopping
 
 ExecutorName = Literal["auto", "serial", "threads", "processes", "dask"]
 Chunk = Sequence[str]  # files that travel to a worker together
@@ -107,7 +109,8 @@ def hash_files(
 
     ValueError for an unknown hasher or executor and for arguments that contradict each other;
     TypeError where `paths` is a single path. A script that uses "processes" or "dask" has to call
-    this under `if __name__ == "__main__":`, because their workers import the script again.
+    this under `if __name__ == "__main__":`, because their workers import the script again, and
+    workers of a pool cannot start others: RuntimeError. "auto" then takes threads.
 
     >>> table = hash_files(["missing.jpg"])
     >>> table["path"][0], table["hash"][0]
@@ -206,6 +209,10 @@ def _check_options(
         raise ValueError(f"a scheduler's address is for executor 'dask', not {executor!r}")
     if scheduler is not None and workers is not None:
         raise ValueError("workers has no effect with a scheduler, which has workers of its own")
+    if executor == "processes" or (executor == "dask" and scheduler is None):
+        obstacle = find_obstacle()
+        if obstacle:
+            raise RuntimeError(f"worker processes cannot start: {obstacle}")
     if executor == "serial" and workers is not None and workers > 1:
         raise ValueError("workers has no effect with executor 'serial', which uses none")
     if chunk < 1:
@@ -357,7 +364,7 @@ def _choose_executor(releases_gil: bool, workers: int, scheduler: str | None) ->
         return "dask"
     if workers < 2:
         return "serial"
-    return "threads" if releases_gil else "processes"
+    return "threads" if releases_gil or find_obstacle() else "processes"
 
 
 def _split(files: Sequence[str], size: int) -> list[Chunk]:
@@ -389,14 +396,21 @@ def _in_order_of(
 
 
 def hash_row(file: str, hasher: str) -> HashRow:
-    """Hash one file into a row of the table; whatever goes wrong with the file is in the row."""
+    """Hash one file into a row of the table; whatever goes wrong with the file is in the row.
+
+    MachineFault where the machine is to blame.
+    """
     state = file_state(file)
     if state is None:  # why, the hasher's error says better
         state = UNKNOWN_STATE
     try:
-        hashed = get_hasher(hasher).read(file)
-        digest = file_digest(file)
+        content = read_content(file)
+        hashed = get_hasher(hasher).read(content)
+        digest = content.digest()
     except Exception as error:  # decoders raise anything on damaged files, and all need a row
+        fault = find_fault(error)
+        if fault is not None:
+            raise fault from error
         return _failed_row(file, hasher, error, state)
     return HashRow(
         path=path_to_text(file),
@@ -428,6 +442,12 @@ def _failed_row(file: str, hasher: str, error: Exception, state: FileState) -> H
 
 def _hash_chunk(hasher: str, files: Chunk) -> Rows:
     return [hash_row(file, hasher) for file in files]
+
+
+def _hash_chunk_elsewhere(pixels: int | None, hasher: str, files: Chunk) -> Rows:
+    """Hash files in another process, with the limit of pixels that holds in this run's process."""
+    Image.MAX_IMAGE_PIXELS = pixels
+    return _hash_chunk(hasher, files)
 
 
 def _hash_chunk_until(is_stopped: Callable[[], bool], hasher: str, files: Chunk) -> Rows:
@@ -468,9 +488,9 @@ def hash_on_dask(
     chunks: Sequence[Chunk], hasher: str, workers: int, scheduler: str | None
 ) -> Iterator[Rows]:
     """Yield the rows of each chunk, hashed by the workers of that scheduler, or by new ones."""
-    jobs = ((hasher, chunk) for chunk in chunks)
+    jobs = ((Image.MAX_IMAGE_PIXELS, hasher, chunk) for chunk in chunks)
     with dask_client(scheduler, workers) as client:
-        yield from run_in_order(client, _hash_chunk, jobs, 2 * count_threads(client))
+        yield from run_in_order(client, _hash_chunk_elsewhere, jobs, 2 * count_threads(client))
 
 
 def hash_in_processes(chunks: Sequence[Chunk], hasher: str, workers: int) -> Iterator[Rows]:
@@ -483,10 +503,10 @@ def hash_in_processes(chunks: Sequence[Chunk], hasher: str, workers: int) -> Ite
     most = 2 * workers if workers > 1 else 1
     done = 0
     while done < len(chunks):
-        jobs = ((hasher, chunk) for chunk in chunks[done:])
+        jobs = ((Image.MAX_IMAGE_PIXELS, hasher, chunk) for chunk in chunks[done:])
         try:
             with _process_pool(workers) as pool:
-                for rows in in_order(pool, _hash_chunk, jobs, most):
+                for rows in in_order(pool, _hash_chunk_elsewhere, jobs, most):
                     done += 1
                     yield rows
         except BrokenProcessPool:
@@ -502,7 +522,8 @@ def _hash_each_alone(files: Chunk, hasher: str) -> Rows:
         try:
             with _process_pool(1) as pool:
                 for file in files[len(rows) :]:
-                    rows.append(pool.submit(hash_row, file, hasher).result())
+                    job = (Image.MAX_IMAGE_PIXELS, hasher, [file])
+                    rows += pool.submit(_hash_chunk_elsewhere, *job).result()
         except BrokenProcessPool:
             killer = files[len(rows)]
             error = MemoryError(f"{killer}: {KILLED}")
@@ -539,7 +560,9 @@ def _start_workers(pool: ProcessPoolExecutor, workers: int) -> None:
         futures[0].result()
     except BrokenProcessPool:
         raise RuntimeError(
-            "worker processes cannot start, most likely for want of memory: use 1 worker"
+            "worker processes cannot start. Either there is not enough memory for them: use 1 "
+            "worker. Or this script starts them while they import it: put what it runs under "
+            'if __name__ == "__main__":'
         ) from None
 
 

@@ -9,11 +9,14 @@ one more entry of the table.
 Two or three hashes can be combined: `get_hasher("find+dhash256")` puts their bytes one after the
 other, in the order named, from one decoding of the file. The Hamming distance of a combined hash is
 the sum of its parts' distances.
+
+`prepared:find` is FINd of pictures that `preparing.prepare` has made of the files. The prefix goes
+before any name, also that of a combination.
 """
 
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from importlib.util import find_spec
 from math import isnan, nan
@@ -28,11 +31,21 @@ from PIL import Image
 from finlib import needs_extra
 from finlib.hashing import classic, find
 from finlib.hashing.decoding import Picture, open_picture
-from finlib.hashing.images import MAX_SIDE
+from finlib.hashing.images import (
+    IMAGE_IN_MEMORY,
+    MAX_SIDE,
+    FileContent,
+    ImageError,
+    open_content,
+    read_content,
+    undecodable,
+)
+from finlib.hashing.preparing import DEEP_MODES, prepare
 
 Packed = NDArray[np.uint8]
 
 _EXTRA_OF = {"pdq": "pdq"}  # a hasher whose package is optional: the extra that installs it
+PREPARED = "prepared:"  # which the name of a hasher of prepared pictures begins with
 _buffers = threading.local()
 
 
@@ -76,6 +89,7 @@ class Hasher:
         where a hash has a quicker way to them than to turn the pixels.
     rows_start: the byte at which a dHash of 256 bits begins that is the last of the hash, so that
         hashes can be compared row by row; None where there is no such dHash.
+    prepares: whether pictures are prepared before they are hashed.
     """
 
     name: str
@@ -86,10 +100,12 @@ class Hasher:
     releases_gil: bool = False
     compute_variants: Callable[[Picture], Packed] | None = None
     rows_start: int | None = None
+    prepares: bool = False
 
     def from_image(self, image: Image.Image) -> Packed:
         """Packed bits, `uint8[bits // 8]`, of a Pillow image in any mode."""
-        packed, _ = self.compute(Picture(image))
+        picture = Picture(_prepare(image, IMAGE_IN_MEMORY) if self.prepares else image)
+        packed, _ = self.compute(picture)
         return packed
 
     def from_file(self, path: str | Path) -> Packed:
@@ -97,17 +113,32 @@ class Hasher:
 
         OSError or ValueError where it cannot be read.
         """
-        return self.read(path).packed
+        packed, _ = self.compute(self.open(path, _buffer_of_this_thread()))
+        return packed
 
-    def read(self, path: str | Path) -> Hashed:
+    def open(self, source: str | Path | FileContent, buffer: bytearray | None = None) -> Picture:
+        """The picture of a file that this hasher computes from; as `decoding.open_picture`."""
+        if not self.prepares:
+            return open_picture(source, buffer)
+        content = read_content(source)
+        image = open_content(content)
+        return Picture(_prepare(image, str(content.path)), file_size=image.size)
+
+    def read(self, source: str | Path | FileContent) -> Hashed:
         """Read from an image file all that a table of hashes needs; errors as for `from_file`.
+
+        ImageError also where the picture's values do not fit 8 bits, so that a hash of them would
+        be that of a white or black picture, unless the hasher prepares pictures.
 
         Each thread decodes every file into the same buffer: new memory for each picture would cost
         more time than its hash.
         """
-        picture = open_picture(path, _buffer_of_this_thread())
+        content = read_content(source)
+        picture = self.open(content, _buffer_of_this_thread())
+        if isinstance(picture.decoded, Image.Image) and not self.prepares:
+            _check_levels(picture.decoded, str(content.path))
         packed, quality = self.compute(picture)
-        width, height = picture.size
+        width, height = picture.file_size or picture.size
         return Hashed(packed, width, height, quality)
 
     def variants(self, picture: Picture, numbers: Sequence[int]) -> Packed:
@@ -129,9 +160,45 @@ class Hasher:
 
         A single hasher is its only part.
         """
-        if "+" not in self.name:
+        prefix = PREPARED if self.prepares else ""
+        names = self.name.removeprefix(prefix).split("+")
+        if len(names) == 1:
             return [self]
-        return [HASHERS[name] for name in self.name.split("+")]
+        return [get_hasher(prefix + name) for name in names]
+
+
+def prepared_name(name: str) -> str:
+    """The name of the hasher that does the same with prepared pictures."""
+    return PREPARED + name.removeprefix(PREPARED)
+
+
+def _prepare(image: Image.Image, name: str) -> Image.Image:
+    try:
+        return prepare(image)
+    except Exception as error:  # Pillow's converters raise several types
+        raise undecodable(error, name) from error
+
+
+def _check_levels(image: Image.Image, name: str) -> None:
+    """ImageError where 8 bits cannot hold a picture's values, or hold nothing of them."""
+    if image.mode == "LAB":
+        raise ImageError(
+            f"{name}: colours in LAB, which are not converted. Hash it with --prepare, or convert "
+            "it to RGB first."
+        )
+    if image.mode not in DEEP_MODES:
+        return
+    values = np.asarray(image)
+    low = values.min()
+    high = values.max()
+    is_fraction = image.mode == "F" and high <= 1
+    if low >= 0 and high <= 255 and not is_fraction:
+        return
+    raise ImageError(
+        f"{name}: its values are from {low:g} to {high:g}, and a hash is of values from 0 to 255, "
+        "at which it would cut them off. Hash it with --prepare, which scales them, or convert it "
+        "to 8 bits first."
+    )
 
 
 def _buffer_of_this_thread() -> bytearray:
@@ -173,6 +240,8 @@ def get_hasher(name: str) -> Hasher:
     >>> get_hasher("find+dhash256").label, get_hasher("find+dhash256").bits
     ('FINd + dHash 256', 512)
     """
+    if name.startswith(PREPARED):
+        return _of_prepared(get_hasher(name.removeprefix(PREPARED)))
     parts = tuple(_single_hasher(part) for part in name.split("+"))
     if len(parts) == 1:
         return parts[0]
@@ -188,6 +257,17 @@ def _single_hasher(name: str) -> Hasher:
     names = ", ".join(HASHERS)
     raise ValueError(
         f"no hasher is named {name!r}; there are {names}, and combinations such as find+dhash256"
+    )
+
+
+@lru_cache
+def _of_prepared(hasher: Hasher) -> Hasher:
+    """The hasher that does the same with prepared pictures."""
+    return replace(
+        hasher,
+        name=PREPARED + hasher.name,
+        label=f"{hasher.label}, prepared",
+        prepares=True,
     )
 
 

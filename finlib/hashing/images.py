@@ -4,19 +4,25 @@
 says what is wrong with it, and says what to do.
 """
 
+import mmap
 import os
 import re
 import stat
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
+from io import BytesIO
 from pathlib import Path
-from typing import NamedTuple
+from typing import IO, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
+
+from finlib.files import content_digest, file_digest
+from finlib.hashing import jpeg
 
 SUFFIXES = (
     *(".jpg", ".jpeg", ".jfif", ".png", ".gif", ".webp", ".avif", ".bmp", ".tif", ".tiff"),
@@ -35,9 +41,56 @@ SYSTEM_FOLDERS = (
     "lost+found",
 )
 MAX_SIDE = 512  # pixels; step 1 shrinks larger images to it
+# Pillow's names of the formats that are read. It knows more, some of which need other programs.
+FORMATS = (
+    "JPEG",
+    "MPO",
+    "PNG",
+    "GIF",
+    "WEBP",
+    "HEIF",
+    "AVIF",
+    "BMP",
+    "DIB",
+    "TIFF",
+    "JPEG2000",
+    "PPM",
+    "ICO",
+    "ICNS",
+    "TGA",
+    "PCX",
+    "PSD",
+    "SGI",
+    "QOI",
+    "DDS",
+    "XBM",
+)
+# Others that have an image's suffix now and then, by the bytes that they begin with.
+OTHER_FORMATS = {
+    b"%!PS": "PostScript",
+    b"\xc5\xd0\xd3\xc6": "PostScript",
+    b"%PDF": "PDF",
+    b"<svg": "SVG",
+}
+FORMAT_STARTS = {
+    b"\xff\xd8\xff": "a JPEG",
+    b"\x89PNG": "a PNG",
+    b"GIF8": "a GIF",
+    b"II*\0": "a TIFF",
+    b"MM\0*": "a TIFF",
+    b"RIFF": "a WebP",
+}
+PREFIX_BYTES = 16  # more than the longest of these
+WHOLE_BYTES = 1 << 26  # files of at most this size are read into memory
+MOST_BYTES = 1 << 30  # larger files are refused, unless larger pictures are allowed
+BYTES_PER_PIXEL = 12  # more than any picture takes without compression
+
+PNG_START = b"\x89PNG\r\n\x1a\n"
+PNG_TEXTS = (b"tEXt", b"zTXt", b"iTXt", b"iCCP")  # chunks that do not bear on the pixels
+PNG_CHUNK_OVERHEAD = 12  # bytes of a chunk's length, name and checksum
 
 _FAMILY_NAME = re.compile(r"([0-9]{4})_.+\.[A-Za-z0-9]+", re.DOTALL)
-_IMAGE_IN_MEMORY = "the image given"  # stands for the file's name in errors
+IMAGE_IN_MEMORY = "the image given"  # stands for the file's name in errors
 
 
 class ImageError(ValueError):
@@ -181,6 +234,21 @@ class _Walk:
         return False
 
 
+@contextmanager
+def pixel_limit(pixels: int | None) -> Iterator[None]:
+    """Allow images of this number of pixels while the block runs, for the whole process.
+
+    It stands in for Pillow's own limit, `Image.MAX_IMAGE_PIXELS`; None leaves that as it is.
+    """
+    earlier = Image.MAX_IMAGE_PIXELS
+    if pixels is not None:
+        Image.MAX_IMAGE_PIXELS = pixels
+    try:
+        yield
+    finally:
+        Image.MAX_IMAGE_PIXELS = earlier
+
+
 def family_of(path: str | Path) -> str:
     """The family that an image's name gives: "0297" for 0297_21195384.jpg, "" for a name of any
     other form.
@@ -194,34 +262,47 @@ def family_of(path: str | Path) -> str:
     return match.group(1) if match else ""
 
 
-def open_image(source: str | Path | Image.Image) -> Image.Image:
-    """Decode an image, at full size and in its own mode; an image in memory is copied.
+class FileContent(NamedTuple):
+    """An image file that has been read, for what starts from its bytes.
 
-    Of an animation this is the first frame. A rotation in the EXIF data is not applied, and
-    Pillow's draft mode is not used. Images of more than `Image.MAX_IMAGE_PIXELS` pixels are
-    refused, where Pillow only warns up to twice that.
-
-    FileNotFoundError, IsADirectoryError, PermissionError or another OSError where the file cannot
-    be read; ImageError where it holds no usable image.
+    path: the file's name.
+    data: its bytes; none where there are more than WHOLE_BYTES.
     """
-    if isinstance(source, Image.Image):
-        return _checked_copy(source, _IMAGE_IN_MEMORY)
+
+    path: str | Path
+    data: bytes
+
+    def digest(self) -> str:
+        """The digest of the content, by `finlib.files.file_digest`."""
+        if self.data:
+            return content_digest(self.data)
+        return file_digest(self.path)
+
+
+def read_content(source: str | Path | FileContent) -> FileContent:
+    """Read an image file, unless that is done already. Errors are those of `open_image`."""
+    if isinstance(source, FileContent):
+        return source
     try:
-        _check_is_file(source)
-        if _is_heic(source):
-            _load_heic_reader(source)
-        with Image.open(source) as image:
-            return _checked_copy(image, str(source))
+        size = _check_is_file(source)
+        if size > WHOLE_BYTES:
+            return FileContent(source, b"")
+        with open(source, "rb", opener=_open_without_waiting) as file:
+            return FileContent(source, file.read(WHOLE_BYTES))
     except (ImageError, IsADirectoryError):  # these already say what to do
         raise
-    except Exception as error:  # Pillow's decoders raise a dozen types on damaged files
+    except Exception as error:
         raise _explain(error, source) from error
 
 
-def _check_is_file(path: str | Path) -> None:
-    """Refuse what is no file before it is opened: opening a pipe would wait for ever."""
-    if stat.S_ISREG(os.stat(path).st_mode):
-        return
+def _check_is_file(path: str | Path) -> int:
+    """Return the size of a file in bytes. What is no file is refused before it is opened: opening a
+    pipe would wait for ever. So is a file that is too large.
+    """
+    status = os.stat(path)
+    if stat.S_ISREG(status.st_mode):
+        _check_bytes(status.st_size, path)
+        return status.st_size
     message = f"{path}: not a file. Give the path of an image file."
     if os.path.isdir(path):
         os.scandir(path).close()  # raises PermissionError for a folder that may not be listed
@@ -229,9 +310,11 @@ def _check_is_file(path: str | Path) -> None:
     raise ImageError(message)
 
 
-def _is_heic(path: str | Path) -> bool:
-    with open(path, "rb") as file:
-        beginning = file.read(12)
+def _is_heic(path: str | Path, data: bytes) -> bool:
+    beginning = data[:12]
+    if not data:
+        with open(path, "rb") as file:
+            beginning = file.read(12)
     return beginning[4:8] == b"ftyp" and beginning[8:12] in HEIC_BRANDS
 
 
@@ -246,7 +329,119 @@ def _load_heic_reader(path: str | Path) -> None:
     register_heif_opener()
 
 
-def _checked_copy(image: Image.Image, name: str) -> Image.Image:
+def _check_bytes(size: int, path: str | Path) -> None:
+    """ImageError where a file has more bytes than the largest picture that is allowed can take."""
+    pixels = Image.MAX_IMAGE_PIXELS
+    if pixels is None or size <= max(MOST_BYTES, BYTES_PER_PIXEL * pixels):
+        return
+    raise ImageError(
+        f"{path}: a file of {size:,} bytes is over the limit of {MOST_BYTES:,}. Store the picture "
+        f"alone, or allow it by --max-pixels {size // BYTES_PER_PIXEL + 1}."
+    )
+
+
+def _open_without_waiting(path: str, flags: int) -> int:
+    """Open a file that may have become a pipe since it was looked at."""
+    return os.open(path, flags | os.O_NONBLOCK)
+
+
+def open_image(source: str | Path | Image.Image) -> Image.Image:
+    """Decode an image, at full size and in its own mode; an image in memory is copied.
+
+    Of an animation this is the first frame. A rotation in the EXIF data is not applied, and
+    Pillow's draft mode is not used. Files are read by their content, in the formats FORMATS.
+
+    Refused are images of more than `Image.MAX_IMAGE_PIXELS` pixels, where Pillow only warns up to
+    twice that, JPEGs with too many scans (see `jpeg.has_too_many_scans`), and files of more than
+    MOST_BYTES and BYTES_PER_PIXEL. A JPEG that lacks the two bytes of its end is read, and so is a
+    PNG whose texts are too long for Pillow.
+
+    FileNotFoundError, IsADirectoryError, PermissionError or another OSError where the file cannot
+    be read; ImageError where it holds no usable image.
+    """
+    if isinstance(source, Image.Image):
+        return _checked_copy(source, IMAGE_IN_MEMORY)
+    return open_content(read_content(source))
+
+
+def open_content(content: FileContent) -> Image.Image:
+    """Decode the image of a file that has been read, as `open_image` does."""
+    try:
+        return _decode(content.path, content.data)
+    except ImageError:
+        raise
+    except Exception as error:  # Pillow's decoders raise a dozen types on damaged files
+        data = _mend(content.data)
+        if data is None:
+            raise _explain(error, content.path) from error
+        try:
+            return _decode(content.path, data)
+        except Exception:  # what is wrong with the file as it is says more
+            raise _explain(error, content.path) from error
+
+
+def _decode(path: str | Path, data: bytes) -> Image.Image:
+    """Decode the bytes of a file, or the file itself where they are not in memory."""
+    source: str | Path | IO[bytes] = BytesIO(data) if data else path
+    if _is_heic(path, data):
+        _load_heic_reader(path)
+    with Image.open(source, formats=_known_formats()) as image:
+        name = str(path)
+        _check_size(image, name)
+        if image.format in ("JPEG", "MPO"):
+            _check_scans(image, path, data)
+        return image.copy()
+
+
+def _known_formats() -> list[str]:
+    """Those of FORMATS that this Pillow has."""
+    Image.init()
+    return [name for name in FORMATS if name in Image.OPEN]
+
+
+def _check_scans(image: Image.Image, path: str | Path, data: bytes) -> None:
+    pixels = image.width * image.height
+    if data:
+        is_slow = jpeg.has_too_many_scans(data, pixels)
+    else:
+        with open(path, "rb") as file, _map(file) as mapped:
+            is_slow = jpeg.has_too_many_scans(mapped, pixels)
+    if is_slow:
+        raise ImageError(
+            f"{path}: a JPEG of so many scans takes too long to decode. Store it anew, or leave it "
+            "out."
+        )
+
+
+def _map(file: IO[bytes]) -> mmap.mmap:
+    return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+
+
+def _mend(data: bytes) -> bytes | None:
+    """The bytes of a sound file in place of those that Pillow refuses for no good reason."""
+    if jpeg.decode_without_end(data) is not None:
+        return data + jpeg.END
+    if data.startswith(PNG_START):
+        without_texts = _drop_texts(data)
+        if len(without_texts) < len(data):
+            return without_texts
+    return None
+
+
+def _drop_texts(data: bytes) -> bytes:
+    """A PNG without the chunks that do not bear on its pixels; Pillow limits their length."""
+    parts = [data[: len(PNG_START)]]
+    start = len(PNG_START)
+    while start < len(data):
+        length = int.from_bytes(data[start : start + 4], "big")
+        end = start + length + PNG_CHUNK_OVERHEAD
+        if data[start + 4 : start + 8] not in PNG_TEXTS:
+            parts.append(data[start:end])
+        start = end
+    return b"".join(parts)
+
+
+def _check_size(image: Image.Image, name: str) -> None:
     width, height = image.size
     if width == 0 or height == 0:
         raise ImageError(
@@ -255,8 +450,13 @@ def _checked_copy(image: Image.Image, name: str) -> Image.Image:
     limit = Image.MAX_IMAGE_PIXELS
     if limit is not None and width * height > limit:
         raise ImageError(
-            f"{name}: {width} x {height} is over the limit of {limit} pixels. Shrink it first."
+            f"{name}: {width} x {height} is over the limit of {limit} pixels. Shrink it first, or "
+            f"allow it by --max-pixels {width * height}."
         )
+
+
+def _checked_copy(image: Image.Image, name: str) -> Image.Image:
+    _check_size(image, name)
     return image.copy()
 
 
@@ -269,19 +469,42 @@ def _explain(error: Exception, path: str | Path) -> Exception:
             f"{path}: no permission to read this file. Change its permissions or owner."
         )
     if isinstance(error, UnidentifiedImageError):
-        if os.path.getsize(path) == 0:
-            return ImageError(f"{path}: the file is empty. Replace it, or leave it out.")
-        return ImageError(
-            f"{path}: no image of a format that Pillow reads. Replace it, or leave it out."
-        )
+        return _unknown_format(path)
     if isinstance(error, Image.DecompressionBombError | Image.DecompressionBombWarning):
-        return ImageError(f"{path}: refused as a decompression bomb ({error}). Shrink it first.")
+        return ImageError(
+            f"{path}: refused as a decompression bomb ({error}). Shrink it first, or allow it by "
+            "--max-pixels."
+        )
     if isinstance(error, OSError) and error.errno is not None:  # the system's, not Pillow's
         return OSError(f"{path}: cannot be read ({error.strerror}). Check the path and the disk.")
-    return _undecodable(error, str(path))
+    return undecodable(error, str(path))
 
 
-def _undecodable(error: Exception, name: str) -> ImageError:
+def _unknown_format(path: str | Path) -> ImageError:
+    """Say why no format was recognised in a file."""
+    with open(path, "rb") as file:
+        prefix = file.read(PREFIX_BYTES)
+    if not prefix:
+        return ImageError(f"{path}: the file is empty. Replace it, or leave it out.")
+    for start, name in OTHER_FORMATS.items():
+        if prefix.startswith(start):
+            return ImageError(
+                f"{path}: no image of a format that finlib reads, but {name}. Convert it, or leave "
+                "it out."
+            )
+    for start, name in FORMAT_STARTS.items():
+        if prefix.startswith(start):
+            return ImageError(
+                f"{path}: it begins like {name}, but its header is damaged or of a kind that "
+                "Pillow does not read. Convert it, or leave it out."
+            )
+    return ImageError(
+        f"{path}: no image of a format that finlib reads. Replace it, or leave it out."
+    )
+
+
+def undecodable(error: Exception, name: str) -> ImageError:
+    """The error to raise instead of one that Pillow raised on an image's pixels."""
     reason = type(error).__name__
     if str(error):
         reason = f"{reason}: {error}"
@@ -302,8 +525,8 @@ def open_rgb(source: str | Path | Image.Image) -> Image.Image:
         image.thumbnail((MAX_SIDE, MAX_SIDE))
         return image.convert("RGB")
     except Exception as error:
-        name = _IMAGE_IN_MEMORY if isinstance(source, Image.Image) else str(source)
-        raise _undecodable(error, name) from error
+        name = IMAGE_IN_MEMORY if isinstance(source, Image.Image) else str(source)
+        raise undecodable(error, name) from error
 
 
 def load_rgb(source: str | Path | Image.Image) -> NDArray[np.uint8]:

@@ -361,7 +361,7 @@ def neighbours(
 
 
 def _collect_neighbours(
-    strips: Iterable[tuple[npt.NDArray, npt.NDArray, npt.NDArray]],
+    strips: Iterable[tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.int32]]],
     radius: int,
     most: int | None,
 ) -> Neighbours:

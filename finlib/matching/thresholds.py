@@ -56,7 +56,11 @@ def _read_evidence() -> dict[str, Evidence]:
 
 
 def evidence(method: str) -> Evidence:
-    """What is known of a method; ValueError that names the known ones where there is nothing."""
+    """What is known of a method; ValueError that names the known ones where there is nothing.
+
+    Hashes of prepared pictures (`prepared:find`) are judged by the evidence of the same hasher.
+    """
+    method = method.removeprefix("prepared:")
     evidence_of = _read_evidence()
     if method not in evidence_of:
         raise ValueError(

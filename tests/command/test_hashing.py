@@ -323,3 +323,38 @@ def test_the_second_of_two_runs_is_refused_before_it_does_anything(
         assert process.run(cli.app) == 1
     assert "is being written by another run" in capsys.readouterr().err
     assert [path.name for path in tmp_path.iterdir()] == ["frames"]
+
+
+def test_a_table_of_prepared_pictures_takes_no_other_hashes(
+    tmp_path: Path, picture: Image.Image, capsys: pytest.CaptureFixture[str]
+) -> None:
+    deep = Image.fromarray(np.asarray(picture.convert("L"), np.uint16) * 200)
+    (tmp_path / "scans").mkdir()
+    deep.save(tmp_path / "scans/deep.tif")
+    picture.save(tmp_path / "scans/plain.png")
+    sources = [str(tmp_path / "scans")]
+    prepared, plain = tmp_path / "prepared.parquet", tmp_path / "plain.parquet"
+    hashing.hash_into(prepared, sources, prepare=True)
+    assert set(tables.read_hashes(prepared)["hasher"]) == {"prepared:find"}
+    assert (tables.read_hashes(prepared)["error"] == "").all()
+    hashing.hash_into(plain, sources)
+    errors = tables.read_hashes(plain).set_index("path")["error"]
+    assert "Hash it with --prepare" in errors[str(tmp_path / "scans/deep.tif")]
+    assert errors[str(tmp_path / "scans/plain.png")] == ""
+
+    with pytest.raises(ValueError, match="holds hashes by prepared:find, not find"):
+        hashing.hash_into(prepared, sources, "find")
+    with pytest.raises(ValueError, match="holds hashes by find, not prepared:find"):
+        hashing.hash_into(plain, sources, prepare=True)
+    capsys.readouterr()
+    hashing.hash_into(prepared, sources)
+    assert "new files are prepared, too" in capsys.readouterr().err
+    hashing.hash_into(prepared, sources, "find+dhash256", prepare=True)
+    again = tables.read_hashes(prepared)
+    assert set(again["hasher"]) == {"prepared:find+dhash256"}
+    first, second = inputs.load_both(tmp_path / "scans", prepared, None, 0, None)
+    assert second is not None
+    assert np.array_equal(first.packed, second.packed)
+    assert set(tables.select_part(again, "prepared:dhash256")["hasher"]) == {"prepared:dhash256"}
+    with pytest.raises(ValueError, match="has no part 'dhash256'"):
+        tables.select_part(again, "dhash256")

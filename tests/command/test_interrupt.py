@@ -112,9 +112,9 @@ class Interrupted:
     def __del__(self):
         signal.raise_signal(signal.SIGINT)
 
-interruption.watch(lambda: print("reported", flush=True))
-Interrupted()
-time.sleep(600)
+with interruption.watch(lambda: print("reported", flush=True)):
+    Interrupted()
+    time.sleep(600)
 """
 
 

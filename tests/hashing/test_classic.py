@@ -124,3 +124,15 @@ def test_shared_images(shared, step):
         except ValueError:
             continue
         check(image, open_picture(file).grey)
+
+
+def test_filters_of_very_long_sides_are_not_kept(monkeypatch):
+    longest = classic.LONGEST_STORED
+    classic._stored_filter.cache_clear()
+    for length in (longest + 1, 20 * longest):
+        first, weights = classic.lanczos_filter(length, 9)
+        assert len(first) == len(weights) == 9
+    assert classic._stored_filter.cache_info().currsize == 0
+    assert classic.lanczos_filter(longest, 9) is classic.lanczos_filter(longest, 9)
+    stored = sum(weights.nbytes for _, weights in [classic.lanczos_filter(longest, 64)])
+    assert 256 * stored < 60e6

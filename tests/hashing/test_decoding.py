@@ -224,7 +224,7 @@ def test_what_is_no_file(tmp_path):
 def test_pillow_on_another_libjpeg_decodes_itself(monkeypatch, tmp_path, photo):
     photo.save(tmp_path / "a.jpg")
     expected = decoding.open_picture(tmp_path / "a.jpg").rgb
-    monkeypatch.setattr(decoding, "SAME_LIBRARY", False)
+    monkeypatch.setattr("finlib.hashing.jpeg.SAME_LIBRARY", False)
     assert decoding.decode_jpeg(tmp_path / "a.jpg") is None
     assert np.array_equal(decoding.open_picture(tmp_path / "a.jpg").rgb, expected)
 

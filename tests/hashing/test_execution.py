@@ -20,7 +20,7 @@ import pytest
 from PIL import Image
 
 from finlib.checkpoint import Checkpoint
-from finlib.hashing import tables
+from finlib.hashing import execution, tables
 from finlib.hashing.decoding import Picture
 from finlib.hashing.execution import (
     hash_checkpoint,
@@ -540,3 +540,32 @@ def test_ctrl_c_stops_soon_and_the_next_run_resumes(tmp_path: Path) -> None:
     assert "Traceback" not in errors
     assert not output.exists()
     assert list(tmp_path.glob("hashes.parquet.parts/part-*"))
+
+
+@pytest.mark.parametrize("executor", ["threads", "processes"])
+def test_the_limit_of_pixels_holds_in_all_workers(
+    executor: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "a.png"
+    Image.new("L", (100, 40)).save(path)
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 3999)
+    assert "over the limit of 3999" in hash_files([path], executor=executor)["error"][0]
+
+
+def test_a_file_is_read_once(album: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = album / "0001_1.png"
+    expected = execution.file_digest(path)
+
+    def refuse(_: object) -> str:
+        raise AssertionError("read again")
+
+    monkeypatch.setattr("finlib.hashing.images.file_digest", refuse)
+    row = execution.hash_row(str(path), "find")
+    assert (row.error, row.digest) == ("", expected)
+
+
+def test_threads_hash_where_processes_cannot_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(execution, "find_obstacle", lambda: "line 3 of a.py does not stand there")
+    assert plan_execution("whash64", "auto", 2, files=9000).executor == "threads"
+    with pytest.raises(RuntimeError, match=r"cannot start: line 3 of a\.py"):
+        hash_files([], "find", "processes")

@@ -27,6 +27,7 @@ from finlib.hashing.hashers import (
     get_hasher,
     to_imagehash,
 )
+from finlib.hashing.images import FileContent
 from finlib.matching.pairs import pairs_within
 
 NAMES = list(HASHERS)
@@ -230,9 +231,9 @@ def test_a_combined_hash_reads_its_file_once(
     picture.save(path)
     opened = []
 
-    def count_and_open(path: Path, buffer: bytearray) -> Picture:
-        opened.append(path)
-        return open_picture(path, buffer)
+    def count_and_open(content: FileContent, buffer: bytearray) -> Picture:
+        opened.append(content.path)
+        return open_picture(content, buffer)
 
     monkeypatch.setattr(hashers, "open_picture", count_and_open)
     last = "pdq" if "pdq" in HASHERS else "ahash64"

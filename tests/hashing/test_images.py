@@ -4,12 +4,15 @@ to do.
 
 import os
 from concurrent.futures import ThreadPoolExecutor
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
+from finlib.hashing import images, jpeg
 from finlib.hashing.images import (
     ImageError,
     family_of,
@@ -17,6 +20,8 @@ from finlib.hashing.images import (
     load_rgb,
     open_image,
     open_rgb,
+    pixel_limit,
+    read_content,
     scan_folder,
 )
 
@@ -250,7 +255,7 @@ def _damaged(tmp_path: Path, kind: str) -> Path:
         ("folder", IsADirectoryError, "not a file"),
         ("pipe", ImageError, "not a file"),
         ("empty", ImageError, "the file is empty"),
-        ("text", ImageError, "no image of a format that Pillow reads"),
+        ("text", ImageError, "no image of a format that finlib reads"),
         ("cut", ImageError, "cannot be decoded"),
         ("no pixels", ImageError, "bad.jpg: "),
     ],
@@ -296,3 +301,124 @@ def test_many_threads_decode_as_one_does(tmp_path: Path) -> None:
         decoded = list(pool.map(load_rgb, [path] * 8))
     for pixels in decoded:
         assert np.array_equal(pixels, expected)
+
+
+def _encode(image: Image.Image, kind: str, **options: object) -> bytes:
+    stream = BytesIO()
+    image.save(stream, kind, **options)
+    return stream.getvalue()
+
+
+@pytest.mark.parametrize(("kind", "reason"), [("EPS", "PostScript"), ("PDF", "PDF")])
+def test_no_other_program_is_started_for_a_file_of_another_format(
+    kind: str, reason: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def start(*_: object, **__: object) -> None:
+        raise AssertionError("Ghostscript")
+
+    path = tmp_path / "a.jpg"
+    path.write_bytes(_encode(Image.effect_noise((60, 50), 90).convert("RGB"), kind))
+    monkeypatch.setattr("PIL.EpsImagePlugin.Ghostscript", start)
+    with pytest.raises(ImageError, match=f"but {reason}. Convert it"):
+        open_image(path)
+
+
+def test_a_header_that_is_not_read_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "a.tif"
+    path.write_bytes(b"II*\0" + bytes(40))
+    with pytest.raises(ImageError, match="it begins like a TIFF"):
+        open_image(path)
+
+
+@pytest.mark.parametrize("form", ["zTXt", "iTXt", "iCCP", "many"])
+def test_megabytes_of_text_do_not_keep_a_png_from_being_read(form: str, tmp_path: Path) -> None:
+    image = Image.effect_noise((80, 60), 90).convert("RGB")
+    text = "0123456789" * 200_000
+    info = PngInfo()
+    options: dict[str, object] = {"pnginfo": info}
+    if form == "zTXt":
+        info.add_text("workflow", text, zip=True)
+    elif form == "iTXt":
+        info.add_itxt("workflow", text, zip=True)
+    elif form == "iCCP":
+        options = {"icc_profile": text.encode()}
+    else:
+        for number in range(80):
+            info.add_text(str(number), text[:900_000], zip=True)
+    path = tmp_path / "a.png"
+    path.write_bytes(_encode(image, "PNG", **options))
+    assert open_image(path).tobytes() == image.tobytes()
+
+
+@pytest.mark.parametrize("progressive", [False, True])
+@pytest.mark.parametrize("mode", ["RGB", "L"])
+def test_a_jpeg_without_its_end_is_read_and_one_that_lacks_more_is_not(
+    progressive: bool, mode: str, tmp_path: Path
+) -> None:
+    image = Image.effect_noise((90, 70), 90).convert(mode)
+    whole = _encode(image, "JPEG", progressive=progressive)
+    path = tmp_path / "a.jpg"
+    path.write_bytes(whole)
+    expected = load_rgb(path)
+    for lost in (1, 2):
+        path.write_bytes(whole[:-lost])
+        assert np.array_equal(load_rgb(path), expected)
+        assert open_image(path).mode == mode
+    path.write_bytes(whole[:-6])
+    with pytest.raises(ImageError, match="truncated"):
+        load_rgb(path)
+
+
+def with_scans(image: Image.Image, scans: int) -> bytes:
+    """A progressive JPEG whose last scan comes again and again."""
+    whole = _encode(image, "JPEG", progressive=True)
+    last = whole[whole.rindex(jpeg.SCAN_START) : -2]
+    return whole[:-2] + last * (scans - jpeg.count_scans(whole)) + jpeg.END
+
+
+@pytest.mark.parametrize("padding", [0, 1])
+def test_a_jpeg_of_too_many_scans_is_refused_unless_it_is_small(
+    padding: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where it is too large to be held in memory."""
+    path = tmp_path / "a.jpg"
+    data = with_scans(Image.effect_noise((100, 80), 90), 60)
+    path.write_bytes(data)
+    assert jpeg.count_scans(data) == 60
+    expected = load_rgb(path)
+    if padding:
+        monkeypatch.setattr(images, "WHOLE_BYTES", 1000)
+    assert np.array_equal(load_rgb(path), expected)
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 20_000)
+    with pytest.raises(ImageError, match="so many scans"):
+        load_rgb(path)
+
+
+def test_scans_of_a_thumbnail_or_behind_the_end_are_not_counted() -> None:
+    plain = _encode(Image.effect_noise((100, 80), 90), "JPEG")
+    segment = b"\xff\xe1" + (302).to_bytes(2, "big") + jpeg.SCAN_START * 150
+    assert jpeg.count_scans(plain[:2] + segment + plain[2:] + jpeg.SCAN_START * 99) == 1
+
+
+def test_a_file_with_gigabytes_behind_its_end_is_refused_unread(tmp_path: Path) -> None:
+    path = tmp_path / "a.jpg"
+    path.write_bytes(_encode(Image.effect_noise((60, 50), 90), "JPEG"))
+    expected = load_rgb(path)
+    os.truncate(path, images.WHOLE_BYTES + 1)
+    assert read_content(path).data == b""
+    assert np.array_equal(load_rgb(path), expected)
+    os.truncate(path, 2 * images.MOST_BYTES)
+    with pytest.raises(ImageError, match="over the limit of 1,073,741,824"):
+        load_rgb(path)
+
+
+def test_more_pixels_are_allowed_for_a_while(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)
+    path = tmp_path / "a.png"
+    Image.new("L", (100, 40)).save(path)
+    with pixel_limit(4000):
+        assert open_image(path).size == (100, 40)
+    with pytest.raises(ImageError, match="--max-pixels"), pixel_limit(None):
+        open_image(path)

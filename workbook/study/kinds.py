@@ -16,7 +16,7 @@ not independent, so that end is too low.
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -94,7 +94,9 @@ def advised_radius(method: str, rate: float) -> int:
     return int(within[-1]) if len(within) else -1
 
 
-def count_false_pairs(body: Body, least_quality: float, *, resamples: int, seed: int) -> list[dict]:
+def count_false_pairs(
+    body: Body, least_quality: float, *, resamples: int, seed: int
+) -> list[dict[str, Any]]:
     """A record with COLUMNS for each method and rate, for all pictures or those that the detail
     filter keeps, with near kin and without.
     """
@@ -114,7 +116,7 @@ def count_false_pairs(body: Body, least_quality: float, *, resamples: int, seed:
     return records
 
 
-def count_method(body: Body, method: str, *, resamples: int, seed: int) -> list[dict]:
+def count_method(body: Body, method: str, *, resamples: int, seed: int) -> list[dict[str, Any]]:
     """Records of the false pairs that one method lets in at the advised radius of each rate."""
     hashes = body.packed[method]
     distance = distance_of(method)
@@ -179,7 +181,7 @@ def resampled_interval(within: np.ndarray, weights: np.ndarray, pairs: int) -> t
     return float(low), float(high)
 
 
-def table_of(records: Sequence[dict]) -> pd.DataFrame:
+def table_of(records: Sequence[dict[str, Any]]) -> pd.DataFrame:
     """The records of several bodies as a table with COLUMNS."""
     return pd.DataFrame(records, columns=COLUMNS)
 
