@@ -3,12 +3,14 @@
 `python -m workbook report` runs the notebooks and renders the report. `python -m workbook scale`
 measures how clustering copes with millions of hashes, which takes an hour. `python -m workbook
 rows` records how the row distance was chosen and judged, and `python -m workbook site` puts
-captions on a folder of templates, for a set of images that deciding the method rests on.
+captions on a folder of templates, for a set of images that deciding the method rests on. `python -m
+workbook rivals` scores hashes and distances that others propose.
 """
 
 import sys
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from collections.abc import Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import Any, NamedTuple, NoReturn
 
@@ -24,6 +26,24 @@ class NamedFolder(NamedTuple):
 
     name: str
     folder: str
+
+
+class Study(NamedTuple):
+    """A command that measures sets of pictures, the built-in one among them."""
+
+    name: str
+    help: str
+    pictures: str
+    """What a folder should hold."""
+
+
+OTHER_STUDIES = (
+    Study(
+        "rivals",
+        "score hashes and distances that others propose, as the candidates are scored",
+        "images named FFFF_ID.ext, or templates to put captions on",
+    ),
+)
 
 
 class Parser(ArgumentParser):
@@ -63,6 +83,8 @@ def make_parser() -> Parser:
     add_scale(commands)
     add_rows(commands)
     add_site(commands)
+    for study in OTHER_STUDIES:
+        add_study(commands, study)
     return parser
 
 
@@ -167,6 +189,25 @@ def add_site(commands: Any) -> None:
     site.set_defaults(run=make_site, when_interrupted="the folder of images is not complete")
 
 
+def add_study(commands: Any, study: Study) -> None:
+    """Describe a command of OTHER_STUDIES."""
+    command = commands.add_parser(study.name, help=study.help)
+    command.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        type=named_folder,
+        metavar="NAME=DIR",
+        help=f"a set besides the built-in one: {study.pictures}",
+    )
+    command.add_argument(
+        "--out",
+        default="figures",
+        help="the folder that the tables are written to",
+    )
+    command.set_defaults(run=run_study, when_interrupted="the tables are not complete")
+
+
 def named_folder(text: str) -> NamedFolder:
     """What NAME=DIR gives; ArgumentTypeError for text without a name or without a folder."""
     name, _, folder = text.partition("=")
@@ -206,6 +247,12 @@ def record_rows(options: Namespace) -> None:
         folders_by_name(options.judge),
         options.out,
     )
+
+
+def run_study(options: Namespace) -> None:
+    """Run a command of OTHER_STUDIES: `record` of the module of its name."""
+    module = import_module(f"workbook.report.{options.command}")
+    module.record(folders_by_name(options.set), options.out)
 
 
 def folders_by_name(given: Sequence[NamedFolder]) -> dict[str, str]:

@@ -15,6 +15,9 @@ robustness     which hashes survive when an image is changed
 uncertainty    how certain a score is: families resampled, thresholds on unseen families
 evidence       the rule that decides which hash FIN should use
 row_distances  how to compare a dHash row by row: what was tried, and how it was chosen
+any_distance   scores of distances that have no kernel, with intervals over families
+rivals         hashes and distances that others propose
+position_distances  distances that look at where bits differ
 together       two hashes together: sums, weighted sums, AND, OR, a cascade
 nonmatching    distances of unrelated images, and thresholds chosen from them
 hard_cases     where methods fail: the closest unrelated images, plain pictures, wrong labels
