@@ -4,7 +4,8 @@
 measures how clustering copes with millions of hashes, which takes an hour. `python -m workbook
 rows` records how the row distance was chosen and judged, and `python -m workbook site` puts
 captions on a folder of templates, for a set of images that deciding the method rests on. `python -m
-workbook rivals` scores hashes and distances that others propose.
+workbook rivals` scores hashes and distances that others propose, `copies` counts which near copies
+each method finds, and `evasion` looks for the least change that each method misses.
 """
 
 import sys
@@ -42,6 +43,16 @@ OTHER_STUDIES = (
         "rivals",
         "score hashes and distances that others propose, as the candidates are scored",
         "images named FFFF_ID.ext, or templates to put captions on",
+    ),
+    Study(
+        "copies",
+        "count which near copies each method finds, from JPEG and thumbnails to captions",
+        "pictures, with or without transparency",
+    ),
+    Study(
+        "evasion",
+        "look for the least change that each method misses, and what it costs to find it anyway",
+        "pictures",
     ),
 )
 

@@ -12,6 +12,8 @@ execute        run a notebook at full size and clean what it leaves
 rendering      the report as HTML and PDF
 row_distances  explore, choose and judge ways to compare a dHash row by row
 rivals         score hashes and distances of others
+copies         count the near copies that each method finds
+evasion        the least change that each method misses
 scale          measure clustering of millions of hashes, for `python -m workbook scale`
 run            the whole run: notebooks, then the report, also for one's own images
 """

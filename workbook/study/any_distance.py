@@ -5,7 +5,7 @@ each step. From there on the scores are those of the evidence rule. All pairs ar
 """
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -23,7 +23,7 @@ from workbook.study.evidence import (
 LEVELS = 1000
 """Steps that a distance is cut into; a distance in bits of fewer than that stays exact."""
 
-Features = NDArray[np.generic]
+Features = NDArray[Any]
 """What is stored of each image: an array whose first axis is the image."""
 
 Between = Callable[[Features, Features], NDArray[np.float64]]

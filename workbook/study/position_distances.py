@@ -17,6 +17,8 @@ Forensic Science International: Digital Investigation 52, 2025, 301878, and its 
 github.com/AabyWan/PHASER, which decides where the paper leaves details open.
 """
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -41,16 +43,16 @@ def by_rows(x: Packed, y: Packed, cap: int, flat_rows_count: bool) -> Distances:
     flat_rows_count: whether a row in which no bit is set, or every bit, counts `cap` wherever one
     of two hashes has it.
     """
-    row_type = np.uint16 if x.shape[1] == 32 else np.uint8
-    x_rows = np.ascontiguousarray(x).view(row_type)[:, np.newaxis]
-    y_rows = np.ascontiguousarray(y).view(row_type)[np.newaxis]
+    row_type: Any = np.uint16 if x.shape[1] == 32 else np.uint8
+    x_rows: Any = np.ascontiguousarray(x).view(row_type)[:, np.newaxis]
+    y_rows: Any = np.ascontiguousarray(y).view(row_type)[np.newaxis]
     costs = np.minimum(np.bitwise_count(x_rows ^ y_rows), cap)
     if flat_rows_count:
         costs = np.where(_is_flat(x_rows) | _is_flat(y_rows), cap, costs)
     return costs.sum(axis=2, dtype=np.float64)
 
 
-def _is_flat(rows: NDArray[np.unsignedinteger]) -> NDArray[np.bool_]:
+def _is_flat(rows: NDArray[Any]) -> NDArray[np.bool_]:
     return (rows == 0) | (rows == np.iinfo(rows.dtype).max)
 
 

@@ -220,10 +220,11 @@ def _compare_segments(x: Any, y: Any) -> Any:
             matches = 0
             bits = 0
             for segment in range(1, own + 1):
-                least = SEGMENT_BITS
+                least: Any = SEGMENT_BITS
                 for other in range(1, np.int64(y[j, 0]) + 1):
                     apart = np.int64(popcount(x[i, segment] ^ y[j, other]))
-                    least = min(least, apart)
+                    if apart < least:
+                        least = apart
                 if least <= SEGMENT_CUTOFF:
                     matches += 1
                     bits += least
