@@ -22,7 +22,7 @@ from workbook.study import copies
 from workbook.study.families import FAMILIES
 from workbook.study.templates import template
 
-PICTURES = 60
+PICTURES = 40
 SEED = 2026
 
 

@@ -27,7 +27,7 @@ from workbook.study.families import FAMILIES
 from workbook.study.templates import template
 from workbook.study.transforms import TRANSFORMS
 
-PICTURES = 40
+PICTURES = 30
 SEED = 2026
 JPEG_QUALITY = 90
 QUANTILES = (0.1, 0.5, 0.9)

@@ -310,19 +310,22 @@ def hash_copies(picture: Image.Image, folder: Path) -> HashedCopies:
 
     The files are written into `folder`, one at a time.
     """
-    hashed: HashedCopies = {}
     has_alpha = "A" in picture.getbands()
-    flat = picture if has_alpha else picture.convert("RGB")
+    source = picture if has_alpha else picture.convert("RGB")
+    possible = [kind for kind in kinds() if has_alpha or not kind.needs_alpha]
     file = folder / "copy.img"
-    for kind in kinds():
-        if kind.needs_alpha and not has_alpha:
-            continue
-        file.write_bytes(kind.write(flat))
-        copy = hash_file(file)
-        file.write_bytes((kind.against or write_plain)(flat))
-        original = hash_file(file)
+
+    def hash_written(write: Write) -> dict[str, Packed]:
+        file.write_bytes(write(source))
+        return hash_file(file)
+
+    original = hash_written(write_plain)
+    hashed: HashedCopies = {}
+    for kind in possible:
+        copy = hash_written(kind.write)
+        other = hash_written(kind.against) if kind.against else original
         for hasher, packed in copy.items():
-            hashed[f"{kind.name} {hasher}"] = (packed, original[hasher])
+            hashed[f"{kind.name} {hasher}"] = (packed, other[hasher])
     return hashed
 
 
