@@ -304,7 +304,15 @@ def draw_noise(aimed: pd.DataFrame) -> Figure:
     fig, ax = plt.subplots(figsize=(style.WIDTH, 2.8))
     plots.intervals(first, ax, name="method", value="psnr", low="psnr_low", high="psnr_high")
     ax.set_xlabel("PSNR of a copy that is missed, dB (lower: the noise has to be stronger)")
-    hardest = first.loc[first["psnr"].idxmin()]
-    text = f"Noise aimed at it defeats every method; {style.label(hardest['method'])} needs most"
-    style.finding(ax, text, f"n = {int(hardest['pictures'])} pictures; 10 to 90% of them")
+    style.finding(ax, headline_of(first), f"n = {int(first['pictures'].max())} pictures, 10 to 90%")
     return fig
+
+
+def headline_of(aimed: pd.DataFrame) -> str:
+    """What the figure of aimed noise shows, in a sentence computed from it."""
+    hardest = style.label(aimed.loc[aimed["psnr"].idxmin(), "method"])
+    defeated = (aimed["outside"] == 1).sum()
+    return (
+        f"Noise aimed at a method defeats {defeated} of {len(aimed)} on every picture; "
+        f"{hardest} needs most"
+    )
