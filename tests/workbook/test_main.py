@@ -3,6 +3,7 @@ wrong use and failed runs end."""
 
 import json
 import shutil
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -179,10 +180,19 @@ def test_a_site_is_made_of_templates_with_or_without_near_kin(option, line, tmp_
     assert len(list(out.iterdir())) == (8 if option else 4)
 
 
+@pytest.mark.parametrize("name", ["rivals", "copies", "evasion"])
+def test_a_study_gets_its_sets_and_its_folder(name, monkeypatch):
+    calls = []
+    module = import_module(f"workbook.report.{name}")
+    monkeypatch.setattr(module, "record", lambda *arguments: calls.append(arguments))
+    workbook.main([name, "--set", "memes=m", "--set", "heavy=h=1", "--out", "o"])
+    assert calls == [({"memes": "m", "heavy": "h=1"}, "o")]
+
+
 def test_help_names_every_command(capsys):
     with pytest.raises(SystemExit) as caught:
         workbook.main(["--help"])
     assert caught.value.code == 0
     text = capsys.readouterr().out
-    for command in ("report", "scale", "rows", "site"):
+    for command in ("report", "scale", "rows", "site", "rivals", "copies", "evasion"):
         assert command in text

@@ -5,8 +5,7 @@ import pandas as pd
 import pytest
 
 from workbook.report import evasion
-from workbook.study import copies
-from workbook.study import evasion as study
+from workbook.study import copies, evasion as study
 from workbook.study.templates import template
 
 

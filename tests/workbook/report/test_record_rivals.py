@@ -4,8 +4,7 @@ import pandas as pd
 import pytest
 
 from workbook.report import rivals
-from workbook.study import families
-from workbook.study import rivals as table_of_rivals
+from workbook.study import families, rivals as table_of_rivals
 
 
 @pytest.fixture
