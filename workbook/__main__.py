@@ -4,13 +4,18 @@
 measures how clustering copes with millions of hashes, which takes an hour. `python -m workbook
 rows` records how the row distance was chosen and judged, and `python -m workbook site` puts
 captions on a folder of templates, for a set of images that deciding the method rests on. `python -m
-workbook kinds` counts the false pairs that advised radii let in on pictures of many kinds. `python
--m workbook bench` measures how fast finlib is, and `python -m workbook gpu` what a GPU adds.
+workbook kinds` counts the false pairs that advised radii let in on pictures of many kinds.
+
+`python -m workbook rivals` scores hashes and distances that others propose, `copies` counts which
+near copies each method finds, and `evasion` looks for the least change that each method misses.
+`python -m workbook bench` measures how fast finlib is, and `python -m workbook gpu` what a GPU
+adds.
 """
 
 import sys
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from collections.abc import Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import Any, NamedTuple, NoReturn
 
@@ -26,6 +31,34 @@ class NamedFolder(NamedTuple):
 
     name: str
     folder: str
+
+
+class Study(NamedTuple):
+    """A command that measures sets of pictures, the built-in one among them."""
+
+    name: str
+    help: str
+    pictures: str
+    """What a folder should hold."""
+
+
+OTHER_STUDIES = (
+    Study(
+        "rivals",
+        "score hashes and distances that others propose, as the candidates are scored",
+        "images named FFFF_ID.ext, or templates to put captions on",
+    ),
+    Study(
+        "copies",
+        "count which near copies each method finds, from JPEG and thumbnails to captions",
+        "pictures, with or without transparency",
+    ),
+    Study(
+        "evasion",
+        "look for the least change that each method misses, and what it costs to find it anyway",
+        "pictures",
+    ),
+)
 
 
 class Parser(ArgumentParser):
@@ -68,6 +101,8 @@ def make_parser() -> Parser:
     add_rows(commands)
     add_site(commands)
     add_kinds(commands)
+    for study in OTHER_STUDIES:
+        add_study(commands, study)
     return parser
 
 
@@ -232,6 +267,25 @@ def add_kinds(commands: Any) -> None:
     kinds.set_defaults(run=count_on_kinds, when_interrupted="the tables are not complete")
 
 
+def add_study(commands: Any, study: Study) -> None:
+    """Describe a command of OTHER_STUDIES."""
+    command = commands.add_parser(study.name, help=study.help)
+    command.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        type=named_folder,
+        metavar="NAME=DIR",
+        help=f"a set besides the built-in one: {study.pictures}",
+    )
+    command.add_argument(
+        "--out",
+        default="figures",
+        help="the folder that the tables are written to",
+    )
+    command.set_defaults(run=run_study, when_interrupted="the tables are not complete")
+
+
 def named_folder(text: str) -> NamedFolder:
     """What NAME=DIR gives; ArgumentTypeError for text without a name or without a folder."""
     name, _, folder = text.partition("=")
@@ -287,6 +341,12 @@ def record_rows(options: Namespace) -> None:
         folders_by_name(options.judge),
         options.out,
     )
+
+
+def run_study(options: Namespace) -> None:
+    """Run a command of OTHER_STUDIES: `record` of the module of its name."""
+    module = import_module(f"workbook.report.{options.command}")
+    module.record(folders_by_name(options.set), options.out)
 
 
 def folders_by_name(given: Sequence[NamedFolder]) -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from importlib import import_module
 from pathlib import Path
 
 import pandas as pd
@@ -49,6 +50,9 @@ def fails(arguments, capsys):
         (["rows", "--explore", "memes"], "--explore: 'memes' should be a name and a folder"),
         (["rows", "--judge", "=dir"], "--judge: '=dir' should be a name and a folder"),
         (["rows", "--judge", "a=x", "--judge", "a=y"], "the name 'a' is given to two folders"),
+        (["rivals", "--set", "memes"], "--set: 'memes' should be a name and a folder"),
+        (["copies", "--set", "a=x", "--set", "a=y"], "the name 'a' is given to two folders"),
+        (["evasion", "pictures"], "unrecognized arguments: pictures"),
         (["site", "templates"], "required: CAPTIONS, OUT"),
         (["site", "no/such", "captions.json", "out"], "there is no no/such"),
     ],
@@ -216,10 +220,21 @@ def test_a_folder_of_kinds_that_is_not_there_is_named(tmp_path, capsys):
     assert "there is no folder" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("name", ["rivals", "copies", "evasion"])
+def test_a_study_gets_its_sets_and_its_folder(name, monkeypatch):
+    calls = []
+    module = import_module(f"workbook.report.{name}")
+    monkeypatch.setattr(module, "record", lambda *arguments: calls.append(arguments))
+    workbook.main([name, "--set", "memes=m", "--set", "heavy=h=1", "--out", "o"])
+    assert calls == [({"memes": "m", "heavy": "h=1"}, "o")]
+
+
 def test_help_names_every_command(capsys):
     with pytest.raises(SystemExit) as caught:
         workbook.main(["--help"])
     assert caught.value.code == 0
     text = capsys.readouterr().out
     for command in ("report", "scale", "rows", "site", "kinds", "bench", "gpu"):
+        assert command in text
+    for command in ("rivals", "copies", "evasion"):
         assert command in text

@@ -12,6 +12,9 @@ execute        run a notebook at full size and clean what it leaves
 rendering      the report as HTML and PDF
 row_distances  explore, choose and judge ways to compare a dHash row by row
 kinds          count false pairs on pictures of many kinds, for `python -m workbook kinds`
+rivals         score hashes and distances of others
+copies         count the near copies that each method finds
+evasion        the least change that each method misses
 scale          measure clustering of millions of hashes, for `python -m workbook scale`
 gpu            measure hashing and scanning on a GPU, for `python -m workbook gpu`
 bench          ratios of times that are robust to machines, for `make bench`

@@ -59,6 +59,7 @@ PACKAGES = (
     "scikit-learn",
     "simplejpeg",
     "faiss-cpu",
+    "opencv-contrib-python-headless",
 )
 """The packages that decide speed or accuracy, whose versions are recorded."""
 

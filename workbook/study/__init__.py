@@ -18,6 +18,11 @@ uncertainty    how certain a score is: families resampled, thresholds on unseen 
 family_pairs   how near each two families come to each other
 evidence       the rule that decides which hash FIN should use
 row_distances  how to compare a dHash row by row: what was tried, and how it was chosen
+any_distance   scores of distances that have no kernel, with intervals over families
+rivals         hashes and distances that others propose
+position_distances  distances that look at where bits differ
+copies         near copies as they occur, and which method finds them
+evasion        the least change that a method misses, and noise aimed at it
 together       two hashes together: sums, weighted sums, AND, OR, a cascade
 nonmatching    distances of unrelated images, and thresholds chosen from them
 kinds          false pairs that advised radii let in, on pictures of many kinds
