@@ -24,6 +24,12 @@ from workbook.report.style import GRID, NEUTRAL, colour, label, linestyle, marke
 
 LINE_STYLES = ("-", "--", "-.", ":")
 MARKERS = ("o", "s", "v", "^", "D", "X", "P")
+SCREEN_DPI = 110
+"""Pixels of a web page for an inch of a figure among controls."""
+
+SHARPNESS = 2
+"""Pixels of a picture for each pixel of a web page, so that it is sharp on dense screens too."""
+
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#5f6b76")
 """What groups that are not methods are drawn with, in turn."""
 
@@ -581,7 +587,7 @@ def explorer(
     The figure is an image widget. An output widget would wait for answers of a front end, which
     papermill does not have.
     """
-    from ipywidgets import HTML, Button, HBox, Image, VBox
+    from ipywidgets import HTML, Button, HBox, Image, Layout, VBox
 
     button_actions = actions or {}
     picture = Image(format="png")
@@ -595,7 +601,9 @@ def explorer(
             fig = draw(**values())
         except (OSError, ValueError) as error:  # such as a picture that cannot be read
             fig = message_figure(str(error))
-        picture.value = png_of(fig)
+        png = png_of(fig)
+        picture.value = png
+        picture.layout.width = f"{width_of(png) // SHARPNESS}px"
 
     def act(button: Any) -> None:
         action = button_actions[button.description]
@@ -610,8 +618,10 @@ def explorer(
         button.on_click(act)
     for control in controls.values():
         control.observe(redraw, "value")
+    picture.layout = Layout(max_width="100%", height="auto", object_fit="contain")
     redraw()
-    return VBox([HBox([*controls.values(), *buttons]), picture, message])
+    row = HBox([*controls.values(), *buttons], layout=Layout(flex_flow="row wrap"))
+    return VBox([row, picture, message], layout=Layout(align_items="flex-start"))
 
 
 def message_figure(text: str) -> Figure:
@@ -628,13 +638,18 @@ def message_figure(text: str) -> Figure:
 
 
 def png_of(fig: Figure) -> bytes:
-    """A figure as the bytes of a PNG file; the figure is closed."""
+    """A figure as the bytes of a PNG file, sharp on any screen; the figure is closed."""
     file = BytesIO()
     fig.savefig(
         file,
         format="png",
-        dpi=120,
+        dpi=SHARPNESS * SCREEN_DPI,
         bbox_inches="tight",
     )
     plt.close(fig)
     return file.getvalue()
+
+
+def width_of(png: bytes) -> int:
+    """The width in pixels of a PNG file, which stands in its header."""
+    return int.from_bytes(png[16:20], "big")

@@ -199,3 +199,32 @@ def finding(
             color=NEUTRAL,
         )
     return ax
+
+
+def entitle(
+    drawn: Figure | Axes,
+    title: str,
+    note: str = "",
+) -> Figure:
+    """Write a title and a note on a figure, or on its only Axes; returns the figure."""
+    if isinstance(drawn, Axes):
+        finding(drawn, title, note)
+        figure = drawn.figure
+        return figure if isinstance(figure, Figure) else figure.figure
+    headline(drawn, title)
+    if note:
+        drawn.supxlabel(note, x=1.0, ha="right", fontsize=7.5, color=NEUTRAL)
+    return drawn
+
+
+def in_words(fig: Figure) -> str:
+    """What a figure shows, for those who cannot see it: its titles and the labels of its axes."""
+    words = [fig.get_suptitle()]
+    for ax in fig.axes:
+        words.append(ax.get_title(loc="left"))
+        if ax.get_xlabel():
+            words.append(f"Across: {ax.get_xlabel()}")
+        if ax.get_ylabel():
+            words.append(f"Upwards: {ax.get_ylabel()}")
+    told_once = dict.fromkeys(" ".join(text.split()) for text in words if text)
+    return "; ".join(told_once)

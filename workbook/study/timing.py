@@ -30,6 +30,9 @@ from threadpoolctl import threadpool_limits
 Call = Callable[[], Any]
 Function = Callable[..., Any]
 QUARTILES = [0.25, 0.5, 0.75]
+
+UNITS = {"ms": 1e3, "us": 1e6}
+"""How many of a unit of time are a second."""
 SERVE = "from workbook.study.timing import _serve; _serve()"
 """What the Python of a fresh process runs."""
 
@@ -212,6 +215,20 @@ def summarise(
         low, median, high = per_item.tolist()
         rows.append((name, median, low, high, 1 / median))
     return pd.DataFrame(rows, columns=["name", "median", "low", "high", "items_per_second"])
+
+
+def in_unit(summary: pd.DataFrame, unit: str) -> pd.DataFrame:
+    """Write the times of `summarise` in another unit than seconds, for a figure or a table.
+
+    unit: "ms" or "us". Returns the same table with the median in a further column of that name, and
+    low and high in that unit.
+    """
+    factor = UNITS[unit]
+    in_that_unit = summary.copy()
+    in_that_unit[unit] = summary["median"] * factor
+    in_that_unit["low"] = summary["low"] * factor
+    in_that_unit["high"] = summary["high"] * factor
+    return in_that_unit
 
 
 def ratio(timings: pd.DataFrame, numerator: str, denominator: str) -> Ratio:
