@@ -19,11 +19,13 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from PIL import Image
 
+from finlib.hashing.hashers import get_hasher
 from finlib.hashing.images import open_rgb
 from finlib.matching.distances import get_distance
 from finlib.matching.pairs import distance_histogram, neighbours
 from workbook.report import plots, style
 from workbook.study import hard_cases
+from workbook.study.anatomy import uploaded_picture
 
 COLUMNS = 8
 """Pictures side by side in a figure."""
@@ -215,6 +217,75 @@ def draw_verdict(
         loc="center",
         bbox=box,
     )
+
+
+# One picture's matches -----------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Matches:
+    """Shows which pictures match one of them, or one that is dropped, at a threshold.
+
+    paths: of the pictures. hasher: by whose hashes they are compared.
+    """
+
+    paths: Sequence[str]
+    hasher: str = "find"
+
+    @cached_property
+    def packed(self) -> NDArray[np.uint8]:
+        """The pictures' hashes, uint8[n, bits // 8]."""
+        hash_file = get_hasher(self.hasher).from_file
+        return np.stack([hash_file(path) for path in self.paths])
+
+    def nearest(self, packed: NDArray[np.uint8], without: int | None = None) -> pd.DataFrame:
+        """The pictures by their distance from a hash, the nearest first: path and distance (bits).
+
+        without: the place of a picture that is left out, because it is the one that is asked for.
+        """
+        distance = np.bitwise_count(self.packed ^ packed).sum(axis=1, dtype=np.int64)
+        table = pd.DataFrame({"path": self.paths, "distance": distance})
+        if without is not None:
+            table = table.drop(index=without)
+        return table.sort_values("distance", kind="stable")
+
+    def draw(
+        self,
+        picture: int,
+        threshold: int,
+        dropped: Sequence[Mapping[str, Any]] = (),
+    ) -> Figure:
+        """Draw a picture and its nearest ones; those within the threshold have a frame.
+
+        picture: its place. threshold: the most bits that may differ in a match. dropped: what was
+        dropped into a FileUpload, which is then asked for in place of the picture.
+        """
+        asked = uploaded_picture(dropped, open_rgb(self.paths[picture]))
+        without = None if dropped else picture
+        nearest = self.nearest(get_hasher(self.hasher).from_image(asked), without)
+        shown = nearest.head(2 * COLUMNS - 2)
+        fig, axes = plt.subplots(2, COLUMNS, figsize=(style.WIDTH, 2.7))
+        panels = [*axes[0], *axes[1]]
+        pictures = [asked, *[open_small(path) for path in shown["path"]]]
+        captions = ["this picture", *[f"{distance} bits" for distance in shown["distance"]]]
+        plots.gallery(pictures, captions, panels)
+        for ax, distance in zip(panels[1:], shown["distance"], strict=False):
+            frame_match(ax, is_match=distance <= threshold)
+        count = int((nearest["distance"] <= threshold).sum())
+        verb = "matches" if count == 1 else "match"
+        title = f"{count:,} of {style.count_of(len(nearest), 'other picture')} {verb}"
+        return style.headline(fig, f"{title}: at most {threshold} bits of 256 differ")
+
+
+def frame_match(ax: Axes, *, is_match: bool) -> None:
+    """Frame a picture that matches, and let one that does not fade."""
+    if not is_match:
+        ax.images[0].set_alpha(0.35)
+        return
+    ax.set_axis_on()
+    ax.set(xticks=[], yticks=[])
+    ax.spines[:].set_visible(True)
+    ax.spines[:].set(color="black", linewidth=2.5)
 
 
 # Groups of pictures --------------------------------------------------------------------------

@@ -236,16 +236,13 @@ class Run:
         plt.close(fig)
         box = plots.explorer(draw, actions, **controls)
         record.show_box(box, png, alternative)
+        if record.in_notebook() and plots.takes_files(controls):
+            display = sys.modules["IPython"].display
+            display.display(display.HTML(plots.DROP_SCRIPT.read_text(encoding="utf-8")))
 
     def save(self) -> None:
         """Write the numbers, with machine, versions, commit and date; a notebook's last call."""
         self.recorder.save()
-
-
-def count_of(count: int, one: str, many: str = "") -> str:
-    """A number with its noun: "1 group", "2 groups"; `many` is the plural where it is irregular."""
-    noun = one if count == 1 else many or f"{one}s"
-    return f"{count:,} {noun}"
 
 
 def describe_data(
@@ -260,11 +257,11 @@ def describe_data(
     files = reading.labelled + reading.others
     if reading.are_labels:
         used = f"{len(frame):,} of {files:,} images in `{folder}`, "
-        used += count_of(reading.families, "family", "families")
+        used += style.count_of(reading.families, "family", "families")
     elif len(frame) > files:
         used = f"{len(frame):,} images: {files:,} templates in `{folder}`, captioned"
     else:
-        used = f"All {count_of(files, 'picture')} in `{folder}`"
+        used = f"All {style.count_of(files, 'picture')} in `{folder}`"
     return f"{used}. {reading.reason}"
 
 

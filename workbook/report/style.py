@@ -228,3 +228,9 @@ def in_words(fig: Figure) -> str:
             words.append(f"Upwards: {ax.get_ylabel()}")
     told_once = dict.fromkeys(" ".join(text.split()) for text in words if text)
     return "; ".join(told_once)
+
+
+def count_of(count: int, one: str, many: str = "") -> str:
+    """A number with its noun: "1 group", "2 groups"; `many` is the plural where it is irregular."""
+    noun = one if count == 1 else many or f"{one}s"
+    return f"{count:,} {noun}"

@@ -36,6 +36,13 @@ Stages = dict[str, timing.Call]
 # Stages -------------------------------------------------------------------------------------------
 
 
+BYTES_A_SECOND = 8e9
+"""What arrays are assumed to move."""
+
+MULTIPLICATIONS_A_SECOND = 8e9
+"""How many multiply-additions a core is assumed to do in NumPy's products."""
+
+
 def numpy_stages(rgb: Pixels) -> Stages:
     """The stages of `vectorised.find_stages` on these pixels."""
     thousandths = vectorised.luma(rgb)
@@ -173,6 +180,38 @@ def kernel_operations(rows: int, cols: int) -> dict[str, int]:
 
 
 # Exactness ----------------------------------------------------------------------------------------
+
+
+def predicted_seconds(rows: int, cols: int) -> dict[str, float]:
+    """What the two versions in NumPy should take for a picture, by counting bytes and operations.
+
+    Luma is written as int32 by channel. Stage by stage, about ten passes over 64-bit numbers
+    follow; the two products write and read luma as float64, and multiply. Arrays are assumed to
+    move BYTES_A_SECOND, and a core to do MULTIPLICATIONS_A_SECOND.
+    """
+    pixels = rows * cols
+    luma_bytes = pixels * (3 + 6 * 4)
+    pass_bytes = pixels * 8 * 10
+    float_bytes = pixels * 3 * 8
+    multiplications = 16 * rows * cols + 16 * cols * 16
+    by_product = (luma_bytes + float_bytes) / BYTES_A_SECOND
+    by_product += multiplications / MULTIPLICATIONS_A_SECOND
+    return {
+        "stage by stage": (luma_bytes + pass_bytes) / BYTES_A_SECOND,
+        "two products": by_product,
+    }
+
+
+def tied_pictures() -> dict[str, Pixels]:
+    """Pictures whose true coefficients tie, so that the order of additions decides the bits."""
+    i, j = np.mgrid[:40, :40]
+    planes = {
+        "flat": np.full((40, 40), 90),
+        "stripes": i // 5 % 2 * 255,
+        "mirrored": np.minimum(j, 39 - j) * 6,
+        "one pixel": np.full((1, 1), 7),
+    }
+    return {name: np.dstack([plane] * 3).astype(np.uint8) for name, plane in planes.items()}
 
 
 class Certainty(NamedTuple):

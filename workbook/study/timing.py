@@ -231,6 +231,28 @@ def in_unit(summary: pd.DataFrame, unit: str) -> pd.DataFrame:
     return in_that_unit
 
 
+def speed_ups(
+    timings: pd.DataFrame,
+    base: str,
+    items: int | Mapping[str, int] = 1,
+) -> pd.DataFrame:
+    """Compare each call of `time_side_by_side` with a slow one.
+
+    Returns the columns of `summarise` and ms (median, for each item), but low and high are the
+    quartiles of a further column, speed_up: how many times as fast as `base` a call is. base: the
+    name of the slow one. items: as for `summarise`.
+    """
+    table = summarise(timings, items)
+    counts = items if isinstance(items, Mapping) else dict.fromkeys(table["name"], items)
+    per_item = timings.assign(seconds=timings["seconds"] / timings["name"].map(counts))
+    ratios = [ratio(per_item, base, str(name)) for name in table["name"]]
+    table["ms"] = table["median"] * 1e3
+    table["speed_up"] = [one.median for one in ratios]
+    table["low"] = [one.low for one in ratios]
+    table["high"] = [one.high for one in ratios]
+    return table
+
+
 def ratio(timings: pd.DataFrame, numerator: str, denominator: str) -> Ratio:
     """How many times as long one call took as another.
 

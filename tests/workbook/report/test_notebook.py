@@ -10,7 +10,7 @@ import pandas as pd
 import papermill
 import pytest
 
-from workbook.report import notebook
+from workbook.report import notebook, style
 
 SIZES = {"families": 12, "images": 4, "sides": [32, 64]}
 DEFAULTS = {
@@ -335,9 +335,9 @@ def test_own_images_are_not_called_published_sizes(home, tmp_path, picture, caps
 
 
 def test_numbers_have_their_nouns():
-    counts = [notebook.count_of(number, "group") for number in (0, 1, 2000)]
+    counts = [style.count_of(number, "group") for number in (0, 1, 2000)]
     assert counts == ["0 groups", "1 group", "2,000 groups"]
-    assert notebook.count_of(2, "family", "families") == "2 families"
+    assert style.count_of(2, "family", "families") == "2 families"
 
 
 def test_an_explorer_leaves_its_first_figure(home):
