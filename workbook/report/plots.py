@@ -34,6 +34,9 @@ SCREEN_DPI = 110
 SHARPNESS = 2
 """Pixels of a picture for each pixel of a web page, so that it is sharp on dense screens too."""
 
+SMALLEST_GAP = 1e-14
+"""Where gaps that are smaller, or 0, are drawn on a logarithmic axis."""
+
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#5f6b76")
 """What groups that are not methods are drawn with, in turn."""
 
@@ -382,6 +385,53 @@ def steps(
                 linewidth=0,
             )
     return finish_axes(ax, log, legend=group is not None)
+
+
+def gaps(
+    frame: pd.DataFrame,
+    ax: Axes,
+    *,
+    needed: float,
+    tied: Sequence[float],
+) -> Axes:
+    """Draw how many pictures have a gap of at most each size, and the size that a gap must exceed.
+
+    frame: columns gap and share, as for `steps`. needed: that size. tied: the gaps of pictures
+    whose coefficients tie, marked on the axis.
+    """
+    steps(frame, ax, x="gap", y="share", log="x")
+    ax.axvline(needed, color="black", linestyle="--")
+    beside: dict[str, Any] = {"xytext": (5, 0), "textcoords": "offset points"}
+    ax.annotate("what a gap must exceed", (needed, 0.5), color="black", **beside)
+    drawn = np.maximum(tied, SMALLEST_GAP)
+    ax.plot(drawn, np.zeros(len(drawn)), "X", color=NEUTRAL, clip_on=False)
+    above: dict[str, Any] = {"xytext": (4, 6), "textcoords": "offset points"}
+    ax.annotate("flat, symmetric: 1e-14 or less", (SMALLEST_GAP, 0.05), color=NEUTRAL, **above)
+    ax.set_xlabel("gap between the 128th and the 129th coefficient (log scale)")
+    ax.set(ylabel="share of pictures", ylim=(0, 1.02))
+    return ax
+
+
+def scales(frame: pd.DataFrame, ax: Axes) -> Axes:
+    """Draw what decoding at reduced scale saves and changes; see `optimisation.summarise_reduced`.
+
+    Each point is labelled with its scale, as "4/8".
+    """
+    lines(frame, ax, x="speed_up", y="bits", group="size", log="x")
+    for row in frame[frame["eighths"] < 8].itertuples():
+        ax.annotate(
+            f"{row.eighths}/8",
+            (row.speed_up, row.bits),
+            xytext=(6, 3),
+            textcoords="offset points",
+            fontsize=8,
+        )
+    ticks = [1, 2, 3, 5]
+    ax.set_xticks(ticks, [f"{tick} ×" for tick in ticks])
+    ax.minorticks_off()
+    ax.set_xlabel("speed-up of bytes to hash (log scale; right is better)")
+    ax.set_ylabel("bits that change (lower is better)")
+    return ax
 
 
 def side_by_side(

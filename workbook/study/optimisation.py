@@ -43,6 +43,16 @@ MULTIPLICATIONS_A_SECOND = 8e9
 """How many multiply-additions a core is assumed to do in NumPy's products."""
 
 
+OPERATIONS_A_CYCLE = {
+    "16-bit additions": 16,
+    "windows weighted": 1 / 4,
+    "float64 multiply-additions": 4,
+}
+"""What a core is assumed to do in a cycle, by the kind of work."""
+
+CYCLES_A_MICROSECOND = 3e3
+
+
 def numpy_stages(rgb: Pixels) -> Stages:
     """The stages of `vectorised.find_stages` on these pixels."""
     thousandths = vectorised.luma(rgb)
@@ -214,6 +224,18 @@ def tied_pictures() -> dict[str, Pixels]:
     return {name: np.dstack([plane] * 3).astype(np.uint8) for name, plane in planes.items()}
 
 
+def predicted_kernels(rows: int, cols: int) -> pd.DataFrame:
+    """What the kernels should take for a picture, by counting operations.
+
+    Columns work, operations, per_cycle (what a core does in a cycle) and us (at 3 GHz).
+    """
+    table = pd.DataFrame(
+        {"operations": kernel_operations(rows, cols), "per_cycle": OPERATIONS_A_CYCLE}
+    )
+    table["us"] = table["operations"] / table["per_cycle"] / CYCLES_A_MICROSECOND
+    return table.rename_axis("work").reset_index()
+
+
 class Certainty(NamedTuple):
     """How clearly the bits of one picture are decided.
 
@@ -375,6 +397,27 @@ def reduced_table(
             changed = np.bitwise_count(_hash_reduced(data, scale) ^ right)
             rows.append((Path(path).stem, scale, seconds, int(changed.sum())))
     return pd.DataFrame(rows, columns=["picture", "eighths", "seconds", "bits"])
+
+
+def summarise_reduced(table: pd.DataFrame) -> pd.DataFrame:
+    """What decoding at reduced scale saves and changes, over several pictures.
+
+    table: that of `reduced_table` with further columns key and size, which name the pictures' size.
+    Returns a row for each size and scale: key, size, eighths, speed_up (median), bits (mean) and
+    most (bits). Raises ValueError if decoding at full size changes a bit.
+    """
+    at_full_size = table[table["eighths"] == 8]
+    if (at_full_size["bits"] != 0).any():
+        raise ValueError("decoding at full size changed a hash: the decoders disagree")
+    of_picture = ["key", "picture"]
+    full_size_seconds = at_full_size.set_index(of_picture)["seconds"]
+    pictures_in_order = table.set_index(of_picture).index
+    speed_up = pictures_in_order.map(full_size_seconds) / table["seconds"]
+    by_scale = table.assign(speed_up=speed_up).groupby(["key", "size", "eighths"], sort=False)
+    wanted = by_scale.agg(
+        speed_up=("speed_up", "median"), bits=("bits", "mean"), most=("bits", "max")
+    )
+    return wanted.reset_index()
 
 
 # The first call -----------------------------------------------------------------------------------
