@@ -9,6 +9,7 @@ because a process that has already computed something no longer shows what a sin
 """
 
 import gc
+import math
 import os
 import pickle
 import re
@@ -342,6 +343,46 @@ def break_even(costs: pd.DataFrame, base: str) -> pd.Series:
 
 
 # Memory -------------------------------------------------------------------------------------------
+
+
+def compare_executors(timings: pd.DataFrame, workers: Mapping[str, int]) -> pd.DataFrame:
+    """What each way to run costs to start and gains for each file, beside running serially.
+
+    timings: the columns name, files and seconds; "serial" is one of the names. workers: by name.
+    Returns the columns executor, workers, start_up_s, files_per_second, speed_up, efficiency (the
+    speed-up for each worker) and break_even_files.
+    """
+    costs = fixed_and_per_item(timings.rename(columns={"files": "items"})).set_index("name")
+    table = pd.DataFrame({"executor": costs.index, "start_up_s": costs["fixed"].to_numpy()})
+    table.insert(1, "workers", [workers[name] for name in costs.index])
+    per_file = costs["per_item"].to_numpy()
+    table["files_per_second"] = 1 / per_file
+    table["speed_up"] = costs.loc["serial", "per_item"] / per_file
+    table["efficiency"] = table["speed_up"] / table["workers"]
+    table["break_even_files"] = break_even(costs, "serial").to_numpy()
+    return table
+
+
+def when_worth_it(files: float) -> str:
+    """From how many files on something pays, in words; `files` is a break-even, maybe infinite."""
+    if not math.isfinite(files):
+        return "never here"
+    if files <= 1:
+        return "always"
+    return f"from about {files:,.0f} files on"
+
+
+def task_cost(medians: pd.DataFrame, files: int) -> pd.Series:
+    """The milliseconds that a task costs each executor, from the smallest and the largest chunk.
+
+    medians: columns name, chunk and seconds for that number of files. Below 0 means that the cost
+    is lost in the noise.
+    """
+    seconds = medians.pivot(index="chunk", columns="name", values="seconds")
+    smallest = seconds.index.min()
+    largest = seconds.index.max()
+    more_tasks = files / smallest - files / largest
+    return (seconds.loc[smallest] - seconds.loc[largest]) / more_tasks * 1e3
 
 
 def high_water() -> float:
