@@ -131,7 +131,8 @@ class Threshold:
         share_found = is_within.sum() / max(1, len(matching))
         false_pairs = int((nonmatching["distance"] <= threshold).sum())
         title = f"{style.label(method)} at {threshold} bits finds {share_found:.1%} of family pairs"
-        return style.headline(fig, f"{title} and confuses {false_pairs:,} pairs of families")
+        confused = style.count_of(false_pairs, "pair")
+        return style.headline(fig, f"{title} and confuses {confused} of families")
 
     def _draw_pairs(
         self,
@@ -364,11 +365,12 @@ class Browser:
     ) -> str:
         """Say what a sheet shows."""
         place = f"{number} of {len(self.views[view]):,}"
-        images = f"{len(group):,} images" if len(group) > 1 else "1 image"
+        images = style.count_of(len(group), "image")
         if view == "split families":
             family = group["family"].iloc[0]
             clusters = group["cluster"].nunique()
-            return f"Split family {place}: {images} of family {family} are in {clusters} clusters"
+            spread = style.count_of(clusters, "cluster")
+            return f"Split family {place}: {images} of family {family} are in {spread}"
         histogram = distance_histogram(self.packed[group.index])
         largest_distance = np.flatnonzero(histogram).max(initial=0)
         if group["cluster"].nunique() > 1:
@@ -404,7 +406,7 @@ class Browser:
         view: str = "clusters",
         number: int = 1,
     ) -> str:
-        """Write the files of a view's groups to a CSV file in a folder.
+        """Write the files of all groups of a view to a CSV file in a folder.
 
         Returns a sentence that says where the file is.
 
@@ -414,7 +416,27 @@ class Browser:
         path = Path(folder, f"06_listed_{view.replace(' ', '_')}.csv")
         files = self.listed(view)
         files.to_csv(path, index=False)
-        return f"{len(files):,} files of {len(self.views[view]):,} {view}: {path}"
+        groups = style.count_of(len(self.views[view]), view.removesuffix("s"), view)
+        if view == "split families":
+            groups = style.count_of(len(self.views[view]), "split family", view)
+        return f"{style.count_of(len(files), 'file')} of {groups}: {path}"
+
+    def export_sheet(
+        self,
+        folder: str | Path,
+        view: str = "clusters",
+        number: int = 1,
+    ) -> str:
+        """Write the files of the sheet that is seen to a CSV file in a folder.
+
+        Returns a sentence that says where the file is.
+        """
+        number = min(number, len(self.views[view]))
+        path = Path(folder, f"06_listed_{view.replace(' ', '_')}_{number}.csv")
+        files = self.listed(view)
+        files = files[files["number"] == number]
+        files.to_csv(path, index=False)
+        return f"{style.count_of(len(files), 'file')} of {view}, number {number}: {path}"
 
 
 def group_rows(pictures: pd.DataFrame, column: str) -> list[NDArray[np.int64]]:

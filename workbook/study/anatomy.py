@@ -21,6 +21,9 @@ from workbook.study.transforms import TRANSFORMS
 CHANGES = {"crop": 0.1, "blur": 3.0, "noise": 20.0, "caption": 24.0}
 """The changes that `change` makes, in this order, each with a middling strength."""
 
+EXAMPLE_CAPTION = 16.0
+"""The size of the caption in `well_known_pictures`, as in CHANGES."""
+
 PICTURE = "a picture"
 NEAR_DUPLICATE = "near-duplicate"
 UNRELATED = "unrelated"
@@ -148,7 +151,7 @@ def well_known_pictures(seed: int = 2026) -> dict[str, Image.Image]:
     astronaut = open_rgb(package_file("skimage", "data/astronaut.png"))
     return {
         PICTURE: cat,
-        NEAR_DUPLICATE: change(cat, seed=seed, caption=CHANGES["caption"]),
+        NEAR_DUPLICATE: change(cat, seed=seed, caption=EXAMPLE_CAPTION),
         UNRELATED: astronaut,
     }
 
