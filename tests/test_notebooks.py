@@ -260,7 +260,7 @@ def test_the_first_notebook_links_to_all_others():
 def test_the_others_link_to_the_first_and_to_their_neighbours(path):
     """The links work beside every notebook: in JupyterLab, in executed/ and on the web.
 
-    In HTML they lead to the notebook's page; see `pages`.
+    `pages` makes them lead from page to page.
     """
     place = SOURCES.index(path)
     neighbours = [SOURCES[place - 1], *SOURCES[place + 1 : place + 2]]

@@ -3,7 +3,8 @@
 `python -m workbook report` runs the notebooks and renders the report. `python -m workbook scale`
 measures how clustering copes with millions of hashes, which takes an hour. `python -m workbook
 rows` records how the row distance was chosen and judged, and `python -m workbook site` puts
-captions on a folder of templates, for a set of images that deciding the method rests on.
+captions on a folder of templates, for a set of images that deciding the method rests on. `python -m
+workbook pages` writes the executed notebooks as web pages.
 """
 
 import sys
@@ -63,6 +64,7 @@ def make_parser() -> Parser:
     add_scale(commands)
     add_rows(commands)
     add_site(commands)
+    add_pages(commands)
     return parser
 
 
@@ -216,6 +218,21 @@ def folders_by_name(given: Sequence[NamedFolder]) -> dict[str, str]:
             raise ValueError(f"the name {name!r} is given to two folders: give each its own")
         folders[name] = folder
     return folders
+
+
+def add_pages(commands: Any) -> None:
+    """Describe `pages`."""
+    pages = commands.add_parser("pages", help="write the executed notebooks as web pages")
+    pages.add_argument("--out", metavar="DIR", default="runs/pages", help="default: %(default)s")
+    pages.set_defaults(run=make_pages, when_interrupted="pages written so far stay")
+
+
+def make_pages(options: Namespace) -> None:
+    """Run `pages`."""
+    from workbook.report.pages import write_pages
+
+    written = write_pages(Path(options.out))
+    print(f"written: {len(written)} pages; begin with {written[0]}")
 
 
 def make_site(options: Namespace) -> None:

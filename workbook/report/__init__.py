@@ -10,6 +10,7 @@ record         save tables, figures and numbers with the machine and versions th
 results        look up what was recorded: numbers, cells of tables, stamps
 filling        render report.md from its template and refuse numbers typed by hand
 execute        run a notebook at full size and clean what it leaves
+pages          the executed notebooks as web pages
 rendering      the report as HTML and PDF
 row_distances  explore, choose and judge ways to compare a dHash row by row
 scale          measure clustering of millions of hashes, for `python -m workbook scale`

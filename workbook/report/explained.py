@@ -352,9 +352,9 @@ def draw_thresholds(
         ax.annotate(
             f"{name}: {threshold:g}",
             xy=(threshold, height),
-            xytext=(-3, 0),
+            xytext=(3, 0),
             textcoords="offset points",
-            ha="right",
+            ha="left",
             va="top",
             fontsize=8,
         )

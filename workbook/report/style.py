@@ -23,6 +23,9 @@ WIDTH = 7.0
 NEUTRAL = "#5f6b76"
 """The colour of everything that is not a method: stages, machines, counts."""
 
+MOST_AXES_DESCRIBED = 6
+"""Of more Axes, such as those of a sheet of pictures, only the figure's title is told."""
+
 GRID = "#d9dde1"
 """The colour of grids and frames."""
 
@@ -220,7 +223,8 @@ def entitle(
 def in_words(fig: Figure) -> str:
     """What a figure shows, for those who cannot see it: its titles and the labels of its axes."""
     words = [fig.get_suptitle()]
-    for ax in fig.axes:
+    described = fig.axes if len(fig.axes) <= MOST_AXES_DESCRIBED else []
+    for ax in described:
         words.append(ax.get_title(loc="left"))
         if ax.get_xlabel():
             words.append(f"Across: {ax.get_xlabel()}")

@@ -307,3 +307,11 @@ def test_a_figure_is_told_in_words():
     style.entitle(fig, "Both")
     assert style.in_words(fig).startswith("Both; Time grows")
     plt.close(fig)
+
+
+def test_of_a_sheet_only_its_title_is_told():
+    fig, axes = plt.subplots(2, 4)
+    axes[0, 0].set_xlabel("20 flip")
+    style.entitle(fig, "What flips")
+    assert style.in_words(fig) == "What flips"
+    plt.close(fig)
