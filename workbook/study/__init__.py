@@ -17,6 +17,7 @@ evidence       the rule that decides which hash FIN should use
 row_distances  how to compare a dHash row by row: what was tried, and how it was chosen
 together       two hashes together: sums, weighted sums, AND, OR, a cascade
 nonmatching    distances of unrelated images, and thresholds chosen from them
+opening        three hard pictures that notebook 05 opens with
 hard_cases     where methods fail: the closest unrelated images, plain pictures, wrong labels
 near_pairs     near pairs found by bit sampling, to measure its recall
 web_like       hashes distributed as in a crawl of the web
