@@ -5,6 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 DATA ?=
 NAME ?=
+IP ?= 127.0.0.1
 # The lock without PDQ, which alone needs a C++ compiler and is skipped without one; and one package of it.
 WITHOUT_PDQ := awk '/^pdqhash==/{skip=1; next} /^[^ ]/{skip=0} !skip'
 ONLY = awk '/^$(1)==/{keep=1; print; next} /^[^ ]/{keep=0} keep'
@@ -56,8 +57,9 @@ docs: $(VENV)/.ready
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
 	@echo "written: build/site/index.html"
 
+# Root, as in a container, has to be allowed; there, `make lab IP=0.0.0.0` is reached from outside.
 lab: $(VENV)/.ready
-	$(BIN)/jupyter lab --ip=127.0.0.1 notebooks
+	$(BIN)/jupyter lab --ip=$(IP) $(if $(filter 0,$(shell id -u)),--allow-root) notebooks
 
 # One version of each package for every Python and platform: resolved for the oldest Python, then pinned for all.
 lock: $(VENV)/.ready

@@ -22,11 +22,20 @@ FULL_SIZE = read_yaml_file(str(FOLDER / "full_size.yaml"))
 OWN_DATA = FULL_SIZE.pop("own_data")
 """By the notebook's name, the additional parameters of a run on one's own images."""
 
-MOST_LINES = 20
-"""Lines of a cell of code; 15 are the aim."""
+MOST_LINES = 12
+"""Lines of a cell of code, parameters apart; 1 to 4 are the aim."""
 
-MOST_WORDS = 110
-"""Words of a cell of text; 80 are the aim."""
+MOST_SEEN_LINES = 9
+"""Lines of a cell of code that is not hidden."""
+
+LEAST_WORDS_A_LINE = 8
+"""Words of text for each line of code that is seen, parameters apart; 20 are the aim."""
+
+MOST_ITEMS = 24 * 6
+"""Built-in images of a run at the defaults, which is to finish in seconds."""
+
+LATER = {"05_accuracy_comparison": 20}
+"""Notebooks that are still to be brought to that form, with the lines that their cells may have."""
 
 LONGEST_TEXT = 1_000_000
 """Characters; longer outputs are pictures and are not searched."""
@@ -47,6 +56,9 @@ TRICKS = (
     "%%capture",
 )
 """What hides how a notebook works, or makes it work only in one place."""
+
+MEASURED = re.compile(r"medians? (of|and)|\bms\b|\bMiB\b|\bseconds\b")
+"""What the title or the note of a figure of measured times or memory says."""
 
 LINK = re.compile(r"\]\(([^)#\s]+)")
 
@@ -102,16 +114,70 @@ def test_sources_are_valid_and_have_no_outputs(path):
     assert dict(notebook.metadata.language_info) == {"name": "python"}
 
 
+def lines_of(cell):
+    """The number of lines of a cell that are not empty."""
+    return sum(bool(line.strip()) for line in cell.source.splitlines())
+
+
+def is_hidden(cell):
+    return "jupyter" in cell.metadata
+
+
+def code_cells(path):
+    """The cells of code with their numbers, but for that of the parameters."""
+    for number, cell in enumerate(load(path).cells, 1):
+        if cell.cell_type == "code" and "parameters" not in tags_of(cell):
+            yield number, cell
+
+
 @each_of(SOURCES)
 def test_cells_are_small(path):
-    for number, cell in enumerate(load(path).cells, 1):
-        lines = [line for line in cell.source.splitlines() if line.strip()]
-        if cell.cell_type == "code":
-            assert len(lines) <= MOST_LINES, f"cell {number}: {len(lines)} lines"
-        else:
-            prose = [line for line in lines if not line.lstrip().startswith("|")]
-            words = sum(len(line.split()) for line in prose)
-            assert words <= MOST_WORDS, f"cell {number}: {words} words"
+    for number, cell in code_cells(path):
+        most = MOST_LINES if is_hidden(cell) else MOST_SEEN_LINES
+        most = LATER.get(path.stem, most)
+        assert lines_of(cell) <= most, f"cell {number}: {lines_of(cell)} lines"
+
+
+@each_of(SOURCES)
+def test_there_is_more_to_read_than_code(path):
+    if path.stem in LATER:
+        pytest.skip("this notebook is still to be written again")
+    words = sum(len(text.split()) for text in cells_of(path, "markdown"))
+    lines = sum(lines_of(cell) for _, cell in code_cells(path) if not is_hidden(cell))
+    assert words >= LEAST_WORDS_A_LINE * lines, f"{words} words for {lines} lines"
+
+
+@each_of(SOURCES)
+def test_cells_that_only_begin_save_or_speak_are_hidden(path):
+    """Imports, titles of figures and sentences with numbers are of no use to a reader."""
+    if path.stem in LATER:
+        pytest.skip("this notebook is still to be written again")
+    for number, cell in code_cells(path):
+        only_serves = cell.source.startswith(("import ", "from ", "run.say(", "run.save("))
+        assert is_hidden(cell) or not only_serves, f"cell {number} is to be hidden"
+
+
+@each_of(SOURCES)
+def test_a_figure_that_needs_sizes_claims_nothing_in_a_trial(path):
+    """A title with a time is a finding of a run of the published sizes alone."""
+    for number, cell in code_cells(path):
+        if "run.figure(" in cell.source and MEASURED.search(cell.source):
+            assert "trial=" in cell.source, f"cell {number}"
+
+
+@each_of(SOURCES)
+def test_a_figure_is_saved_in_the_cell_that_draws_it(path):
+    """Matplotlib shows what a cell leaves open, so that it would be seen twice."""
+    for number, cell in code_cells(path):
+        if re.search(r"plt\.subplots\(|^fig = ", cell.source, re.MULTILINE):
+            assert re.search(r"(run|rec)\.figure\(", cell.source), f"cell {number}"
+
+
+@each_of(SOURCES)
+def test_defaults_are_of_a_size_that_takes_seconds(path):
+    values = parameters(path)
+    assert values["families"] * values["per_family"] <= MOST_ITEMS
+    assert values["families"] > 0
 
 
 @each_of(SOURCES)
@@ -125,12 +191,8 @@ def test_no_tricks(path):
 def test_a_notebook_begins_with_its_digits_and_ends_by_saving(path):
     code = cells_of(path, "code")
     digits = path.name[:2]
-    beginnings = (
-        f'rec = record.Recorder("{digits}", out_dir)',
-        f'run = notebook.start("{digits}", globals())',
-    )
-    assert any(beginning in cell for cell in code for beginning in beginnings)
-    assert code[-1] == "rec.save()"
+    assert any(f'run = notebook.start("{digits}", globals())' in cell for cell in code)
+    assert code[-1] in ("run.save()", "rec.save()")
 
 
 # Parameters ----------------------------------------------------------------------------------
@@ -196,7 +258,10 @@ def test_the_first_notebook_links_to_all_others():
 
 @each_of(SOURCES[1:])
 def test_the_others_link_to_the_first_and_to_their_neighbours(path):
-    """The links work beside every notebook: in JupyterLab, in executed/ and on the web."""
+    """The links work beside every notebook: in JupyterLab, in executed/ and on the web.
+
+    `pages` makes them lead from page to page.
+    """
     place = SOURCES.index(path)
     neighbours = [SOURCES[place - 1], *SOURCES[place + 1 : place + 2]]
     expected = [path.name for path in neighbours if path != SOURCES[0]]

@@ -9,7 +9,7 @@ workbook kinds` counts the false pairs that advised radii let in on pictures of 
 `python -m workbook rivals` scores hashes and distances that others propose, `copies` counts which
 near copies each method finds, and `evasion` looks for the least change that each method misses.
 `python -m workbook bench` measures how fast finlib is, and `python -m workbook gpu` what a GPU
-adds.
+adds. `python -m workbook pages` writes the executed notebooks as web pages.
 """
 
 import sys
@@ -103,6 +103,7 @@ def make_parser() -> Parser:
     add_kinds(commands)
     for study in OTHER_STUDIES:
         add_study(commands, study)
+    add_pages(commands)
     return parser
 
 
@@ -357,6 +358,21 @@ def folders_by_name(given: Sequence[NamedFolder]) -> dict[str, str]:
             raise ValueError(f"the name {name!r} is given to two folders: give each its own")
         folders[name] = folder
     return folders
+
+
+def add_pages(commands: Any) -> None:
+    """Describe `pages`."""
+    pages = commands.add_parser("pages", help="write the executed notebooks as web pages")
+    pages.add_argument("--out", metavar="DIR", default="runs/pages", help="default: %(default)s")
+    pages.set_defaults(run=make_pages, when_interrupted="pages written so far stay")
+
+
+def make_pages(options: Namespace) -> None:
+    """Run `pages`."""
+    from workbook.report.pages import write_pages
+
+    written = write_pages(Path(options.out))
+    print(f"written: {len(written)} pages; begin with {written[0]}")
 
 
 def make_site(options: Namespace) -> None:

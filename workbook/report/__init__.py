@@ -5,10 +5,12 @@ plots          figures from tables; each method keeps its colour
 explained      a hash shown as pictures: its stages, its bits, and distances on a scale
 explorers      what stands behind the notebooks' controls: groups of pictures, a calculator
 notebook       what every notebook begins with: its parameters, its data, where it writes
+headings       the headings of tables, by the names of their columns
 record         save tables, figures and numbers with the machine and versions they come from
 results        look up what was recorded: numbers, cells of tables, stamps
 filling        render report.md from its template and refuse numbers typed by hand
 execute        run a notebook at full size and clean what it leaves
+pages          the executed notebooks as web pages
 rendering      the report as HTML and PDF
 row_distances  explore, choose and judge ways to compare a dHash row by row
 kinds          count false pairs on pictures of many kinds, for `python -m workbook kinds`

@@ -162,8 +162,13 @@ def clean(notebook: Any, root: Path) -> None:
     }
     for cell in notebook.cells:
         clean_metadata(cell)
+        outputs = []
         for output in cell.get("outputs", []):
+            outputs += without_controls(output)
+        for output in outputs:
             clean_output(output, cell.id, root)
+        if cell.cell_type == "code":
+            cell.outputs = outputs
 
 
 def clean_metadata(cell: Any) -> None:
@@ -178,18 +183,25 @@ def clean_metadata(cell: Any) -> None:
     }
 
 
+def without_controls(output: Any) -> list[Any]:
+    """What a static page shows of an output: of controls their picture, if any, and a note."""
+    data = output.get("data", {})
+    if WIDGET not in data:
+        return [output]
+    note = nbformat.v4.new_output("display_data", {"text/markdown": WIDGET_NOTE})
+    if "image/png" not in data:
+        return [note]
+    del data[WIDGET]
+    data.pop("text/plain", None)
+    return [output, note]
+
+
 def clean_output(
     output: Any,
     cell_id: str,
     root: Path,
 ) -> None:
-    """Remove from an output what is random or depends on the machine.
-
-    A widget becomes a note.
-    """
-    if WIDGET in output.get("data", {}):
-        output["data"] = {"text/markdown": WIDGET_NOTE}
-        output["metadata"] = {}
+    """Remove from an output what is random or depends on the machine."""
     texts = output.get("data", output)
     for kind in TEXT_KINDS:
         if kind in texts:

@@ -157,6 +157,36 @@ def flip_sheet(
     return axes
 
 
+def one_picture(picture: Stages) -> Figure:
+    """A figure of the stages of one picture, large enough to see what each of them leaves out."""
+    fig, axes = plt.subplots(2, 3, figsize=(style.WIDTH, 5.2))
+    panels = np.ravel(axes)
+    show_stages(panels, picture)
+    for ax, step in zip(panels, STEPS, strict=False):
+        ax.set_title(step.replace("\n", " "), fontsize=9, fontweight="normal", loc="center")
+    return fig
+
+
+def close_up(picture: Stages) -> Figure:
+    """A figure of the middle of a picture, third by third: its luma, box mean and 64 x 64."""
+    fig, axes = plt.subplots(1, 3, figsize=(style.WIDTH, 2.6))
+    greys = {"luma": picture.luma, "box mean": picture.means, "64 × 64": picture.small}
+    aspect = picture.luma.shape[0] / picture.luma.shape[1]
+    for ax, (step, grey) in zip(axes, greys.items(), strict=True):
+        show_panel(ax, middle_of(grey), cmap="gray", vmin=0, vmax=255, aspect="auto")
+        ax.set_box_aspect(aspect)
+        ax.set_title(step, fontsize=9, fontweight="normal", loc="center")
+    return fig
+
+
+def middle_of(grey: Any) -> Any:
+    """The middle third of an image along both sides."""
+    rows, columns = grey.shape
+    top = rows // 3
+    left = columns // 3
+    return grey[top : rows - top, left : columns - left]
+
+
 # Rows of a dHash -----------------------------------------------------------------------------
 
 
@@ -322,9 +352,9 @@ def draw_thresholds(
         ax.annotate(
             f"{name}: {threshold:g}",
             xy=(threshold, height),
-            xytext=(-3, 0),
+            xytext=(3, 0),
             textcoords="offset points",
-            ha="right",
+            ha="left",
             va="top",
             fontsize=8,
         )

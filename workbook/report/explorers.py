@@ -19,11 +19,13 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from PIL import Image
 
+from finlib.hashing.hashers import get_hasher
 from finlib.hashing.images import open_rgb
 from finlib.matching.distances import get_distance
 from finlib.matching.pairs import distance_histogram, neighbours
 from workbook.report import plots, style
 from workbook.study import hard_cases
+from workbook.study.anatomy import uploaded_picture
 
 COLUMNS = 8
 """Pictures side by side in a figure."""
@@ -129,7 +131,8 @@ class Threshold:
         share_found = is_within.sum() / max(1, len(matching))
         false_pairs = int((nonmatching["distance"] <= threshold).sum())
         title = f"{style.label(method)} at {threshold} bits finds {share_found:.1%} of family pairs"
-        return style.headline(fig, f"{title} and confuses {false_pairs:,} pairs of families")
+        confused = style.count_of(false_pairs, "pair")
+        return style.headline(fig, f"{title} and confuses {confused} of families")
 
     def _draw_pairs(
         self,
@@ -217,6 +220,75 @@ def draw_verdict(
     )
 
 
+# One picture's matches -----------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Matches:
+    """Shows which pictures match one of them, or one that is dropped, at a threshold.
+
+    paths: of the pictures. hasher: by whose hashes they are compared.
+    """
+
+    paths: Sequence[str]
+    hasher: str = "find"
+
+    @cached_property
+    def packed(self) -> NDArray[np.uint8]:
+        """The pictures' hashes, uint8[n, bits // 8]."""
+        hash_file = get_hasher(self.hasher).from_file
+        return np.stack([hash_file(path) for path in self.paths])
+
+    def nearest(self, packed: NDArray[np.uint8], without: int | None = None) -> pd.DataFrame:
+        """The pictures by their distance from a hash, the nearest first: path and distance (bits).
+
+        without: the place of a picture that is left out, because it is the one that is asked for.
+        """
+        distance = np.bitwise_count(self.packed ^ packed).sum(axis=1, dtype=np.int64)
+        table = pd.DataFrame({"path": self.paths, "distance": distance})
+        if without is not None:
+            table = table.drop(index=without)
+        return table.sort_values("distance", kind="stable")
+
+    def draw(
+        self,
+        picture: int,
+        threshold: int,
+        dropped: Sequence[Mapping[str, Any]] = (),
+    ) -> Figure:
+        """Draw a picture and its nearest ones; those within the threshold have a frame.
+
+        picture: its place. threshold: the most bits that may differ in a match. dropped: what was
+        dropped into a FileUpload, which is then asked for in place of the picture.
+        """
+        asked = uploaded_picture(dropped, open_rgb(self.paths[picture]))
+        without = None if dropped else picture
+        nearest = self.nearest(get_hasher(self.hasher).from_image(asked), without)
+        shown = nearest.head(2 * COLUMNS - 2)
+        fig, axes = plt.subplots(2, COLUMNS, figsize=(style.WIDTH, 2.7))
+        panels = [*axes[0], *axes[1]]
+        pictures = [asked, *[open_small(path) for path in shown["path"]]]
+        captions = ["this picture", *[f"{distance} bits" for distance in shown["distance"]]]
+        plots.gallery(pictures, captions, panels)
+        for ax, distance in zip(panels[1:], shown["distance"], strict=False):
+            frame_match(ax, is_match=distance <= threshold)
+        count = int((nearest["distance"] <= threshold).sum())
+        verb = "matches" if count == 1 else "match"
+        title = f"{count:,} of {style.count_of(len(nearest), 'other picture')} {verb}"
+        return style.headline(fig, f"{title}: at most {threshold} bits of 256 differ")
+
+
+def frame_match(ax: Axes, *, is_match: bool) -> None:
+    """Frame a picture that matches, and let one that does not fade."""
+    if not is_match:
+        ax.images[0].set_alpha(0.35)
+        return
+    ax.set_axis_on()
+    ax.set(xticks=[], yticks=[])
+    ax.spines[:].set_visible(True)
+    ax.spines[:].set(color="black", linewidth=2.5)
+
+
 # Groups of pictures --------------------------------------------------------------------------
 
 
@@ -293,11 +365,12 @@ class Browser:
     ) -> str:
         """Say what a sheet shows."""
         place = f"{number} of {len(self.views[view]):,}"
-        images = f"{len(group):,} images" if len(group) > 1 else "1 image"
+        images = style.count_of(len(group), "image")
         if view == "split families":
             family = group["family"].iloc[0]
             clusters = group["cluster"].nunique()
-            return f"Split family {place}: {images} of family {family} are in {clusters} clusters"
+            spread = style.count_of(clusters, "cluster")
+            return f"Split family {place}: {images} of family {family} are in {spread}"
         histogram = distance_histogram(self.packed[group.index])
         largest_distance = np.flatnonzero(histogram).max(initial=0)
         if group["cluster"].nunique() > 1:
@@ -333,7 +406,7 @@ class Browser:
         view: str = "clusters",
         number: int = 1,
     ) -> str:
-        """Write the files of a view's groups to a CSV file in a folder.
+        """Write the files of all groups of a view to a CSV file in a folder.
 
         Returns a sentence that says where the file is.
 
@@ -343,7 +416,27 @@ class Browser:
         path = Path(folder, f"06_listed_{view.replace(' ', '_')}.csv")
         files = self.listed(view)
         files.to_csv(path, index=False)
-        return f"{len(files):,} files of {len(self.views[view]):,} {view}: {path}"
+        groups = style.count_of(len(self.views[view]), view.removesuffix("s"), view)
+        if view == "split families":
+            groups = style.count_of(len(self.views[view]), "split family", view)
+        return f"{style.count_of(len(files), 'file')} of {groups}: {path}"
+
+    def export_sheet(
+        self,
+        folder: str | Path,
+        view: str = "clusters",
+        number: int = 1,
+    ) -> str:
+        """Write the files of the sheet that is seen to a CSV file in a folder.
+
+        Returns a sentence that says where the file is.
+        """
+        number = min(number, len(self.views[view]))
+        path = Path(folder, f"06_listed_{view.replace(' ', '_')}_{number}.csv")
+        files = self.listed(view)
+        files = files[files["number"] == number]
+        files.to_csv(path, index=False)
+        return f"{style.count_of(len(files), 'file')} of {view}, number {number}: {path}"
 
 
 def group_rows(pictures: pd.DataFrame, column: str) -> list[NDArray[np.int64]]:

@@ -3,9 +3,12 @@
 It also decides what a run of its size may claim.
 
     run = notebook.start("01", globals())  # after the cell of parameters
-    data = run.data()                      # columns path and family; prints how many images
+    data = run.data()                      # columns path and family; says how many images
     paths = run.sample(data, images)       # readable images, drawn at random from the seed
-    style.finding(ax, run.finding("Exponent 1.53", at_trial="Seconds against pixels"))
+    run.table("stages", stages, ["stage", "ms"], key="stage")
+    run.figure("size", ax, "Time grows with pixels to the power 1.53", trial="Time by size")
+    run.say("Twice the pixels take three times as long.", trial="how time grows with the pixels")
+    run.save()                             # last
 
 A notebook has a parameter `full`. With True, every parameter that still has its default takes its
 published size.
@@ -19,10 +22,12 @@ import math
 import sys
 from collections.abc import Callable, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass
+from html import escape
 from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import yaml
@@ -30,12 +35,16 @@ from numpy.random import default_rng
 
 from finlib.hashing import decoding
 from finlib.hashing.images import list_images
-from workbook.report import record, style
+from workbook.report import plots, record, style
+from workbook.report.headings import PERCENT, heading_of
 from workbook.report.record import HOME
 from workbook.study import families
+from workbook.study.timing import Ratio
 
 if TYPE_CHECKING:
     from IPython.display import HTML
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 INJECTED = "# Parameters"
 """The first line of the cell that papermill adds."""
@@ -82,9 +91,10 @@ class Run:
         if not self.parameters.get("data_dir"):
             return self._built_in_data()
         folder = data_folder(self.parameters["data_dir"])
-        files = len(list_images(folder))
-        frame = families.dataset(folder, seed=self.seed, caption=caption)
-        say(describe_data(frame, files, folder.name))
+        labels = self.parameters.get("labels", families.AUTO)
+        reading = families.read_names(list_images(folder), labels)
+        frame = families.dataset(folder, seed=self.seed, caption=caption, labels=labels)
+        say(describe_data(frame, reading, folder.name))
         return frame
 
     def _built_in_data(self) -> pd.DataFrame:
@@ -143,29 +153,116 @@ class Run:
             return text
         return f"{at_trial} (trial)"
 
+    def figure(
+        self,
+        slug: str,
+        drawn: "Figure | Axes",
+        finding: str,
+        frame: pd.DataFrame | None = None,
+        key: str | Sequence[str] | None = None,
+        *,
+        trial: str = "",
+        note: str = "",
+    ) -> None:
+        """Give a figure its title, save it with the table behind it, and show it.
+
+        drawn: the figure, or its only Axes. finding: its title. frame, key: the table, as for
+        `Recorder.figure`. trial: what the figure shows, which is its title in a run that is not of
+        the published sizes; without it the finding holds at any size. note: the number of images,
+        units or the source, in small type. The figure's text alternative is made of its words.
+        """
+        title = self.finding(finding, at_trial=trial) if trial else finding
+        fig = style.entitle(drawn, title, note)
+        self.recorder.figure(slug, fig, frame, key, alternative=style.in_words(fig))
+
+    def table(
+        self,
+        slug: str,
+        frame: pd.DataFrame,
+        columns: Sequence[str] = (),
+        key: str | Sequence[str] | None = None,
+        **headings: str,
+    ) -> "HTML | None":
+        """Save a table, and return it for readers if `columns` says which ones to show.
+
+        slug, key: as for `Recorder.table`. headings: of columns whose heading is not that of
+        `headings.HEADINGS`.
+        """
+        self.recorder.table(slug, frame, key=key)
+        if not columns:
+            return None
+        return table(frame, headings_of(columns, **headings))
+
+    def number(
+        self,
+        key: str,
+        value: Any,
+        *,
+        low: Any = None,
+        high: Any = None,
+    ) -> None:
+        """Record a number that stands in no table, as `Recorder.number` does."""
+        self.recorder.number(key, value, low=low, high=high)
+
+    def ratio(self, key: str, ratio: Ratio) -> None:
+        """Record a ratio of times with its quartiles."""
+        self.recorder.number(key, ratio.median, low=ratio.low, high=ratio.high)
+
+    def say(self, finding: str, *, trial: str = "") -> None:
+        """Show a finding in Markdown.
+
+        trial: what the finding is about, as in "how much memory a row takes". A run that is not of
+        the published sizes then names only that.
+        """
+        if trial and not self.full:
+            finding = f"*A trial is too small to say {trial}; the published sizes do.*"
+        say(finding)
+
+    def explorer(
+        self,
+        slug: str,
+        draw: "Callable[..., Figure]",
+        actions: "Mapping[str, Callable[..., str]] | None" = None,
+        **controls: Any,
+    ) -> None:
+        """Show controls above a figure that follows them, and save its first state.
+
+        The arguments are those of `plots.explorer`. On a static page the saved figure stands in
+        place of the controls.
+        """
+        fig = draw(**{name: control.value for name, control in controls.items()})
+        alternative = style.in_words(fig)
+        png = self.recorder.picture(slug, fig)
+        plt.close(fig)
+        box = plots.explorer(draw, actions, **controls)
+        record.show_box(box, png, alternative)
+        if record.in_notebook() and plots.takes_files(controls):
+            display = sys.modules["IPython"].display
+            display.display(display.HTML(plots.DROP_SCRIPT.read_text(encoding="utf-8")))
+
+    def save(self) -> None:
+        """Write the numbers, with machine, versions, commit and date; a notebook's last call."""
+        self.recorder.save()
+
 
 def describe_data(
     frame: pd.DataFrame,
-    files: int,
+    reading: families.Reading,
     folder: str,
 ) -> str:
-    """Say in a sentence which images of a folder are used.
+    """Say which images of a folder are used, how their names were read, and how to change that.
 
-    frame: the images, with the columns path and family. files: how many pictures the folder has.
-    folder: its name.
+    frame: the images, with the columns path and family. reading: of the names. folder: its name.
     """
-    if not frame["family"].any():
-        return (
-            f"All {files:,} pictures in `{folder}`. "
-            "Names like FFFF_ID.jpg would say which family each belongs to."
-        )
-    if len(frame) > files:
-        return f"{len(frame):,} images: {files:,} templates in `{folder}`, captioned."
-    count = frame["family"].nunique()
-    text = f"{len(frame):,} of {files:,} images in `{folder}`, {count:,} families"
-    if len(frame) == files:
-        return f"{text}."
-    return f"{text}; the others are not named FFFF_ID.ext."
+    files = reading.labelled + reading.others
+    if reading.are_labels:
+        used = f"{len(frame):,} of {files:,} images in `{folder}`, "
+        used += style.count_of(reading.families, "family", "families")
+    elif len(frame) > files:
+        used = f"{len(frame):,} images: {files:,} templates in `{folder}`, captioned"
+    else:
+        used = f"All {style.count_of(files, 'picture')} in `{folder}`"
+    return f"{used}. {reading.reason}"
 
 
 # Parameters ----------------------------------------------------------------------------------
@@ -302,6 +399,8 @@ def banner(smaller: Mapping[str, Any], given: Mapping[str, Any]) -> str:
     smaller: the published sizes that it does not have. given: its own parameters.
     """
     if not smaller:
+        if given.get("data_dir"):
+            return "**Your own images**, with the published run's other sizes."
         return "**Published sizes.**"
     sizes = "; ".join(f"{name} {given[name]} ({size})" for name, size in smaller.items())
     return (
@@ -360,18 +459,58 @@ def table(
 ) -> "HTML":
     """A table for readers: some columns of a frame under plain headings.
 
-    headings: the heading of each column to show. digits: the significant digits of floats. Values
-    under a thousandth are written as 1.2e-05, a measured 0 as "below resolution", NaN and infinity
-    as a dash. Names of hashers become their labels.
+    headings: the heading of each column to show; under one that ends in ", %", shares are written
+    as percentages. digits: the significant digits of floats. Values under a thousandth are written
+    as 1.2e-05, a measured 0 as "below resolution", NaN and infinity as a dash. Names of hashers
+    become their labels.
     """
     from IPython.display import HTML
 
-    def shown(value: Any) -> str:
-        return readable(value, digits)
+    head = "".join(cell_of("th", heading, frame[name]) for name, heading in headings.items())
+    rows = []
+    for place in range(len(frame)):
+        cells = []
+        for name, heading in headings.items():
+            value = frame[name].iloc[place]
+            text = percentage(value) if heading.endswith(PERCENT) else readable(value, digits)
+            cells.append(cell_of("td", text, frame[name]))
+        rows.append("<tr>" + "".join(cells) + "</tr>")
+    body = "\n".join(rows)
+    return HTML(
+        '<div style="overflow-x: auto"><table>'
+        f"<thead><tr>{head}</tr></thead>\n<tbody>{body}</tbody></table></div>"
+    )
 
-    texts = frame[list(headings)].map(shown)
-    texts = texts.rename(columns=dict(headings)).rename_axis(columns=None)
-    return HTML(texts.to_html(index=False, border=0))
+
+def cell_of(
+    kind: str,
+    text: str,
+    column: pd.Series,
+) -> str:
+    """A cell of a table in HTML: words begin at the left, numbers end at the right and never wrap.
+
+    kind: "th" or "td". column: the values of its column, which say what it holds.
+    """
+    is_number = pd.api.types.is_numeric_dtype(column) and column.dtype != bool
+    look = "text-align: right; white-space: nowrap" if is_number else "text-align: left"
+    if kind == "th":
+        look = look.replace("nowrap", "normal")
+    return f'<{kind} style="{look}">{escape(text)}</{kind}>'
+
+
+def percentage(value: Any) -> str:
+    """A share as a percentage with three significant digits, without its sign."""
+    if not math.isfinite(value):
+        return MISSING
+    return f"{100 * value:.3g}"
+
+
+def headings_of(columns: Sequence[str], **others: str) -> dict[str, str]:
+    """The headings of the columns to show, for `table`.
+
+    others: those that are not to be `headings.HEADINGS`', by the column's name.
+    """
+    return {name: others.get(name, heading_of(name)) for name in columns}
 
 
 def readable(value: Any, digits: int = 3) -> str:

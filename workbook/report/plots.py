@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from html import escape
 from io import BytesIO
 from itertools import cycle
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import matplotlib.pyplot as plt
@@ -24,6 +25,18 @@ from workbook.report.style import GRID, NEUTRAL, colour, label, linestyle, marke
 
 LINE_STYLES = ("-", "--", "-.", ":")
 MARKERS = ("o", "s", "v", "^", "D", "X", "P")
+DROP_SCRIPT = Path(__file__).with_name("drop.html")
+"""What makes a browser hand a dropped file to the upload button under it."""
+
+SCREEN_DPI = 110
+"""Pixels of a web page for an inch of a figure among controls."""
+
+SHARPNESS = 2
+"""Pixels of a picture for each pixel of a web page, so that it is sharp on dense screens too."""
+
+SMALLEST_GAP = 1e-14
+"""Where gaps that are smaller, or 0, are drawn on a logarithmic axis."""
+
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#5f6b76")
 """What groups that are not methods are drawn with, in turn."""
 
@@ -374,6 +387,53 @@ def steps(
     return finish_axes(ax, log, legend=group is not None)
 
 
+def gaps(
+    frame: pd.DataFrame,
+    ax: Axes,
+    *,
+    needed: float,
+    tied: Sequence[float],
+) -> Axes:
+    """Draw how many pictures have a gap of at most each size, and the size that a gap must exceed.
+
+    frame: columns gap and share, as for `steps`. needed: that size. tied: the gaps of pictures
+    whose coefficients tie, marked on the axis.
+    """
+    steps(frame, ax, x="gap", y="share", log="x")
+    ax.axvline(needed, color="black", linestyle="--")
+    beside: dict[str, Any] = {"xytext": (5, 0), "textcoords": "offset points"}
+    ax.annotate("what a gap must exceed", (needed, 0.5), color="black", **beside)
+    drawn = np.maximum(tied, SMALLEST_GAP)
+    ax.plot(drawn, np.zeros(len(drawn)), "X", color=NEUTRAL, clip_on=False)
+    above: dict[str, Any] = {"xytext": (4, 6), "textcoords": "offset points"}
+    ax.annotate("flat, symmetric: 1e-14 or less", (SMALLEST_GAP, 0.05), color=NEUTRAL, **above)
+    ax.set_xlabel("gap between the 128th and the 129th coefficient (log scale)")
+    ax.set(ylabel="share of pictures", ylim=(0, 1.02))
+    return ax
+
+
+def scales(frame: pd.DataFrame, ax: Axes) -> Axes:
+    """Draw what decoding at reduced scale saves and changes; see `optimisation.summarise_reduced`.
+
+    Each point is labelled with its scale, as "4/8".
+    """
+    lines(frame, ax, x="speed_up", y="bits", group="size", log="x")
+    for row in frame[frame["eighths"] < 8].itertuples():
+        ax.annotate(
+            f"{row.eighths}/8",
+            (row.speed_up, row.bits),
+            xytext=(6, 3),
+            textcoords="offset points",
+            fontsize=8,
+        )
+    ticks = [1, 2, 3, 5]
+    ax.set_xticks(ticks, [f"{tick} ×" for tick in ticks])
+    ax.minorticks_off()
+    ax.set_xlabel("speed-up of bytes to hash (log scale; right is better)")
+    ax.set_ylabel("bits that change (lower is better)")
+    return ax
+
+
 def side_by_side(
     frame: pd.DataFrame,
     ax: Axes,
@@ -581,7 +641,7 @@ def explorer(
     The figure is an image widget. An output widget would wait for answers of a front end, which
     papermill does not have.
     """
-    from ipywidgets import HTML, Button, HBox, Image, VBox
+    from ipywidgets import HTML, Button, HBox, Image, Layout, VBox
 
     button_actions = actions or {}
     picture = Image(format="png")
@@ -595,7 +655,9 @@ def explorer(
             fig = draw(**values())
         except (OSError, ValueError) as error:  # such as a picture that cannot be read
             fig = message_figure(str(error))
-        picture.value = png_of(fig)
+        png = png_of(fig)
+        picture.value = png
+        picture.layout.width = f"{width_of(png) // SHARPNESS}px"
 
     def act(button: Any) -> None:
         action = button_actions[button.description]
@@ -610,8 +672,26 @@ def explorer(
         button.on_click(act)
     for control in controls.values():
         control.observe(redraw, "value")
+    picture.layout = Layout(max_width="100%", height="auto", object_fit="contain")
     redraw()
-    return VBox([HBox([*controls.values(), *buttons]), picture, message])
+    row = HBox([*controls.values(), *buttons], layout=Layout(flex_flow="row wrap"))
+    return VBox([row, picture, message], layout=Layout(align_items="flex-start"))
+
+
+def takes_files(controls: Mapping[str, Any]) -> bool:
+    """Whether one of the controls takes files that are dropped on it."""
+    return any("accept" in control.trait_names() for control in controls.values())
+
+
+def drop_zone(description: str) -> Any:
+    """A control on which a picture can be dropped; clicked, it opens a dialogue to choose one."""
+    from ipywidgets import FileUpload, Layout
+
+    return FileUpload(
+        accept="image/*",
+        description=description,
+        layout=Layout(width="330px", height="60px", border="2px dashed #5f6b76"),
+    )
 
 
 def message_figure(text: str) -> Figure:
@@ -628,13 +708,18 @@ def message_figure(text: str) -> Figure:
 
 
 def png_of(fig: Figure) -> bytes:
-    """A figure as the bytes of a PNG file; the figure is closed."""
+    """A figure as the bytes of a PNG file, sharp on any screen; the figure is closed."""
     file = BytesIO()
     fig.savefig(
         file,
         format="png",
-        dpi=120,
+        dpi=SHARPNESS * SCREEN_DPI,
         bbox_inches="tight",
     )
     plt.close(fig)
     return file.getvalue()
+
+
+def width_of(png: bytes) -> int:
+    """The width in pixels of a PNG file, which stands in its header."""
+    return int.from_bytes(png[16:20], "big")

@@ -12,12 +12,14 @@ The stamp says where, when and from which code the files come. A notebook that s
 no NN.json.
 """
 
+import base64
 import importlib.metadata
 import json
 import math
 import os
 import platform
 import re
+import struct
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -259,16 +261,27 @@ class Recorder:
         fig: "Figure",
         frame: pd.DataFrame | None = None,
         key: str | Sequence[str] | None = None,
+        *,
+        alternative: str = "",
     ) -> None:
         """Save a figure as out_dir/NN_slug.png, then show it.
 
         frame, key: the table behind the figure, as for `table`; it is saved too, unless `table` has
-        saved one under the same slug.
+        saved one under the same slug. alternative: what the figure shows, in words, for those who
+        cannot see it.
         """
         import matplotlib.pyplot as plt
 
         if frame is not None and slug not in self.tables:
             self._write_table(slug, frame, key)
+        self.picture(slug, fig)
+        if in_notebook():
+            metadata = {"image/png": {"alt": alternative}} if alternative else {}
+            sys.modules["IPython"].display.display(fig, metadata=metadata)
+        plt.close(fig)
+
+    def picture(self, slug: str, fig: "Figure") -> bytes:
+        """Save a figure as out_dir/NN_slug.png without showing it; returns the file's bytes."""
         path = self.out_dir / self._file_name(slug, "png")
         partial = path.with_suffix(".png.part")
         fig.savefig(
@@ -279,9 +292,7 @@ class Recorder:
             metadata={"Software": None},
         )
         os.replace(partial, path)
-        if in_notebook():
-            sys.modules["IPython"].display.display(fig)
-        plt.close(fig)
+        return path.read_bytes()
 
     def save(self) -> None:
         """Write NN.json with machine, versions, commit and date; this is a notebook's last call."""
@@ -309,6 +320,24 @@ def in_notebook() -> bool:
     if "IPython" not in sys.modules:
         return False
     return sys.modules["IPython"].get_ipython() is not None
+
+
+def show_box(
+    box: Any,
+    png: bytes,
+    alternative: str,
+) -> None:
+    """Show a box of controls in JupyterLab, and a picture where there are no controls.
+
+    One output holds both. box: an ipywidget. png: the picture. alternative: its words.
+    """
+    if not in_notebook():
+        return
+    bundle = box._repr_mimebundle_()
+    bundle["image/png"] = base64.b64encode(png).decode("ascii")
+    width, _ = struct.unpack(">II", png[16:24])
+    look = {"alt": alternative, "width": width // 2}
+    sys.modules["IPython"].display.display(bundle, raw=True, metadata={"image/png": look})
 
 
 def stamp_seconds(path: Path, seconds: float) -> None:

@@ -23,6 +23,9 @@ WIDTH = 7.0
 NEUTRAL = "#5f6b76"
 """The colour of everything that is not a method: stages, machines, counts."""
 
+MOST_AXES_DESCRIBED = 6
+"""Of more Axes, such as those of a sheet of pictures, only the figure's title is told."""
+
 GRID = "#d9dde1"
 """The colour of grids and frames."""
 
@@ -199,3 +202,39 @@ def finding(
             color=NEUTRAL,
         )
     return ax
+
+
+def entitle(
+    drawn: Figure | Axes,
+    title: str,
+    note: str = "",
+) -> Figure:
+    """Write a title and a note on a figure, or on its only Axes; returns the figure."""
+    if isinstance(drawn, Axes):
+        finding(drawn, title, note)
+        figure = drawn.figure
+        return figure if isinstance(figure, Figure) else figure.figure
+    headline(drawn, title)
+    if note:
+        drawn.supxlabel(note, x=1.0, ha="right", fontsize=7.5, color=NEUTRAL)
+    return drawn
+
+
+def in_words(fig: Figure) -> str:
+    """What a figure shows, for those who cannot see it: its titles and the labels of its axes."""
+    words = [fig.get_suptitle()]
+    described = fig.axes if len(fig.axes) <= MOST_AXES_DESCRIBED else []
+    for ax in described:
+        words.append(ax.get_title(loc="left"))
+        if ax.get_xlabel():
+            words.append(f"Across: {ax.get_xlabel()}")
+        if ax.get_ylabel():
+            words.append(f"Upwards: {ax.get_ylabel()}")
+    told_once = dict.fromkeys(" ".join(text.split()) for text in words if text)
+    return "; ".join(told_once)
+
+
+def count_of(count: int, one: str, many: str = "") -> str:
+    """A number with its noun: "1 group", "2 groups"; `many` is the plural where it is irregular."""
+    noun = one if count == 1 else many or f"{one}s"
+    return f"{count:,} {noun}"

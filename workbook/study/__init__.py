@@ -26,8 +26,10 @@ evasion        the least change that a method misses, and noise aimed at it
 together       two hashes together: sums, weighted sums, AND, OR, a cascade
 nonmatching    distances of unrelated images, and thresholds chosen from them
 kinds          false pairs that advised radii let in, on pictures of many kinds
+opening        three hard pictures that notebook 05 opens with
 hard_cases     where methods fail: the closest unrelated images, plain pictures, wrong labels
 near_pairs     near pairs found by bit sampling, to measure its recall
+captioned_web  dHashes of captioned pictures, distributed as in a crawl of the web
 web_like       hashes distributed as in a crawl of the web
 clusterings    other clusterings to compare with the one in use
 workers        hashes joined on many workers: with Dask, and at a calculated cost

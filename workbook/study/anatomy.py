@@ -14,11 +14,15 @@ from finlib.hashing.images import ImageError, load_rgb, open_rgb
 from finlib.hashing.reference import KEPT
 from finlib.matching import rows, thresholds
 from workbook.study import vectorised
+from workbook.study.package_files import package_file
 from workbook.study.templates import template
 from workbook.study.transforms import TRANSFORMS
 
 CHANGES = {"crop": 0.1, "blur": 3.0, "noise": 20.0, "caption": 24.0}
 """The changes that `change` makes, in this order, each with a middling strength."""
+
+EXAMPLE_CAPTION = 16.0
+"""The size of the caption in `well_known_pictures`, as in CHANGES."""
 
 PICTURE = "a picture"
 NEAR_DUPLICATE = "near-duplicate"
@@ -135,6 +139,40 @@ def typical_pictures(
         NEAR_DUPLICATE: near_duplicate,
         UNRELATED: unrelated,
     }
+
+
+def well_known_pictures(seed: int = 2026) -> dict[str, Image.Image]:
+    """Three photographs to explain with: PICTURE, NEAR_DUPLICATE and UNRELATED.
+
+    The first shows a cat and the last an astronaut; both come with scikit-image. The near-duplicate
+    is the first under a caption.
+    """
+    cat = open_rgb(package_file("skimage", "data/chelsea.png"))
+    astronaut = open_rgb(package_file("skimage", "data/astronaut.png"))
+    return {
+        PICTURE: cat,
+        NEAR_DUPLICATE: change(cat, seed=seed, caption=EXAMPLE_CAPTION),
+        UNRELATED: astronaut,
+    }
+
+
+def describe_origin(pairs: pd.DataFrame) -> str:
+    """Say which of `typical_pictures` are one's own and which were made to stand in for them."""
+    if pairs["same"].any():
+        near_duplicate = "another one of its family, as far from it as is usual"
+    else:
+        near_duplicate = (
+            "**made by this notebook**: the same picture with a caption, because no names say "
+            "which of these pictures belong together"
+        )
+    if len(pairs) and not pairs["same"].all():
+        unrelated = "another one of these pictures"
+    else:
+        unrelated = "**a built-in picture**, because no other one is here"
+    return (
+        f"The first picture is one of these. The near-duplicate is {near_duplicate}. "
+        f"The unrelated picture is {unrelated}."
+    )
 
 
 def _median_pair(pairs: pd.DataFrame) -> pd.Series:

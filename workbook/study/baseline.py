@@ -8,6 +8,7 @@ two defects of FIN's code.
 import ast
 import cProfile
 import io
+import math
 import pstats
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -120,6 +121,41 @@ def stage_table(paths: Sequence[FilePath], passes: int = 2) -> pd.DataFrame:
                 for stage, seconds in stage_times(path).items():
                     rows.append((pass_number, image, stage, seconds))
     return pd.DataFrame(rows, columns=["pass", "image", "stage", "seconds"])
+
+
+def summarise_stages(raw: pd.DataFrame) -> pd.DataFrame:
+    """The milliseconds of each stage over all pictures and passes of `stage_table`.
+
+    Columns stage, low, ms and high (quartiles and median), and share (of the stages' sum).
+    """
+    milliseconds = raw.assign(ms=raw["seconds"] * 1000)
+    by_stage = milliseconds.groupby("stage", sort=False)["ms"]
+    quartiles = by_stage.quantile([0.25, 0.5, 0.75]).unstack()
+    stages = quartiles.set_axis(["low", "ms", "high"], axis=1).reset_index()
+    return stages.assign(share=stages["ms"] / stages["ms"].sum())
+
+
+def picture_seconds(raw: pd.DataFrame) -> pd.DataFrame:
+    """The seconds that each picture of `stage_table` took: a row a picture, a column a pass."""
+    return raw.groupby(["pass", "image"])["seconds"].sum().unstack(0)
+
+
+def latencies(seconds: pd.DataFrame) -> pd.DataFrame:
+    """How many timings of `picture_seconds` are done after each time: columns ms and share."""
+    ordered = np.sort(seconds.to_numpy().ravel())
+    share = np.arange(1, len(ordered) + 1) / len(ordered)
+    return pd.DataFrame({"ms": ordered * 1000, "share": share})
+
+
+def rank_correlation(seconds: pd.DataFrame) -> float:
+    """How far the same pictures are slow in the first and the last pass: 1 if their order agrees.
+
+    It is nan for a single picture.
+    """
+    ranks = seconds.rank()
+    if len(ranks) < 2:
+        return math.nan
+    return float(ranks.corr().to_numpy()[0, -1])
 
 
 def amdahl(seconds: Mapping[str, float]) -> pd.DataFrame:
@@ -327,6 +363,18 @@ def _pixels_in_windows(places: Iterable[int], length: int) -> int:
     return pixels
 
 
+def work_table(formula: Mapping[str, int]) -> pd.DataFrame:
+    """What `counts` found, in words: columns work and times."""
+    times = {
+        "box means computed": formula["windows"],
+        "box means kept": formula["windows_kept"],
+        "pixels read": formula["reads"],
+        "pixels read for the kept means": formula["reads_kept"],
+        "pixels": formula["windows"],
+    }
+    return pd.DataFrame({"work": times.keys(), "times": times.values()})
+
+
 def counted(rows: int, cols: int) -> dict[str, int]:
     """Count by watching the reference's loops at work on a grey picture.
 
@@ -435,6 +483,22 @@ def cost_model(pixels: Any, reads: Any, seconds: Any) -> CostModel:
     return CostModel(per_pixel, per_read, work @ costs)
 
 
+def size_curves(medians: pd.DataFrame, model: CostModel) -> pd.DataFrame:
+    """Seconds against pixels: as measured, by the model, and as if each pixel cost the same.
+
+    medians: a row a size, with the columns pixels and seconds, the smallest first. Returns them
+    three times, with a column line that says which is which.
+    """
+    smallest = medians.iloc[0]
+    seconds_a_pixel = smallest["seconds"] / smallest["pixels"]
+    kinds = {
+        "measured": medians,
+        "by values read": medians.assign(seconds=model.fitted),
+        "by pixels alone": medians.assign(seconds=medians["pixels"] * seconds_a_pixel),
+    }
+    return pd.concat([frame.assign(line=kind) for kind, frame in kinds.items()])
+
+
 def slope(x: Any, y: Any) -> float:
     """The exponent of the power law that fits y against x best.
 
@@ -502,6 +566,33 @@ def decimated(image: Image.Image, *, shipped: bool = False) -> Floats:
     grey = reference.luma(rgb.tolist())
     means = reference.box_mean(grey, rows, cols, shipped=shipped)
     return np.array(reference.decimate(means, rows, cols))
+
+
+def defect_panels(photos: Mapping[str, Image.Image]) -> dict[str, Any]:
+    """What FINd's DCT is given of some photographs, to look at; by caption.
+
+    Three pictures for each: the photograph, its 64 x 64 as corrected and as shipped. None may be
+    higher than wide.
+    """
+    panels: dict[str, Any] = {}
+    for name, photo in photos.items():
+        panels[f"{name}, {photo.width} × {photo.height}"] = np.asarray(photo)
+        panels[f"{name}, 64 × 64, corrected"] = _grey(decimated(photo))
+        panels[f"{name}, 64 × 64, as shipped"] = _grey(decimated(photo, shipped=True))
+    return panels
+
+
+def _grey(luma: Floats) -> Floats:
+    """Luma as a picture, float64[H, W, 3] from 0 to 1."""
+    return np.dstack([luma] * 3) / 255
+
+
+def painted_over(photo: Image.Image) -> Image.Image:
+    """A copy of a landscape whose rows that FINd as shipped never reads are magenta."""
+    unread = unread_rows(*photo.size)
+    painted = photo.copy()
+    painted.paste((255, 0, 255), (0, photo.height - unread, photo.width, photo.height))
+    return painted
 
 
 def unread_rows(width: int, height: int) -> int:

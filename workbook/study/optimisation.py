@@ -36,6 +36,23 @@ Stages = dict[str, timing.Call]
 # Stages -------------------------------------------------------------------------------------------
 
 
+BYTES_A_SECOND = 8e9
+"""What arrays are assumed to move."""
+
+MULTIPLICATIONS_A_SECOND = 8e9
+"""How many multiply-additions a core is assumed to do in NumPy's products."""
+
+
+OPERATIONS_A_CYCLE = {
+    "16-bit additions": 16,
+    "windows weighted": 1 / 4,
+    "float64 multiply-additions": 4,
+}
+"""What a core is assumed to do in a cycle, by the kind of work."""
+
+CYCLES_A_MICROSECOND = 3e3
+
+
 def numpy_stages(rgb: Pixels) -> Stages:
     """The stages of `vectorised.find_stages` on these pixels."""
     thousandths = vectorised.luma(rgb)
@@ -173,6 +190,50 @@ def kernel_operations(rows: int, cols: int) -> dict[str, int]:
 
 
 # Exactness ----------------------------------------------------------------------------------------
+
+
+def predicted_seconds(rows: int, cols: int) -> dict[str, float]:
+    """What the two versions in NumPy should take for a picture, by counting bytes and operations.
+
+    Luma is written as int32 by channel. Stage by stage, about ten passes over 64-bit numbers
+    follow; the two products write and read luma as float64, and multiply. Arrays are assumed to
+    move BYTES_A_SECOND, and a core to do MULTIPLICATIONS_A_SECOND.
+    """
+    pixels = rows * cols
+    luma_bytes = pixels * (3 + 6 * 4)
+    pass_bytes = pixels * 8 * 10
+    float_bytes = pixels * 3 * 8
+    multiplications = 16 * rows * cols + 16 * cols * 16
+    by_product = (luma_bytes + float_bytes) / BYTES_A_SECOND
+    by_product += multiplications / MULTIPLICATIONS_A_SECOND
+    return {
+        "stage by stage": (luma_bytes + pass_bytes) / BYTES_A_SECOND,
+        "two products": by_product,
+    }
+
+
+def tied_pictures() -> dict[str, Pixels]:
+    """Pictures whose true coefficients tie, so that the order of additions decides the bits."""
+    i, j = np.mgrid[:40, :40]
+    planes = {
+        "flat": np.full((40, 40), 90),
+        "stripes": i // 5 % 2 * 255,
+        "mirrored": np.minimum(j, 39 - j) * 6,
+        "one pixel": np.full((1, 1), 7),
+    }
+    return {name: np.dstack([plane] * 3).astype(np.uint8) for name, plane in planes.items()}
+
+
+def predicted_kernels(rows: int, cols: int) -> pd.DataFrame:
+    """What the kernels should take for a picture, by counting operations.
+
+    Columns work, operations, per_cycle (what a core does in a cycle) and us (at 3 GHz).
+    """
+    table = pd.DataFrame(
+        {"operations": kernel_operations(rows, cols), "per_cycle": OPERATIONS_A_CYCLE}
+    )
+    table["us"] = table["operations"] / table["per_cycle"] / CYCLES_A_MICROSECOND
+    return table.rename_axis("work").reset_index()
 
 
 class Certainty(NamedTuple):
@@ -336,6 +397,27 @@ def reduced_table(
             changed = np.bitwise_count(_hash_reduced(data, scale) ^ right)
             rows.append((Path(path).stem, scale, seconds, int(changed.sum())))
     return pd.DataFrame(rows, columns=["picture", "eighths", "seconds", "bits"])
+
+
+def summarise_reduced(table: pd.DataFrame) -> pd.DataFrame:
+    """What decoding at reduced scale saves and changes, over several pictures.
+
+    table: that of `reduced_table` with further columns key and size, which name the pictures' size.
+    Returns a row for each size and scale: key, size, eighths, speed_up (median), bits (mean) and
+    most (bits). Raises ValueError if decoding at full size changes a bit.
+    """
+    at_full_size = table[table["eighths"] == 8]
+    if (at_full_size["bits"] != 0).any():
+        raise ValueError("decoding at full size changed a hash: the decoders disagree")
+    of_picture = ["key", "picture"]
+    full_size_seconds = at_full_size.set_index(of_picture)["seconds"]
+    pictures_in_order = table.set_index(of_picture).index
+    speed_up = pictures_in_order.map(full_size_seconds) / table["seconds"]
+    by_scale = table.assign(speed_up=speed_up).groupby(["key", "size", "eighths"], sort=False)
+    wanted = by_scale.agg(
+        speed_up=("speed_up", "median"), bits=("bits", "mean"), most=("bits", "max")
+    )
+    return wanted.reset_index()
 
 
 # The first call -----------------------------------------------------------------------------------

@@ -9,6 +9,7 @@ because a process that has already computed something no longer shows what a sin
 """
 
 import gc
+import math
 import os
 import pickle
 import re
@@ -30,6 +31,9 @@ from threadpoolctl import threadpool_limits
 Call = Callable[[], Any]
 Function = Callable[..., Any]
 QUARTILES = [0.25, 0.5, 0.75]
+
+UNITS = {"ms": 1e3, "us": 1e6}
+"""How many of a unit of time are a second."""
 SERVE = "from workbook.study.timing import _serve; _serve()"
 """What the Python of a fresh process runs."""
 
@@ -214,6 +218,42 @@ def summarise(
     return pd.DataFrame(rows, columns=["name", "median", "low", "high", "items_per_second"])
 
 
+def in_unit(summary: pd.DataFrame, unit: str) -> pd.DataFrame:
+    """Write the times of `summarise` in another unit than seconds, for a figure or a table.
+
+    unit: "ms" or "us". Returns the same table with the median in a further column of that name, and
+    low and high in that unit.
+    """
+    factor = UNITS[unit]
+    in_that_unit = summary.copy()
+    in_that_unit[unit] = summary["median"] * factor
+    in_that_unit["low"] = summary["low"] * factor
+    in_that_unit["high"] = summary["high"] * factor
+    return in_that_unit
+
+
+def speed_ups(
+    timings: pd.DataFrame,
+    base: str,
+    items: int | Mapping[str, int] = 1,
+) -> pd.DataFrame:
+    """Compare each call of `time_side_by_side` with a slow one.
+
+    Returns the columns of `summarise` and ms (median, for each item), but low and high are the
+    quartiles of a further column, speed_up: how many times as fast as `base` a call is. base: the
+    name of the slow one. items: as for `summarise`.
+    """
+    table = summarise(timings, items)
+    counts = items if isinstance(items, Mapping) else dict.fromkeys(table["name"], items)
+    per_item = timings.assign(seconds=timings["seconds"] / timings["name"].map(counts))
+    ratios = [ratio(per_item, base, str(name)) for name in table["name"]]
+    table["ms"] = table["median"] * 1e3
+    table["speed_up"] = [one.median for one in ratios]
+    table["low"] = [one.low for one in ratios]
+    table["high"] = [one.high for one in ratios]
+    return table
+
+
 def ratio(timings: pd.DataFrame, numerator: str, denominator: str) -> Ratio:
     """How many times as long one call took as another.
 
@@ -303,6 +343,46 @@ def break_even(costs: pd.DataFrame, base: str) -> pd.Series:
 
 
 # Memory -------------------------------------------------------------------------------------------
+
+
+def compare_executors(timings: pd.DataFrame, workers: Mapping[str, int]) -> pd.DataFrame:
+    """What each way to run costs to start and gains for each file, beside running serially.
+
+    timings: the columns name, files and seconds; "serial" is one of the names. workers: by name.
+    Returns the columns executor, workers, start_up_s, files_per_second, speed_up, efficiency (the
+    speed-up for each worker) and break_even_files.
+    """
+    costs = fixed_and_per_item(timings.rename(columns={"files": "items"})).set_index("name")
+    table = pd.DataFrame({"executor": costs.index, "start_up_s": costs["fixed"].to_numpy()})
+    table.insert(1, "workers", [workers[name] for name in costs.index])
+    per_file = costs["per_item"].to_numpy()
+    table["files_per_second"] = 1 / per_file
+    table["speed_up"] = costs.loc["serial", "per_item"] / per_file
+    table["efficiency"] = table["speed_up"] / table["workers"]
+    table["break_even_files"] = break_even(costs, "serial").to_numpy()
+    return table
+
+
+def when_worth_it(files: float) -> str:
+    """From how many files on something pays, in words; `files` is a break-even, maybe infinite."""
+    if not math.isfinite(files):
+        return "never here"
+    if files <= 1:
+        return "always"
+    return f"from about {files:,.0f} files on"
+
+
+def task_cost(medians: pd.DataFrame, files: int) -> pd.Series:
+    """The milliseconds that a task costs each executor, from the smallest and the largest chunk.
+
+    medians: columns name, chunk and seconds for that number of files. Below 0 means that the cost
+    is lost in the noise.
+    """
+    seconds = medians.pivot(index="chunk", columns="name", values="seconds")
+    smallest = seconds.index.min()
+    largest = seconds.index.max()
+    more_tasks = files / smallest - files / largest
+    return (seconds.loc[smallest] - seconds.loc[largest]) / more_tasks * 1e3
 
 
 def high_water() -> float:

@@ -102,3 +102,13 @@ def test_a_picture_that_cannot_be_read_is_reported_in_place_of_the_figure():
     box.children[0].children[0].value = 1
     assert shown.value != before
     assert bytes(shown.value[:4]) == b"\x89PNG"
+
+
+def test_one_picture_is_shown_large_and_its_middle_larger(picture):
+    taken_apart = anatomy.stages(picture)
+    fig = explained.one_picture(taken_apart)
+    assert len(fig.axes) == 6
+    fig = explained.close_up(taken_apart)
+    shown = [ax.images[0].get_array().shape for ax in fig.axes]
+    assert shown == [(30, 40), (30, 40), (22, 22)]
+    plt.close("all")

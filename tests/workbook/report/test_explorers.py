@@ -96,10 +96,13 @@ def test_nothing_to_show_is_said(tmp_path):
 def test_what_is_seen_is_exported(known, tmp_path):
     said = known.export(tmp_path, "mixed clusters", number=1)
     written = pd.read_csv(tmp_path / "06_listed_mixed_clusters.csv", dtype={"family": str})
-    assert said == f"4 files of 1 mixed clusters: {tmp_path / '06_listed_mixed_clusters.csv'}"
+    assert said == f"4 files of 1 mixed cluster: {tmp_path / '06_listed_mixed_clusters.csv'}"
     assert written.to_numpy().tolist() == [
         [1, 1, FAMILIES[row], known.paths[row]] for row in (1, 2, 3, 6)
     ]
+    said = known.export_sheet(tmp_path, "clusters", number=2)
+    assert said.startswith("2 files of clusters, number 2: ")
+    assert len(pd.read_csv(tmp_path / "06_listed_clusters_2.csv")) == 2
     assert known.listed("clusters")["number"].tolist() == [1] * 4 + [2] * 2 + [3, 4]
     box = plots.explorer(
         known.sheet,
@@ -172,3 +175,21 @@ def test_a_threshold_compares_by_the_distance_of_its_method(tmp_path):
     assert seen.pairs["dhash256-rows"].matching["distance"].max() == 3
     fig = seen.draw("dhash256-rows", 3)
     assert titled(fig).startswith("dHash 256 by rows at 3 bits finds 100.0% of family pairs")
+
+
+def test_matches_are_the_pictures_within_the_threshold(tmp_path, picture):
+    paths = []
+    for name, changed in {"a": picture, "b": picture, "c": picture.rotate(180)}.items():
+        paths.append(str(tmp_path / f"{name}.png"))
+        changed.save(paths[-1])
+    matches = explorers.Matches(paths)
+    nearest = matches.nearest(matches.packed[0], without=0)
+    assert nearest["path"].tolist() == paths[1:]
+    assert nearest["distance"].iloc[0] == 0 < nearest["distance"].iloc[1]
+    fig = matches.draw(0, 0)
+    assert fig.get_suptitle().startswith("1 of 2 other pictures matches")
+    shown = [ax for ax in fig.axes if ax.images]
+    assert [ax.images[0].get_alpha() for ax in shown] == [None, None, 0.35]
+    dropped = [{"name": "a.png", "content": (tmp_path / "a.png").read_bytes()}]
+    fig = matches.draw(2, 0, dropped)
+    assert fig.get_suptitle().startswith("2 of 3 other pictures match")

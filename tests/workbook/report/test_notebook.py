@@ -5,11 +5,12 @@ import json
 import subprocess
 import sys
 
+import matplotlib.pyplot as plt
 import pandas as pd
 import papermill
 import pytest
 
-from workbook.report import notebook
+from workbook.report import notebook, style
 
 SIZES = {"families": 12, "images": 4, "sides": [32, 64]}
 DEFAULTS = {
@@ -39,15 +40,19 @@ def home(tmp_path, monkeypatch):
     """A checkout with a notebook 07 of DEFAULTS, whose published sizes are PUBLISHED."""
     folder = tmp_path / "clone"
     (folder / "notebooks").mkdir(parents=True)
-    code = "\n".join(f"{name} = {value!r}" for name, value in DEFAULTS.items())
-    code_cells = [cell(code, tags=["parameters"]), cell("x = 1")]
-    book = {"cells": code_cells, "metadata": {}, "nbformat": 4, "nbformat_minor": 5}
-    (folder / "notebooks" / "07_tried.ipynb").write_text(json.dumps(book))
+    write_notebook(folder)
     (folder / "notebooks" / "full_size.yaml").write_text(
         json.dumps({"07_tried": PUBLISHED})
     )  # JSON is YAML
     monkeypatch.setattr(notebook, "HOME", folder.resolve())
     return folder.resolve()
+
+
+def write_notebook(folder):
+    code = "\n".join(f"{name} = {value!r}" for name, value in DEFAULTS.items())
+    code_cells = [cell(code, tags=["parameters"]), cell("x = 1")]
+    book = {"cells": code_cells, "metadata": {}, "nbformat": 4, "nbformat_minor": 5}
+    (folder / "notebooks" / "07_tried.ipynb").write_text(json.dumps(book))
 
 
 def begin(**changed):
@@ -118,7 +123,9 @@ def test_a_misspelt_parameter_stops_the_run(home):
 def test_all_of_a_labelled_folder_is_taken(home, album, capsys):
     frame = begin(data_dir=str(album))[0].data()
     assert len(frame) == 10
-    assert "10 of 10 images in `album`, 3 families" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "10 of 10 images in `album`, 3 families" in said
+    assert 'set labels = "no"' in said
 
 
 def test_pictures_without_labels_are_taken_as_they_are_unless_captions_are_asked_for(
@@ -136,11 +143,15 @@ def test_pictures_without_labels_are_taken_as_they_are_unless_captions_are_asked
     assert "3 templates in `mine`, captioned" in capsys.readouterr().out
 
 
-def test_one_family_and_a_picture_named_otherwise(home, tmp_path, picture, capsys):
+def test_labels_are_read_where_one_says_so(home, tmp_path, picture, capsys, monkeypatch):
     for name in ("0001_1.png", "0001_2.png", "other.png"):
         picture.save(tmp_path / name)
+    assert len(begin(data_dir=str(tmp_path))[0].data()) == 3
+    assert "All 3 pictures" in capsys.readouterr().out
+    monkeypatch.setitem(DEFAULTS, "labels", "auto")
+    write_notebook(home)
     with pytest.warns(UserWarning, match="left out"):
-        frame = begin(data_dir=str(tmp_path))[0].data()
+        frame = begin(data_dir=str(tmp_path), labels="yes")[0].data()
     assert len(frame) == 2
     assert "2 of 3 images" in capsys.readouterr().out
 
@@ -267,3 +278,70 @@ def test_what_the_published_runs_took(tmp_path):
     (tmp_path / "02.json").write_text(json.dumps({"stamp": {"cpu": "x", "cores": 2}}))
     assert notebook.run_times(tmp_path).to_numpy().tolist() == [["01", 90, "x", 2]]
     assert notebook.run_times(tmp_path / "none").empty
+
+
+def test_a_table_writes_shares_as_percentages_and_sets_words_left_and_numbers_right():
+    frame = pd.DataFrame({"stage": ["luma", "box mean"], "share": [0.0123, 0.9]})
+    shown = notebook.table(frame, {"stage": "stage", "share": "share, %"}).data
+    for text in (">1.23<", ">90<", "share, %"):
+        assert text in shown, text
+    luma = shown[: shown.index("luma")].rindex("<td")
+    number = shown[: shown.index("1.23")].rindex("<td")
+    assert "text-align: left" in shown[luma : luma + 60]
+    assert "nowrap" in shown[number : number + 60]
+
+
+def test_a_trial_says_what_its_figures_and_findings_would_show(home, capsys):
+    run, _ = begin()
+    _, ax = plt.subplots()
+    ax.set(xlabel="pixels", ylabel="seconds")
+    run.figure("size", ax, "Exponent 0.53", trial="Time by size", note="4 pictures")
+    assert ax.get_title(loc="left") == "Time by size (trial)"
+    capsys.readouterr()
+    run.say("Twice as many take 0.1 s.", trial="how long twice as many take")
+    said = capsys.readouterr().out
+    assert "0.1 s" not in said
+    assert "how long twice as many take" in said
+
+
+def test_a_run_of_the_published_sizes_says_its_findings(home, capsys):
+    run, _ = begin(full=True)
+    fig, _ = plt.subplots(1, 2)
+    run.figure("size", fig, "Exponent 1.53", trial="Time by size", note="4 pictures")
+    assert fig.get_suptitle() == "Exponent 1.53"
+    capsys.readouterr()
+    run.say("Twice as many take 2 s.", trial="how long twice as many take")
+    assert "2 s" in capsys.readouterr().out
+    run.save()
+    saved = json.loads((run.recorder.out_dir / "07.json").read_text())
+    assert saved["files"] == ["07_size.png"]
+
+
+def test_a_table_is_saved_and_shown_under_plain_headings(home):
+    run, _ = begin()
+    frame = pd.DataFrame({"stage": ["luma"], "own_seconds": [0.5], "ms": [3.0]})
+    shown = run.table("stages", frame, ["stage", "own_seconds", "ms"], key="stage", ms="ms each")
+    for text in ("own seconds", "ms each", "0.500"):
+        assert text in shown.data
+    assert run.table("raw", frame) is None
+    assert (run.recorder.out_dir / "07_raw.csv").exists()
+    assert run.recorder.keys == {"stages": ["stage"]}
+
+
+def test_own_images_are_not_called_published_sizes(home, tmp_path, picture, capsys):
+    picture.save(tmp_path / "a.png")
+    begin(full=True, data_dir=str(tmp_path))
+    assert "Your own images" in capsys.readouterr().out
+
+
+def test_numbers_have_their_nouns():
+    counts = [style.count_of(number, "group") for number in (0, 1, 2000)]
+    assert counts == ["0 groups", "1 group", "2,000 groups"]
+    assert style.count_of(2, "family", "families") == "2 families"
+
+
+def test_an_explorer_leaves_its_first_figure(home):
+    widgets = pytest.importorskip("ipywidgets")
+    run, _ = begin()
+    run.explorer("try", lambda level: plt.figure(figsize=(1, 1)), level=widgets.IntSlider(3, 0, 9))
+    assert (run.recorder.out_dir / "07_try.png").read_bytes().startswith(b"\x89PNG")

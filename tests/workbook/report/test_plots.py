@@ -267,3 +267,51 @@ def test_an_explorers_button_says_what_it_did():
     assert box.children[2].value == "stored &lt;3&gt;"
     failing.click()
     assert "read-only" in box.children[2].value
+
+
+def test_gaps_of_zero_are_drawn_on_the_logarithmic_axis(ax):
+    frame = pd.DataFrame({"gap": [1e-3, 1e-2], "share": [0.5, 1.0]})
+    plots.gaps(frame, ax, needed=1e-9, tied=[0.0, 1e-15])
+    assert ax.lines[-1].get_xdata().tolist() == [plots.SMALLEST_GAP] * 2
+
+
+def test_scales_are_labelled_but_for_the_full_one(ax):
+    frame = pd.DataFrame(
+        {"size": "small", "eighths": [8, 4], "speed_up": [1.0, 2.0], "bits": [0.0, 7.0]}
+    )
+    plots.scales(frame, ax)
+    assert [text.get_text() for text in ax.texts] == ["4/8"]
+
+
+def test_a_drop_zone_takes_files_and_a_slider_does_not():
+    widgets = pytest.importorskip("ipywidgets")
+    assert plots.takes_files({"a": widgets.IntSlider(), "b": plots.drop_zone("drop here")})
+    assert not plots.takes_files({"a": widgets.IntSlider()})
+    assert "<script>" in plots.DROP_SCRIPT.read_text()
+
+
+def test_an_explorers_picture_is_sharp(ax):
+    pytest.importorskip("ipywidgets")
+    box = plots.explorer(lambda: plt.figure(figsize=(2, 1)))
+    picture = box.children[1]
+    on_page = int(picture.layout.width.removesuffix("px"))
+    assert plots.width_of(picture.value) // on_page == plots.SHARPNESS
+
+
+def test_a_figure_is_told_in_words():
+    fig, (left, right) = plt.subplots(1, 2)
+    style.entitle(left, "Time grows\nwith size", "4 pictures")
+    left.set(xlabel="pixels", ylabel="seconds")
+    right.set_xlabel("pixels")
+    assert style.in_words(fig) == "Time grows with size; Across: pixels; Upwards: seconds"
+    style.entitle(fig, "Both")
+    assert style.in_words(fig).startswith("Both; Time grows")
+    plt.close(fig)
+
+
+def test_of_a_sheet_only_its_title_is_told():
+    fig, axes = plt.subplots(2, 4)
+    axes[0, 0].set_xlabel("20 flip")
+    style.entitle(fig, "What flips")
+    assert style.in_words(fig) == "What flips"
+    plt.close(fig)

@@ -176,3 +176,20 @@ def test_a_hard_pair_and_a_close_unrelated_picture_are_chosen_by_hand():
 def test_of_a_single_pair_that_pair_is_chosen():
     packed = np.array([[0] * 32, [1] * 32, [255] * 32], np.uint8)
     assert anatomy.choose_row_example(packed, ["a", "a", "b"]) == (0, 1, 2)
+
+
+def test_a_cat_its_captioned_copy_and_an_astronaut_explain():
+    pictures = anatomy.well_known_pictures()
+    assert list(pictures) == [anatomy.PICTURE, anatomy.NEAR_DUPLICATE, anatomy.UNRELATED]
+    first, near, far = (anatomy.stages(picture).bits for picture in pictures.values())
+    assert 0 < (first != near).sum() < 64 < (first != far).sum()
+
+
+def test_what_was_made_to_stand_in_is_named():
+    own = anatomy.describe_origin(pd.DataFrame({"same": [True, False]}))
+    assert "made by" not in own
+    assert "built-in" not in own
+    unlabelled = anatomy.describe_origin(pd.DataFrame({"same": [False]}))
+    assert "made by this notebook" in unlabelled
+    assert "a built-in picture" not in unlabelled
+    assert "a built-in picture" in anatomy.describe_origin(pd.DataFrame({"same": []}, dtype=bool))

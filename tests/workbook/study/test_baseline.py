@@ -3,6 +3,7 @@
 import math
 
 import numpy as np
+import pandas as pd
 import pytest
 from PIL import Image
 
@@ -141,3 +142,69 @@ def test_rows_that_the_shipped_code_never_reads(picture, width, height):
 
 def test_a_square_is_read_to_its_foot():
     assert baseline.unread_rows(90, 90) == 0
+
+
+# Tables for the notebook --------------------------------------------------------------------------
+
+
+@pytest.fixture
+def raw():
+    """Two pictures in two passes: the box mean takes 3 s and 5 s, the bits 1 s."""
+    rows = []
+    for turn in range(2):
+        for image, seconds in (("a", 3.0), ("b", 5.0)):
+            rows.append((turn, image, "box mean", seconds))
+            rows.append((turn, image, "bits", 1.0))
+    return pd.DataFrame(rows, columns=["pass", "image", "stage", "seconds"])
+
+
+def test_stages_have_medians_quartiles_and_shares(raw):
+    stages = baseline.summarise_stages(raw).set_index("stage")
+    assert list(stages.index) == ["box mean", "bits"]
+    assert stages.loc["box mean", ["low", "ms", "high"]].tolist() == [3000, 4000, 5000]
+    assert stages["share"].tolist() == [0.8, 0.2]
+
+
+def test_a_pictures_seconds_are_the_sum_of_its_stages(raw):
+    seconds = baseline.picture_seconds(raw)
+    assert seconds.to_numpy().tolist() == [[4, 4], [6, 6]]
+    done = baseline.latencies(seconds)
+    assert done["ms"].tolist() == [4000, 4000, 6000, 6000]
+    assert done["share"].tolist() == [0.25, 0.5, 0.75, 1]
+    assert baseline.rank_correlation(seconds) == 1
+    assert baseline.rank_correlation(pd.DataFrame([[4, 6], [6, 4]])) == -1
+    assert math.isnan(baseline.rank_correlation(seconds.head(1)))
+
+
+def test_the_work_is_named_and_counted():
+    work = baseline.work_table(counts(70, 80)).set_index("work")["times"]
+    assert work["box means computed"] == work["pixels"] == 70 * 80
+    assert work["box means kept"] == 64 * 64
+    assert work["pixels read"] > work["pixels read for the kept means"]
+
+
+def test_size_curves_start_where_the_smallest_size_was_measured():
+    medians = pd.DataFrame({"pixels": [10, 20], "reads": [5, 20], "seconds": [1.0, 3.0]})
+    model = baseline.cost_model(medians["pixels"], medians["reads"], medians["seconds"])
+    curves = baseline.size_curves(medians, model).groupby("line")["seconds"].apply(list)
+    assert curves["measured"] == [1, 3]
+    assert curves["by pixels alone"] == [1, 2]
+    assert curves["by values read"] == pytest.approx([1, 3])
+
+
+def test_what_the_defects_do_can_be_seen():
+    photo = Image.fromarray(np.random.default_rng(3).integers(0, 256, (66, 80, 3), dtype=np.uint8))
+    panels = baseline.defect_panels({"lake": photo})
+    assert list(panels) == [
+        "lake, 80 × 66",
+        "lake, 64 × 64, corrected",
+        "lake, 64 × 64, as shipped",
+    ]
+    corrected, shipped = list(panels.values())[1:]
+    assert corrected.shape == shipped.shape == (64, 64, 3)
+    assert not np.allclose(corrected, shipped)
+    painted = np.asarray(baseline.painted_over(photo))
+    unread = baseline.unread_rows(80, 66)
+    assert unread > 0
+    assert (painted[-unread:] == (255, 0, 255)).all()
+    assert (painted[:-unread] == np.asarray(photo)[:-unread]).all()

@@ -3,6 +3,7 @@
 from types import SimpleNamespace
 
 import numpy as np
+import pandas as pd
 import pytest
 from exactness import pixels
 from PIL import Image
@@ -119,3 +120,37 @@ def test_first_calls_of_new_processes():
     assert (table["seconds"] > 0).all()
     first_hash = table[table["step"] == "first hash"].set_index("process")["seconds"]
     assert first_hash["kernels not yet compiled"] > first_hash["kernels in the cache"]
+
+
+def test_predictions_grow_with_the_pixels():
+    small = optimisation.predicted_seconds(100, 100)
+    large = optimisation.predicted_seconds(200, 100)
+    assert small["two products"] < small["stage by stage"]
+    assert large["stage by stage"] == pytest.approx(2 * small["stage by stage"])
+    kernels = optimisation.predicted_kernels(250, 250)
+    assert set(kernels["work"]) == set(optimisation.OPERATIONS_A_CYCLE)
+    by_hand = kernels["operations"] / kernels["per_cycle"] / 3000
+    assert kernels["us"].tolist() == pytest.approx(by_hand.tolist())
+
+
+def test_pictures_that_tie_are_refused_by_the_certificate():
+    tied = optimisation.tied_pictures()
+    assert {"flat", "mirrored"} <= set(tied)
+    assert not any(optimisation.certified(rgb).certain for rgb in tied.values())
+
+
+def test_reduced_decoding_is_summarised_by_size_and_scale():
+    table = pd.DataFrame(
+        {
+            "key": "small",
+            "size": "10 × 10",
+            "picture": ["a", "a", "b", "b"],
+            "eighths": [8, 4, 8, 4],
+            "seconds": [4.0, 2.0, 4.0, 1.0],
+            "bits": [0, 3, 0, 5],
+        }
+    )
+    half = optimisation.summarise_reduced(table).set_index("eighths").loc[4]
+    assert (half["speed_up"], half["bits"], half["most"]) == (3, 4, 5)
+    with pytest.raises(ValueError, match="decoders disagree"):
+        optimisation.summarise_reduced(table.assign(bits=1))

@@ -177,3 +177,52 @@ def test_cpu_of_waiting_is_little_and_of_processes_is_counted():
     assert table.loc["wait", "cores"] < table.loc["work", "cores"]
     assert table.loc["other", "cpu"] > 0
     assert (table["wall"] > 0).all()
+
+
+def test_times_in_another_unit():
+    summary = timing.summarise(pd.DataFrame({"name": ["a"] * 3, "seconds": [0.001, 0.002, 0.003]}))
+    row = timing.in_unit(summary, "ms").iloc[0]
+    assert (row["low"], row["ms"], row["high"]) == pytest.approx((1.5, 2, 2.5))
+    assert timing.in_unit(summary, "us")["us"].iloc[0] == pytest.approx(2000)
+    assert summary["low"].iloc[0] == pytest.approx(0.0015)
+
+
+def test_speed_ups_are_ratios_of_the_times_of_an_item():
+    timings = pd.DataFrame(
+        {
+            "name": ["slow", "fast", "slow", "fast"],
+            "repeat": [0, 0, 1, 1],
+            "seconds": [10.0, 4.0, 20.0, 4.0],
+        }
+    )
+    table = timing.speed_ups(timings, "slow", {"slow": 1, "fast": 4}).set_index("name")
+    assert table.loc["fast", "ms"] == pytest.approx(1000)
+    assert table.loc["fast", ["low", "speed_up", "high"]].tolist() == [12.5, 15, 17.5]
+    assert table.loc["slow", "speed_up"] == 1
+
+
+def test_executors_are_compared_with_the_serial_one_by_hand():
+    timings = pd.DataFrame(
+        {
+            "name": ["serial", "serial", "threads", "threads"],
+            "files": [10, 20, 10, 20],
+            "seconds": [10.0, 20.0, 15.0, 20.0],
+        }
+    )
+    table = timing.compare_executors(timings, {"serial": 1, "threads": 2}).set_index("executor")
+    threads = table.loc["threads"]
+    assert threads["start_up_s"] == pytest.approx(10)
+    assert threads["files_per_second"] == pytest.approx(2)
+    assert threads["speed_up"] == pytest.approx(2)
+    assert threads["efficiency"] == pytest.approx(1)
+    assert threads["break_even_files"] == pytest.approx(20)
+
+
+def test_when_something_pays_in_words():
+    words = [timing.when_worth_it(files) for files in (math.inf, 0.5, 2345.6)]
+    assert words == ["never here", "always", "from about 2,346 files on"]
+
+
+def test_a_task_costs_what_more_tasks_take_longer():
+    medians = pd.DataFrame({"name": ["dask"] * 2, "chunk": [1, 10], "seconds": [2.0, 1.1]})
+    assert timing.task_cost(medians, 100)["dask"] == pytest.approx(10)
