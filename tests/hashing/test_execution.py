@@ -567,5 +567,5 @@ def test_a_file_is_read_once(album: Path, monkeypatch: pytest.MonkeyPatch) -> No
 def test_threads_hash_where_processes_cannot_start(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(execution, "find_obstacle", lambda: "line 3 of a.py does not stand there")
     assert plan_execution("whash64", "auto", 2, files=9000).executor == "threads"
-    with pytest.raises(RuntimeError, match="cannot start: line 3 of a.py"):
+    with pytest.raises(RuntimeError, match=r"cannot start: line 3 of a\.py"):
         hash_files([], "find", "processes")

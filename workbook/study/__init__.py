@@ -18,6 +18,7 @@ row_distances  how to compare a dHash row by row: what was tried, and how it was
 together       two hashes together: sums, weighted sums, AND, OR, a cascade
 nonmatching    distances of unrelated images, and thresholds chosen from them
 hard_cases     where methods fail: the closest unrelated images, plain pictures, wrong labels
+preparation    what `--prepare` finds and confuses: whether it should be the default
 near_pairs     near pairs found by bit sampling, to measure its recall
 web_like       hashes distributed as in a crawl of the web
 clusterings    other clusterings to compare with the one in use
