@@ -28,6 +28,7 @@ nonmatching    distances of unrelated images, and thresholds chosen from them
 kinds          false pairs that advised radii let in, on pictures of many kinds
 opening        three hard pictures that notebook 05 opens with
 hard_cases     where methods fail: the closest unrelated images, plain pictures, wrong labels
+preparation    what `--prepare` finds and confuses: whether it should be the default
 near_pairs     near pairs found by bit sampling, to measure its recall
 captioned_web  dHashes of captioned pictures, distributed as in a crawl of the web
 web_like       hashes distributed as in a crawl of the web
