@@ -142,7 +142,7 @@ def add_scale(commands: Any) -> None:
     """Describe `scale`."""
     scale = commands.add_parser(
         "scale",
-        help="cluster up to thirty million simulated hashes, which takes an hour",
+        help="cluster up to a hundred million simulated hashes, which takes an hour",
     )
     scale.add_argument(
         "--out",
@@ -153,6 +153,13 @@ def add_scale(commands: Any) -> None:
         "--largest",
         type=int,
         help="the number of hashes in the largest set to cluster",
+    )
+    scale.add_argument(
+        "--distance",
+        choices=("hamming", "rows"),
+        default="hamming",
+        help="hamming: FINd-like hashes, up to thirty million; rows: dHashes of captioned pictures, "
+        "up to a hundred million",
     )
     scale.set_defaults(run=scale_up, when_interrupted="the tables are not complete")
 
@@ -312,9 +319,10 @@ def make_report(options: Namespace) -> None:
 
 def scale_up(options: Namespace) -> None:
     """Run `scale`."""
-    from workbook.report.scale import measure_scale
+    from workbook.report.scale import measure_scale, measure_scale_by_rows
 
-    measure_scale(options.out, options.largest)
+    measure = measure_scale_by_rows if options.distance == "rows" else measure_scale
+    measure(options.out, options.largest)
 
 
 def measure_ratios(options: Namespace) -> None:

@@ -5,6 +5,7 @@ until the command is run again; notebook 06 and the report show them as results 
 own.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from workbook.report.record import Recorder
-from workbook.study import clusterings, growth, scale, timing, web_like
+from workbook.report.row_distances import hash_set
+from workbook.study import captioned_web, clusterings, growth, scale, timing, web_like
 
 RIVAL_SIZE = 10_000
 """Hashes in each of the sets on which clustering algorithms are compared."""
@@ -25,6 +27,10 @@ LARGEST_DETAIL = 1_000_000
 
 JOIN_RADIUS = 70
 """Bits; the radius at which ways to find all close pairs are compared."""
+
+
+SECONDS_PER_MILLION = 14
+"""How long drawing, clustering and scoring a million hashes by rows takes, roughly."""
 
 
 LabelledHashes = tuple[NDArray[np.uint8], NDArray[np.int64]]
@@ -65,13 +71,40 @@ def measure_scale(out: str | Path = "figures", largest: int | None = None) -> No
     write_table(recorder, "joins", joins, "way")
 
 
-def chosen_sizes(largest: int | None) -> list[int]:
-    """The sizes of `scale.SIZES` up to `largest`; ValueError where there is none."""
+def measure_scale_by_rows(out: str | Path = "figures", largest: int | None = None) -> None:
+    """Measure the clustering of dHashes by rows, up to a hundred million of them.
+
+    The hashes are drawn after the built-in families, see `captioned_web`. Tables and arguments are
+    as for `measure_scale`, and their names begin with scale_rows.
+    """
+    sizes = chosen_sizes(largest, scale.ROW_SIZES)
+    minutes = sum(sizes) * SECONDS_PER_MILLION / 1e6 / 60
+    print(f"clustering up to {sizes[-1]:,} hashes takes about {minutes:.0f} minutes", flush=True)
+    recorder = Recorder("scale_rows", out)
+    hashed = hash_set("")
+    _, family = np.unique(hashed.labels, return_inverse=True)
+    pictures = captioned_web.measure(hashed.dhash, family)
+
+    recall = scale.recall_by_rows(min(sizes[-1], LARGEST_DETAIL), pictures)
+    write_table(recorder, "recall", recall, ["n", "passes", "distance"])
+
+    growth_rows: list[dict[str, float]] = []
+    for size in sizes:
+        row = timing.in_fresh_process(scale.measured_by_rows, size, pictures)
+        growth_rows.append(row)
+        write_table(recorder, "growth", pd.DataFrame(growth_rows), "n")
+    if len(growth_rows) > 3:
+        prediction = predict_largest(pd.DataFrame(growth_rows))
+        write_table(recorder, "law", prediction, "work")
+
+
+def chosen_sizes(largest: int | None, possible: Sequence[int] = scale.SIZES) -> list[int]:
+    """The possible sizes up to `largest`; ValueError where there is none."""
     if largest is None:
-        return list(scale.SIZES)
-    sizes = [size for size in scale.SIZES if size <= largest]
+        return list(possible)
+    sizes = [size for size in possible if size <= largest]
     if not sizes:
-        smallest = scale.SIZES[0]
+        smallest = possible[0]
         raise ValueError(
             f"--largest {largest} leaves nothing to measure: the smallest set has {smallest:,} "
             "hashes"

@@ -10,18 +10,22 @@ from time import perf_counter, process_time
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from finlib.clustering.clusters import cluster, extend
 from finlib.matching import near, sampling
+from finlib.matching.distances import get_distance
 from finlib.matching.hamming import Hamming
 from finlib.matching.packed import Packed, to_words
-from finlib.matching.pairs import iter_pairs, pairs_within
-from workbook.study import clusterings, faiss_indexes, timing, web_like
+from finlib.matching.pairs import Pairs, iter_pairs, pairs_between, pairs_within
+from workbook.study import captioned_web, clusterings, faiss_indexes, timing, web_like
 from workbook.study.near_pairs import near_pairs
 
 BITS = 256  # of the hashes
+RECALL_QUERIES = 2000  # hashes whose pairs are looked for by rows
 SIZES = (100_000, 300_000, 1_000_000, 3_000_000, 10_000_000, 30_000_000)
+ROW_SIZES = (100_000, 300_000, 1_000_000, 3_000_000, 10_000_000, 30_000_000, 100_000_000)
 INDEXES = ("FAISS flat", "FAISS multi-hash", "FAISS IVF", "FAISS HNSW")
 
 
@@ -29,17 +33,32 @@ def measured(n: int, seed: int = 2026) -> dict[str, Any]:
     """Cluster n web-like hashes in this process, and measure what that takes.
 
     Returns n, seconds (wall-clock), cpu_s (of all cores), mib (peak memory), clusters (their
-    number), link and reach (the radii in bits within which images were last united, and brought to
-    a centre), mean and deviation (of the null model), and the scores.
+    number), link and reach (the radii within which images were last united, and brought to a
+    centre), radius (none is farther from its centre), mean, deviation and limit (of the null
+    model), and the scores.
     """
     small_set, _ = web_like.draw(30_000, seed=1)
     cluster(small_set)  # compiles the kernels
-    packed, family = web_like.draw(n, seed=seed)
+    return _measure_clustering(*web_like.draw(n, seed=seed), "hamming")
+
+
+def measured_by_rows(n: int, pictures: captioned_web.Measured, seed: int = 2026) -> dict[str, Any]:
+    """Cluster n dHashes of captioned pictures by rows in this process, as `measured` does.
+
+    pictures: what the hashes are drawn after.
+    """
+    small_set, _ = captioned_web.draw(30_000, pictures, seed=1)
+    cluster(small_set, distance="rows")  # compiles the kernels
+    return _measure_clustering(*captioned_web.draw(n, pictures, seed=seed), "rows")
+
+
+def _measure_clustering(packed: Packed, family: Any, distance: str) -> dict[str, Any]:
+    n = len(packed)
     timing.reset_high_water()
     memory_before = timing.high_water()
     start = perf_counter()
     cpu_start = process_time()
-    clusters = cluster(packed)
+    clusters = cluster(packed, distance=distance)
     seconds = perf_counter() - start
     cpu_seconds = process_time() - cpu_start
     memory = timing.high_water() - memory_before
@@ -52,6 +71,7 @@ def measured(n: int, seed: int = 2026) -> dict[str, Any]:
         "clusters": len(clusters.size),
         "link": clusters.link_radius,
         "reach": clusters.centre_radius,
+        "radius": clusters.radius,
         **asdict(clusters.null_model),
         **scores,
     }
@@ -104,6 +124,62 @@ def recall(n: int, radius: int = 70, wanted: float = 0.95, seed: int = 2026) -> 
     passes = search.passes(wanted, lambda number: float(search.recall(radius, number)[0]))
     expected = search.recall(table["distance"], passes)
     return table.assign(predicted=expected, exact_s=exact_s, sampled_s=sampled_s)
+
+
+def recall_by_rows(
+    n: int, pictures: captioned_web.Measured, radius: int = 30, seed: int = 2026
+) -> pd.DataFrame:
+    """Compare the share of near pairs that row sampling finds with the share that is predicted.
+
+    The pairs are those of 2,000 hashes with all others, at most `radius` apart by rows.
+
+    Columns n, distance, passes, pairs (their number at that distance), found and predicted
+    (shares).
+    """
+    packed, _ = captioned_web.draw(n, pictures, seed=seed)
+    pairs = pairs_between(packed[:RECALL_QUERIES], packed, radius, distance="rows")
+    is_other = pairs.i != pairs.j
+    pairs = Pairs(*(part[is_other] for part in pairs))
+    rows = packed.view(np.uint16)
+    differing = np.bitwise_count(rows[pairs.i] ^ rows[pairs.j]).astype(np.int64)
+    distance = get_distance("rows", packed.shape[1])
+    search = sampling.RowSampling(to_words(packed), n, radius, distance, seed)
+    tables = []
+    for passes in (1, 2, 4, 8, 16):
+        met = _meet_in_a_pass(search, range(passes), pairs)
+        by_pair = pd.DataFrame(
+            {
+                "distance": pairs.distance,
+                "found": met,
+                "predicted": search.recall(differing, passes),
+            }
+        )
+        grouped = by_pair.groupby("distance")
+        table = grouped.mean().assign(pairs=grouped.size(), passes=passes, n=n)
+        tables.append(table.reset_index())
+    return pd.concat(tables, ignore_index=True)
+
+
+def _meet_in_a_pass(
+    search: sampling.Sampling, numbers: range, pairs: Pairs
+) -> npt.NDArray[np.bool_]:
+    """Which pairs are compared in some pass, bool[pairs]: both are rows of the same job."""
+    met = np.zeros(len(pairs.i), np.bool_)
+    for number in numbers:
+        buckets = search.buckets(number)
+        place = np.full(len(search.words), -1)
+        place[buckets.order] = np.arange(len(buckets.order))
+        jobs = buckets.jobs[buckets.jobs[:, 0] == buckets.jobs[:, 2]]
+        jobs = jobs[np.argsort(jobs[:, 0], kind="stable")]
+        for one, other in ((pairs.i, pairs.j), (pairs.j, pairs.i)):
+            # A job starts at or before both rows; the last such job may be that of a seam.
+            for back in range(3):
+                job = np.searchsorted(jobs[:, 0], place[one], side="right") - 1 - back
+                inside = np.maximum(job, 0)
+                is_inside = (jobs[inside, 0] <= place[other]) & (place[other] < jobs[inside, 1])
+                is_inside &= (place[one] < jobs[inside, 1]) & (job >= 0)
+                met |= is_inside & (place[one] >= 0) & (place[other] >= 0)
+    return met
 
 
 def joins(n: int, radius: int, queries: int = 50, seed: int = 2026) -> pd.DataFrame:
