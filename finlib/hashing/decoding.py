@@ -23,8 +23,6 @@ from finlib.hashing.images import (
     undecodable,
 )
 
-classify_header = jpeg.classify_header  # notebook 03 shows it under this name
-
 _TRANSPOSES: dict[str, Transpose | None] = {
     "as it is": None,
     "mirrored": Transpose.FLIP_LEFT_RIGHT,
