@@ -95,16 +95,21 @@ def trim_borders(image: Image.Image) -> Image.Image:
     width = columns.stop - columns.start
     if (height, width) == pixels.shape[:2]:
         return image
-    if min(height / pixels.shape[0], width / pixels.shape[1]) < LEAST_SHARE:
+    share_of_height = height / pixels.shape[0]
+    share_of_width = width / pixels.shape[1]
+    if min(share_of_height, share_of_width) < LEAST_SHARE:
         return image
     return Image.fromarray(np.ascontiguousarray(pixels[rows, columns]))
 
 
 def _inside(pixels: NDArray[np.uint8], colour: NDArray[np.uint8]) -> tuple[slice, slice]:
     """The rows and columns within a border of this colour; none of a picture of it alone."""
-    low = np.maximum(colour.astype(np.int16) - BORDER_TOLERANCE, 0).astype(np.uint8)
-    high = np.minimum(colour.astype(np.int16) + BORDER_TOLERANCE, 255).astype(np.uint8)
-    differs = (pixels < low) | (pixels > high)
+    level = colour.astype(np.int16)
+    darkest = np.maximum(level - BORDER_TOLERANCE, 0)
+    lightest = np.minimum(level + BORDER_TOLERANCE, LARGEST_LEVEL)
+    is_darker = pixels < darkest.astype(np.uint8)
+    is_lighter = pixels > lightest.astype(np.uint8)
+    differs = is_darker | is_lighter
     by_channel = differs.reshape(*pixels.shape[:2], -1)
     rows = np.flatnonzero(by_channel.any(axis=(1, 2)))
     columns = np.flatnonzero(by_channel.any(axis=(0, 2)))

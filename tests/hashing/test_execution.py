@@ -542,6 +542,7 @@ def test_ctrl_c_stops_soon_and_the_next_run_resumes(tmp_path: Path) -> None:
     assert list(tmp_path.glob("hashes.parquet.parts/part-*"))
 
 
+@pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
 @pytest.mark.parametrize("executor", ["threads", "processes"])
 def test_the_limit_of_pixels_holds_in_all_workers(
     executor: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
