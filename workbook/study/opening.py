@@ -12,13 +12,15 @@ from finlib.hashing.hashers import get_hasher
 from finlib.hashing.images import open_rgb
 from finlib.matching.distances import get_distance
 from workbook.study import evidence
-from workbook.study.anatomy import choose_row_example
 
 METHODS = ("find", "phash256", "dhash256", "find+dhash256", "dhash256-rows")
 """The methods that are asked, by their names in `evidence`."""
 
-MOST_IMAGES = 300
-"""From how many images the three pictures are chosen."""
+MOST_IMAGES = 600
+"""From how many images, about, the three pictures are chosen."""
+
+FEW = 4
+"""Images of a family among them."""
 
 
 class Opening(NamedTuple):
@@ -30,18 +32,46 @@ class Opening(NamedTuple):
 
 
 def choose(data: pd.DataFrame, workers: int = 1) -> Opening:
-    """Choose the pictures among the first MOST_IMAGES that can be read, by their dHash.
+    """Choose the hardest pictures by dHash among at most MOST_IMAGES.
 
-    data: columns path and family, with a pair of one family and two families; see
-    `anatomy.choose_row_example`.
+    data: columns path and family, with a pair of one family and two families. Those that cannot be
+    read are left out.
     """
-    some = data.head(MOST_IMAGES).reset_index(drop=True)
+    some = few_of_each(data)
     hashed = execution.hash_files(some["path"].tolist(), "dhash256", workers=workers)
     is_readable = hashed["error"] == ""
     readable = some[is_readable].reset_index(drop=True)
     packed = tables.packed_hashes(hashed[is_readable])
-    places = choose_row_example(packed, readable["family"].tolist())
+    places = hardest(packed, readable["family"].to_numpy())
     return Opening(*(open_rgb(readable["path"][place]) for place in places))
+
+
+def few_of_each(data: pd.DataFrame) -> pd.DataFrame:
+    """At most MOST_IMAGES of the images: a few of each family, and families evenly from all.
+
+    The largest family is always among them, so that there is a pair.
+    """
+    few = data.groupby("family", sort=False).head(FEW)
+    by_size = data["family"].value_counts().index
+    step = -(-len(few) // MOST_IMAGES)
+    return few[few["family"].isin(by_size[::step])].reset_index(drop=True)
+
+
+def hardest(packed: np.ndarray, families: np.ndarray) -> list[int]:
+    """The places of a picture, the farthest of its family, and the closest of another family.
+
+    The picture is the one for which the first distance exceeds the second by most, or falls short
+    of it by least. packed: hashes, uint8[n, bits // 8].
+    """
+    apart = np.bitwise_count(packed[:, None] ^ packed[None]).sum(axis=2, dtype=np.int64)
+    is_same = families[:, None] == families[None]
+    farthest = np.where(is_same, apart, -1)
+    np.fill_diagonal(farthest, -1)
+    closest = np.where(is_same, 8 * packed.shape[1] + 1, apart)
+    has_both = (farthest.max(axis=1) >= 0) & ~is_same.all(axis=1)
+    excess = np.where(has_both, farthest.max(axis=1) - closest.min(axis=1), -(10**6))
+    first = int(excess.argmax())
+    return [first, int(farthest[first].argmax()), int(closest[first].argmin())]
 
 
 def ask(pictures: Opening, methods: Sequence[str] = METHODS) -> pd.DataFrame:

@@ -37,3 +37,23 @@ def test_each_method_is_asked_by_its_own_distance(picture):
 def test_a_method_is_wrong_where_the_unrelated_picture_is_as_close(picture):
     pictures = opening.Opening(picture, picture.rotate(180), picture)
     assert not opening.ask(pictures)["right"].any()
+
+
+def test_the_hardest_picture_is_found_by_hand():
+    packed = np.array([[0b0000], [0b0111], [0b0001], [0b11110000], [0b11110001]], dtype=np.uint8)
+    families = np.array(["a", "a", "b", "c", "c"])
+    assert opening.hardest(packed, families) == [0, 1, 2]
+
+
+def test_few_images_of_each_family_and_a_pair_always():
+    singles = [f"{number:04d}" for number in range(3000)]
+    data = pd.DataFrame({"family": [*singles, "pair", "pair"]}).assign(path="x.png")
+    few = opening.few_of_each(data)
+    assert opening.MOST_IMAGES / 2 < len(few) <= opening.MOST_IMAGES + opening.FEW
+    assert (few["family"] == "pair").sum() == 2
+    large = pd.DataFrame({"family": ["a"] * 9 + ["b"] * 2}).assign(path="x.png")
+    assert few_sizes(large) == {"a": opening.FEW, "b": 2}
+
+
+def few_sizes(data):
+    return opening.few_of_each(data)["family"].value_counts().to_dict()
