@@ -9,7 +9,8 @@ workbook kinds` counts the false pairs that advised radii let in on pictures of 
 `python -m workbook rivals` scores hashes and distances that others propose, `copies` counts which
 near copies each method finds, and `evasion` looks for the least change that each method misses.
 `python -m workbook bench` measures how fast finlib is, `python -m workbook scan` how many hashes
-the exact engine compares in a second, and `python -m workbook gpu` what a GPU adds. `python -m workbook pages` writes the executed notebooks as web pages.
+the exact engine compares in a second, and `python -m workbook gpu` what a GPU adds. `python -m
+workbook pages` writes the executed notebooks as web pages.
 """
 
 import sys
