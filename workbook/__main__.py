@@ -8,8 +8,9 @@ workbook kinds` counts the false pairs that advised radii let in on pictures of 
 
 `python -m workbook rivals` scores hashes and distances that others propose, `copies` counts which
 near copies each method finds, and `evasion` looks for the least change that each method misses.
-`python -m workbook bench` measures how fast finlib is, and `python -m workbook gpu` what a GPU
-adds. `python -m workbook pages` writes the executed notebooks as web pages.
+`python -m workbook bench` measures how fast finlib is, `python -m workbook scan` how many hashes
+the exact engine compares in a second, and `python -m workbook gpu` what a GPU adds. `python -m
+workbook pages` writes the executed notebooks as web pages.
 """
 
 import sys
@@ -96,6 +97,7 @@ def make_parser() -> Parser:
     commands = parser.add_subparsers(dest="command", required=True)
     add_report(commands)
     add_scale(commands)
+    add_scan(commands)
     add_bench(commands)
     add_gpu(commands)
     add_rows(commands)
@@ -162,6 +164,20 @@ def add_scale(commands: Any) -> None:
         "up to a hundred million",
     )
     scale.set_defaults(run=scale_up, when_interrupted="the tables are not complete")
+
+
+def add_scan(commands: Any) -> None:
+    """Describe `scan`."""
+    scan = commands.add_parser(
+        "scan",
+        help="measure how many hashes the exact engine compares in a second, beside FAISS",
+    )
+    scan.add_argument(
+        "--out",
+        default="figures",
+        help="the folder that the table is written to",
+    )
+    scan.set_defaults(run=record_scan, when_interrupted="there is no table")
 
 
 def add_bench(commands: Any) -> None:
@@ -339,6 +355,16 @@ def measure_on_gpu(options: Namespace) -> None:
     from workbook.report.gpu import measure_gpu
 
     measure_gpu(options.out)
+
+
+def record_scan(options: Namespace) -> None:
+    """Run `scan`."""
+    from workbook.report.record import Recorder
+    from workbook.study.scan_rates import measure
+
+    recorder = Recorder("scan", options.out)
+    recorder.table("rates", measure(), key=["instructions", "work"])
+    recorder.save()
 
 
 def record_rows(options: Namespace) -> None:

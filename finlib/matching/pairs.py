@@ -9,7 +9,7 @@ order of the rows, whatever the number of threads. Every search takes a `distanc
 import operator
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -35,6 +35,10 @@ ADVICE = (
     "take a smaller radius, raise max_pairs (each pair needs 20 bytes) or take the pairs in blocks "
     "from iter_pairs"
 )
+
+
+_Found = tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.int32]]
+"""What `find_nearest` returns for a strip of queries. Named, so that no call makes the type."""
 
 
 class Pairs(NamedTuple):
@@ -348,7 +352,7 @@ def neighbours(
         raise ValueError(f"k must be at least 1; got {k}")
     rows = index.distance.query_words(queries)
 
-    def search(low: int, high: int) -> tuple[npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[Any]]:
+    def search(low: int, high: int) -> _Found:
         own = low if packed is None else -1
         return index.distance.nearest(rows[low:high], index.blocks, index.n, wanted, limit, own)
 
@@ -361,7 +365,7 @@ def neighbours(
 
 
 def _collect_neighbours(
-    strips: Iterable[tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.int32]]],
+    strips: Iterable[_Found],
     radius: int,
     most: int | None,
 ) -> Neighbours:

@@ -234,7 +234,7 @@ def test_help_names_every_command(capsys):
         workbook.main(["--help"])
     assert caught.value.code == 0
     text = capsys.readouterr().out
-    for command in ("report", "scale", "rows", "site", "kinds", "bench", "gpu"):
+    for command in ("report", "scale", "scan", "rows", "site", "kinds", "bench", "gpu"):
         assert command in text
     for command in ("rivals", "copies", "evasion"):
         assert command in text

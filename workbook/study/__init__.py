@@ -36,6 +36,7 @@ clusterings    other clusterings to compare with the one in use
 workers        hashes joined on many workers: with Dask, and at a calculated cost
 growth         power laws of how time grows with the number of images
 scale          clustering of millions: time, memory, quality, daily portions
+scan_rates     how fast the exact engine compares hashes, beside FAISS
 faiss_indexes  FAISS's indexes compared with the exact scan
 gpu            hashing and exact scans on a GPU
 costs          what a number of images costs, at prices that FIN can edit

@@ -242,6 +242,13 @@ def faiss_pairs(packed: Packed, radius: int) -> Callable[[], Any]:
     return lambda: index.range_search(packed, radius + 1)
 
 
+def flat_nearest(packed: Packed, k: int) -> Callable[[Packed], Any]:
+    """Prepare FAISS's flat index to be searched for the k nearest hashes of queries."""
+    index = _faiss().IndexBinaryFlat(8 * packed.shape[1])
+    index.add(packed)
+    return lambda queries: index.search(queries, k)
+
+
 def as_pairs(result: Any) -> Pairs:
     """Turn the result of `faiss_pairs` into the pairs i < j, in the order of `pairs_within`."""
     limits, distance, j = result
