@@ -160,7 +160,7 @@ def add_scale(commands: Any) -> None:
         "--distance",
         choices=("hamming", "rows"),
         default="hamming",
-        help="hamming: FINd-like hashes, up to thirty million; rows: dHashes of captioned pictures, "
+        help="hamming: FINd-like hashes, up to thirty million; rows: dHashes of captions, "
         "up to a hundred million",
     )
     scale.set_defaults(run=scale_up, when_interrupted="the tables are not complete")

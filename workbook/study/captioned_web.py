@@ -60,7 +60,8 @@ def _factor_of(packed: Packed) -> npt.NDArray[np.float32]:
     A correlation of signs is turned into that of the numbers behind them: r into sin(r * pi / 2).
     """
     bits = np.unpackbits(packed, axis=1, bitorder="little").astype(np.float64)
-    correlation = np.nan_to_num(np.corrcoef(bits, rowvar=False))
+    with np.errstate(invalid="ignore"):  # of bits that are the same in all hashes
+        correlation = np.nan_to_num(np.corrcoef(bits, rowvar=False))
     row, column = np.divmod(np.arange(BITS), ROW_BITS)
     apart = np.abs(row[:, None] - row) * ROW_BITS + np.abs(column[:, None] - column)
     mean = np.bincount(apart.ravel(), correlation.ravel()) / np.bincount(apart.ravel())

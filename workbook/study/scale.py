@@ -17,8 +17,9 @@ from finlib.clustering.clusters import cluster, extend
 from finlib.matching import near, sampling
 from finlib.matching.distances import get_distance
 from finlib.matching.hamming import Hamming
+from finlib.matching.nearest import NONE, nearest_hashes
 from finlib.matching.packed import Packed, to_words
-from finlib.matching.pairs import Pairs, iter_pairs, pairs_between, pairs_within
+from finlib.matching.pairs import Pairs, iter_pairs, pairs_within
 from workbook.study import captioned_web, clusterings, faiss_indexes, timing, web_like
 from workbook.study.near_pairs import near_pairs
 
@@ -131,15 +132,17 @@ def recall_by_rows(
 ) -> pd.DataFrame:
     """Compare the share of near pairs that row sampling finds with the share that is predicted.
 
-    The pairs are those of 2,000 hashes with all others, at most `radius` apart by rows.
+    The pairs are those of 2,000 hashes with the nearest other hash, at most `radius` apart by rows:
+    one for each image, so that large families do not outvote the others.
 
     Columns n, distance, passes, pairs (their number at that distance), found and predicted
     (shares).
     """
     packed, _ = captioned_web.draw(n, pictures, seed=seed)
-    pairs = pairs_between(packed[:RECALL_QUERIES], packed, radius, distance="rows")
-    is_other = pairs.i != pairs.j
-    pairs = Pairs(*(part[is_other] for part in pairs))
+    query = np.arange(RECALL_QUERIES)
+    nearest = nearest_hashes(packed[query], packed, 1, own=query, radius=radius, distance="rows")
+    has_one = nearest.row[:, 0] != NONE
+    pairs = Pairs(query[has_one], nearest.row[has_one, 0], nearest.distance[has_one, 0])
     rows = packed.view(np.uint16)
     differing = np.bitwise_count(rows[pairs.i] ^ rows[pairs.j]).astype(np.int64)
     distance = get_distance("rows", packed.shape[1])

@@ -2,10 +2,12 @@
 
 import json
 
+import numpy as np
 import pandas as pd
 import pytest
 
 from workbook.report import scale
+from workbook.report.row_distances import HashedSet
 from workbook.study import clusterings, scale as measurements, timing
 
 
@@ -91,3 +93,29 @@ def test_a_largest_below_every_set_is_refused(quick, tmp_path):
     with pytest.raises(ValueError, match="--largest 5 leaves nothing to measure"):
         scale.measure_scale(tmp_path / "out", largest=5)
     assert not (tmp_path / "out").exists()
+
+
+def test_clusterings_by_rows_are_measured_up_to_a_hundred_million(quick, tmp_path, monkeypatch):
+    def measured(_function, size, _pictures):
+        return {"n": size, "seconds": size / 1000}
+
+    def recall(size, _pictures):
+        return pd.DataFrame({"n": [size], "passes": [1], "distance": [3], "found": [0.9]})
+
+    hashed = HashedSet(
+        np.zeros((4, 32), np.uint8),
+        np.arange(128, dtype=np.uint8).reshape(4, 32),
+        np.array(["a", "a", "b", "b"]),
+    )
+    monkeypatch.setattr(timing, "in_fresh_process", measured)
+    monkeypatch.setattr(measurements, "recall_by_rows", recall)
+    monkeypatch.setattr(scale, "hash_set", lambda folder: hashed)
+    scale.measure_scale_by_rows(tmp_path)
+    growth = pd.read_csv(tmp_path / "scale_rows_growth.csv")
+    assert growth["n"].tolist() == list(measurements.ROW_SIZES)
+    assert growth["n"].iloc[-1] == 100_000_000
+    assert set(json.loads((tmp_path / "scale_rows.json").read_text())["keys"]) == {
+        "growth",
+        "law",
+        "recall",
+    }

@@ -1,0 +1,57 @@
+import numpy as np
+import pytest
+
+from finlib.matching.rows import is_flat, row_distances
+from workbook.study import captioned_web, scale
+
+
+@pytest.fixture(scope="module")
+def pictures():
+    """Measured on families of hashes with rows that a caption has replaced, and a flat margin."""
+    rng = np.random.default_rng(1)
+    smooth = rng.standard_normal((60, 16, 16)).cumsum(axis=2) > 0
+    template = np.packbits(smooth.reshape(60, 256), axis=1, bitorder="little").view(np.uint16)
+    template[:12, :2] = 0
+    rows = template.repeat(8, axis=0)
+    is_covered = np.arange(16) >= 16 - rng.integers(0, 5, (len(rows), 1))
+    rows = np.where(is_covered, rng.integers(0, 1 << 16, rows.shape, dtype=np.uint16), rows)
+    return captioned_web.measure(rows.view(np.uint8), np.arange(60).repeat(8))
+
+
+def test_the_same_seed_draws_the_same_hashes(pictures):
+    one, families = captioned_web.draw(5000, pictures, seed=3)
+    other, _ = captioned_web.draw(5000, pictures, seed=3)
+    assert one.shape == (5000, 32)
+    assert one.dtype == np.uint8
+    assert np.array_equal(one, other)
+    assert len(families) == 5000
+    assert not np.array_equal(one, captioned_web.draw(5000, pictures, seed=4)[0])
+
+
+def test_damage_lies_in_few_rows_and_neighbouring_bits_are_alike(pictures):
+    packed, families = captioned_web.draw(20_000, pictures)
+    order = np.argsort(families, kind="stable")
+    is_pair = families[order][1:] == families[order][:-1]
+    one = packed[order][:-1][is_pair]
+    other = packed[order][1:][is_pair]
+    rows_that_differ = (one.view(np.uint16) != other.view(np.uint16)).sum(axis=1)
+    assert 1 < rows_that_differ.mean() < 8
+    assert np.median(row_distances(one, other)) < 34
+    unrelated = row_distances(packed[:5000], packed[5000:10_000])
+    assert np.median(unrelated) > 40
+    bits = np.unpackbits(packed, axis=1, bitorder="little").reshape(-1, 16, 16)
+    assert (bits[:, :, 1:] == bits[:, :, :-1]).mean() > 0.6
+    assert (is_flat(packed.view(np.uint16))[:, :2]).mean() == pytest.approx(0.2, abs=0.08)
+
+
+def test_clusters_and_recall_of_a_small_set_are_measured(pictures, monkeypatch):
+    monkeypatch.setattr(scale, "RECALL_QUERIES", 300)
+    row = scale.measured_by_rows(3000, pictures)
+    assert row["n"] == 3000
+    assert row["precision"] > 0.99
+    assert row["recall"] > 0.8
+    assert 0 < row["whole"] <= 1
+    table = scale.recall_by_rows(6000, pictures)
+    shares = table.groupby("passes")[["found", "predicted"]].mean()
+    assert (shares.loc[16] > 0.9).all()
+    assert (shares["found"].diff().dropna() >= 0).all()
