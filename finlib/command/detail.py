@@ -30,6 +30,7 @@ MOST_SIDE = 1024  # pixels of a side of the middle part that is examined for enl
 SHRINKING_STEPS = 8  # each by the square root of 2
 NOTHING_LOST = 0.75  # levels, root mean square: what rounding and JPEG leave
 ENLARGED_RATIO = 0.38
+EVERYWHERE = 0.9  # of the rows of a picture whose rows are repeated
 LOSSLESS = 101
 MOST_BLOCKS = 4096
 BLOCK = 8
@@ -140,14 +141,31 @@ def _measure_shrinking(rgb: NDArray[np.uint8]) -> float:
     within rounding, or where it is small beside what half that scale loses. Sharp pictures lose
     about half as much at a scale as at half the scale, JPEG of quality 40 included; pictures
     enlarged twice by bilinear, bicubic or Lanczos interpolation lose about a third at most.
-    Enlargements by less than about 1.4, and those that repeat pixels, are not recognised.
+    Repeated pixels are recognised where no JPEG has changed them since. Enlargements by less than
+    about 1.4 are not recognised.
     """
+    repeated = min(_repeats(rgb), _repeats(rgb.swapaxes(0, 1)))
+    if repeated > 1:
+        return 1 / repeated
     grey = Image.fromarray(_middle(rgb)).convert("L").convert("F")
     lost = [_lost_by_shrinking(grey, _scale(step)) for step in range(SHRINKING_STEPS + 3)]
     for step in range(SHRINKING_STEPS, 0, -1):
         if lost[step] <= max(NOTHING_LOST, ENLARGED_RATIO * lost[step + 2]):
             return _scale(step)
     return 1.0
+
+
+def _repeats(rgb: NDArray[np.uint8]) -> int:
+    """How many times each row is repeated in a picture whose pixels were repeated; 1 in others.
+
+    A drawing has few rows that differ from the row above, and would otherwise seem to be enlarged.
+    """
+    changed = np.flatnonzero((rgb[1:] != rgb[:-1]).any(axis=(1, 2)))
+    if len(changed) < 2:
+        return 1
+    repeated = int(np.gcd.reduce(np.diff(changed)))
+    is_everywhere = len(changed) * repeated >= EVERYWHERE * len(rgb)
+    return repeated if is_everywhere else 1
 
 
 def _scale(step: int) -> float:

@@ -23,6 +23,7 @@ from PIL import Image
 
 from finlib.command.cluster import cluster_files
 from finlib.command.inputs import Hashes
+from finlib.command.output import say
 from finlib.command.turned import TURNED, hash_turned
 from finlib.command.verdicts import NO_VERDICTS, RowPairs
 from finlib.files import file_digest, text_to_path
@@ -41,8 +42,10 @@ Apart = Mapping[int, set[int]]
 LEVELS = ("exact", "same-picture", "same-family")
 VARIANTS_SHARE = 0.1  # of the pairs of a family, at the radius of same-picture
 LEAST_SHARE_OF_BITS = 32  # the least radius is one bit in so many
-# Of FINd's quality. Notebook 05 chooses 100, for captioned pictures alone, which would leave out
-# smooth photographs; half of its plain pictures are below 10.
+# Of FINd's quality. Notebook 05 chooses 100, but for captioned pictures, which are never smooth,
+# and for the far larger radii of families. Within the radius of same-picture FINd and FINd + dHash
+# confuse none of the notebook's plain pictures that reach 20, while 100 would leave out
+# photographs of the moon and of a clock in the dark. `test_grouping` has both.
 PLAIN_QUALITY = 20
 TURNED_ERROR = 32  # bits between a turned picture's hash and the one that a hasher derives
 JPEG_SUFFIXES = (".jpg", ".jpeg", ".jfif", ".bmp")  # files of a single frame
@@ -158,7 +161,13 @@ def find_alike(
     """
     if level == "exact":
         return Alike(exact, {})
-    is_plain = (hashes.files["quality"] < PLAIN_QUALITY).to_numpy()
+    quality = hashes.files["quality"]
+    if quality.isna().all():
+        say(
+            f"Hashes by {hashes.hasher} have no quality, so that plain pictures cannot be told and "
+            "may be grouped. Those of find, pdq and combinations such as find+dhash256 have one."
+        )
+    is_plain = (quality < PLAIN_QUALITY).to_numpy()
     ordinary = np.flatnonzero(~is_plain)
     if len(ordinary) == 0:
         return Alike(exact, {})

@@ -25,7 +25,7 @@ RULES = (
 )
 FOLDER = "folder:"
 SAME_PIXELS = 1.2  # numbers of pixels up to this many times as large count as equal
-SAME_ENLARGED_PIXELS = 2.5  # the same between enlarged pictures, which are measured coarsely
+SAME_ENLARGED_PIXELS = 2.5  # the same where the best is enlarged, which is measured coarsely
 COLOUR_WORDS = {
     Colours.TWO_LEVELS: "black and white without shades",
     Colours.GREY: "shades of grey",
@@ -209,8 +209,7 @@ def _real_pixels(file: Candidate) -> float:
 
 
 def _margin_of_pixels(best: Candidate, other: Candidate) -> float:
-    both_enlarged = best.detail.is_enlarged and other.detail.is_enlarged
-    return SAME_ENLARGED_PIXELS if both_enlarged else SAME_PIXELS
+    return SAME_ENLARGED_PIXELS if best.detail.is_enlarged else SAME_PIXELS
 
 
 def _say_real_pixels(best: Candidate, other: Candidate) -> str:

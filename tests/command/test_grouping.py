@@ -8,11 +8,15 @@ import pandas as pd
 import pytest
 from PIL import Image, ImageOps
 from PIL.Image import Resampling
+from skimage import data
 
 from finlib.command import grouping
 from finlib.command.duplicates import find_duplicates
 from finlib.command.inputs import Hashes, load
 from finlib.command.page import read_picture
+from finlib.hashing.execution import hash_files
+from finlib.matching.pairs import pairs_within
+from workbook.study.hard_cases import low_detail_images
 
 
 def smooth_picture(seed: int, width: int = 320, height: int = 240) -> Image.Image:
@@ -160,3 +164,26 @@ def test_the_radius_follows_the_evidence() -> None:
     assert 20 <= grouping.same_picture_radius("find") <= 36
     assert grouping.same_picture_radius("find") < grouping.same_picture_radius("find+dhash256")
     assert grouping.same_picture_radius("whash64") >= 2
+
+
+@pytest.mark.parametrize("hasher", ["find", "find+dhash256"])
+def test_plain_pictures_are_refused_and_smooth_photographs_are_not(
+    hasher: str, tmp_path: Path
+) -> None:
+    for name, picture in low_detail_images().items():
+        picture.convert("RGB").save(tmp_path / f"{name}.png")
+    hashes = load(tmp_path, hasher, 0, 2)
+    is_matched = (hashes.files["quality"] >= grouping.PLAIN_QUALITY).to_numpy()
+    assert 0 < is_matched.sum() < len(is_matched)
+    packed = hashes.packed[is_matched]
+    assert len(pairs_within(packed, grouping.same_picture_radius(hasher)).i) == 0
+    for photograph in (data.moon(), data.clock()):
+        Image.fromarray(photograph).save(tmp_path / "photograph.png")
+        quality = hash_files([tmp_path / "photograph.png"], "find", workers=1)["quality"][0]
+        assert grouping.PLAIN_QUALITY <= quality < 100
+
+
+def test_a_hasher_without_a_quality_is_named(tmp_path: Path, capsys) -> None:
+    smooth_picture(0).save(tmp_path / "a.png")
+    find_duplicates(load(tmp_path, "dhash256", 0, 1), 1)
+    assert "Hashes by dhash256 have no quality" in capsys.readouterr().err

@@ -79,6 +79,10 @@ def enlarged_itself(picture: Image.Image) -> Image.Image:
     return picture.resize((800, 600), Resampling.BILINEAR)
 
 
+def with_repeated_pixels(picture: Image.Image) -> Image.Image:
+    return picture.resize((1200, 900), Resampling.NEAREST)
+
+
 def of_a_bad_jpeg(picture: Image.Image) -> Image.Image:
     file = BytesIO()
     picture.save(file, "JPEG", quality=15)
@@ -100,6 +104,7 @@ def framed(picture: Image.Image) -> Image.Image:
         (few_colours, "no more colours than a palette"),
         (enlarged, "enlarged"),
         (enlarged_itself, "enlarged"),
+        (with_repeated_pixels, "enlarged"),
         (of_a_bad_jpeg, "JPEG quality 90"),
         (framed, "JPEG quality 90"),
     ],
@@ -130,6 +135,18 @@ def test_more_pixels_lossless_larger_and_older_files_are_kept(tmp_path: Path) ->
     )
     assert kept([made("a", size=99), made("b")], "detail") == "b"
     assert kept([made("a", modified_ns=9), made("b")], "detail") == "b"
+
+
+@pytest.mark.parametrize(
+    "resampling", [Resampling.NEAREST, Resampling.BILINEAR, Resampling.BICUBIC]
+)
+def test_enlarged_noise_is_no_detail(resampling: Resampling, tmp_path: Path) -> None:
+    noise = Image.fromarray(np.random.default_rng(3).integers(0, 256, (150, 200), dtype=np.uint8))
+    original = save(tmp_path, "b.png", noise)
+    larger = save(tmp_path, "a.png", noise.resize((600, 450), resampling))
+    assert larger.detail.is_enlarged
+    assert not original.detail.is_enlarged
+    assert kept([larger, original], "detail") == original.path
 
 
 @pytest.mark.parametrize("quality", [30, 95])

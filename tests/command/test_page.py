@@ -290,7 +290,7 @@ def test_marks_survive_a_reload_and_a_saved_file_is_loaded(
     assert saved(other, tmp_path) == marked
     (tmp_path / "notes.csv").write_text("a,b\n1,2\n")
     other.set_input_files("#load", tmp_path / "notes.csv")
-    other.wait_for_function("document.getElementById('marked').innerText.includes('no table')")
+    other.get_by_text("This file is no table of corrections").wait_for()
     assert errors == []
 
 
@@ -303,7 +303,11 @@ def test_two_pictures_are_shown_large(browser, copies: Path) -> None:
     for key in "jjv":
         view.keyboard.press(key)
     sizes = "[...document.querySelectorAll('#sides img')].map(image => image.naturalWidth)"
-    view.wait_for_function(f"{sizes}.join() === '320,160'")  # the files, not their thumbnails
+    for _ in range(200):  # the page's policy does not let the browser wait by itself
+        if view.evaluate(sizes) == [320, 160]:
+            break
+        view.wait_for_timeout(100)
+    assert view.evaluate(sizes) == [320, 160]  # the files, not their thumbnails
     view.keyboard.press("Escape")
     assert not view.evaluate("document.getElementById('large').open")
     assert errors == []
