@@ -121,10 +121,10 @@ def measure_noise(pictures: Pictures) -> pd.DataFrame:
     """Noise aimed at each method.
 
     Columns method, radius, pictures, outside (the share of pictures that it moved outside the
-    radius), psnr_low, psnr, psnr_high (quantiles in decibels), largest (the median of the largest
-    changes of a level), after_jpeg (the share that is outside after JPEG as well), unaimed (the
-    share that noise of the same energy moves outside, aimed at nothing), and the share that each
-    method finds, as found_by_NAME.
+    radius), psnr_low, psnr, psnr_high (quantiles in decibels, of the copies outside), largest (the
+    median of the largest changes of a level in these), after_jpeg (the share that is outside after
+    JPEG as well), unaimed (the share that noise of the same energy moves outside, aimed at
+    nothing), and the share that each method finds, as found_by_NAME.
     """
     radii = copies.radii()
     records = []
@@ -139,9 +139,10 @@ def measure_noise(pictures: Pictures) -> pd.DataFrame:
         record["pictures"] = len(pictures)
         for column in attacked.columns.drop(["psnr", "largest"]):
             record[column] = attacked[column].mean()
-        low, middle, high = attacked["psnr"].quantile(list(QUANTILES))
+        missed = attacked[attacked["outside"]]
+        low, middle, high = missed["psnr"].quantile(list(QUANTILES))
         record |= {"psnr_low": low, "psnr": middle, "psnr_high": high}
-        record["largest"] = attacked["largest"].median()
+        record["largest"] = missed["largest"].median()
         records.append(record)
     return pd.DataFrame(records)
 
@@ -303,7 +304,7 @@ def draw_noise(aimed: pd.DataFrame) -> Figure:
     first = aimed[aimed["set"] == aimed["set"].iloc[0]]
     fig, ax = plt.subplots(figsize=(style.WIDTH, 2.8))
     plots.intervals(first, ax, name="method", value="psnr", low="psnr_low", high="psnr_high")
-    ax.set_xlabel("PSNR of a copy that is missed, dB (lower: the noise has to be stronger)")
+    ax.set_xlabel("PSNR of a copy that is missed, dB (lower: stronger noise was needed)")
     style.finding(ax, headline_of(first), f"n = {int(first['pictures'].max())} pictures, 10 to 90%")
     return fig
 
@@ -313,6 +314,6 @@ def headline_of(aimed: pd.DataFrame) -> str:
     hardest = style.label(aimed.loc[aimed["psnr"].idxmin(), "method"])
     defeated = (aimed["outside"] == 1).sum()
     return (
-        f"Noise aimed at a method defeats {defeated} of {len(aimed)} on every picture; "
-        f"{hardest} needs most"
+        f"Noise aimed at its bits defeats {defeated} of {len(aimed)} methods on every picture; "
+        f"{hardest} needs the strongest"
     )

@@ -237,12 +237,16 @@ def choose_bits(
 
     Bits are numbered through all hashes of the method. A bit of a dHash that is compared by rows
     adds rows.WEIGHT beside another hash, and in each of its rows no more than rows.CAP of them
-    count.
+    count. Where more is wanted than all of these add, further bits of each row are taken, because
+    some cannot be flipped: their pixels are black or white already.
     """
     costs = [np.abs(margins(sums, grey)) / _lengths(sums) for sums in all_sums]
     gains = [np.ones(SIDE * SIDE) for _ in all_sums]
     if distance_of(method) == "rows":
-        gains[-1] = _gains_by_rows(costs[-1], weight=rows.WEIGHT if len(costs) > 1 else 1)
+        weight = rows.WEIGHT if len(costs) > 1 else 1
+        most = sum(map(len, gains[:-1])) + SIDE * rows.CAP * weight
+        spare = max(0, int(np.ceil((wanted - most) / SIDE)))
+        gains[-1] = _gains_by_rows(costs[-1], weight, rows.CAP + spare)
     gain = np.concatenate(gains)
     cost = np.concatenate(costs)
     useful = np.flatnonzero(gain)
@@ -256,11 +260,11 @@ def _lengths(sums: Sums) -> Floats:
     return np.outer(np.linalg.norm(sums.down, axis=1), np.linalg.norm(sums.across, axis=1)).ravel()
 
 
-def _gains_by_rows(costs: Floats, weight: float) -> Floats:
-    """The distance that each bit adds, where only the cheapest few of a row count."""
+def _gains_by_rows(costs: Floats, weight: float, counted: int) -> Floats:
+    """The distance that each bit adds, where only the `counted` cheapest of a row count."""
     by_row = costs.reshape(SIDE, SIDE)
     rank = by_row.argsort(axis=1).argsort(axis=1)
-    return np.where(rank < rows.CAP, float(weight), 0.0).ravel()
+    return np.where(rank < counted, float(weight), 0.0).ravel()
 
 
 def flip_bits(pixels: Floats, all_sums: list[Sums], chosen: NDArray[np.int64]) -> Image.Image:
@@ -302,8 +306,8 @@ def random_noise(picture: Image.Image, psnr: float, rng: np.random.Generator) ->
 
 # Finding changed copies anyway ---------------------------------------------------------------
 
-FLAT_LINE = 12
-"""Levels of 255: a line of pixels is flat where none differs more from its middle one."""
+FLAT_LINE = 24
+"""Levels of 255: a line of pixels is flat where no channel spans more."""
 MOST_TRIMMED = 0.3
 """The most of a side that is taken off at either end."""
 
@@ -314,28 +318,30 @@ def trim_border(picture: Image.Image) -> Image.Image:
     Copies with and without a frame then hash alike. A picture that is flat throughout stays as it
     is.
     """
-    pixels = np.asarray(picture.convert("RGB"), dtype=np.int64)
+    pixels = np.asarray(picture.convert("RGB"))
     top, bottom = _detailed_part(pixels)
     left, right = _detailed_part(pixels.transpose(1, 0, 2))
     return picture.crop((left, top, right, bottom))
 
 
-def _detailed_part(lines: NDArray[np.int64]) -> tuple[int, int]:
+def _detailed_part(lines: NDArray[np.uint8]) -> tuple[int, int]:
     """The first line that is kept, and the one after the last: from the edges, flat lines go."""
     count = len(lines)
-    middle = lines[:, lines.shape[1] // 2 : lines.shape[1] // 2 + 1]
-    is_flat = (np.abs(lines - middle) <= FLAT_LINE).all(axis=(1, 2))
     most = int(MOST_TRIMMED * count)
-    first = _flat_at_start(is_flat[:most])
-    last = _flat_at_start(is_flat[::-1][:most])
+    first = _flat_at_start(lines[:most])
+    last = _flat_at_start(lines[::-1][:most])
     if first == most or last == most:
         return 0, count
     return first, count - last
 
 
-def _flat_at_start(is_flat: NDArray[np.bool_]) -> int:
-    detailed = np.flatnonzero(~is_flat)
-    return int(detailed[0]) if len(detailed) else len(is_flat)
+def _flat_at_start(lines: NDArray[np.uint8]) -> int:
+    """The number of flat lines before the first that is not."""
+    for place, line in enumerate(lines):
+        span = line.max(axis=0).astype(np.int64) - line.min(axis=0)
+        if span.max() > FLAT_LINE:
+            return place
+    return len(lines)
 
 
 def stored_crops(picture: Image.Image) -> list[Image.Image]:

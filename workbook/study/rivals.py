@@ -36,8 +36,8 @@ MOST_SEGMENTS = 16
 SEGMENT_BITS = 64
 SEGMENT_CUTOFF = 16
 """Bits that a segment may differ by, imagehash's default: a quarter of 64."""
-MOST_COLOUR = 10.0
-"""No two vectors of colour moments of 8-bit pictures are farther apart."""
+FINEST = 1e-5
+"""What distances of real numbers are counted in, near 0; large ones are counted by their ratio."""
 
 
 class Rival(NamedTuple):
@@ -103,11 +103,12 @@ def _known_methods() -> list[Rival]:
 
 
 def _other_hashes() -> list[Rival]:
+    most_fine = float(_refine(np.array(10.0)))  # beyond any distance of 8-bit pictures
     return [
         Rival("marr-hildreth", "Marr-Hildreth", "marr-hildreth", 72, _hamming, 576),
-        Rival("radial-variance", "Radial variance", "radial-variance", 40, radial_variance, 2),
+        Rival("radial-variance", "Radial variance", "radial-variance", 40, _fine_radial, most_fine),
         Rival("block-mean", "Block mean", "block-mean", 32, _hamming, 256),
-        Rival("colour-moment", "Colour moments", "colour-moment", 336, colour_moments, MOST_COLOUR),
+        Rival("colour-moment", "Colour moments", "colour-moment", 336, _fine_colour, most_fine),
         Rival("crop-resistant", "Crop-resistant", "crop-resistant", 30, segments, MOST_SEGMENTS),
     ]
 
@@ -198,6 +199,22 @@ def _standardised(x: Features) -> NDArray[np.float64]:
 def colour_moments(x: Features, y: Features) -> NDArray[np.float64]:
     """The Euclidean distance of two vectors of colour moments, as OpenCV compares them."""
     return cdist(x, y)
+
+
+def _refine(distances: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Distances on a scale that is linear up to FINEST and logarithmic beyond.
+
+    The order stays. Equal steps of the scale resolve distances far below the largest one.
+    """
+    return np.log1p(distances / FINEST)
+
+
+def _fine_radial(x: Features, y: Features) -> NDArray[np.float64]:
+    return _refine(np.maximum(radial_variance(x, y), 0))
+
+
+def _fine_colour(x: Features, y: Features) -> NDArray[np.float64]:
+    return _refine(colour_moments(x, y))
 
 
 def segments(x: Features, y: Features) -> NDArray[np.float64]:

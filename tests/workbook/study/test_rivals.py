@@ -6,6 +6,7 @@ import pytest
 from PIL import Image
 
 from workbook.study import rivals
+from workbook.study.any_distance import to_levels
 from workbook.study.templates import template
 
 
@@ -71,3 +72,14 @@ def test_what_others_published_has_a_source_and_a_task():
 def test_a_picture_without_segments_has_one():
     flat = Image.new("RGB", (90, 90), "white")
     assert rivals.crop_resistant(flat)[0] >= 1
+
+
+def test_distances_of_real_numbers_are_told_apart_far_below_the_largest():
+    colour = next(one for one in rivals.rivals() if one.name == "colour-moment")
+    features = np.zeros((4, 42))
+    features[1, 0] = 0.0010
+    features[2, 0] = 0.0011
+    features[3, 0] = 0.5
+    levels = to_levels(colour.between(features[:1], features), colour.largest)
+    assert levels[0, 0] == 0
+    assert np.all(np.diff(levels[0]) > 0)
