@@ -31,8 +31,8 @@ from finlib.clustering.centres import (
 )
 from finlib.clustering.radii import Settings, choose_radius
 from finlib.matching import near
-from finlib.matching.copies import find_distinct
 from finlib.matching.distances import get_distance
+from finlib.matching.distinct import find_distinct
 from finlib.matching.packed import Packed
 
 Labels = npt.NDArray[np.int64]

@@ -22,8 +22,8 @@ from finlib.clustering.null_model import CHANCE, NullModel, fit_null_model
 from finlib.clustering.radii import Settings, choose_radius
 from finlib.files import write_atomically
 from finlib.matching import near
-from finlib.matching.copies import digests, find_distinct
 from finlib.matching.distances import get_distance
+from finlib.matching.distinct import digests, find_distinct
 from finlib.matching.packed import Packed, check_hashes
 
 Labels = npt.NDArray[np.int64]

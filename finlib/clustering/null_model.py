@@ -8,8 +8,8 @@ import numpy.typing as npt
 from scipy.special import ndtr, ndtri
 
 from finlib.matching import near
-from finlib.matching.copies import find_distinct
 from finlib.matching.distances import get_distance
+from finlib.matching.distinct import find_distinct
 from finlib.matching.packed import Packed
 from finlib.matching.pairs import distance_histogram
 from finlib.matching.rows import RowDistance

@@ -29,7 +29,7 @@ from finlib.command.verdicts import NO_VERDICTS, RowPairs
 from finlib.files import file_digest, text_to_path
 from finlib.hashing.hashers import get_hasher
 from finlib.matching import near
-from finlib.matching.copies import find_distinct
+from finlib.matching.distinct import find_distinct
 from finlib.matching.pairs import pairs_between, pairs_within
 from finlib.matching.thresholds import evidence
 from finlib.pools import in_threads

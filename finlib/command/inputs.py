@@ -25,7 +25,7 @@ from finlib.files import text_to_path
 from finlib.hashing import execution, tables
 from finlib.hashing.hashers import get_hasher
 from finlib.hashing.images import scan_folder
-from finlib.matching.copies import find_distinct
+from finlib.matching.distinct import find_distinct
 from finlib.pools import in_threads
 
 KINDS_SHOWN = 5

@@ -21,8 +21,8 @@ from tqdm import tqdm
 from finlib import pools
 from finlib.checkpoint import Checkpoint
 from finlib.distributed import run_as_completed, share
-from finlib.matching.copies import find_distinct
 from finlib.matching.distances import get_distance
+from finlib.matching.distinct import find_distinct
 from finlib.matching.forest import NONE, Collector, Forest, Nearest
 from finlib.matching.packed import Packed, to_words
 from finlib.matching.pairs import iter_pairs, neighbours

@@ -3,7 +3,9 @@
 import json
 import os
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -13,6 +15,7 @@ from PIL import Image
 from finlib.command import actions
 from finlib.command.duplicates import DuplicatesRun
 from finlib.hashing import decoding
+from finlib.hashing.hashers import Hasher
 
 NAMES = ["it's $(touch hacked) `x`.png", "two\nlines.png", "-rf ü \x1b[31m.png", 'a "b" \\ c.png']
 
@@ -133,20 +136,20 @@ def test_turned_pictures_are_read_once(tmp_path: Path, monkeypatch: pytest.Monke
     run.write(tmp_path / "g.csv")
     expected = pd.read_csv(tmp_path / "g.csv")
     assert json.loads(expected["distances"][0])[0] <= 25
-    read = []
-    open_picture = decoding.open_picture
+    turned = []
+    variants = Hasher.variants
 
-    def count(path: str) -> decoding.Picture:
-        read.append(Path(path).name)
-        return open_picture(path)
+    def count(self: Hasher, picture: decoding.Picture, numbers: Sequence[int]) -> Any:
+        turned.append(picture)
+        return variants(self, picture, numbers)
 
-    monkeypatch.setattr("finlib.command.inputs.open_picture", count)
+    monkeypatch.setattr(Hasher, "variants", count)
     run.write(tmp_path / "g.csv", overwrite=True)
-    assert read == []
+    assert len(turned) == 0
     pd.testing.assert_frame_equal(pd.read_csv(tmp_path / "g.csv"), expected)
     save_picture(photos / "2.png", 7)
     run.write(tmp_path / "g.csv", overwrite=True)
-    assert read == ["2.png"]
+    assert len(turned) == 1
 
 
 def test_a_family_has_turned_copies(tmp_path: Path) -> None:

@@ -284,7 +284,7 @@ def test_clusters_leave_centres_of_others_alone(frames: Path, tmp_path: Path) ->
         cluster.check_outputs(output, True, ())
     centres.unlink()
     hashes = inputs.load(frames, None, 0, 1)
-    cluster.write_clusters(hashes, output, None, cluster.Corrections(), 1, "")
+    cluster.write_clusters(hashes, output, None, cluster.Corrections(), "hamming", 1, "")
     cluster.check_outputs(output, True, ())
 
 

@@ -41,7 +41,8 @@ def test_damage_lies_in_few_rows_and_neighbouring_bits_are_alike(pictures):
     assert np.median(unrelated) > 40
     bits = np.unpackbits(packed, axis=1, bitorder="little").reshape(-1, 16, 16)
     assert (bits[:, :, 1:] == bits[:, :, :-1]).mean() > 0.6
-    assert (is_flat(packed.view(np.uint16))[:, :2]).mean() == pytest.approx(0.2, abs=0.08)
+    flat = is_flat(packed.view(np.uint16)).mean(axis=0)
+    assert flat[:2].min() > 0.2 > flat[2:].max()
 
 
 def test_clusters_and_recall_of_a_small_set_are_measured(pictures, monkeypatch):

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from finlib.matching.copies import digests, find_distinct
+from finlib.matching.distinct import digests, find_distinct
 
 
 @pytest.mark.parametrize("size", [1, 3, 8, 9, 32, 64])
