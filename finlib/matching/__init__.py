@@ -5,6 +5,7 @@ hamming     the Hamming distance as compiled kernels
 rows        the row distance, which captions cannot outvote
 distances   the distances by name, as the keyword `distance` takes them
 pairs       the exact engine: pairs, neighbours and histograms by comparing every pair
+row_index   look-ups by row keys: near dHashes among millions in microseconds
 distinct    equal hashes
 nearest     the nearest hashes of a few, among very many
 forest      components and nearest rows, collected from pairs as they are found

@@ -361,10 +361,10 @@ def neighbours(
         workers = 1  # starting threads takes longer than a search
     strips = list(iter_strips(len(rows), strip)) or [(0, 0)]
     found = in_threads(search, strips, workers)
-    return _collect_neighbours(found, limit, max_pairs if k is None else None)
+    return collect_neighbours(found, limit, max_pairs if k is None else None)
 
 
-def _collect_neighbours(
+def collect_neighbours(
     strips: Iterable[_Found],
     radius: int,
     most: int | None,
