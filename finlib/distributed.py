@@ -21,7 +21,7 @@ from finlib.pools import in_order
 
 Result = TypeVar("Result")
 
-SECONDS_FOR_A_WORKER = 5  # until the first worker has to be connected
+SECONDS_FOR_A_WORKER = 3  # until the first worker has to be connected
 WORKERS_NAMED = 3  # at most, in a message
 
 

@@ -170,7 +170,7 @@ def test_no_worker_is_reported_with_what_to_start(monkeypatch: pytest.MonkeyPatc
 
 
 def test_a_client_waits_less_than_ten_seconds_for_a_worker() -> None:
-    assert distributed.SECONDS_FOR_A_WORKER < 10
+    assert distributed.SECONDS_FOR_A_WORKER < 5
 
 
 @contextmanager
