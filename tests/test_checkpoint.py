@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from finlib.checkpoint import Checkpoint
@@ -351,3 +352,48 @@ def test_what_a_killed_run_left_of_a_part_is_removed(tmp_path: Path) -> None:
         unfinished.write_text("whole")
     assert not left.exists()
     assert of_other_work.exists()
+
+
+def write_npz(file: Path) -> None:
+    with file.open("wb") as opened:
+        np.savez(opened, rows=np.arange(40), done=np.array(3))
+
+
+def write_parquet(file: Path) -> None:
+    pd.DataFrame({"rows": np.arange(40)}).to_parquet(file)
+
+
+@pytest.mark.parametrize(
+    ("suffix", "write"), [(".npz", write_npz), (".parquet", write_parquet)], ids=["npz", "parquet"]
+)
+def test_a_flipped_bit_is_reported_wherever_it_is(
+    suffix: str, write: Callable[[Path], None], tmp_path: Path
+) -> None:
+    checkpoint = Checkpoint(tmp_path, "a key", "work", suffix)
+    with checkpoint.new_part(0) as unfinished:
+        write(unfinished)
+    (part,) = checkpoint.parts()
+    content = part.read_bytes()
+    first_and_last = [0, len(content) - 1]
+    for place in [*range(1, len(content) - 1, 29), *first_and_last]:
+        damaged = bytearray(content)
+        damaged[place] ^= 1 << place % 8
+        for list_parts in (checkpoint.parts, checkpoint.numbered_parts):
+            part.write_bytes(damaged)
+            with pytest.warns(UserWarning, match=f"{part.name} cannot be used") as warned:
+                assert len(list_parts()) == 0
+            assert len(warned) == 1
+            assert not part.exists()
+    part.write_bytes(content)
+    assert checkpoint.parts() == [part]
+
+
+@pytest.mark.parametrize("place", [0, 40, 200, -1])
+def test_a_search_passes_over_arrays_with_a_flipped_bit(place: int, arrays: Checkpoint) -> None:
+    arrays.save_arrays({"rows": np.arange(40), "done": 3})
+    (part,) = arrays.folder.iterdir()
+    content = bytearray(part.read_bytes())
+    content[place] ^= 16
+    part.write_bytes(content)
+    with pytest.warns(UserWarning, match=f"{part.name} cannot be used"):
+        assert arrays.load_arrays() == {}

@@ -1,15 +1,31 @@
-"""What finlib asks of Dask: results in order or as they come, and one line where Dask gives up."""
+"""What finlib asks of Dask: workers that fit, results in order or as they come, and one line where
+Dask gives up.
+"""
 
 import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import CancelledError
+from contextlib import contextmanager
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 
-from finlib.distributed import count_threads, dask_client, run_as_completed, run_in_order, share
+from finlib import distributed
+from finlib.distributed import (
+    check_file,
+    check_workers,
+    count_threads,
+    dask_client,
+    list_versions,
+    run_as_completed,
+    run_in_order,
+    share,
+)
+from finlib.files import UNKNOWN_STATE
 
 
 @pytest.fixture(scope="module")
@@ -84,3 +100,153 @@ def test_where_dask_is_missing_the_extra_is_named(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setitem(sys.modules, "dask.distributed", None)
     with pytest.raises(ValueError, match=r"pip install 'finlib\[dask\]'"), dask_client(None):
         pass
+
+
+class FakeClient:
+    """A client whose workers give the answers that are listed."""
+
+    def __init__(self, answers: dict[str, Any]) -> None:
+        self.answers = answers
+        self.scheduler = SimpleNamespace(address="tcp://10.0.0.1:8786")
+
+    def wait_for_workers(self, number: int, timeout: float) -> None:
+        if len(self.answers) < number:
+            raise TimeoutError(f"only {len(self.answers)} workers arrived after {timeout}")
+
+    def run(self, function: Any, *arguments: Any, on_error: str) -> dict[str, Any]:
+        assert on_error == "return"
+        return self.answers
+
+
+def test_workers_like_this_process_are_taken() -> None:
+    check_workers(FakeClient({"tcp://a": list_versions(), "tcp://b": list_versions()}))
+
+
+@pytest.mark.parametrize("name", ["finlib", "Python", "NumPy", "Pillow"])
+def test_a_worker_with_another_version_is_named(name: str) -> None:
+    here = list_versions()
+    client = FakeClient({"tcp://a": here, "tcp://b": here | {name: "0.1"}})
+    with pytest.raises(RuntimeError) as raised:
+        check_workers(client)
+    assert f"tcp://b: it has {name} 0.1 instead of {here[name]}" in str(raised.value)
+    assert "tcp://a" not in str(raised.value)
+
+
+def test_of_many_workers_that_differ_a_few_are_named() -> None:
+    other = list_versions() | {"finlib": "0.1"}
+    client = FakeClient({f"tcp://{number}": other for number in range(9)})
+    with pytest.raises(RuntimeError, match=r"tcp://2: it has finlib .*; and 6 more\. Every"):
+        check_workers(client)
+
+
+def test_a_worker_that_is_gone_is_left_to_the_check_of_its_jobs() -> None:
+    check_workers(FakeClient({"tcp://a": list_versions(), "tcp://b": OSError("closed")}))
+
+
+def test_other_code_of_the_same_version_is_another_finlib(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    package = tmp_path / "__init__.py"
+    package.write_text("one = 1\n")
+    monkeypatch.setattr(distributed.finlib, "__file__", str(package))
+    monkeypatch.setattr(distributed, "_code_digest", distributed._code_digest.__wrapped__)
+    first = list_versions()
+    assert list_versions() == first
+    package.write_text("one = 2\n")
+    second = list_versions()
+    assert [name for name in first if first[name] != second[name]] == ["finlib"]
+
+
+def test_no_worker_is_reported_with_what_to_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    from dask.distributed import LocalCluster
+
+    monkeypatch.setattr(distributed, "SECONDS_FOR_A_WORKER", 0.1)
+    where = {"host": "127.0.0.1", "dashboard_address": "127.0.0.1:0"}
+    with LocalCluster(n_workers=0, **where) as cluster:
+        address = cluster.scheduler_address
+        none = pytest.raises(RuntimeError, match=f"start some with 'dask worker {address}'")
+        with none, dask_client(address):
+            pass
+
+
+def test_a_client_waits_less_than_ten_seconds_for_a_worker() -> None:
+    assert distributed.SECONDS_FOR_A_WORKER < 5
+
+
+@contextmanager
+def changed_workers(source: str) -> Iterator[str]:
+    """Give the scheduler's address of a worker process that has run this source."""
+    from dask.distributed import Client, LocalCluster
+
+    where = {"host": "127.0.0.1", "dashboard_address": "127.0.0.1:0"}
+    with (
+        LocalCluster(n_workers=1, threads_per_worker=1, **where) as cluster,
+        Client(cluster, set_as_default=False) as client,
+    ):
+        client.run(exec, source, {})
+        yield cluster.scheduler_address
+
+
+NO_FINLIB = """
+import sys
+for name in list(sys.modules):
+    if name.split(".")[0] == "finlib":
+        del sys.modules[name]
+sys.modules["finlib"] = None
+"""
+EARLIER_FINLIB = "import finlib.distributed\ndel finlib.distributed.list_versions"
+OTHER_VERSION = "import finlib\nfinlib.__version__ = '1.9'"
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        (
+            NO_FINLIB,
+            r"tcp://127.0.0.1:\d+: it has no finlib, or an earlier one \(.*No module named",
+        ),
+        (
+            EARLIER_FINLIB,
+            r"tcp://127.0.0.1:\d+: it has no finlib, or an earlier one \(.*list_versions",
+        ),
+        (OTHER_VERSION, r"tcp://127.0.0.1:\d+: it has finlib 1\.9 \(code .*\) instead of 2"),
+    ],
+    ids=["none", "earlier", "other"],
+)
+def test_workers_without_this_finlib_get_no_work(source: str, message: str) -> None:
+    with changed_workers(source) as address:
+        refused = pytest.raises(RuntimeError, match=message)
+        with refused, dask_client(address):
+            pytest.fail("the workers were taken")
+
+
+def test_a_worker_that_connects_later_gives_no_results_by_other_code() -> None:
+    from dask.distributed import Client
+
+    with changed_workers(OTHER_VERSION) as address, Client(address, set_as_default=False) as late:
+        refused = r"worker tcp://.* connected later and cannot do this work: it has finlib 1\.9"
+        with pytest.raises(RuntimeError, match=refused):
+            list(run_in_order(late, add, [(np.arange(3), 1)], at_a_time=1))
+        with pytest.raises(RuntimeError, match=refused):
+            list(run_as_completed(late, add, [(np.arange(3), 1)]))
+
+
+def test_a_file_that_all_workers_see_is_passed(client: Any, tmp_path: Path) -> None:
+    file = tmp_path / "picture.png"
+    check_file(client, str(file))  # it is not here: its row says so
+    file.write_bytes(b"1234")
+    check_file(client, str(file))
+
+
+def test_a_worker_that_does_not_see_a_file_is_named(tmp_path: Path) -> None:
+    file = tmp_path / "picture.png"
+    file.write_bytes(b"1234")
+    seen = UNKNOWN_STATE._replace(bytes=4)
+    check_file(FakeClient({"tcp://a": seen, "tcp://b": OSError("closed")}), str(file))
+    with pytest.raises(RuntimeError, match=f"begun. tcp://b: it does not see the file {file}"):
+        check_file(FakeClient({"tcp://a": seen, "tcp://b": None}), str(file))
+    other = seen._replace(bytes=5)
+    with pytest.raises(
+        RuntimeError, match=r"tcp://b: the file .* has 5 bytes there and 4 bytes here"
+    ):
+        check_file(FakeClient({"tcp://a": seen, "tcp://b": other}), str(file))

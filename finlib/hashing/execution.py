@@ -26,7 +26,7 @@ from PIL import Image
 from tqdm import tqdm
 
 from finlib.checkpoint import Checkpoint
-from finlib.distributed import count_threads, dask_client, run_in_order
+from finlib.distributed import check_file, count_threads, dask_client, run_in_order
 from finlib.files import (
     UNKNOWN_STATE,
     FileState,
@@ -93,7 +93,8 @@ def hash_files(
         processes where it does not and there are thousands of files, and Dask where `scheduler` is
         given.
     workers: the most threads or processes to use; by default one for each processor.
-    scheduler: the address of a Dask scheduler whose workers see the files under the same names.
+    scheduler: the address of a Dask scheduler whose workers have the same version of finlib and see
+        the files under the same absolute paths. Both are checked before work begins.
     checkpoint: a folder that keeps the hashes of each finished chunk, so that an interrupted run
         resumes. `hash_checkpoint(checkpoint, hasher).clear()` removes them.
     known: an earlier table. A row of it or of the checkpoint is used again where the file has not
@@ -487,10 +488,47 @@ def hash_in_threads(chunks: Sequence[Chunk], hasher: str, workers: int) -> Itera
 def hash_on_dask(
     chunks: Sequence[Chunk], hasher: str, workers: int, scheduler: str | None
 ) -> Iterator[Rows]:
-    """Yield the rows of each chunk, hashed by the workers of that scheduler, or by new ones."""
-    jobs = ((Image.MAX_IMAGE_PIXELS, hasher, chunk) for chunk in chunks)
+    """Yield the rows of each chunk, hashed by the workers of that scheduler, or by new ones.
+
+    Files are sent by absolute paths, because workers may run in other folders. RuntimeError where a
+    worker does not see a file that is here.
+    """
+    jobs = (
+        (Image.MAX_IMAGE_PIXELS, hasher, [_absolute(file) for file in chunk]) for chunk in chunks
+    )
     with dask_client(scheduler, workers) as client:
-        yield from run_in_order(client, _hash_chunk_elsewhere, jobs, 2 * count_threads(client))
+        probe = _first_file(chunks)
+        if probe is not None:
+            check_file(client, _absolute(probe))
+        results = run_in_order(client, _hash_chunk_elsewhere, jobs, 2 * count_threads(client))
+        for chunk, rows in zip(chunks, results, strict=True):
+            yield [_row_from_worker(row, file) for row, file in zip(rows, chunk, strict=True)]
+
+
+def _absolute(file: str) -> str:
+    # Not normalised: the folder before ".." may be a link.
+    return file if os.path.isabs(file) else os.path.join(os.getcwd(), file)
+
+
+def _first_file(chunks: Sequence[Chunk]) -> str | None:
+    """The first file that this machine sees; None where it sees none."""
+    for chunk in chunks:
+        for file in chunk:
+            if os.path.isfile(file):
+                return file
+    return None
+
+
+def _row_from_worker(row: HashRow, file: str) -> HashRow:
+    """The row of a file that was sent by its absolute path, under the path that was given."""
+    worker_saw_it = (row.bytes, row.modified_ns) != UNKNOWN_STATE[:2]
+    if row.error and not worker_saw_it and os.path.isfile(file):
+        raise RuntimeError(
+            f"a Dask worker does not see the file {_absolute(file)}, which is on this machine. "
+            "Stop the workers that do not see its folder, and start the same work again"
+        )
+    error = row.error.replace(one_line(_absolute(file)), one_line(file))
+    return row._replace(path=path_to_text(file), error=error)
 
 
 def hash_in_processes(chunks: Sequence[Chunk], hasher: str, workers: int) -> Iterator[Rows]:

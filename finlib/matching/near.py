@@ -20,7 +20,7 @@ from tqdm import tqdm
 
 from finlib import pools
 from finlib.checkpoint import Checkpoint
-from finlib.distributed import run_as_completed, share
+from finlib.distributed import check_workers, count_threads, run_as_completed, share
 from finlib.matching.distances import get_distance
 from finlib.matching.distinct import find_distinct
 from finlib.matching.forest import NONE, Collector, Forest, Nearest
@@ -98,6 +98,7 @@ class Resources:
         """The function that does passes on these resources and yields collectors of their pairs."""
         if self.client is None:
             return partial(_run_on_threads, search, make, bar, pools.processors(self.workers))
+        check_workers(self.client)
         return partial(_run_on_dask, share(self.client, search), make, bar, self.client)
 
 
@@ -137,8 +138,7 @@ def _run_on_dask(
     shared_search: Any, make: Callable[[], Filled], bar: tqdm, client: Any, numbers: range
 ) -> Iterator[Filled]:
     """Do passes on a Dask client's workers, a few to a task; yields a collector for each task."""
-    threads = sum(client.nthreads().values())
-    size = max(1, len(numbers) // max(1, 4 * threads))
+    size = max(1, len(numbers) // (4 * count_threads(client)))
     tasks = [
         (shared_search, numbers[low : low + size], make) for low in range(0, len(numbers), size)
     ]

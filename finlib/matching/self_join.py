@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from finlib.distributed import count_threads, run_in_order, share
+from finlib.distributed import check_workers, count_threads, run_in_order, share
 from finlib.matching.distances import get_distance
 from finlib.matching.packed import Packed, check_hashes, check_radius
 from finlib.matching.pairs import Pairs, pairs_between, pairs_within
@@ -62,12 +62,14 @@ def iter_self_join(
 
     client: a `dask.distributed.Client` of any scheduler, whose workers need finlib. A block travels
     once to each worker that needs it. Raises ValueError where there is no block, and for wrong
-    hashes, a wrong radius or a wrong distance as `pairs_within` does.
+    hashes, a wrong radius or a wrong distance as `pairs_within` does; RuntimeError where a worker
+    has another finlib.
     """
     largest = get_distance(distance, check_hashes(packed).shape[1]).largest
     radius = check_radius(radius, largest)
     if blocks < 1:
         raise ValueError(f"blocks must be at least 1; got {blocks}")
+    check_workers(client)
     shared_blocks = _share_blocks(packed, client, min(blocks, max(1, len(packed))))
     tiles = _list_tiles(shared_blocks, radius, distance)[start:]
     at_a_time = TILES_PER_THREAD * count_threads(client)

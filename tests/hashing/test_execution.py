@@ -92,6 +92,38 @@ def test_dask_starts_workers_of_its_own_without_an_address(album: Path) -> None:
     pd.testing.assert_frame_equal(hash_files(paths, executor="dask", workers=1), hash_files(paths))
 
 
+def test_workers_in_another_folder_hash_relative_paths(
+    album: Path, cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from dask.distributed import Client
+
+    monkeypatch.chdir(album)
+    paths = ["missing.png", *(path.relative_to(album) for path in list_images(album))]
+    here = hash_files(paths, executor="serial")
+    with Client(cluster, set_as_default=False) as client:
+        earlier = client.run(os.getcwd)
+        client.run(os.chdir, tmp_path)
+        there = hash_files(paths, scheduler=cluster.scheduler_address)
+        for address, folder in earlier.items():
+            client.run(os.chdir, folder, workers=[address])
+    pd.testing.assert_frame_equal(there, here)
+    assert (here["error"] != "").sum() == 2
+
+
+def test_a_file_that_only_this_machine_sees_ends_the_run(album: Path, monkeypatch) -> None:
+    """As where a worker connects after the others were checked."""
+    file = str(list_images(album)[0])
+    there = execution.hash_row("/elsewhere/missing.png", "find")
+    with pytest.raises(RuntimeError, match=f"does not see the file {file}, which is on this"):
+        execution._row_from_worker(there, file)
+    monkeypatch.chdir(album)
+    missing = execution._row_from_worker(
+        execution.hash_row(f"{album}/none.png", "find"), "none.png"
+    )
+    assert missing.path == "none.png"
+    assert missing.error == execution.hash_row("none.png", "find").error
+
+
 def test_no_files_and_repeated_files(album: Path) -> None:
     assert hash_files([]).empty
     path = list_images(album)[0]
