@@ -8,12 +8,12 @@ from PIL import Image, ImageOps
 
 from finlib.matching.thresholds import expected_at
 from workbook.study import copies
-from workbook.study.templates import template
 
 
 @pytest.fixture(scope="module")
 def picture():
-    return template(0)
+    levels = np.random.default_rng(4).integers(0, 256, (9, 12, 3), dtype=np.uint8)
+    return Image.fromarray(levels).resize((250, 250), Image.Resampling.BICUBIC)
 
 
 def opened(content):
