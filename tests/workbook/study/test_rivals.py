@@ -66,7 +66,7 @@ def test_what_others_published_has_a_source_and_a_task():
     published = rivals.published()
     assert published["source"].str.len().min() > 10
     tasks = published.groupby("task")["method"].apply(set)
-    assert any({"dHash 64", "CNN (MobileNet)"} <= methods for methods in tasks)
+    assert any({"dHash 64", "CNN of imagededup"} <= methods for methods in tasks)
 
 
 def test_a_picture_without_segments_has_one():
