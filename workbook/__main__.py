@@ -1,10 +1,11 @@
 """The workbook's commands.
 
 `python -m workbook report` runs the notebooks and renders the report. `python -m workbook scale`
-measures how clustering copes with millions of hashes, which takes an hour. `python -m workbook
-rows` records how the row distance was chosen and judged, and `python -m workbook site` puts
-captions on a folder of templates, for a set of images that deciding the method rests on. `python -m
-workbook kinds` counts the false pairs that advised radii let in on pictures of many kinds.
+measures how clustering copes with millions of hashes, which takes an hour, and `python -m workbook
+lookups` how many look-ups a core answers in a second. `python -m workbook rows` records how the row
+distance was chosen and judged, and `python -m workbook site` puts captions on a folder of
+templates, for a set of images that deciding the method rests on. `python -m workbook kinds` counts
+the false pairs that advised radii let in on pictures of many kinds.
 
 `python -m workbook rivals` scores hashes and distances that others propose, `copies` counts which
 near copies each method finds, and `evasion` looks for the least change that each method misses.
@@ -98,6 +99,7 @@ def make_parser() -> Parser:
     add_report(commands)
     add_scale(commands)
     add_scan(commands)
+    add_lookups(commands)
     add_bench(commands)
     add_gpu(commands)
     add_rows(commands)
@@ -178,6 +180,25 @@ def add_scan(commands: Any) -> None:
         help="the folder that the table is written to",
     )
     scan.set_defaults(run=record_scan, when_interrupted="there is no table")
+
+
+def add_lookups(commands: Any) -> None:
+    """Describe `lookups`."""
+    lookups = commands.add_parser(
+        "lookups",
+        help="measure look-ups among up to ten million stored hashes, by row keys and exactly",
+    )
+    lookups.add_argument(
+        "--out",
+        default="figures",
+        help="the folder that the tables are written to",
+    )
+    lookups.add_argument(
+        "--largest",
+        type=int,
+        help="the number of stored hashes in the largest set",
+    )
+    lookups.set_defaults(run=look_up, when_interrupted="the tables are not complete")
 
 
 def add_bench(commands: Any) -> None:
@@ -339,6 +360,13 @@ def scale_up(options: Namespace) -> None:
 
     measure = measure_scale_by_rows if options.distance == "rows" else measure_scale
     measure(options.out, options.largest)
+
+
+def look_up(options: Namespace) -> None:
+    """Run `lookups`."""
+    from workbook.report.scale import measure_lookups
+
+    measure_lookups(options.out, options.largest)
 
 
 def measure_ratios(options: Namespace) -> None:

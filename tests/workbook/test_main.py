@@ -236,5 +236,5 @@ def test_help_names_every_command(capsys):
     text = capsys.readouterr().out
     for command in ("report", "scale", "scan", "rows", "site", "kinds", "bench", "gpu"):
         assert command in text
-    for command in ("rivals", "copies", "evasion"):
+    for command in ("rivals", "copies", "evasion", "lookups"):
         assert command in text

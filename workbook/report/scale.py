@@ -14,7 +14,15 @@ from numpy.typing import NDArray
 
 from workbook.report.record import Recorder
 from workbook.report.row_distances import hash_set
-from workbook.study import captioned_web, clusterings, growth, scale, timing, web_like
+from workbook.study import (
+    captioned_web,
+    clusterings,
+    growth,
+    lookups,
+    scale,
+    timing,
+    web_like,
+)
 
 RIVAL_SIZE = 10_000
 """Hashes in each of the sets on which clustering algorithms are compared."""
@@ -28,6 +36,10 @@ LARGEST_DETAIL = 1_000_000
 JOIN_RADIUS = 70
 """Bits; the radius at which ways to find all close pairs are compared."""
 
+
+LOOKUPS = {1_000_000: 18, 10_000_000: 14}
+"""Numbers of stored hashes that look-ups are measured among, and the radius for each, at which few
+unrelated hashes match."""
 
 SECONDS_PER_MILLION = 14
 """How long drawing, clustering and scoring a million hashes by rows takes, roughly."""
@@ -81,9 +93,7 @@ def measure_scale_by_rows(out: str | Path = "figures", largest: int | None = Non
     minutes = sum(sizes) * SECONDS_PER_MILLION / 1e6 / 60
     print(f"clustering up to {sizes[-1]:,} hashes takes about {minutes:.0f} minutes", flush=True)
     recorder = Recorder("scale_rows", out)
-    hashed = hash_set("")
-    _, family = np.unique(hashed.labels, return_inverse=True)
-    pictures = captioned_web.measure(hashed.dhash, family)
+    pictures = measure_built_in()
 
     recall = scale.recall_by_rows(min(sizes[-1], LARGEST_DETAIL), pictures)
     write_table(recorder, "recall", recall, ["n", "passes", "distance"])
@@ -96,6 +106,29 @@ def measure_scale_by_rows(out: str | Path = "figures", largest: int | None = Non
     if len(growth_rows) > 3:
         prediction = predict_largest(pd.DataFrame(growth_rows))
         write_table(recorder, "law", prediction, "work")
+
+
+def measure_built_in() -> captioned_web.Measured:
+    """Measure the built-in families for `captioned_web.draw`."""
+    hashed = hash_set("")
+    _, family = np.unique(hashed.labels, return_inverse=True)
+    return captioned_web.measure(hashed.dhash, family)
+
+
+def measure_lookups(out: str | Path = "figures", largest: int | None = None) -> None:
+    """Measure look-ups among ever more stored dHashes, by row keys and by comparing all of them.
+
+    The table lookups_growth.csv is written after each size. largest: the most stored hashes; None
+    for all of LOOKUPS.
+    """
+    sizes = chosen_sizes(largest, tuple(LOOKUPS))
+    recorder = Recorder("lookups", out)
+    pictures = measure_built_in()
+    tables: list[pd.DataFrame] = []
+    for size in sizes:
+        tables.append(lookups.measure(size, pictures, LOOKUPS[size]))
+        table = pd.concat(tables, ignore_index=True)
+        write_table(recorder, "growth", table, ["n", "way", "batch"])
 
 
 def chosen_sizes(largest: int | None, possible: Sequence[int] = scale.SIZES) -> list[int]:

@@ -8,7 +8,7 @@ import pytest
 
 from workbook.report import scale
 from workbook.report.row_distances import HashedSet
-from workbook.study import clusterings, scale as measurements, timing
+from workbook.study import clusterings, lookups, scale as measurements, timing
 
 
 @pytest.fixture
@@ -119,3 +119,15 @@ def test_clusterings_by_rows_are_measured_up_to_a_hundred_million(quick, tmp_pat
         "law",
         "recall",
     }
+
+
+def test_look_ups_are_measured_among_ever_more_hashes(tmp_path, monkeypatch):
+    def measured(n, _pictures, radius):
+        return pd.DataFrame({"n": [n], "way": ["row keys"], "batch": [1], "radius": [radius]})
+
+    monkeypatch.setattr(scale, "measure_built_in", lambda: None)
+    monkeypatch.setattr(lookups, "measure", measured)
+    scale.measure_lookups(tmp_path)
+    growth = pd.read_csv(tmp_path / "lookups_growth.csv")
+    assert growth["n"].tolist() == [1_000_000, 10_000_000]
+    assert growth["radius"].is_monotonic_decreasing
