@@ -46,6 +46,8 @@ slow: $(VENV)/.ready
 
 # Clusterings of a million hashes and more, measured by a command of their own: an hour.
 scale: $(VENV)/.ready
+	$(BIN)/python -m workbook scale --distance rows
+	$(BIN)/python -m workbook lookups
 	$(BIN)/python -m workbook scale
 
 # Ratios of times that are robust to machines, appended to bench.csv.

@@ -414,6 +414,15 @@ def show(
     most: Annotated[
         int, typer.Option(min=2, help="The most images to embed, about 5 KB each.")
     ] = 4000,
+    within: Annotated[
+        list[Path] | None,
+        typer.Option(
+            metavar="FOLDER",
+            help="A folder whose images may be read, besides the table's own folder and the "
+            "current one; may be given several times.",
+            show_default="none",
+        ),
+    ] = None,
     workers: Workers = None,
     overwrite: Overwrite = False,
 ) -> None:
@@ -426,7 +435,7 @@ def show(
     from finlib.command.page import show_table
 
     with claim(output):
-        show_table(table, output, by, most, workers, overwrite)
+        show_table(table, output, by, most, workers, overwrite, within or ())
 
 
 @app.command(

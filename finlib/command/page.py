@@ -13,16 +13,19 @@ from base64 import b64encode
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from importlib.resources import files
 from io import BytesIO
+from itertools import compress
 from pathlib import Path
 from types import MappingProxyType
 from typing import NamedTuple
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 from PIL import ImageOps
 from tqdm import tqdm
 
+from finlib.command.names import find_inside
 from finlib.command.output import check_page_output, say
 from finlib.files import file_digest, one_line, text_to_path, write_atomically
 from finlib.hashing.images import open_image
@@ -76,27 +79,47 @@ class Listing(NamedTuple):
 
 
 class PageContent(NamedTuple):
-    """How many groups a page shows, and how many of their images could not be read."""
+    """How many groups a page shows, and how many of their images it shows by name alone.
+
+    unreadable: images that could not be read. outside: images that were not read, because they lie
+    in none of the folders that may be read.
+    """
 
     groups: int
     unreadable: int
+    outside: int = 0
 
 
 def show_table(
-    table: Path, output: Path, by: str, most: int, workers: int | None, overwrite: bool
+    table: Path,
+    output: Path,
+    by: str,
+    most: int,
+    workers: int | None,
+    overwrite: bool,
+    within: Sequence[Path] = (),
 ) -> None:
     """Write a page of the first pairs or clusters of a table, with at most `most` images.
 
-    by: the order of clusters, as for `list_groups`.
+    by: the order of clusters, as for `list_groups`. within: folders whose images may be read,
+    besides the table's own folder and the current one. A table that comes from somebody else thus
+    cannot make the page show pictures from anywhere.
     """
     if by not in ORDERS:
         raise ValueError(f"--by must be size or doubt, not {by}.")
     check_page_output(output, "show", overwrite, (table,))
     listing = list_groups(table, by, max(1, most // 2))
-    page = write_page(listing.groups, output, table.name, most, workers)
+    folders = [table.parent, Path(), *within]
+    page = write_page(listing.groups, output, table.name, most, workers, within=folders)
     say(f"{page.groups} of {listing.total} pairs or clusters: {output}")
     if page.unreadable:
         say(f"{page.unreadable} images cannot be read and are shown by name alone.")
+    if page.outside:
+        say(
+            f"{page.outside} images lie outside the folder of {table.name} and the current folder, "
+            "and are shown by name alone. Name the folder that they may be read from: --within "
+            "FOLDER."
+        )
 
 
 def list_groups(table: Path, by: str, most: int) -> Listing:
@@ -198,17 +221,23 @@ def write_page(
     *,
     kind: str = "show",
     scripts: Mapping[str, str] = NO_SCRIPTS,
+    within: Sequence[Path] | None = None,
 ) -> PageContent:
     """Write a page of the first groups, as many as have at most `most` images together.
 
     At least one group is shown. Each shows no more than IMAGES_PER_GROUP of its images. kind: the
     command whose page it is. scripts: what the page writes of the files besides the ones to keep:
-    for each word of a button, the beginning of a script.
+    for each word of a button, the beginning of a script. within: the folders whose images are
+    read; None for all.
     """
     shown = _select_groups(groups, most)
     number_of = _number_files(shown)
     paths = list(number_of)
-    pictures = _read_pictures(paths, workers)
+    is_inside = np.ones(len(paths), bool)
+    if within is not None:
+        is_inside = find_inside(pd.Series(paths, dtype=str), within)
+    read = iter(_read_pictures(list(compress(paths, is_inside)), workers))
+    pictures = [next(read) if inside else Picture() for inside in is_inside]
     images = []
     for path, picture in zip(paths, pictures, strict=True):
         images.append([path, picture.thumbnail, picture.facts, picture.digest, picture.bytes])
@@ -221,7 +250,9 @@ def write_page(
         "kind": kind,
         "run": _name_run(images, captioned),
         "images": images,
-        "links": [_link_to(path) for path in paths],
+        "links": [
+            _link_to(path) if inside else "" for path, inside in zip(paths, is_inside, strict=True)
+        ],
         "groups": captioned,
         "scripts": dict(scripts),
     }
@@ -231,8 +262,9 @@ def write_page(
     page = template.replace("{{kind}}", kind).replace("{{data}}", text)
     with write_atomically(output) as temporary:
         temporary.write_text(page, encoding="utf-8")
-    unreadable = sum(picture.thumbnail == "" for picture in pictures)
-    return PageContent(len(shown), unreadable)
+    outside = int((~is_inside).sum())
+    unreadable = sum(picture.thumbnail == "" for picture in pictures) - outside
+    return PageContent(len(shown), unreadable, outside)
 
 
 def _name_run(images: Sequence[Sequence[object]], groups: Sequence[object]) -> str:

@@ -76,7 +76,7 @@ def test_pairs_come_farthest_first(pairs: tuple[Path, list[str]]) -> None:
     assert sources[hostile].startswith("data:image/jpeg;base64,")
     assert sources[missing] == ""
     groups = page.list_groups(table, "size", 1000).groups
-    assert page.write_page(groups, output, "a title", 1000) == (120, 1)
+    assert page.write_page(groups, output, "a title", 1000) == (120, 1, 0)
 
 
 def test_names_are_no_tags_and_nothing_is_asked_from_elsewhere(
@@ -333,3 +333,29 @@ def test_the_page_writes_what_the_command_writes(browser, copies: Path, tmp_path
     assert Path(copy).name == "1 0.png"
     assert b"\nlink " not in downloaded("#link")
     assert errors == []
+
+
+def test_a_table_cannot_make_the_page_read_pictures_from_anywhere(
+    tmp_path: Path, monkeypatch, capsys
+) -> None:
+    for name in ("mine", "elsewhere"):
+        (tmp_path / name).mkdir()
+        Image.new("RGB", (40, 30), "red").save(tmp_path / name / "a.png")
+    monkeypatch.chdir(tmp_path / "mine")
+    other = tmp_path / "elsewhere" / "a.png"
+    rows = pd.DataFrame({"path_a": ["a.png"], "path_b": [str(other)], "distance": [3]})
+    rows.to_csv("pairs.csv", index=False)
+    output = Path("page.html")
+
+    def images_of_page() -> list[list[object]]:
+        return json.loads(Tags(output).data)["images"]
+
+    page.show_table(Path("pairs.csv"), output, "size", 100, 1, False)
+    assert "1 images lie outside" in capsys.readouterr().err
+    own, foreign = images_of_page()
+    assert own[1]
+    assert not foreign[1]
+    assert other.as_uri() not in output.read_text(encoding="utf-8")
+    page.show_table(Path("pairs.csv"), output, "size", 100, 1, True, [other.parent])
+    assert "outside" not in capsys.readouterr().err
+    assert all(image[1] for image in images_of_page())

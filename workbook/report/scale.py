@@ -5,6 +5,7 @@ until the command is run again; notebook 06 and the report show them as results 
 own.
 """
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,7 +13,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from workbook.report.record import Recorder
+from workbook.report.record import Recorder, stamp
 from workbook.report.row_distances import hash_set
 from workbook.study import (
     captioned_web,
@@ -40,6 +41,9 @@ JOIN_RADIUS = 70
 LOOKUPS = {1_000_000: 18, 10_000_000: 14}
 """Numbers of stored hashes that look-ups are measured among, and the radius for each, at which few
 unrelated hashes match."""
+
+SAME_RUN = ("cpu", "cores", "versions", "commit")
+"""What of a stamp has to be the same for two runs to be one that was interrupted."""
 
 SECONDS_PER_MILLION = 14
 """How long drawing, clustering and scoring a million hashes by rows takes, roughly."""
@@ -87,10 +91,15 @@ def measure_scale_by_rows(out: str | Path = "figures", largest: int | None = Non
     """Measure the clustering of dHashes by rows, up to a hundred million of them.
 
     The hashes are drawn after the built-in families, see `captioned_web`. Tables and arguments are
-    as for `measure_scale`, and their names begin with scale_rows.
+    as for `measure_scale`, and their names begin with scale_rows. An interrupted run resumes: the
+    sizes that the same commit has measured on the same machine are kept.
     """
     sizes = chosen_sizes(largest, scale.ROW_SIZES)
-    minutes = sum(sizes) * SECONDS_PER_MILLION / 1e6 / 60
+    growth_rows = measured_before(Path(out), "scale_rows", sizes)
+    done = len(growth_rows)
+    if done:
+        print(f"{done} sizes were measured by this commit on this machine, and are kept")
+    minutes = sum(sizes[done:]) * SECONDS_PER_MILLION / 1e6 / 60
     print(f"clustering up to {sizes[-1]:,} hashes takes about {minutes:.0f} minutes", flush=True)
     recorder = Recorder("scale_rows", out)
     pictures = measure_built_in()
@@ -98,14 +107,33 @@ def measure_scale_by_rows(out: str | Path = "figures", largest: int | None = Non
     recall = scale.recall_by_rows(min(sizes[-1], LARGEST_DETAIL), pictures)
     write_table(recorder, "recall", recall, ["n", "passes", "distance"])
 
-    growth_rows: list[dict[str, float]] = []
-    for size in sizes:
+    for size in sizes[done:]:
         row = timing.in_fresh_process(scale.measured_by_rows, size, pictures)
         growth_rows.append(row)
         write_table(recorder, "growth", pd.DataFrame(growth_rows), "n")
     if len(growth_rows) > 3:
         prediction = predict_largest(pd.DataFrame(growth_rows))
         write_table(recorder, "law", prediction, "work")
+
+
+def measured_before(out: Path, name: str, sizes: Sequence[int]) -> list[dict[str, float]]:
+    """The first rows of the table of growth that an interrupted run of this commit has left.
+
+    name: of the command whose results they are. None are there where the commit, the machine or the
+    versions differ, or the rows are of other sizes.
+    """
+    results = out / f"{name}.json"
+    growth_table = out / f"{name}_growth.csv"
+    if not results.is_file() or not growth_table.is_file():
+        return []
+    before = json.loads(results.read_text(encoding="utf-8"))["stamp"]
+    now = stamp()
+    if any(before.get(what) != now[what] for what in SAME_RUN):
+        return []
+    table = pd.read_csv(growth_table)
+    if table["n"].tolist() != list(sizes[: len(table)]):
+        return []
+    return [{str(key): value for key, value in row.items()} for row in table.to_dict("records")]
 
 
 def measure_built_in() -> captioned_web.Measured:

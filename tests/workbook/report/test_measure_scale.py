@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from workbook.report import scale
+from workbook.report import record, scale
 from workbook.report.row_distances import HashedSet
 from workbook.study import clusterings, lookups, scale as measurements, timing
 
@@ -131,3 +131,33 @@ def test_look_ups_are_measured_among_ever_more_hashes(tmp_path, monkeypatch):
     growth = pd.read_csv(tmp_path / "lookups_growth.csv")
     assert growth["n"].tolist() == [1_000_000, 10_000_000]
     assert growth["radius"].is_monotonic_decreasing
+
+
+def test_an_interrupted_run_resumes_where_the_commit_is_the_same(tmp_path, monkeypatch):
+    measured_sizes = []
+
+    def measured(_function, size, _pictures):
+        measured_sizes.append(size)
+        if size == 3_000_000 and len(measured_sizes) == 4:
+            raise KeyboardInterrupt
+        return {"n": size, "seconds": size / 1000}
+
+    def recall(size, _pictures):
+        return pd.DataFrame({"n": [size], "passes": [1], "distance": [3], "found": [0.9]})
+
+    monkeypatch.setattr(scale, "measure_built_in", lambda: None)
+    monkeypatch.setattr(timing, "in_fresh_process", measured)
+    monkeypatch.setattr(measurements, "recall_by_rows", recall)
+    monkeypatch.setattr(scale, "stamp", lambda: dict.fromkeys(scale.SAME_RUN, "a"))
+    monkeypatch.setattr(record, "stamp", lambda: dict.fromkeys(scale.SAME_RUN, "a"))
+    with pytest.raises(KeyboardInterrupt):
+        scale.measure_scale_by_rows(tmp_path)
+    scale.measure_scale_by_rows(tmp_path)
+    assert measured_sizes == [
+        *measurements.ROW_SIZES[:4],
+        *measurements.ROW_SIZES[3:],
+    ]
+    growth = pd.read_csv(tmp_path / "scale_rows_growth.csv")
+    assert growth["n"].tolist() == list(measurements.ROW_SIZES)
+    monkeypatch.setattr(scale, "stamp", lambda: dict.fromkeys(scale.SAME_RUN, "b"))
+    assert scale.measured_before(tmp_path, "scale_rows", measurements.ROW_SIZES) == []
