@@ -126,9 +126,10 @@ def measured_before(out: Path, name: str, sizes: Sequence[int]) -> list[dict[str
     growth_table = out / f"{name}_growth.csv"
     if not results.is_file() or not growth_table.is_file():
         return []
-    before = json.loads(results.read_text(encoding="utf-8"))["stamp"]
+    saved = json.loads(results.read_text(encoding="utf-8"))
     now = stamp()
-    if any(before.get(what) != now[what] for what in SAME_RUN):
+    is_same_run = all(saved["stamp"].get(what) == now[what] for what in SAME_RUN)
+    if not is_same_run or "growth" not in saved["keys"]:
         return []
     table = pd.read_csv(growth_table)
     if table["n"].tolist() != list(sizes[: len(table)]):
