@@ -456,7 +456,7 @@ def side_by_side(
         ax.errorbar(
             rows[x] * spread**steps_from_middle,
             rows[y],
-            yerr=[rows[y] - rows[low], rows[high] - rows[y]],
+            yerr=np.maximum(0, [rows[y] - rows[low], rows[high] - rows[y]]),
             elinewidth=1,
             **look,
         )
