@@ -288,7 +288,8 @@ def read_content(source: str | Path | FileContent) -> FileContent:
         if size > WHOLE_BYTES:
             return FileContent(source, b"")
         with open(source, "rb", opener=_open_without_waiting) as file:
-            return FileContent(source, file.read(WHOLE_BYTES))
+            # Python reserves as many bytes as are asked for, which takes longer than reading them.
+            return FileContent(source, file.read(size + 1))
     except (ImageError, IsADirectoryError):  # these already say what to do
         raise
     except Exception as error:

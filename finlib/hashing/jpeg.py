@@ -36,6 +36,7 @@ MARKERS_WITHOUT_LENGTH = frozenset((0x01, *range(0xD0, 0xD9)))
 # What all scans together may pass over, in times the largest picture that is allowed. Encoders make
 # about ten scans of a progressive JPEG.
 PASSES = 16
+LEAST_SCAN_BYTES = 10  # of a scan: its marker, and a header for one component
 
 
 def _is_same_library() -> bool:
@@ -161,6 +162,8 @@ def has_too_many_scans(data: bytes | mmap.mmap, pixels: int) -> bool:
     if limit is None:
         return False
     most = PASSES * limit // max(pixels, 1)
+    if len(data) < LEAST_SCAN_BYTES * most:
+        return False
     if isinstance(data, bytes) and data.count(SCAN_START) <= most:  # thumbnails' scans included
         return False
     return count_scans(data) > most
