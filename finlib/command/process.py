@@ -46,10 +46,13 @@ def run_and_exit(app: typer.Typer) -> None:
 
 
 def _is_own_process() -> bool:
-    """Whether this process runs the command alone, and not another program that called `main`."""
+    """Whether this process runs the command alone, and not another program that called `main`.
+
+    A line of Python that is given to `python -c` counts as the command alone.
+    """
     script = getattr(sys.modules.get("__main__"), "__file__", None)
     if script is None:
-        return False
+        return sys.argv[0] == "-c"
     return Path(script).stem == "finlib" or Path(script).parent == Path(__file__).parent
 
 
