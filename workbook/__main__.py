@@ -148,11 +148,7 @@ def add_scale(commands: Any) -> None:
         "scale",
         help="cluster up to a hundred million simulated hashes, which takes an hour",
     )
-    scale.add_argument(
-        "--out",
-        default="figures",
-        help="the folder that the tables are written to",
-    )
+    add_out(scale)
     scale.add_argument(
         "--largest",
         type=int,
@@ -188,11 +184,7 @@ def add_lookups(commands: Any) -> None:
         "lookups",
         help="measure look-ups among up to ten million stored hashes, by row keys and exactly",
     )
-    lookups.add_argument(
-        "--out",
-        default="figures",
-        help="the folder that the tables are written to",
-    )
+    add_out(lookups)
     lookups.add_argument(
         "--largest",
         type=int,
@@ -226,11 +218,7 @@ def add_gpu(commands: Any) -> None:
         "gpu",
         help="measure hashing and scanning on an NVIDIA GPU",
     )
-    gpu.add_argument(
-        "--out",
-        default="figures",
-        help="the folder that the tables are written to",
-    )
+    add_out(gpu)
     gpu.set_defaults(run=measure_on_gpu, when_interrupted="the tables are not complete")
 
 
@@ -240,27 +228,17 @@ def add_rows(commands: Any) -> None:
         "rows",
         help="choose the constants of the row distance on halves of sets, and judge the choice",
     )
-    rows.add_argument(
+    add_sets(
+        rows,
         "--explore",
-        action="append",
-        default=[],
-        type=named_folder,
-        metavar="NAME=DIR",
-        help="images on half of which the constants are chosen, besides the built-in families",
+        "images on half of which the constants are chosen, besides the built-in families",
     )
-    rows.add_argument(
+    add_sets(
+        rows,
         "--judge",
-        action="append",
-        default=[],
-        type=named_folder,
-        metavar="NAME=DIR",
-        help="images on which the choice is only judged",
+        "images on which the choice is only judged",
     )
-    rows.add_argument(
-        "--out",
-        default="figures",
-        help="the folder that the tables are written to",
-    )
+    add_out(rows)
     rows.set_defaults(run=record_rows, when_interrupted="the tables are not complete")
 
 
@@ -296,39 +274,46 @@ def add_kinds(commands: Any) -> None:
         metavar="DIR",
         help="a folder that has a folder of unrelated pictures for each kind",
     )
-    kinds.add_argument(
+    add_sets(
+        kinds,
         "--families",
-        action="append",
-        default=[],
-        type=named_folder,
-        metavar="NAME=DIR",
-        help="images of families to count on as well, besides the built-in families",
+        "images of families to count on as well, besides the built-in families",
     )
-    kinds.add_argument(
-        "--out",
-        default="figures",
-        help="the folder that the tables are written to",
-    )
+    add_out(kinds)
     kinds.set_defaults(run=count_on_kinds, when_interrupted="the tables are not complete")
 
 
 def add_study(commands: Any, study: Study) -> None:
     """Describe a command of OTHER_STUDIES."""
     command = commands.add_parser(study.name, help=study.help)
-    command.add_argument(
+    add_sets(
+        command,
         "--set",
-        action="append",
-        default=[],
-        type=named_folder,
-        metavar="NAME=DIR",
-        help=f"a set besides the built-in one: {study.pictures}",
+        f"a set besides the built-in one: {study.pictures}",
     )
+    add_out(command)
+    command.set_defaults(run=run_study, when_interrupted="the tables are not complete")
+
+
+def add_out(command: Any) -> None:
+    """Give a command the option that names the folder of its tables."""
     command.add_argument(
         "--out",
         default="figures",
         help="the folder that the tables are written to",
     )
-    command.set_defaults(run=run_study, when_interrupted="the tables are not complete")
+
+
+def add_sets(command: Any, option: str, description: str) -> None:
+    """Give a command an option for named sets of images, which may be given several times."""
+    command.add_argument(
+        option,
+        action="append",
+        default=[],
+        type=named_folder,
+        metavar="NAME=DIR",
+        help=description,
+    )
 
 
 def named_folder(text: str) -> NamedFolder:

@@ -99,18 +99,8 @@ class Clusters:
         Raises ValueError where the file is of another kind or does not fit the labels.
         """
         table = pq.read_table(path)
-        if METADATA not in (table.schema.metadata or {}):
-            raise ValueError(
-                f"{path} does not contain the centres of clusters: give the file that was written "
-                "with the table of clusters"
-            )
-        metadata = json.loads(table.schema.metadata[METADATA])
+        metadata = _read_metadata(table.schema, path)
         labels = np.asarray(labels, np.int64)
-        if "digests" not in table.column_names:
-            raise ValueError(
-                f"{path} was written by an earlier version of finlib, without what recognises "
-                "copies: cluster the images again"
-            )
         if not _is_of(table, labels):
             raise ValueError(
                 f"{path} is of other clusters than the table beside it: cluster the images again"
@@ -129,6 +119,30 @@ class Clusters:
             radius=metadata.pop("radius"),
             distance=metadata.pop("distance"),
         ), metadata
+
+
+def stored_distance(path: str | Path) -> str:
+    """The distance of the clusters that `Clusters.save` wrote to a file, without reading them.
+
+    ValueError where the file is of another kind.
+    """
+    return str(_read_metadata(pq.read_schema(path), path)["distance"])
+
+
+def _read_metadata(schema: pa.Schema, path: str | Path) -> dict[str, Any]:
+    """What `Clusters.save` stored beside the centres; ValueError for a file of another kind."""
+    if METADATA not in (schema.metadata or {}):
+        raise ValueError(
+            f"{path} does not contain the centres of clusters: give the file that was written "
+            "with the table of clusters"
+        )
+    if "digests" not in schema.names:
+        raise ValueError(
+            f"{path} was written by an earlier version of finlib, without what recognises "
+            "copies: cluster the images again"
+        )
+    metadata: dict[str, Any] = json.loads(schema.metadata[METADATA])
+    return metadata
 
 
 def _is_of(table: pa.Table, labels: Labels) -> bool:

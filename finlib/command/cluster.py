@@ -137,14 +137,14 @@ def check_distance_of(onto: Path, distance: str | None) -> str:
 
     FileNotFoundError where the file of its centres is missing.
     """
-    labels = tables.read_columns(onto, tables.CLUSTERS)["cluster"]
-    before, _ = _load_clusters(onto, labels)
-    if distance not in (None, before.distance):
+    next(tables.iter_batches(onto, tables.CLUSTERS))  # refuses what is no table of clusters
+    before = clusters.stored_distance(_existing_centres(onto))
+    if distance not in (None, before):
         raise ValueError(
-            f"The clusters in {onto} were made with --distance {before.distance}, not {distance}. "
+            f"The clusters in {onto} were made with --distance {before}, not {distance}. "
             "Leave the option out, or cluster all files from scratch."
         )
-    return before.distance
+    return before
 
 
 def cluster_files(
@@ -214,14 +214,19 @@ def extend_clusters(
 
 def _load_clusters(onto: Path, labels: pd.Series) -> tuple[clusters.Clusters, str]:
     """Read the clustering whose files have these labels, and the name of its hasher."""
+    before, metadata = clusters.Clusters.load(_existing_centres(onto), labels)
+    return before, metadata["hasher"]
+
+
+def _existing_centres(onto: Path) -> Path:
+    """The file of centres beside a table of clusters; FileNotFoundError where it is missing."""
     centres = centres_file(onto)
     if not centres.is_file():
         raise FileNotFoundError(
             f"{centres} is missing. `finlib cluster` wrote it beside {onto.name}; keep the two "
             "files together."
         )
-    before, metadata = clusters.Clusters.load(centres, labels)
-    return before, metadata["hasher"]
+    return centres
 
 
 def _measure_distances(

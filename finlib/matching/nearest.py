@@ -8,11 +8,11 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from finlib.matching.forest import NONE
 from finlib.matching.packed import Packed, iter_strips
 from finlib.matching.pairs import Neighbours, neighbours
 
 PART = 1 << 21  # hashes that are laid out at a time
-NONE = -1  # the row where there are fewer neighbours
 
 
 class NearestHashes(NamedTuple):

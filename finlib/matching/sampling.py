@@ -32,9 +32,9 @@ from scipy.special import gammaln, xlog1py
 
 from finlib import __version__
 from finlib.matching import hamming
-from finlib.matching.forest import Collector
+from finlib.matching.forest import NONE, Collector
 from finlib.matching.hamming import Distance, Hamming
-from finlib.matching.nearest import NONE, nearest_hashes
+from finlib.matching.nearest import nearest_hashes
 from finlib.matching.packed import BLOCK, Packed, Words
 from finlib.matching.rows import CAP, ROW_BITS, ROWS, RowDistance, is_flat
 

@@ -413,9 +413,8 @@ class Browser:
         number: of the sheet that is seen, which makes no difference; the notebook's control passes
         it.
         """
-        path = Path(folder, f"06_listed_{view.replace(' ', '_')}.csv")
         files = self.listed(view)
-        files.to_csv(path, index=False)
+        path = _write_list(files, folder, view)
         groups = style.count_of(len(self.views[view]), view.removesuffix("s"), view)
         if view == "split families":
             groups = style.count_of(len(self.views[view]), "split family", view)
@@ -432,11 +431,17 @@ class Browser:
         Returns a sentence that says where the file is.
         """
         number = min(number, len(self.views[view]))
-        path = Path(folder, f"06_listed_{view.replace(' ', '_')}_{number}.csv")
         files = self.listed(view)
         files = files[files["number"] == number]
-        files.to_csv(path, index=False)
+        path = _write_list(files, folder, f"{view} {number}")
         return f"{style.count_of(len(files), 'file')} of {view}, number {number}: {path}"
+
+
+def _write_list(files: pd.DataFrame, folder: str | Path, name: str) -> Path:
+    """Write a list of files to a CSV file of that name in a folder; returns its path."""
+    path = Path(folder, f"06_listed_{name.replace(' ', '_')}.csv")
+    files.to_csv(path, index=False)
+    return path
 
 
 def group_rows(pictures: pd.DataFrame, column: str) -> list[NDArray[np.int64]]:

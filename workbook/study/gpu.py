@@ -62,6 +62,15 @@ class DevicePairs(NamedTuple):
 # The kernels --------------------------------------------------------------------------------------
 
 
+@cuda.jit(device=True)
+def list_pair(q, k, places, count):  # type: ignore[no-untyped-def]
+    """Count a pair of a query and a stored hash, and list it while there is a place left."""
+    place = cuda.atomic.add(count, 0, 1)
+    if place < places.shape[0]:
+        places[place, 0] = q
+        places[place, 1] = k
+
+
 @cuda.jit
 def scan_bits(queries, stored, radius, places, count):  # type: ignore[no-untyped-def]
     """List the pairs of queries and stored hashes, uint64[n, words], by Hamming distance."""
@@ -73,10 +82,7 @@ def scan_bits(queries, stored, radius, places, count):  # type: ignore[no-untype
         for w in range(stored.shape[1]):
             distance += cuda.popc(queries[q, w] ^ stored[k, w])
         if distance <= radius:
-            place = cuda.atomic.add(count, 0, 1)
-            if place < places.shape[0]:
-                places[place, 0] = q
-                places[place, 1] = k
+            list_pair(q, k, places, count)
 
 
 @cuda.jit(device=True)
@@ -103,10 +109,7 @@ def scan_rows(queries, stored, radius, places, count):  # type: ignore[no-untype
                 x >>= ROW_SHIFT
                 y >>= ROW_SHIFT
         if distance <= radius:
-            place = cuda.atomic.add(count, 0, 1)
-            if place < places.shape[0]:
-                places[place, 0] = q
-                places[place, 1] = k
+            list_pair(q, k, places, count)
 
 
 KERNELS: dict[str, Any] = {"hamming": scan_bits, "rows": scan_rows}

@@ -16,8 +16,9 @@ import pandas as pd
 from finlib.clustering.clusters import cluster, extend
 from finlib.matching import near, sampling
 from finlib.matching.distances import get_distance
+from finlib.matching.forest import NONE
 from finlib.matching.hamming import Hamming
-from finlib.matching.nearest import NONE, nearest_hashes
+from finlib.matching.nearest import nearest_hashes
 from finlib.matching.packed import Packed, to_words
 from finlib.matching.pairs import Pairs, iter_pairs, pairs_within
 from workbook.study import captioned_web, clusterings, faiss_indexes, timing, web_like
