@@ -13,7 +13,8 @@ from numba import njit
 from finlib.matching.hamming import Distance, distance_of_words
 from finlib.matching.packed import Packed, to_words
 
-Rows = npt.NDArray[np.int64]
+Rows = npt.NDArray[np.int32]
+Integers = npt.NDArray[np.int64]
 
 SMALLEST_HALF = 8  # images in a half, so that its majority of bits has little noise
 STEPS = 8  # of 2-means, at most
@@ -24,10 +25,10 @@ class Groups(NamedTuple):
     """Rows of a set of hashes in groups: those of group g are order[start[g]:start[g + 1]]."""
 
     order: Rows  # [rows]
-    start: Rows  # [groups + 1]; the last is the number of rows
+    start: Integers  # [groups + 1]; the last is the number of rows
 
 
-def group_rows(labels: Rows) -> Groups:
+def group_rows(labels: Integers) -> Groups:
     """Group rows by their label: groups by ascending label, rows of a group in ascending order.
 
     labels: int64[n], from 0 on; the work grows with the largest one.
@@ -54,14 +55,14 @@ def _group_rows(labels: Any, most: int) -> Any:
             start[group] = first_place[label]
             group += 1
     start[groups] = len(labels)
-    order = np.empty(len(labels), np.int64)
+    order = np.empty(len(labels), np.int32)
     for row in range(len(labels)):
         order[first_place[labels[row]]] = row
         first_place[labels[row]] += 1
     return order, start
 
 
-def majority_bits(packed: Packed, order: Rows, start: Rows) -> Packed:
+def majority_bits(packed: Packed, order: Rows, start: Integers) -> Packed:
     """Compute the centre of each group: the bits that more than half of its hashes have set.
 
     packed: uint8[n, bits // 8]. order, start: the groups, as in `Groups`. Returns uint8[groups,
@@ -74,8 +75,8 @@ def majority_bits(packed: Packed, order: Rows, start: Rows) -> Packed:
 
 
 def distances_from_centres(
-    packed: Packed, order: Rows, start: Rows, centres: Packed, distance: Distance
-) -> Rows:
+    packed: Packed, order: Rows, start: Integers, centres: Packed, distance: Distance
+) -> Integers:
     """Compute the distance of each hash from the centre of its group, int64[rows], as in `order`.
 
     packed: uint8[n, bits // 8]. order, start: the groups, as in `Groups`. centres: uint8[groups,
@@ -88,7 +89,7 @@ def distances_from_centres(
 
 
 def split_groups(
-    packed: Packed, order: Rows, start: Rows, apart: int, distance: Distance
+    packed: Packed, order: Rows, start: Integers, apart: int, distance: Distance
 ) -> Groups:
     """Split every group of which two halves have centres that are more than `apart` apart.
 

@@ -24,6 +24,7 @@ import numpy.typing as npt
 
 from finlib.clustering.centres import (
     Groups,
+    Rows,
     distances_from_centres,
     group_rows,
     majority_bits,
@@ -58,10 +59,13 @@ LATER_ROUNDS = Effort(caution=1.0, pair_recall=0.8, centre_recall=0.95)
 class Clusterer:
     """One clustering of a set of hashes while it is computed.
 
-    packed: uint8[n, bits // 8], the distinct hashes of the set, which are what is clustered.
-    number: int64[images], the row among these of each image's hash.
+    packed: uint8[images, bits // 8], the hashes of all images. They are only read, and may be
+        many more than fit into memory twice.
+    image: int32[n], the first image of each distinct hash. These n hashes are what is clustered;
+        below, a hash is given by its number from 0 to n - 1.
+    number: int32[images], the number of each image's hash.
     label: int64[n], the cluster of each hash, numbered in no particular order.
-    free: the rows of the hashes whose cluster has no centre, ascending.
+    free: the hashes whose cluster has no centre, int32, ascending.
     centres: uint8[m, bits // 8]; centre_label: int64[m], the cluster of each.
     link_radius, centre_radius: the radii within which hashes were last united, and brought to a
         centre; -1 and 0 at the beginning.
@@ -69,13 +73,16 @@ class Clusterer:
     """
 
     def __init__(self, packed: Packed, settings: Settings) -> None:
-        distinct, first_row = find_distinct(packed)
-        self.packed = packed if len(distinct) == len(packed) else packed[distinct]
-        self.number = np.searchsorted(distinct, first_row)
+        self.packed = packed
+        self.image, first_image = find_distinct(packed)
+        every_hash = np.arange(len(self.image), dtype=np.int32)
+        number_of_first = np.empty(len(packed), np.int32)
+        number_of_first[self.image] = every_hash
+        self.number = number_of_first[first_image]
         self.settings = settings
         self.distance = get_distance(settings.distance, packed.shape[1])
-        self.label: Labels = np.arange(len(self.packed))
-        self.free: Labels = np.arange(len(self.packed))
+        self.label: Labels = np.arange(len(self.image))
+        self.free = every_hash
         self.centres = packed[:0]
         self.centre_label = self.label[:0]
         self.link_radius = -1
@@ -84,10 +91,25 @@ class Clusterer:
 
     def run(self) -> Labels:
         """Do all rounds and return the images' labels, numbered in no particular order."""
-        if len(self.packed) > 1:
+        if len(self.image) > 1:
             self.do_rounds()
             self.cut_off_far_images()
         return self.label[self.number]
+
+    def hashes(self, numbers: Rows) -> Packed:
+        """The hashes with these ascending numbers; the caller's own array where these are all."""
+        if len(numbers) == len(self.packed):
+            return self.packed
+        return self.packed[self.image[numbers]]
+
+    def centres_of(self, groups: Groups) -> Packed:
+        """The majority of the bits of each group, uint8[groups, bits // 8]."""
+        return majority_bits(self.packed, self.image[groups.order], groups.start)
+
+    def distances_from(self, centres: Packed, groups: Groups) -> Labels:
+        """The distance of each hash from the centre of its group, int64[hashes], as in `order`."""
+        images = self.image[groups.order]
+        return distances_from_centres(self.packed, images, groups.start, centres, self.distance)
 
     def do_rounds(self) -> None:
         """Do rounds until hardly any image moves."""
@@ -99,13 +121,13 @@ class Clusterer:
             moved = self.bring(effort, f"to centres, round {number}")
             if len(self.free) < 2:
                 break
-            is_settled = moved <= SETTLED * len(self.packed)
+            is_settled = moved <= SETTLED * len(self.image)
             if number > 1 and is_settled and self.link_radius == previous_radius:
                 break
 
     def unite(self, effort: Effort, name: str) -> None:
         """Unite free images that are near each other. `name` is shown and names the checkpoint."""
-        hashes = self.packed[self.free]
+        hashes = self.hashes(self.free)
         radius = choose_radius(hashes, None, self.settings, wrong=self._allowed(effort))
         if radius <= self.link_radius:
             return
@@ -119,11 +141,13 @@ class Clusterer:
             resources=self.settings.resources,
             name=name,
         )
+        del hashes
         # What earlier rounds united stays together.
         label = self.label[self.free]
-        first = np.empty(self.label.max() + 1, np.int64)
-        first[label[::-1]] = np.arange(len(label))[::-1]
-        forest.take(np.arange(len(label)), first[label])
+        places = np.arange(len(label), dtype=np.int32)
+        first_place = np.empty(self.label.max() + 1, np.int32)
+        first_place[label[::-1]] = places[::-1]
+        forest.take(places, first_place[label])
         self.label[self.free] = label[forest.roots()]
 
     def gather(self, effort: Effort, name: str) -> None:
@@ -135,7 +159,7 @@ class Clusterer:
         apart = self._radius_among_centres(effort)
         groups = self.split(large, apart)
         labels = self._label_parts(groups, large)
-        self.centres = majority_bits(self.packed, *groups)
+        self.centres = self.centres_of(groups)
         strays = self._find_strays(groups)
         forest = near.unite_near(
             self.centres,
@@ -152,14 +176,17 @@ class Clusterer:
 
     def split(self, groups: Groups, apart: int) -> Groups:
         """Split clusters of which two halves have centres that are more than `apart` apart."""
-        return split_groups(self.packed, *groups, apart, self.distance)
+        images, start = split_groups(
+            self.packed, self.image[groups.order], groups.start, apart, self.distance
+        )
+        return Groups(self.number[images], start)
 
     def bring(self, effort: Effort, name: str) -> int:
         """Bring free images, and those united with them, to the nearest centre; return how many."""
         free = self.free
         if not len(self.centres) or not len(free):
             return 0
-        hashes = self.packed[free]
+        hashes = self.hashes(free)
         self.centre_radius = choose_radius(
             hashes,
             self.centres,
@@ -204,21 +231,22 @@ class Clusterer:
             self.label[far] = self._unite_again(far)
             touched[self.label[far]] = True
             is_touched = touched[self.label]
-            changed = self._groups_of(np.flatnonzero(is_touched), 2)
+            touched_hashes = np.flatnonzero(is_touched).astype(np.int32)
+            changed = self._groups_of(touched_hashes, 2)
 
-    def _groups_of(self, rows: Labels, least: int) -> Groups:
-        """The clusters of these rows that have at least so many of them."""
-        groups = _select_groups(group_rows(self.label[rows]), least)
-        return Groups(rows[groups.order], groups.start)
+    def _groups_of(self, hashes: Rows, least: int) -> Groups:
+        """The clusters of these hashes that have at least so many of them."""
+        groups = _select_groups(group_rows(self.label[hashes]), least)
+        return Groups(hashes[groups.order], groups.start)
 
-    def _find_far(self, groups: Groups) -> Labels:
-        """Rows that are farther than `radius` from the centre of their group.
+    def _find_far(self, groups: Groups) -> Rows:
+        """Hashes that are farther than `radius` from the centre of their group.
 
         Where all of a group are, the one nearest to the centre stays, so that a cluster that is cut
         up becomes smaller every time.
         """
-        centres = majority_bits(self.packed, *groups)
-        distance = distances_from_centres(self.packed, *groups, centres, self.distance)
+        centres = self.centres_of(groups)
+        distance = self.distances_from(centres, groups)
         nearest = np.minimum.reduceat(distance, groups.start[:-1])
         group = np.repeat(np.arange(len(centres)), np.diff(groups.start))
         is_far = distance > self.radius
@@ -227,10 +255,10 @@ class Clusterer:
         is_far[nearest_places[first]] = False
         return np.sort(groups.order[is_far])
 
-    def _unite_again(self, rows: Labels) -> Labels:
-        """New labels for these rows, equal ones where near pairs connect them."""
+    def _unite_again(self, hashes: Rows) -> Labels:
+        """New labels for these hashes, equal ones where near pairs connect them."""
         forest = near.unite_near(
-            self.packed[rows],
+            self.hashes(hashes),
             max(0, self.link_radius),
             distance=self.settings.distance,
             recall=LATER_ROUNDS.pair_recall,
@@ -250,11 +278,11 @@ class Clusterer:
 
     def _allowed(self, effort: Effort) -> float:
         """The number of images that a step may bring together with unrelated ones."""
-        return effort.caution * self.settings.chance * len(self.packed)
+        return effort.caution * self.settings.chance * len(self.image)
 
     def _radius_among_centres(self, effort: Effort) -> int:
         """The distance up to which two centres are taken to be of one family."""
-        share = effort.caution * self.settings.chance / len(self.packed)
+        share = effort.caution * self.settings.chance / len(self.image)
         return self.settings.null_model.radius(share)
 
     def _label_parts(self, groups: Groups, whole: Groups) -> Labels:
@@ -268,13 +296,13 @@ class Clusterer:
         """Labels that no cluster has."""
         return self.label.max() + 1 + np.arange(count)
 
-    def _find_strays(self, groups: Groups) -> Labels:
-        """Rows that are farther from the centre of their group than chance explains."""
-        distance = distances_from_centres(self.packed, *groups, self.centres, self.distance)
+    def _find_strays(self, groups: Groups) -> Rows:
+        """Hashes that are farther from the centre of their group than chance explains."""
+        distance = self.distances_from(self.centres, groups)
         return groups.order[distance > self._chance_radius(len(self.centres))]
 
 
-def _separate_small(groups: Groups) -> tuple[Labels, Groups]:
+def _separate_small(groups: Groups) -> tuple[Rows, Groups]:
     """The rows of groups of fewer than FEW images, and the other groups."""
     size = np.diff(groups.start)
     is_small = np.repeat(size < FEW, size)

@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numba import njit
 
-from finlib.clustering.centres import distances_from_centres, group_rows, majority_bits
+from finlib.clustering.centres import Rows, distances_from_centres, group_rows, majority_bits
 from finlib.clustering.clusterer import FEW, Clusterer
 from finlib.clustering.corrections import apply_corrections, find_contradiction
 from finlib.clustering.null_model import CHANCE, NullModel, fit_null_model
@@ -23,12 +23,12 @@ from finlib.clustering.radii import Settings, choose_radius
 from finlib.files import write_atomically
 from finlib.matching import near
 from finlib.matching.distances import get_distance
-from finlib.matching.distinct import digests, find_distinct
-from finlib.matching.packed import Packed, check_hashes
+from finlib.matching.distinct import NO_ROW, Digests, digests, find_distinct, find_first
+from finlib.matching.packed import Packed, check_hashes, iter_strips
 
 Labels = npt.NDArray[np.int64]
-Digests = npt.NDArray[np.uint64]
 
+STRIP = 1 << 16  # hashes that are copied at a time
 KIND = b"finlib.kind"
 CENTRES = "centres"  # the kind of file that `Clusters.save` writes
 METADATA = b"finlib.clusters"  # the key of the Parquet file's metadata that is ours
@@ -237,9 +237,12 @@ def cluster(
     resources = resources or near.Resources()
     null_model = fit_null_model(packed, seed, resources.workers, distance)
     clusterer = Clusterer(packed, Settings(null_model, distance, chance, seed, resources))
-    labels = apply_corrections(
-        packed, clusterer.run(), together, apart, resources.workers, distance
-    )
+    labels = clusterer.run()
+    link_radius = max(0, clusterer.link_radius)
+    centre_radius = clusterer.centre_radius
+    radius = clusterer.radius
+    del clusterer  # and what it has of each image
+    labels = apply_corrections(packed, labels, together, apart, resources.workers, distance)
     labels = renumber(labels)
     size = np.bincount(labels)
     centres = _find_centres(packed, labels, size)
@@ -250,9 +253,9 @@ def cluster(
         size=size,
         digests=digests(packed),
         null_model=null_model,
-        link_radius=max(0, clusterer.link_radius),
-        centre_radius=clusterer.centre_radius,
-        radius=clusterer.radius,
+        link_radius=link_radius,
+        centre_radius=centre_radius,
+        radius=radius,
         distance=distance,
     )
 
@@ -347,15 +350,50 @@ def _find_centres(packed: Packed, labels: Labels, size: Labels) -> Centres:
     packed: uint8[n, bits // 8]; labels: int64[n], their clusters; size: int64[clusters], in images.
     """
     is_small = size[labels] < FEW
-    small = Centres(packed[is_small], labels[is_small])
-    in_large = np.flatnonzero(~is_small)
+    in_large = np.flatnonzero(~is_small).astype(np.int32)
+    large = _find_majorities(packed, labels, in_large)
+    in_small = np.flatnonzero(is_small).astype(np.int32)
+    del is_small, in_large
+    return _add_hashes(large, packed, labels, in_small)
+
+
+def _find_majorities(packed: Packed, labels: Labels, rows: Rows) -> Centres:
+    """The centres of the clusters that these rows are all images of."""
+    cluster = labels[rows]
+    distinct = _find_distinct_in_clusters(packed[rows], cluster)
+    groups = group_rows(cluster[distinct])
+    images = rows[distinct[groups.order]]
+    centres = majority_bits(packed, images, groups.start)
+    return Centres(centres, labels[images[groups.start[:-1]]])
+
+
+def _find_distinct_in_clusters(packed: Packed, labels: Labels) -> Rows:
+    """The first row of each hash in each cluster, int32, ascending."""
+    distinct, first_row = find_distinct(packed)
     # A person may have put two copies in different clusters.
-    with_label = np.hstack([packed[in_large], labels[in_large, None].view(np.uint8)])
-    in_large = in_large[find_distinct(with_label)[0]]
-    order, start = group_rows(labels[in_large])
-    rows = in_large[order]
-    large = Centres(majority_bits(packed, rows, start), labels[rows[start[:-1]]])
-    return _concatenate([small, large])
+    elsewhere = np.flatnonzero(labels[first_row] != labels).astype(np.int32)
+    with_label = np.hstack([packed[elsewhere], labels[elsewhere, None].view(np.uint8)])
+    first_elsewhere, _ = find_distinct(with_label)
+    return np.sort(np.concatenate([distinct, elsewhere[first_elsewhere]]))
+
+
+def _add_hashes(centres: Centres, packed: Packed, labels: Labels, rows: Rows) -> Centres:
+    """Add the hashes of these rows, whose clusters have none yet, to the centres of others.
+
+    All are sorted by cluster, and in a cluster by row.
+    """
+    sources = np.concatenate([centres.cluster, labels[rows]])
+    order = group_rows(sources).order
+    cluster = sources[order]
+    del sources
+    all_packed = np.empty((len(order), packed.shape[1]), np.uint8)
+    for low, high in iter_strips(len(order), STRIP):
+        source = order[low:high]
+        is_centre = source < len(centres.cluster)
+        strip = all_packed[low:high]
+        strip[is_centre] = centres.packed[source[is_centre]]
+        strip[~is_centre] = packed[rows[source[~is_centre] - len(centres.cluster)]]
+    return Centres(all_packed, cluster)
 
 
 def _label_new(clusters: Clusters, new: Packed, settings: Settings) -> Labels:
@@ -389,14 +427,10 @@ class Limits(NamedTuple):
 
 def _find_copies(clusters: Clusters, new: Packed) -> Labels:
     """The cluster of the first old image with the same hash; -1 where there is none."""
-    order = np.argsort(clusters.digests, kind="stable")
-    wanted = digests(new)
-    place = np.searchsorted(clusters.digests, wanted, sorter=order)
-    place = np.minimum(place, len(order) - 1)
+    old_image = find_first(clusters.digests, digests(new))
     labels = np.full(len(new), -1)
-    if len(order):
-        is_copy = clusters.digests[order[place]] == wanted
-        labels[is_copy] = clusters.labels[order[place[is_copy]]]
+    is_copy = old_image != NO_ROW
+    labels[is_copy] = clusters.labels[old_image[is_copy]]
     return labels
 
 

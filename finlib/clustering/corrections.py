@@ -20,8 +20,11 @@ def find_contradiction(n: int, together: Any, apart: Any) -> tuple[int, int] | N
     together, apart: pairs of rows. Returns the first such pair of `apart`, or None. Raises
     ValueError where a pair names a row that does not exist.
     """
-    blocks = _find_blocks(n, _as_pairs(n, together))
+    together = _as_pairs(n, together)
     apart = _as_pairs(n, apart)
+    if not len(apart):
+        return None
+    blocks = _find_blocks(n, together)
     contradictory = apart[blocks[apart[:, 0]] == blocks[apart[:, 1]]]
     if not len(contradictory):
         return None
@@ -48,6 +51,8 @@ def apply_corrections(
     n = len(packed)
     together = _as_pairs(n, together)
     apart = _as_pairs(n, apart)
+    if not len(together) and not len(apart):
+        return labels
     blocks = _find_blocks(n, together)
     labels = _join_clusters(labels, together)
     conflicts = blocks[apart]

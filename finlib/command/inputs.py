@@ -54,7 +54,7 @@ class Hashes:
     packed: NDArray[np.uint8]
     hasher: str
 
-    def select(self, rows: NDArray[np.int64] | NDArray[np.bool_]) -> "Hashes":
+    def select(self, rows: NDArray[np.integer] | NDArray[np.bool_]) -> "Hashes":
         """The files of some rows, given by their numbers or by a flag for each row."""
         files = self.files.iloc[rows].reset_index(drop=True)
         return Hashes(files, self.packed[rows], self.hasher)

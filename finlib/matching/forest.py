@@ -71,7 +71,7 @@ class Forest:
 
     def merge(self, other: "Forest") -> None:
         """Unite the rows that another forest of the same rows has united."""
-        rows = np.arange(len(other.parent))
+        rows = np.arange(len(other.parent), dtype=np.int32)
         children = rows[other.parent != rows]
         _unite(self.parent, children, other.parent[children])
 
