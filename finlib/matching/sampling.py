@@ -477,8 +477,7 @@ class RowSampling(Sampling):
     @property
     def _first_row(self) -> int:
         """The number of the dHash's first row among the rows of 16 bits of the whole hash."""
-        assert isinstance(self.distance, RowDistance)
-        return 8 * self.distance.other_bytes // ROW_BITS
+        return self.bits // ROW_BITS - ROWS
 
     def draw(self, number: int) -> Draw:
         # Passes take turns with the first row, so that ROWS of them have used every row.

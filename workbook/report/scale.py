@@ -107,6 +107,9 @@ def measure_scale_by_rows(out: str | Path = "figures", largest: int | None = Non
     recall = scale.recall_by_rows(min(sizes[-1], LARGEST_DETAIL), pictures)
     write_table(recorder, "recall", recall, ["n", "passes", "distance"])
 
+    keys = scale.keys_by_bits(min(sizes[-1], LARGEST_DETAIL), pictures)
+    write_table(recorder, "keys", keys, ["n", "keys", "passes", "distance"])
+
     for size in sizes[done:]:
         row = timing.in_fresh_process(scale.measured_by_rows, size, pictures)
         growth_rows.append(row)

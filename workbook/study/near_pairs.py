@@ -5,12 +5,11 @@ production: with up to a million hashes it takes longer than the exact engine do
 """
 
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from finlib.clustering.centres import Groups
 from finlib.matching import near
 from finlib.matching.hamming import Hamming
 from finlib.matching.packed import Packed, Words, check_hashes, check_radius, to_words
@@ -18,6 +17,13 @@ from finlib.matching.pairs import MAX_PAIRS, Pairs, pairs_within
 from finlib.matching.sampling import PAIRS_PER_STEP, BitSampling
 
 Integers = npt.NDArray[np.int64]
+
+
+class Copies(NamedTuple):
+    """Rows in groups of equal hashes: those of group g are order[start[g]:start[g + 1]]."""
+
+    order: Integers  # [rows]
+    start: Integers  # [groups + 1]; the last is the number of rows
 
 
 class PairCollector:
@@ -113,7 +119,7 @@ def near_pairs(
     return Pairs(i, j, distance)
 
 
-def _group_copies(words: Words) -> Groups:
+def _group_copies(words: Words) -> Copies:
     """Group the rows that have the same hash."""
     n = len(words)
     order = np.lexsort(words.T)
@@ -121,11 +127,11 @@ def _group_copies(words: Words) -> Groups:
     is_first = np.ones(n, np.bool_)
     is_first[1:] = (in_order[1:] != in_order[:-1]).any(axis=1)
     start = np.append(np.flatnonzero(is_first), n)
-    return Groups(order, start)
+    return Copies(order, start)
 
 
 def _pairs_of_groups(
-    copies: Groups, group: Integers, other_group: Integers, max_pairs: int
+    copies: Copies, group: Integers, other_group: Integers, max_pairs: int
 ) -> tuple[Integers, Integers]:
     """List the pairs of rows i < j that pairs of groups stand for, sorted.
 

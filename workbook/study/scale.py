@@ -16,7 +16,7 @@ import pandas as pd
 from finlib.clustering.clusters import cluster, extend
 from finlib.matching import near, sampling
 from finlib.matching.distances import get_distance
-from finlib.matching.forest import NONE
+from finlib.matching.forest import NONE, Forest
 from finlib.matching.hamming import Hamming
 from finlib.matching.nearest import nearest_hashes
 from finlib.matching.packed import Packed, to_words
@@ -26,6 +26,7 @@ from workbook.study.near_pairs import near_pairs
 
 BITS = 256  # of the hashes
 RECALL_QUERIES = 2000  # hashes whose pairs are looked for by rows
+BAND = 15  # bits; pairs are counted together whose distances lie in one band
 SIZES = (100_000, 300_000, 1_000_000, 3_000_000, 10_000_000, 30_000_000)
 ROW_SIZES = (100_000, 300_000, 1_000_000, 3_000_000, 10_000_000, 100_000_000)
 INDEXES = ("FAISS flat", "FAISS multi-hash", "FAISS IVF", "FAISS HNSW")
@@ -140,12 +141,8 @@ def recall_by_rows(
     (shares).
     """
     packed, _ = captioned_web.draw(n, pictures, seed=seed)
-    query = np.arange(RECALL_QUERIES)
-    nearest = nearest_hashes(packed[query], packed, 1, own=query, radius=radius, distance="rows")
-    has_one = nearest.row[:, 0] != NONE
-    pairs = Pairs(query[has_one], nearest.row[has_one, 0], nearest.distance[has_one, 0])
-    rows = packed.view(np.uint16)
-    differing = np.bitwise_count(rows[pairs.i] ^ rows[pairs.j]).astype(np.int64)
+    pairs = _nearest_pairs(packed, radius, "rows")
+    differing = _differing_bits(packed, pairs)
     distance = get_distance("rows", packed.shape[1])
     search = sampling.RowSampling(to_words(packed), n, radius, distance, seed)
     tables = []
@@ -162,6 +159,68 @@ def recall_by_rows(
         table = grouped.mean().assign(pairs=grouped.size(), passes=passes, n=n)
         tables.append(table.reset_index())
     return pd.concat(tables, ignore_index=True)
+
+
+def keys_by_bits(
+    n: int, pictures: captioned_web.Measured, radius: int = 75, seed: int = 2026
+) -> pd.DataFrame:
+    """Compare row keys with bits drawn anywhere where dHashes are compared by all of their bits.
+
+    The pairs are those of 2,000 hashes with the nearest other hash, at most `radius` bits apart.
+    Each number of passes is also run, on one core, to unite all pairs that it finds.
+
+    Columns n, keys, passes, distance (of pairs in a band of 15 bits, the largest), pairs (their
+    number), found and predicted (shares), and cpu_s (of those passes, the same in each band).
+    """
+    packed, _ = captioned_web.draw(n, pictures, seed=seed)
+    pairs = _nearest_pairs(packed, radius, "hamming")
+    words = to_words(packed)
+    distance = Hamming(BITS // 8)
+    anywhere = sampling.BitSampling(words, n, radius, distance, seed)
+    of_rows = sampling.RowSampling(words, n, radius, distance, seed)
+    differing = _differing_bits(packed, pairs)
+    tables = []
+    for passes in (1, 2, 4, 8, 16, 32):
+        predicted = anywhere.recall(pairs.distance, passes)
+        table = _recall_of_passes(anywhere, pairs, passes, predicted)
+        tables.append(table.assign(keys="bits anywhere", n=n))
+        predicted = of_rows.recall(differing, passes)
+        table = _recall_of_passes(of_rows, pairs, passes, predicted)
+        tables.append(table.assign(keys="bits of a row", n=n))
+    return pd.concat(tables, ignore_index=True)
+
+
+def _recall_of_passes(
+    search: sampling.Sampling, pairs: Pairs, passes: int, predicted: npt.NDArray[np.float64]
+) -> pd.DataFrame:
+    """The shares of pairs that passes find and should find, by distance, and the passes' time."""
+    start = process_time()
+    search.run(range(passes), Forest(len(search.words)))
+    seconds = process_time() - start
+    by_pair = pd.DataFrame(
+        {
+            "distance": np.ceil(pairs.distance / BAND).astype(np.int64) * BAND,
+            "found": _meet_in_a_pass(search, range(passes), pairs),
+            "predicted": predicted,
+        }
+    )
+    grouped = by_pair.groupby("distance")
+    table = grouped.mean().assign(pairs=grouped.size(), passes=passes, cpu_s=seconds)
+    return table.reset_index()
+
+
+def _nearest_pairs(packed: Packed, radius: int, distance: str) -> Pairs:
+    """The pairs of the first hashes with the nearest other one, where it is within the radius."""
+    query = np.arange(RECALL_QUERIES)
+    nearest = nearest_hashes(packed[query], packed, 1, own=query, radius=radius, distance=distance)
+    has_one = nearest.row[:, 0] != NONE
+    return Pairs(query[has_one], nearest.row[has_one, 0], nearest.distance[has_one, 0])
+
+
+def _differing_bits(packed: Packed, pairs: Pairs) -> npt.NDArray[np.int64]:
+    """In how many bits of each row the dHashes of pairs differ, int64[pairs, rows]."""
+    rows = packed.view(np.uint16)
+    return np.bitwise_count(rows[pairs.i] ^ rows[pairs.j]).astype(np.int64)
 
 
 def _meet_in_a_pass(

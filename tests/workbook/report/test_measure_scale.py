@@ -100,7 +100,8 @@ def test_clusterings_by_rows_are_measured_up_to_a_hundred_million(quick, tmp_pat
         return {"n": size, "seconds": size / 1000}
 
     def recall(size, _pictures):
-        return pd.DataFrame({"n": [size], "passes": [1], "distance": [3], "found": [0.9]})
+        row = {"n": size, "keys": "bits of a row", "passes": 1, "distance": 3, "found": 0.9}
+        return pd.DataFrame([row])
 
     hashed = HashedSet(
         np.zeros((4, 32), np.uint8),
@@ -109,6 +110,7 @@ def test_clusterings_by_rows_are_measured_up_to_a_hundred_million(quick, tmp_pat
     )
     monkeypatch.setattr(timing, "in_fresh_process", measured)
     monkeypatch.setattr(measurements, "recall_by_rows", recall)
+    monkeypatch.setattr(measurements, "keys_by_bits", recall)
     monkeypatch.setattr(scale, "hash_set", lambda folder: hashed)
     scale.measure_scale_by_rows(tmp_path)
     growth = pd.read_csv(tmp_path / "scale_rows_growth.csv")
@@ -116,6 +118,7 @@ def test_clusterings_by_rows_are_measured_up_to_a_hundred_million(quick, tmp_pat
     assert growth["n"].iloc[-1] == 100_000_000
     assert set(json.loads((tmp_path / "scale_rows.json").read_text())["keys"]) == {
         "growth",
+        "keys",
         "law",
         "recall",
     }
@@ -143,11 +146,13 @@ def test_an_interrupted_run_resumes_where_the_commit_is_the_same(tmp_path, monke
         return {"n": size, "seconds": size / 1000}
 
     def recall(size, _pictures):
-        return pd.DataFrame({"n": [size], "passes": [1], "distance": [3], "found": [0.9]})
+        row = {"n": size, "keys": "bits of a row", "passes": 1, "distance": 3, "found": 0.9}
+        return pd.DataFrame([row])
 
     monkeypatch.setattr(scale, "measure_built_in", lambda: None)
     monkeypatch.setattr(timing, "in_fresh_process", measured)
     monkeypatch.setattr(measurements, "recall_by_rows", recall)
+    monkeypatch.setattr(measurements, "keys_by_bits", recall)
     monkeypatch.setattr(scale, "stamp", lambda: dict.fromkeys(scale.SAME_RUN, "a"))
     monkeypatch.setattr(record, "stamp", lambda: dict.fromkeys(scale.SAME_RUN, "a"))
     with pytest.raises(KeyboardInterrupt):

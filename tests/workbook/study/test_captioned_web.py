@@ -57,3 +57,20 @@ def test_clusters_and_recall_of_a_small_set_are_measured(pictures, monkeypatch):
     shares = table.groupby("passes")[["found", "predicted"]].mean()
     assert (shares.loc[16] > 0.9).all()
     assert (shares["found"].diff().dropna() >= 0).all()
+
+
+def test_row_keys_find_more_pairs_a_pass_than_bits_anywhere_as_both_predict(pictures, monkeypatch):
+    monkeypatch.setattr(scale, "RECALL_QUERIES", 1000)
+    table = scale.keys_by_bits(8000, pictures)
+    assert set(table["passes"]) == {1, 2, 4, 8, 16, 32}
+    weighted = table.assign(
+        found=table["found"] * table["pairs"], predicted=table["predicted"] * table["pairs"]
+    )
+    sums = weighted.groupby(["keys", "passes"])[["found", "predicted", "pairs"]].sum()
+    found = sums["found"] / sums["pairs"]
+    predicted = sums["predicted"] / sums["pairs"]
+    assert found["bits of a row", 2] > found["bits anywhere", 2]
+    assert np.allclose(found["bits of a row"], predicted["bits of a row"], atol=0.1)
+    # Bits anywhere are taken to differ where they split the hashes well, the worst case.
+    assert (found["bits anywhere"] > predicted["bits anywhere"] - 0.05).all()
+    assert (table["cpu_s"] > 0).all()
