@@ -31,7 +31,7 @@ from finlib.hashing import tables
 from finlib.hashing.decoding import VARIANTS
 from finlib.matching import thresholds
 from finlib.matching.packed import check_radius
-from finlib.matching.pairs import Pairs, estimate_pairs, index_hashes, iter_pairs, neighbours
+from finlib.matching.pairs import Pairs, choose_index, estimate_pairs, iter_pairs, neighbours
 from finlib.matching.self_join import iter_self_join
 
 RowPairs = NDArray[np.int64]  # [pairs, 2]
@@ -337,7 +337,13 @@ class PairSearch:
         self, packed: NDArray[np.uint8], nearest: int, first: int
     ) -> Iterator[Iterable[Pairs]]:
         distance = self.comparison.distance
-        index = index_hashes(self.comparison.others.packed, distance=distance)
+        index = choose_index(
+            self.comparison.others.packed,
+            packed,
+            self.comparison.method.largest if self.radius is None else self.radius,
+            distance=distance,
+            workers=self.workers,
+        )
         starts = range(first * HASHES_PER_STEP, len(packed), HASHES_PER_STEP)
         for start in tqdm(starts, unit=f" {HASHES_PER_STEP} hashes", disable=None):
             queries = packed[start : start + HASHES_PER_STEP]

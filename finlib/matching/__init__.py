@@ -4,6 +4,7 @@ packed      packed hashes as arrays: checks, 64-bit words and blocks
 hamming     the Hamming distance as compiled kernels
 rows        the row distance, which captions cannot outvote
 distances   the distances by name, as the keyword `distance` takes them
+row_keys    dHashes sorted by rows: exact searches that compare few of them
 pairs       the exact engine: pairs, neighbours and histograms by comparing every pair
 row_index   look-ups by row keys: near dHashes among millions in microseconds
 distinct    equal hashes

@@ -8,7 +8,7 @@ order of the rows, whatever the number of threads. Every search takes a `distanc
 
 import operator
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -26,6 +26,8 @@ from finlib.matching.packed import (
     iter_strips,
     to_blocks,
 )
+from finlib.matching.row_keys import LEFT_OUT, NO_NUMBER, Found, WholeRows, is_worth_sorting
+from finlib.matching.rows import RowDistance
 from finlib.pools import in_threads
 
 STRIP = 512  # rows that are compared with a block while it is in the cache
@@ -35,10 +37,6 @@ ADVICE = (
     "take a smaller radius, raise max_pairs (each pair needs 20 bytes) or take the pairs in blocks "
     "from iter_pairs"
 )
-
-
-_Found = tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.int32]]
-"""What `find_nearest` returns for a strip of queries. Named, so that no call makes the type."""
 
 
 class Pairs(NamedTuple):
@@ -71,6 +69,25 @@ class HashIndex(NamedTuple):
     bits: int  # of a hash
     distance: Distance  # that the hashes are laid out for
 
+    @property
+    def size(self) -> int:
+        """The bytes of a hash."""
+        return self.bits // 8
+
+    def strip(self, k: int) -> int:
+        """The number of queries that a thread searches for at a time, each for k neighbours."""
+        candidates = BLOCK + min(max(1, self.n), 2 * k + BLOCK)
+        return max(16, min(STRIP, CAPACITY // candidates))
+
+    def query_words(self, queries: Packed) -> Words:
+        """Lay queries out for `nearest`."""
+        return self.distance.query_words(queries)
+
+    def nearest(self, queries: Words, radius: int, k: int, first: int) -> Found:
+        """Find the k nearest hashes within the radius of each query, as `find_nearest` does."""
+        found: Found = self.distance.nearest(queries, self.blocks, self.n, k, radius, first)
+        return found
+
 
 def index_hashes(packed: Packed, *, distance: str = "hamming") -> HashIndex:
     """Lay hashes out for many calls of `neighbours` by one distance.
@@ -79,6 +96,39 @@ def index_hashes(packed: Packed, *, distance: str = "hamming") -> HashIndex:
     """
     size = check_hashes(packed).shape[1]
     return _lay_out(packed, get_distance(distance, size))
+
+
+def choose_index(
+    packed: Packed,
+    queries: Packed,
+    radius: int,
+    *,
+    distance: str = "hamming",
+    workers: int | None = None,
+) -> HashIndex | WholeRows:
+    """Lay hashes out for `neighbours` in the way that takes the least time with all these queries.
+
+    By rows, and within a radius that is small enough, that is mostly `WholeRows`, which compares a
+    query with few hashes and misses none. Otherwise it is what `index_hashes` gives. Both find the
+    same neighbours.
+    """
+    measure = get_distance(distance, check_hashes(packed).shape[1])
+    by_rows = None
+    if packed.shape[1] == queries.shape[1]:
+        by_rows = _sort_if_faster(packed, queries, radius, measure, workers)
+    return by_rows or _lay_out(packed, measure)
+
+
+def _sort_if_faster(
+    packed: Packed, queries: Packed, radius: int, distance: Distance, workers: int | None
+) -> WholeRows | None:
+    """Sort hashes by rows where searching for all the queries takes less time that way."""
+    if not isinstance(distance, RowDistance):
+        return None
+    if not is_worth_sorting(len(packed), len(queries), radius, distance):
+        return None
+    by_rows = WholeRows(packed, workers)
+    return by_rows if by_rows.is_faster(queries, radius) else None
 
 
 def _lay_out(packed: Packed, distance: Distance) -> HashIndex:
@@ -113,6 +163,37 @@ class _PairSearch:
     within_set: bool  # the rows are those of the index: pairs i < j alone are wanted
     radius: int
     fold: int
+    by_rows: WholeRows | None  # the index by rows, where its searches are faster
+    packed: Packed  # the rows as they were given, for `by_rows`
+
+    def find(self, part: _Part) -> Pairs | None:
+        """The pairs of a part with all blocks, by rows where that is faster.
+
+        None where there are more than CAPACITY.
+        """
+        if self.by_rows is None:
+            return self.compare(part)
+        words = self.by_rows.query_words(self.packed[part.low : part.high])
+        counts, numbers, distances = self.by_rows.search(words, self.radius, self.index.n)
+        compared = self._compare_rows(part, np.flatnonzero(counts == LEFT_OUT))
+        if compared is None or len(numbers) + len(compared.i) > CAPACITY:
+            return None
+        rows = np.arange(part.low, part.high)
+        i = np.concatenate([np.repeat(rows, np.maximum(counts, 0)), compared.i])
+        j = np.concatenate([numbers, compared.j])
+        order = np.lexsort((j, i))
+        return Pairs(i[order], j[order], np.concatenate([distances, compared.distance])[order])
+
+    def _compare_rows(self, part: _Part, chosen: npt.NDArray[np.int64]) -> Pairs | None:
+        """The pairs of some rows of a part, given by their places in it."""
+        if len(chosen) == 0:
+            return _no_pairs()
+        rows = part.low + chosen
+        search = replace(self, rows=self.rows[rows])
+        pairs = search.compare(part._replace(low=0, high=len(rows)))
+        if pairs is None:
+            return None
+        return pairs._replace(i=rows[pairs.i])
 
     def compare(self, part: _Part) -> Pairs | None:
         """The pairs of a part; None where there are more than CAPACITY."""
@@ -162,15 +243,15 @@ def iter_pairs(
     of these rows of `packed` are found. `progress` shows a bar of the rows on a terminal. Raises
     TypeError or ValueError where the hashes or the radius are wrong.
     """
-    search = _prepare(packed, others, radius, distance)
     rows = range(len(packed)) if i is None else i
+    search = _prepare(packed, others, radius, distance, rows, workers)
     blocks = len(search.index.blocks)
     strip = min(STRIP, max(1, -(-len(rows) // 16)))
     parts = [
         _Part(rows.start + low, rows.start + high, 0, blocks)
         for low, high in iter_strips(len(rows), strip)
     ]
-    compared = in_threads(search.compare, ((part,) for part in parts), workers)
+    compared = in_threads(search.find, ((part,) for part in parts), workers)
     with tqdm(
         total=len(packed),
         initial=rows.start,
@@ -186,8 +267,18 @@ def iter_pairs(
             bar.update(part.high - part.low)
 
 
-def _prepare(packed: Packed, others: Packed | None, radius: int, name: str) -> _PairSearch:
-    """Check the arguments of a search for pairs and lay its hashes out."""
+def _prepare(
+    packed: Packed,
+    others: Packed | None,
+    radius: int,
+    name: str,
+    rows: range,
+    workers: int | None,
+) -> _PairSearch:
+    """Check the arguments of a search for pairs and lay its hashes out.
+
+    rows: those of `packed` whose pairs are searched for.
+    """
     size = check_hashes(packed).shape[1]
     distance = get_distance(name, size)
     radius = check_radius(radius, distance.largest)
@@ -197,6 +288,10 @@ def _prepare(packed: Packed, others: Packed | None, radius: int, name: str) -> _
             f"and others has {8 * others.shape[1]}"
         )
     searched = packed if others is None else others
+    by_rows = None
+    if others is not None:
+        queries = packed[rows.start : rows.stop]
+        by_rows = _sort_if_faster(others, queries, radius, distance, workers)
     return _PairSearch(
         distance,
         distance.query_words(packed),
@@ -204,6 +299,8 @@ def _prepare(packed: Packed, others: Packed | None, radius: int, name: str) -> _
         within_set=others is None,
         radius=radius,
         fold=distance.choose_fold(searched, radius),
+        by_rows=by_rows,
+        packed=packed,
     )
 
 
@@ -298,9 +395,13 @@ def pairs_between(
     return _collect(blocks, radius, max_pairs)
 
 
+def _no_pairs() -> Pairs:
+    return Pairs(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.int32))
+
+
 def _collect(blocks: Iterable[Pairs], radius: int, max_pairs: int) -> Pairs:
     """Put blocks of pairs together; ValueError as soon as there are more than `max_pairs`."""
-    collected = [Pairs(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.int32))]
+    collected = [_no_pairs()]
     total = 0
     for block in blocks:
         collected.append(block)
@@ -313,7 +414,7 @@ def _collect(blocks: Iterable[Pairs], radius: int, max_pairs: int) -> Pairs:
 
 def neighbours(
     queries: Packed,
-    packed: Packed | HashIndex | None = None,
+    packed: Packed | HashIndex | WholeRows | None = None,
     *,
     k: int | None = None,
     radius: int | None = None,
@@ -323,40 +424,43 @@ def neighbours(
 ) -> Neighbours:
     """Find the nearest hashes of each query: the k nearest, those within a radius, or both.
 
-    packed: the hashes that are searched. Without them the queries are searched among themselves,
-    each without itself. Where both k and a radius are given, a query gets at most k neighbours, all
-    within the radius. Raises ValueError where neither k nor radius is given, where the hashes
-    differ in length, or where without k there are more than `max_pairs` neighbours, which bounds
-    memory.
+    packed: the hashes that are searched, or what `choose_index` or `index_hashes` has made of
+    them. Without them the queries are searched among themselves, each without itself. Where both k
+    and a radius are given, a query gets at most k neighbours, all within the radius. Many queries
+    by rows are searched for by row keys where that is faster; nothing is missed. Raises ValueError
+    where neither k nor radius is given, where the hashes differ in length, or where without k there
+    are more than `max_pairs` neighbours, which bounds memory.
 
     >>> packed = np.array([[0], [255], [1], [3]], np.uint8)
     >>> nearest = neighbours(np.array([[7]], np.uint8), packed, k=2)
     >>> nearest.indices.tolist(), nearest.distance.tolist()
     ([3, 2], [1, 2])
     """
-    bits = 8 * check_hashes(queries, "queries").shape[1]
+    size = check_hashes(queries, "queries").shape[1]
     if k is None and radius is None:
         raise ValueError(
             "neighbours needs k, the number of neighbours, or radius, the largest distance in "
             "bits, or both"
         )
-    index = _get_index(queries, packed, distance)
-    if index.bits != bits:
-        raise ValueError(f"queries have {bits} bits and packed has {index.bits}: they must agree")
-    largest = index.distance.largest
-    limit = largest if radius is None else check_radius(radius, largest)
+    measure = get_distance(distance, size)
+    limit = measure.largest if radius is None else check_radius(radius, measure.largest)
+    index = _get_index(queries, packed, limit, distance, workers)
+    if index.distance != measure:
+        raise ValueError(
+            f"queries have {8 * size} bits and packed has {8 * index.size}: they must agree"
+        )
     wanted = max(1, index.n)
     if k is not None:
         wanted = min(wanted, operator.index(k))
     if wanted < 1:
         raise ValueError(f"k must be at least 1; got {k}")
-    rows = index.distance.query_words(queries)
+    rows = index.query_words(queries)
 
-    def search(low: int, high: int) -> _Found:
-        own = low if packed is None else -1
-        return index.distance.nearest(rows[low:high], index.blocks, index.n, wanted, limit, own)
+    def search(low: int, high: int) -> Found:
+        own = low if packed is None else NO_NUMBER
+        return index.nearest(rows[low:high], limit, wanted, own)
 
-    strip = max(16, min(STRIP, CAPACITY // (max(1, index.n) + BLOCK)))
+    strip = index.strip(wanted)
     if workers is None and len(rows) <= strip:
         workers = 1  # starting threads takes longer than a search
     strips = list(iter_strips(len(rows), strip)) or [(0, 0)]
@@ -365,7 +469,7 @@ def neighbours(
 
 
 def collect_neighbours(
-    strips: Iterable[_Found],
+    strips: Iterable[Found],
     radius: int,
     most: int | None,
 ) -> Neighbours:
@@ -393,10 +497,18 @@ def collect_neighbours(
     return Neighbours(indptr, indices, distances)
 
 
-def _get_index(queries: Packed, packed: Packed | HashIndex | None, distance: str) -> HashIndex:
+def _get_index(
+    queries: Packed,
+    packed: Packed | HashIndex | WholeRows | None,
+    radius: int,
+    distance: str,
+    workers: int | None,
+) -> HashIndex | WholeRows:
     """The hashes to search, laid out; ValueError for an index that is for another distance."""
-    if not isinstance(packed, HashIndex):
-        return index_hashes(queries if packed is None else packed, distance=distance)
+    if packed is None:
+        return choose_index(queries, queries, radius, distance=distance, workers=workers)
+    if not isinstance(packed, HashIndex | WholeRows):
+        return choose_index(packed, queries, radius, distance=distance, workers=workers)
     if packed.distance.name != distance:
         raise ValueError(
             f"the index was made for the distance {packed.distance.name!r}, not {distance!r}: "

@@ -31,7 +31,6 @@ import numpy.typing as npt
 from numba import njit
 
 from finlib.files import write_atomically
-from finlib.matching.hamming import distance_of_words
 from finlib.matching.packed import (
     Packed,
     Words,
@@ -41,13 +40,23 @@ from finlib.matching.packed import (
     to_words,
 )
 from finlib.matching.pairs import MAX_PAIRS, Neighbours, collect_neighbours
+from finlib.matching.row_keys import (
+    LARGEST_BUCKET,
+    MOST_HASHES,
+    NO_NUMBER,
+    Found,
+    bits_from,
+    collect_distinct,
+    compare,
+    sort_into_buckets,
+    split_matches,
+    starts_flat,
+)
 from finlib.matching.rows import ROW_BITS, ROW_WORDS, ROWS, RowDistance
 from finlib.pools import in_threads
 
 BUCKET = 8  # hashes of a bucket, on average, where all bits are independent
-LARGEST_BUCKET = 4096  # hashes of a bucket that a query is compared with
 STRIP = 256  # queries that a thread looks up at a time
-MOST_HASHES = (1 << 31) - 1  # their numbers are int32
 FORMAT = "finlib row index 1"  # the first array of a file, by which `RowIndex.load` knows it
 UNREADABLE = (
     ValueError,
@@ -59,13 +68,6 @@ UNREADABLE = (
     tokenize.TokenError,
     zipfile.BadZipFile,
 )  # what reading the arrays of another file raises
-TOGETHER = 64  # candidates that are fetched from memory at once
-FREE = -1  # what a place of a hash table holds where no row is
-MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)  # spreads row numbers (Knuth: the golden ratio)
-ONE = np.uint64(1)
-ROW_MASK = np.uint64((1 << ROW_BITS) - 1)
-
-Found = tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.int32]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -258,7 +260,7 @@ def index_rows(packed: Packed, *, rows: int = ROWS, workers: int | None = None) 
     order = np.zeros((rows, n), np.int32)
 
     def sort(table: int) -> None:
-        _sort_into_buckets(words, key_rows[table], start[table], order[table])
+        sort_into_buckets(words, key_rows[table], start[table], order[table])
 
     for _ in in_threads(sort, ((table,) for table in range(rows)), workers):
         pass
@@ -287,62 +289,6 @@ def _check_numbers(numbers: npt.NDArray[Any], largest: int) -> None:
         raise ValueError(f"numbers are not from 0 to {largest:,}")
 
 
-@njit(nogil=True, cache=True, inline="always")
-def _bits_from(words, row, key_row):  # type: ignore[no-untyped-def]
-    """The 64 bits of a dHash from one of its rows on, which is in the lowest 16 bits.
-
-    The first row comes after the last. The dHash is in the last words of the hash.
-    """
-    first_word = words.shape[1] - ROW_WORDS
-    word = key_row >> 2
-    shift = np.uint64(ROW_BITS * (key_row & 3))
-    bits = words[row, first_word + word] >> shift
-    if shift:
-        following = words[row, first_word + ((word + 1) & 3)]
-        bits |= following << (np.uint64(64) - shift)
-    return bits
-
-
-@njit(nogil=True, cache=True, inline="always")
-def _starts_flat(bits):  # type: ignore[no-untyped-def]
-    """Whether the row in the lowest 16 bits is flat."""
-    lowest = bits & ROW_MASK
-    return lowest == np.uint64(0) or lowest == ROW_MASK
-
-
-@njit(nogil=True, cache=True)
-def _sort_into_buckets(words, key_row, start, order):  # type: ignore[no-untyped-def]
-    """Fill a table of `RowIndex`, start and order, by counting. `start` comes with zeros."""
-    mask = np.uint64(len(start) - 2)
-    for row in range(len(words)):
-        bits = _bits_from(words, row, key_row)
-        if not _starts_flat(bits):
-            start[np.int64(bits & mask) + 1] += 1
-    for bucket in range(1, len(start)):
-        start[bucket] += start[bucket - 1]
-    next_free = start[:-1].copy()
-    for row in range(len(words)):
-        bits = _bits_from(words, row, key_row)
-        if not _starts_flat(bits):
-            key = np.int64(bits & mask)
-            order[next_free[key]] = row
-            next_free[key] += 1
-    for bucket in range(len(start) - 1):
-        low = start[bucket]
-        high = start[bucket + 1]
-        if high - low > LARGEST_BUCKET:
-            _sort_bucket(words, key_row, order[low:high])
-
-
-@njit(nogil=True, cache=True)
-def _sort_bucket(words, key_row, bucket):  # type: ignore[no-untyped-def]
-    """Sort the hashes of a large bucket by their bits from the key row on, equal ones by number."""
-    bits = np.empty(len(bucket), np.uint64)
-    for place in range(len(bucket)):
-        bits[place] = _bits_from(words, bucket[place], key_row)
-    bucket[:] = bucket[np.argsort(bits, kind="mergesort")]
-
-
 @njit(nogil=True, cache=True)
 def _choose_part(words, key_row, order, low, high, bits):  # type: ignore[no-untyped-def]
     """The part of a large bucket order[low:high] that a query with these bits is compared with."""
@@ -350,7 +296,7 @@ def _choose_part(words, key_row, order, low, high, bits):  # type: ignore[no-unt
     end = high
     while first < end:
         middle = (first + end) // 2
-        if _bits_from(words, order[middle], key_row) < bits:
+        if bits_from(words, order[middle], key_row) < bits:
             first = middle + 1
         else:
             end = middle
@@ -360,7 +306,7 @@ def _choose_part(words, key_row, order, low, high, bits):  # type: ignore[no-unt
 
 @njit(nogil=True, cache=True)
 def _find_parts(queries, q, words, key_rows, start, order, parts):  # type: ignore[no-untyped-def]
-    """Find what query q is compared with: order[t, parts[t, 0] : parts[t, 1]] for each table t.
+    """Find what query q is compared with, a part of each table, as for `collect_distinct`.
 
     Returns the number of these hashes; one that is in several tables counts several times.
     """
@@ -368,67 +314,21 @@ def _find_parts(queries, q, words, key_rows, start, order, parts):  # type: igno
     candidates = np.int64(0)
     for table in range(len(key_rows)):
         key_row = key_rows[table]
-        bits = _bits_from(queries, q, key_row)
+        bits = bits_from(queries, q, key_row)
         low = np.int64(0)
         high = np.int64(0)
-        if not _starts_flat(bits):
+        if not starts_flat(bits):
             key = np.int64(bits & mask)
             low = np.int64(start[table, key])
             high = np.int64(start[table, key + 1])
         if high - low > LARGEST_BUCKET:
             low = _choose_part(words, key_row, order[table], low, high, bits)
             high = low + LARGEST_BUCKET
-        parts[table, 0] = low
-        parts[table, 1] = high
+        parts[table, 0] = table
+        parts[table, 1] = low
+        parts[table, 2] = high
         candidates += high - low
     return candidates
-
-
-@njit(nogil=True, cache=True)
-def _collect_distinct(order, parts, slots, candidates):  # type: ignore[no-untyped-def]
-    """Collect the hashes of the parts, each once, in `candidates`; returns their number.
-
-    slots: a hash table, twice as many places as there are candidates or more, a power of two.
-    """
-    slots[:] = FREE
-    mask = np.uint64(len(slots) - 1)
-    count = 0
-    for table in range(len(parts)):
-        for place in range(parts[table, 0], parts[table, 1]):
-            row = order[table, place]
-            slot = (np.uint64(row) * MULTIPLIER >> np.uint64(32)) & mask
-            while slots[slot] != FREE and slots[slot] != row:
-                slot = (slot + ONE) & mask
-            if slots[slot] == FREE:
-                slots[slot] = row
-                candidates[count] = row
-                count += 1
-    return count
-
-
-@njit(nogil=True, cache=True)
-def _compare(queries, q, words, candidates, radius, width, matches):  # type: ignore[no-untyped-def]
-    """Compare query q with the candidates, and write its matches: distance << 32 | number.
-
-    They are sorted, so that the nearest come first. Returns their number. The candidates lie
-    anywhere in memory. They are copied side by side before any of them is compared, so that the
-    processor waits for many of them at once.
-    """
-    copied = np.empty((TOGETHER, words.shape[1]), np.uint64)
-    count = 0
-    for low in range(0, len(candidates), TOGETHER):
-        together = min(TOGETHER, len(candidates) - low)
-        for k in range(together):
-            row = candidates[low + k]
-            for word in range(words.shape[1]):
-                copied[k, word] = words[row, word]
-        for k in range(together):
-            distance = distance_of_words(queries, q, copied, k, width)
-            if distance <= radius:
-                matches[count] = distance << 32 | np.int64(candidates[low + k])
-                count += 1
-    matches[:count].sort()
-    return count
 
 
 @njit(nogil=True, cache=True)
@@ -438,7 +338,7 @@ def _look_up(queries, words, key_rows, start, order, radius, wanted, width):  # 
     Returns int64[queries], int64[neighbours] and int32[neighbours]. wanted: the most of a query.
     """
     counts = np.empty(len(queries), np.int64)
-    parts = np.empty((len(key_rows), 2), np.int64)
+    parts = np.empty((len(key_rows), 3), np.int64)
     capacity = 1024
     slots = np.empty(2 * capacity, np.int32)
     candidates = np.empty(capacity, np.int32)
@@ -456,8 +356,8 @@ def _look_up(queries, words, key_rows, start, order, radius, wanted, width):  # 
         used = 64
         while used < 2 * most:
             used *= 2
-        distinct = _collect_distinct(order, parts, slots[:used], candidates)
-        count = _compare(queries, q, words, candidates[:distinct], radius, width, matches)
+        distinct = collect_distinct(order, parts, slots[:used], candidates)
+        count = compare(queries, q, words, candidates[:distinct], radius, width, NO_NUMBER, matches)
         count = min(count, wanted)
         if total + count > len(found):
             longer = np.empty(2 * (total + count), np.int64)
@@ -466,9 +366,5 @@ def _look_up(queries, words, key_rows, start, order, radius, wanted, width):  # 
         found[total : total + count] = matches[:count]
         counts[q] = count
         total += count
-    indices = np.empty(total, np.int64)
-    distances = np.empty(total, np.int32)
-    for place in range(total):
-        indices[place] = found[place] & 0xFFFFFFFF
-        distances[place] = found[place] >> 32
+    indices, distances = split_matches(found[:total])
     return counts, indices, distances
