@@ -9,6 +9,7 @@ methods       what hashes are compared by: a hasher and a distance together
 hashing       `finlib hash`: a table of hashes, which only grows
 search        `finlib match`: pairs of files whose hashes are near, found step by step
 answer        the answer of `finlib match` about one picture, in lines for the terminal
+blocks        small pictures in a terminal
 cluster       `finlib cluster`: groups of files whose hashes are alike
 verdicts      what a person has judged of pairs of files, remembered from run to run
 page          `finlib show`: a page of pairs or clusters to look at and to mark right or wrong
