@@ -9,6 +9,7 @@ methods       what hashes are compared by: a hasher and a distance together
 hashing       `finlib hash`: a table of hashes, which only grows
 search        `finlib match`: pairs of files whose hashes are near, found step by step
 answer        the answer of `finlib match` about one picture, in lines for the terminal
+blocks        small pictures in a terminal
 cluster       `finlib cluster`: groups of files whose hashes are alike
 verdicts      what a person has judged of pairs of files, remembered from run to run
 page          `finlib show`: a page of pairs or clusters to look at and to mark right or wrong
@@ -17,6 +18,7 @@ grouping      which files are copies of each other, at one of three levels
 turned        the hashes of turned pictures, kept from run to run
 keeping       rules for which of several copies to keep, and why
 detail        how much real detail a picture's file holds
+measured      the detail of pictures, kept from run to run
 actions       the list and the scripts that `finlib duplicates --then` writes
 evaluate      `finlib evaluate`: scores of hashers on labelled images
 process       the process of a command: memory, warnings, errors and the exit status

@@ -333,7 +333,8 @@ def match(
         return
     with outputs.temporary_output() as pairs:
         pair_search.write(pairs)
-        print_matches(pairs, comparison, pair_search.radius)
+        folders = [Path(), *inputs.own_folders(against)]
+        print_matches(pairs, comparison, pair_search.radius, folders)
 
 
 @app.command(

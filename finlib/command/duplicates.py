@@ -12,10 +12,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from tqdm import tqdm
 
-from finlib.command import actions, grouping, keeping, page, turned, verdicts
-from finlib.command.detail import NO_DETAIL, measure_detail
+from finlib.command import actions, grouping, keeping, measured, page, turned, verdicts
+from finlib.command.detail import NO_DETAIL
 from finlib.command.hashing import hash_into
 from finlib.command.inputs import VISIBLE, Hashes, Selection, load
 from finlib.command.keeping import Candidate, Choice, Criterion
@@ -32,7 +31,6 @@ from finlib.files import text_to_path
 from finlib.hashing import tables
 from finlib.hashing.hashers import prepared_name
 from finlib.hashing.images import scan_folder
-from finlib.pools import in_threads
 
 COLUMNS = ("keep", "others", "size")
 HASHES_KIND = "hashes of duplicates"  # of the table of hashes beside the output
@@ -75,11 +73,13 @@ class DuplicatesRun:
         """
         hashes_file = output.with_suffix(".hashes.parquet")
         turned_file = output.with_suffix(".turned.parquet")
+        detail_file = output.with_suffix(".detail.parquet")
         page_file = output.with_suffix(".html")
         self._check()
         check_table_output(output, COLUMNS, overwrite, (self.corrections,))
         check_page_output(page_file, PAGE_KIND, overwrite)
         check_side_file(turned_file, turned.KIND)
+        check_side_file(detail_file, measured.KIND)
         verdicts.check_verdicts_file(output)
         if self.then is not None:
             actions.check_output(self.then, output, overwrite)
@@ -109,6 +109,7 @@ class DuplicatesRun:
             judged=judged,
             is_reference=self._find_references(hashes),
             turned_file=turned_file,
+            detail_file=detail_file,
         )
         tables.write_table(groups, output)
         redundant = (groups["size"] - 1).sum()
@@ -170,6 +171,7 @@ def find_duplicates(
     judged: pd.DataFrame = verdicts.NO_VERDICTS,
     is_reference: NDArray[np.bool_] | None = None,
     turned_file: Path | None = None,
+    detail_file: Path | None = None,
 ) -> pd.DataFrame:
     """Find groups of copies: a row per group, larger groups first.
 
@@ -183,8 +185,8 @@ def find_duplicates(
 
     judged: verdicts of a person, which go before what the hashes say. is_reference: for each file,
     whether it is one of a reference folder, which is kept before all others and is never one of
-    `others`. turned_file: as for `grouping.find_alike`. Files that cannot be seen now are in no
-    group.
+    `others`. turned_file: as for `grouping.find_alike`. detail_file: where the detail of pictures
+    is kept from run to run; None where it is not. Files that cannot be seen now are in no group.
     """
     if is_reference is None:
         is_reference = np.zeros(len(hashes.files), bool)
@@ -197,7 +199,7 @@ def find_duplicates(
         alike = grouping.link_by_hand(hashes, alike, rows.together)
     parts = grouping.list_linked(alike)
     chooser = _Chooser(hashes, is_reference[is_present], rows.keep, keep)
-    chooser.read_candidates(parts, workers)
+    chooser.read_candidates(parts, workers, detail_file)
     apart = _partners_of(rows.apart)
     table_rows = []
     for part in parts:
@@ -241,17 +243,16 @@ class _Chooser:
         self.criteria = [keeping.prefer(reference_paths, "in a reference folder, the other is not")]
         self.rule_criteria = keeping.read_rules(rules)
 
-    def read_candidates(self, parts: Sequence[Sequence[int]], workers: int | None) -> None:
+    def read_candidates(
+        self, parts: Sequence[Sequence[int]], workers: int | None, detail_file: Path | None
+    ) -> None:
         """Read what the rules have to know of each file in the parts."""
         rows = [int(row) for part in parts for row in part]
-        paths = [self.hashes.files["path"].iloc[row] for row in rows]
-        if keeping.needs_detail(self.rules):
-            opened = ((text_to_path(path),) for path in paths)
-            measured = in_threads(measure_detail, opened, workers)
-            details = list(tqdm(measured, total=len(paths), unit="file", disable=None))
-        else:
-            details = [NO_DETAIL] * len(paths)
         files = self.hashes.files.iloc[rows]
+        if keeping.needs_detail(self.rules):
+            details = measured.measure_details(files, detail_file, workers)
+        else:
+            details = [NO_DETAIL] * len(rows)
         for row, detail, file in zip(rows, details, files.itertuples(), strict=True):
             self.candidates[row] = Candidate(
                 path=file.path,

@@ -262,6 +262,13 @@ def check_single_image(source: Path) -> None:
         )
 
 
+def own_folders(source: Path | None) -> list[Path]:
+    """The folder that a person has named with a source: itself, or the one that it lies in."""
+    if source is None:
+        return []
+    return [source if source.is_dir() else source.parent]
+
+
 def is_table(source: Path) -> bool:
     """Whether the source is a table: it ends in .parquet or .csv and is no list of hashes."""
     return source.suffix in (".parquet", ".csv") and not is_hash_list(source)

@@ -175,12 +175,24 @@ class _Finder:
         apart.
         """
         if pair.digest_a == pair.digest_b:
-            rows_a = self._find_at_path(pair.path_a, ("", pair.digest_a))
-            rows_b = self._find_at_path(pair.path_b, ("", pair.digest_b))
+            rows_a, rows_b = self._find_copies(pair)
         else:
             rows_a = self._find_content(pair.path_a, pair.digest_a)
             rows_b = self._find_content(pair.path_b, pair.digest_b)
         return rows_a, rows_b
+
+    def _find_copies(self, pair: Any) -> tuple[list[int], list[int]]:
+        """The rows of both files of a verdict on files of one content, or of unknown contents.
+
+        Their paths tell them apart. In place of a file that is no longer at its path, the verdict
+        is on all other files of that content: one of them may be the same under a new name.
+        """
+        rows_a = self._find_at_path(pair.path_a, ("", pair.digest_a))
+        rows_b = self._find_at_path(pair.path_b, ("", pair.digest_b))
+        copies = self.rows_by_digest.get(pair.digest_a, [])
+        others_of_a = [row for row in copies if row not in rows_a]
+        others_of_b = [row for row in copies if row not in rows_b]
+        return rows_a or others_of_b, rows_b or others_of_a
 
     def _find_content(self, path: str, digest: str) -> list[int]:
         if digest in self.rows_by_digest:

@@ -420,7 +420,7 @@ def _map(file: IO[bytes]) -> mmap.mmap:
 
 def _mend(data: bytes) -> bytes | None:
     """The bytes of a sound file in place of those that Pillow refuses for no good reason."""
-    if jpeg.decode_without_end(data) is not None:
+    if jpeg.lacks_end_alone(data):
         return data + jpeg.END
     if data.startswith(PNG_START):
         without_texts = _drop_texts(data)

@@ -27,6 +27,7 @@ APPLICATION = range(0xE0, 0xF0)
 FRAMES_AND_TABLES = frozenset((0xC0, 0xC2, 0xC4, 0xDB, 0xDD, 0xFE))
 
 END = b"\xff\xd9"
+FOUR_INKS = ("CMYK", "YCCK")  # colour spaces from which the decoder makes no RGB
 
 SCAN_START = b"\xff\xda"
 # A marker in the data of a scan: neither a stuffed zero, nor a restart, nor a fill byte.
@@ -136,14 +137,22 @@ def decode(data: bytes, buffer: bytearray | None = None) -> NDArray[np.uint8] | 
         return None
 
 
-def decode_without_end(data: bytes) -> NDArray[np.uint8] | None:
-    """Decode a JPEG that lacks no more than the marker of its end; None for any other.
+def lacks_end_alone(data: bytes) -> bool:
+    """Whether a file is a JPEG, of any colours, that lacks no more than the marker of its end.
 
     Some cameras and transfers lose these two bytes. The decoder warns where more is missing.
     """
     if not data.startswith(START):
-        return None
-    return decode(data + END)
+        return False
+    whole = data + END
+    try:
+        height, width, colour_space, _ = simplejpeg.decode_jpeg_header(whole)
+        if _is_too_large(width * height) or has_too_many_scans(whole, width * height):
+            return False
+        simplejpeg.decode_jpeg(whole, "CMYK" if colour_space in FOUR_INKS else "RGB")
+    except (ValueError, RuntimeError, KeyError):
+        return False
+    return True
 
 
 def _is_too_large(pixels: int) -> bool:

@@ -2,7 +2,8 @@
 
 A table has a row for each file that was hashed, whether or not that succeeded. Parquet files also
 have the hash as bytes, in a column `packed`, for databases, which compare bytes; it is not read
-back. Tables of pairs and of clusters are written and read by the same functions.
+back. All values of this column have one length where all hashes have, so that readers can take it
+for a matrix. Tables of pairs and of clusters are written and read by the same functions.
 """
 
 import csv
@@ -417,15 +418,27 @@ def write_table(
     schema = pa.Schema.from_pandas(table, preserve_index=False)
     if metadata is not None:
         schema = schema.with_metadata({**(schema.metadata or {}), **metadata.to_arrow()})
-    if _is_of_hashes(schema):
+    if schema.names[: len(COLUMNS)] == COLUMNS:
         own_columns = [schema.field(name) for name in schema.names if name not in COLUMNS]
-        schema = pa.schema([*SCHEMA, *own_columns])
+        packed_columns = []
+        if not is_csv(Path(path)):
+            packed_columns.append(_packed_field(table["hash"]))
+            table = table.assign(packed=list(map(_to_bytes, table["hash"])))
+        schema = pa.schema([*SCHEMA, *packed_columns, *own_columns])
     with table_writer(path, schema, kind) as write:
         write(table)
 
 
-def _is_of_hashes(schema: pa.Schema) -> bool:
-    return schema.names[: len(COLUMNS)] == COLUMNS
+def _packed_field(hashes: pd.Series) -> pa.Field:
+    """The column of the hashes as bytes, of a fixed length where all hashes have the same."""
+    lengths = set(hashes.str.len()) - {0}
+    if len(lengths) != 1:
+        return pa.field("packed", pa.binary())
+    return pa.field("packed", pa.binary(int(lengths.pop()) // 2))
+
+
+def _to_bytes(digits: str) -> bytes | None:
+    return bytes.fromhex(digits) or None
 
 
 def kind_of_columns(names: Sequence[str]) -> str:
@@ -460,16 +473,13 @@ def table_writer(
     """
     path = Path(path)
     is_csv_file = is_csv(path)
-    adds_packed = _is_of_hashes(schema) and not is_csv_file
-    if adds_packed:
-        schema = schema.insert(len(COLUMNS), pa.field("packed", pa.binary()))
     metadata = schema.metadata or {}
     schema = schema.with_metadata({**metadata, KIND: kind or kind_of_columns(schema.names)})
     with (
         write_atomically(path) as temporary,
         _open_writer(temporary, schema, is_csv_file) as writer,
     ):
-        buffer = _WriteBuffer(writer, schema, adds_packed)
+        buffer = _WriteBuffer(writer, schema)
         yield buffer.append
         buffer.flush()
 
@@ -489,16 +499,12 @@ class _WriteBuffer:
         self,
         writer: pq.ParquetWriter | pyarrow.csv.CSVWriter,
         schema: pa.Schema,
-        adds_packed: bool,
     ) -> None:
         self.writer = writer
         self.schema = schema
-        self.adds_packed = adds_packed
         self.waiting: list[pa.Table] = []
 
     def append(self, frame: pd.DataFrame) -> None:
-        if self.adds_packed:
-            frame = frame.assign(packed=[bytes.fromhex(text) or None for text in frame["hash"]])
         self.waiting.append(pa.Table.from_pandas(frame, schema=self.schema, preserve_index=False))
         if sum(map(len, self.waiting)) >= BATCH_ROWS:
             self.flush()

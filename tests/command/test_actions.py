@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from finlib.command import actions
+from finlib.command import actions, detail, measured
 from finlib.command.duplicates import DuplicatesRun
 from finlib.hashing import decoding
 from finlib.hashing.hashers import Hasher
@@ -150,6 +150,34 @@ def test_turned_pictures_are_read_once(tmp_path: Path, monkeypatch: pytest.Monke
     save_picture(photos / "2.png", 7)
     run.write(tmp_path / "g.csv", overwrite=True)
     assert len(turned) == 1
+
+
+def test_detail_is_measured_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    for seed in range(2):
+        save_picture(photos / f"{seed}.png", seed)
+        Image.open(photos / f"{seed}.png").save(photos / f"{seed}.webp", quality=95)
+        Image.open(photos / f"{seed}.png").save(photos / f"{seed}.jpg", quality=95)
+    run = DuplicatesRun([photos], workers=1)
+    run.write(tmp_path / "g.csv")
+    expected = pd.read_csv(tmp_path / "g.csv")
+    assert len(expected) == 2
+    opened = []
+
+    def count(path: str | Path) -> detail.Detail:
+        opened.append(Path(path).name)
+        return detail.measure_detail(path)
+
+    monkeypatch.setattr(measured, "measure_detail", count)
+    (photos / "0.jpg").rename(photos / "0.jpeg")
+    run.write(tmp_path / "g.csv", overwrite=True)
+    assert opened == []
+    found = pd.read_csv(tmp_path / "g.csv").replace(r"0\.jpeg", "0.jpg", regex=True)
+    pd.testing.assert_frame_equal(found, expected)
+    Image.open(photos / "1.png").save(photos / "1.jpg", quality=80)
+    run.write(tmp_path / "g.csv", overwrite=True)
+    assert opened == ["1.jpg"]
 
 
 def test_a_family_has_turned_copies(tmp_path: Path) -> None:

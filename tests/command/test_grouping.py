@@ -27,10 +27,7 @@ def smooth_picture(seed: int, width: int = 320, height: int = 240) -> Image.Imag
 
 def groups_of(folder: Path, **options: object) -> list[set[str]]:
     table = find_duplicates(load(folder, None, 0, 1), 1, **options)  # type: ignore[arg-type]
-    return [
-        names([keep, *json.loads(others)])
-        for keep, others in zip(table["keep"], table["others"], strict=True)
-    ]
+    return _groups_in(table)
 
 
 def names(paths: list[str]) -> set[str]:
@@ -183,7 +180,27 @@ def test_plain_pictures_are_refused_and_smooth_photographs_are_not(
         assert grouping.PLAIN_QUALITY <= quality < 100
 
 
-def test_a_hasher_without_a_quality_is_named(tmp_path: Path, capsys) -> None:
-    smooth_picture(0).save(tmp_path / "a.png")
-    find_duplicates(load(tmp_path, "dhash256", 0, 1), 1)
-    assert "Hashes by dhash256 have no quality" in capsys.readouterr().err
+def test_plain_pictures_are_refused_by_hashers_without_a_quality(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All but a few, unless their bytes are equal."""
+    for name, picture in low_detail_images().items():
+        picture.convert("RGB").save(tmp_path / f"{name}.png")
+    smooth_picture(0).save(tmp_path / "smooth.png")
+    smooth_picture(0).resize((160, 120)).save(tmp_path / "smooth.jpg")
+    for name in ("blue a", "blue b"):
+        Image.new("RGB", (64, 48), (0, 0, 254)).save(tmp_path / f"{name}.png")
+    hashes = load(tmp_path, "dhash256", 0, 2)
+    table = find_duplicates(hashes, 2)
+    assert {"smooth.png", "smooth.jpg"} in _groups_in(table)
+    assert {"blue a.png", "blue b.png"} in _groups_in(table)
+    assert table["size"].sum() - 4 <= 6
+    monkeypatch.setattr(grouping, "PLAIN_QUALITY", 0)
+    assert find_duplicates(hashes, 2)["size"].sum() - 4 > 40
+
+
+def _groups_in(table: pd.DataFrame) -> list[set[str]]:
+    return [
+        names([keep, *json.loads(others)])
+        for keep, others in zip(table["keep"], table["others"], strict=True)
+    ]

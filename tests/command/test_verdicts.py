@@ -74,6 +74,21 @@ def test_a_pair_that_is_not_a_duplicate_stays_so(
     assert "1 of 1 pairs name a file that has no hash here, or" in capsys.readouterr().err
 
 
+def test_copies_kept_apart_stay_so_under_a_new_name(
+    photos: Path, tmp_path: Path, monkeypatch
+) -> None:
+    (photos / "0 small.png").write_bytes((photos / "0.png").read_bytes())
+    output = tmp_path / "g.csv"
+    run = ["duplicates", photos, "-o", output, "--keep", "largest", "--overwrite"]
+    pair = (photos / "0.png", photos / "0 small.png")
+    marked = write_verdicts(tmp_path / "corrections.csv", (*pair, "wrong"))
+    finlib(monkeypatch, *run, "--corrections", marked)
+    assert groups_in(output) == [["1.png", "1 small.png"]]
+    pair[1].rename(photos / "another name.png")
+    finlib(monkeypatch, *run)
+    assert groups_in(output) == [["1.png", "1 small.png"]]
+
+
 def test_right_pairs_are_united_and_a_later_verdict_goes_before(
     photos: Path, tmp_path: Path, monkeypatch
 ) -> None:
@@ -142,6 +157,9 @@ def test_files_are_known_by_content_and_else_by_path() -> None:
     assert rows_of(("a", "9", "b", "2")) == []
     assert rows_of(("d", "7", "b", "2")) == [[3, 1]]  # of d the content is unknown
     assert rows_of(("a", "1", "c", "1")) == [[0, 2]]  # two copies of one content
+    assert rows_of(("a", "1", "gone", "1")) == [[0, 2], [0, 4]]  # which may be any other copy
+    assert rows_of(("gone", "1", "a", "1")) == [[2, 0], [4, 0]]
+    assert rows_of(("gone", "9", "a", "9")) == []
 
 
 def test_damaged_tables_are_refused(tmp_path: Path) -> None:

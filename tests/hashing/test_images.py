@@ -351,7 +351,7 @@ def test_megabytes_of_text_do_not_keep_a_png_from_being_read(form: str, tmp_path
 
 
 @pytest.mark.parametrize("progressive", [False, True])
-@pytest.mark.parametrize("mode", ["RGB", "L"])
+@pytest.mark.parametrize("mode", ["RGB", "L", "CMYK"])
 def test_a_jpeg_without_its_end_is_read_and_one_that_lacks_more_is_not(
     progressive: bool, mode: str, tmp_path: Path
 ) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from PIL import Image
@@ -143,6 +144,28 @@ def test_parquet_has_the_hash_as_bytes_too(table: pd.DataFrame, tmp_path: Path) 
             assert packed.hex() == digits
         else:
             assert packed is None
+
+
+def test_the_bytes_have_one_length_where_the_hashes_have(
+    table: pd.DataFrame, tmp_path: Path
+) -> None:
+    path = tmp_path / "t.parquet"
+    tables.write_table(table, path)
+    assert pq.read_schema(path).field("packed").type == pa.binary(32)
+    table.loc[0, "hash"] = "ab"
+    tables.write_table(table, path)
+    assert pq.read_schema(path).field("packed").type == pa.binary()
+    tables.write_table(table.head(0), path)
+    assert pq.read_schema(path).field("packed").type == pa.binary()
+
+
+def test_a_table_of_an_earlier_version_has_bytes_of_any_length(
+    table: pd.DataFrame, tmp_path: Path
+) -> None:
+    path = tmp_path / "t.parquet"
+    stored = pa.Table.from_pandas(table[tables.FIRST_COLUMNS], preserve_index=False)
+    pq.write_table(stored.append_column("packed", pa.array([b"a", b"bc", None])), path)
+    pd.testing.assert_frame_equal(tables.read_hashes(path), table, check_dtype=False)
 
 
 @pytest.mark.parametrize("suffix", ["parquet", "csv"])
