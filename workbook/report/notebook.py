@@ -230,15 +230,17 @@ class Run:
         The arguments are those of `plots.explorer`. On a static page the saved figure stands in
         place of the controls.
         """
+        from workbook.report import chooser  # ipywidgets take a while to import
+
         fig = draw(**{name: control.value for name, control in controls.items()})
         alternative = style.in_words(fig)
         png = self.recorder.picture(slug, fig)
         plt.close(fig)
         box = plots.explorer(draw, actions, **controls)
         record.show_box(box, png, alternative)
-        if record.in_notebook() and plots.takes_files(controls):
+        if record.in_notebook() and chooser.takes_files(controls):
             display = sys.modules["IPython"].display
-            display.display(display.HTML(plots.DROP_SCRIPT.read_text(encoding="utf-8")))
+            display.display(display.HTML(chooser.DROP_SCRIPT.read_text(encoding="utf-8")))
 
     def save(self) -> None:
         """Write the numbers, with machine, versions, commit and date; a notebook's last call."""

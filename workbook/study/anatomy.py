@@ -348,17 +348,11 @@ def compare_rows(first: Image.Image, second: Image.Image) -> RowComparison:
     return RowComparison(load_rgb(first), load_rgb(second), differs, is_flat, bits, counted)
 
 
-def uploaded_picture(
-    uploads: Sequence[Mapping[str, Any]],
-    otherwise: Image.Image,
-) -> Image.Image:
-    """The picture dropped into an ipywidgets FileUpload, or `otherwise` where there is none.
+def uploaded_picture(upload: Mapping[str, Any]) -> Image.Image:
+    """The picture that was dropped into an ipywidgets FileUpload.
 
-    ImageError for a file that is no picture.
+    upload: one item of its value. ImageError for a file that is no picture.
     """
-    if not uploads:
-        return otherwise
-    upload = uploads[0]
     try:
         with Image.open(BytesIO(bytes(upload["content"]))) as image:
             return open_rgb(image)
