@@ -35,6 +35,7 @@ from numpy.random import default_rng
 
 from finlib.hashing import decoding
 from finlib.hashing.images import list_images
+from finlib.scoring.labels import AUTO, Reading, read_names
 from workbook.report import plots, record, style
 from workbook.report.headings import PERCENT, heading_of
 from workbook.report.record import HOME
@@ -91,8 +92,8 @@ class Run:
         if not self.parameters.get("data_dir"):
             return self._built_in_data()
         folder = data_folder(self.parameters["data_dir"])
-        labels = self.parameters.get("labels", families.AUTO)
-        reading = families.read_names(list_images(folder), labels)
+        labels = self.parameters.get("labels", AUTO)
+        reading = read_names(list_images(folder), labels)
         frame = families.dataset(folder, seed=self.seed, caption=caption, labels=labels)
         say(describe_data(frame, reading, folder.name))
         return frame
@@ -249,7 +250,7 @@ class Run:
 
 def describe_data(
     frame: pd.DataFrame,
-    reading: families.Reading,
+    reading: Reading,
     folder: str,
 ) -> str:
     """Say which images of a folder are used, how their names were read, and how to change that.
@@ -264,7 +265,8 @@ def describe_data(
         used = f"{len(frame):,} images: {files:,} templates in `{folder}`, captioned"
     else:
         used = f"All {style.count_of(files, 'picture')} in `{folder}`"
-    return f"{used}. {reading.reason}"
+    otherwise = reading.otherwise('set labels = "{}"')
+    return f"{used}. {reading.reason} {otherwise}".rstrip()
 
 
 # Parameters ----------------------------------------------------------------------------------
