@@ -194,6 +194,24 @@ class Run:
             return None
         return table(frame, headings_of(columns, **headings))
 
+    def show(
+        self,
+        frame: pd.DataFrame,
+        columns: Sequence[str],
+        *,
+        trial: str,
+        **headings: str,
+    ) -> "HTML | None":
+        """Return a table for readers if the run has the published sizes.
+
+        columns, headings: as for `table`. trial: what the table is about, as for `say`. A smaller
+        run names only that, because the table is computed from times that say little.
+        """
+        if self.full:
+            return table(frame, headings_of(columns, **headings))
+        self.say("", trial=trial)
+        return None
+
     def number(
         self,
         key: str,

@@ -104,6 +104,13 @@ def test_shares_of_each_kind_of_pair_add_up_to_one():
     assert not nothing.loc[nothing["pairs"] == "unrelated", "share"].any()
 
 
+def test_without_labels_no_pair_is_called_unrelated():
+    apart = pd.DataFrame({"distance": [2, 128], "same": [False, False]})
+    table = anatomy.pair_shares(apart, labelled=False)
+    assert set(table["pairs"]) == {"not labelled"}
+    assert table["count"].sum() == 2
+
+
 def test_distances_by_hand(picture):
     table = anatomy.distances(
         picture, {"itself": picture, "turned": picture.rotate(90)}, ["find", "dhash64"]
