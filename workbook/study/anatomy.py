@@ -214,8 +214,8 @@ def pair_shares(
     labelled: whether families are known. Otherwise nobody has said which pictures are unrelated,
     and there is one histogram.
 
-    Columns: pairs ("same family", "unrelated", or "not labelled"), distance (the middle of a bin `width` bits wide),
-    share (of the pairs of that kind) and count.
+    Columns: pairs ("same family", "unrelated", or "not labelled"), distance (the middle of a bin
+    `width` bits wide), share (of the pairs of that kind) and count.
     """
     edges = np.arange(0, 256 + width, width)
     kinds = {"same family": pairs["same"], "unrelated": ~pairs["same"]}
