@@ -549,20 +549,28 @@ def evaluate(
             show_default="hamming",
         ),
     ] = None,
+    labels: Annotated[
+        str,
+        typer.Option(
+            metavar="auto|yes",
+            help="Whether every name FFFF_ID.ext is a label; auto looks at all names first.",
+        ),
+    ] = "auto",
     workers: Workers = None,
     overwrite: Overwrite = False,
     as_json: AsJson = False,
 ) -> None:
     """Score hashers on labelled images, a row per hasher and distance.
 
-    The digits FFFF in a name say which images belong together. A hasher is scored by each distance
-    that can compare its hashes.
+    The digits FFFF in a name say which images belong together, unless few names have that form, all
+    the digits are years, or hardly any two images have the same ones. A hasher is scored by each
+    distance that can compare its hashes.
     """
     from finlib.command.evaluate import COLUMNS, write_scores
     from finlib.command.output import check_table_output
 
     check_table_output(output, COLUMNS, overwrite)
-    write_scores(folder, output, hasher, distance, workers)
+    write_scores(folder, output, hasher, distance, workers, labels)
 
 
 def main() -> None:

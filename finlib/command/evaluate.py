@@ -12,6 +12,7 @@ from finlib.hashing.hashers import HASHERS, Hasher, get_hasher
 from finlib.hashing.images import family_of, list_images
 from finlib.matching.hamming import Hamming
 from finlib.scoring import metrics
+from finlib.scoring.labels import AUTO, read_names
 
 COLUMNS = ("hasher", "auc")  # by which a table of scores is recognised
 
@@ -22,14 +23,15 @@ def write_scores(
     hashers: Sequence[str] | None,
     distances: Sequence[str] | None,
     workers: int | None,
+    labels: str = AUTO,
 ) -> None:
     """Write a table with a row of scores for each hasher and each distance that fits it.
 
     hashers, distances: their names; None for all single hashers, and for the Hamming distance.
-    ValueError where no distance fits any hasher.
+    labels: as for `list_labelled`. ValueError where no distance fits any hasher.
     """
     methods = choose_methods(hashers or list(HASHERS), distances or [Hamming.name])
-    files = list_labelled(folder)
+    files = list_labelled(folder, labels)
     scores = []
     for hasher, distances_of_hasher in methods.items():
         scores += score_hasher(get_hasher(hasher), distances_of_hasher, files, workers)
@@ -66,23 +68,24 @@ def choose_methods(hashers: Sequence[str], distances: Sequence[str]) -> dict[str
     return methods
 
 
-def list_labelled(folder: Path) -> list[Path]:
-    """List the images that are named FFFF_ID.ext; ValueError for fewer than two families.
+def list_labelled(folder: Path, labels: str = AUTO) -> list[Path]:
+    """List the images whose names say their family, as in FFFF_ID.ext.
 
-    A message says how many other images there are.
+    A message says how the names were read. labels: "yes" takes every name of that form for a label;
+    "auto" decides by `read_names`. ValueError where the names are not read as labels, and for fewer
+    than two families.
     """
     images = list_images(folder)
-    labelled = [file for file in images if family_of(file)]
-    families = {family_of(file) for file in labelled}
-    if len(families) < 2:
+    reading = read_names(images, labels)
+    if not reading.are_labels or reading.families < 2:
         raise ValueError(
-            f"{folder} does not hold images of two families. The name of an image must be "
-            "FFFF_ID.ext, where the four digits FFFF say which family it belongs to."
+            f"{folder} has no images of two families to compare. {reading.reason} The name of an "
+            "image must be FFFF_ID.ext, where the four digits FFFF say which family it belongs to. "
+            f"{reading.otherwise('give --labels {}')}".rstrip()
         )
-    others = len(images) - len(labelled)
-    if others:
-        say(f"{others} images are left out because they are not named FFFF_ID.ext.")
-    return labelled
+    found = f"{reading.labelled:,} images of {reading.families:,} families"
+    say(f"Found {found}. {reading.reason}")
+    return [file for file in images if family_of(file)]
 
 
 def score_hasher(

@@ -89,6 +89,23 @@ def test_evaluate_scores_every_hasher_asked_for(album: Path, tmp_path: Path, mon
     assert scores["auc"].iloc[0] == 1
 
 
+def test_evaluate_reads_names_as_labels_only_where_most_are(
+    album: Path, tmp_path: Path, monkeypatch, capsys
+) -> None:
+    command = ["evaluate", album, "-o", tmp_path / "scores.csv", "--hasher", "dhash64"]
+    assert status(monkeypatch, *command, "--workers", 1) == 0
+    assert "Found 10 images of 3 families. The four digits before" in capsys.readouterr().err
+    for number in range(12):
+        (album / f"holiday{number}.jpg").write_bytes((album / "0000_0.jpg").read_bytes())
+    more = [*command, "--workers", 1, "--overwrite"]
+    assert status(monkeypatch, *more) == 2
+    error = capsys.readouterr().err
+    assert "Only 10 of 22 names have the form FFFF_ID.ext" in error
+    assert "If they are labels, give --labels yes." in error
+    assert status(monkeypatch, *more, "--labels", "yes") == 0
+    assert "read as labels, as you asked" in capsys.readouterr().err
+
+
 def test_a_table_only_grows_unless_told_otherwise(
     album: Path, hashes: Path, monkeypatch, capsys
 ) -> None:

@@ -24,7 +24,7 @@ STEPS = (
 )
 """What stands above the panels of `stages`."""
 
-PAIR_COLOURS = {"same family": "#0072B2", "unrelated": "#D55E00"}
+PAIR_COLOURS = {"same family": "#0072B2", "unrelated": "#D55E00", "not labelled": "#5f6b76"}
 """The colour of each kind of pair, by its name in the tables of `anatomy.pair_shares`."""
 
 PAIR_MARKERS = ("o", "X", "s", "D")
@@ -411,10 +411,30 @@ def compared(
     parts = fig.subfigures(2, 1, height_ratios=[rows_height, SCALE_HEIGHT])
     upper, lower = np.ravel(np.asarray(parts))
     stages(pictures, upper.subplots(len(pictures), len(STEPS), squeeze=False))
+    scale(lower.subplots(), distances_from_first(pictures), shares, thresholds)
+    return fig
+
+
+def distances_from_first(pictures: Mapping[str, Stages]) -> dict[str, int]:
+    """The bits in which each picture but the first differs from the first, by its name."""
     first, *others = pictures
     distances = {}
     for name in others:
         differs = pictures[name].bits != pictures[first].bits
         distances[name] = int(differs.sum())
-    scale(lower.subplots(), distances, shares, thresholds)
-    return fig
+    return distances
+
+
+def compared_by_hand(
+    pictures: Mapping[str, Stages],
+    shares: pd.DataFrame,
+    thresholds: Mapping[str, float],
+) -> Figure:
+    """Draw two pictures that a reader has chosen or changed, with their distance in the title.
+
+    The arguments are those of `compared`.
+    """
+    fig = compared(pictures, shares, thresholds)
+    (distance,) = distances_from_first(pictures).values()
+    first, second = pictures
+    return style.headline(fig, f"{distance} of 256 bits differ between “{first}” and “{second}”")

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -25,7 +25,9 @@ from finlib.matching.distances import get_distance
 from finlib.matching.pairs import distance_histogram, neighbours
 from workbook.report import plots, style
 from workbook.study import hard_cases
-from workbook.study.anatomy import uploaded_picture
+
+if TYPE_CHECKING:
+    from workbook.report.chooser import Chosen
 
 COLUMNS = 8
 """Pictures side by side in a figure."""
@@ -252,19 +254,17 @@ class Matches:
 
     def draw(
         self,
-        picture: int,
+        picture: "Chosen",
         threshold: int,
-        dropped: Sequence[Mapping[str, Any]] = (),
     ) -> Figure:
         """Draw a picture and its nearest ones; those within the threshold have a frame.
 
-        picture: its place. threshold: the most bits that may differ in a match. dropped: what was
-        dropped into a FileUpload, which is then asked for in place of the picture.
+        picture: what was chosen, by its place in `paths` or as a file of its own. threshold: the
+        most bits that may differ in a match.
         """
-        asked = uploaded_picture(dropped, open_rgb(self.paths[picture]))
-        without = None if dropped else picture
-        nearest = self.nearest(get_hasher(self.hasher).from_image(asked), without)
-        shown = nearest.head(2 * COLUMNS - 2)
+        asked = picture.open()
+        nearest = self.nearest(get_hasher(self.hasher).from_image(asked), picture.place)
+        shown = nearest.head(2 * COLUMNS - 1)
         fig, axes = plt.subplots(2, COLUMNS, figsize=(style.WIDTH, 2.7))
         panels = [*axes[0], *axes[1]]
         pictures = [asked, *[open_small(path) for path in shown["path"]]]

@@ -35,6 +35,7 @@ from numpy.random import default_rng
 
 from finlib.hashing import decoding
 from finlib.hashing.images import list_images
+from finlib.scoring.labels import AUTO, Reading, read_names
 from workbook.report import plots, record, style
 from workbook.report.headings import PERCENT, heading_of
 from workbook.report.record import HOME
@@ -91,8 +92,8 @@ class Run:
         if not self.parameters.get("data_dir"):
             return self._built_in_data()
         folder = data_folder(self.parameters["data_dir"])
-        labels = self.parameters.get("labels", families.AUTO)
-        reading = families.read_names(list_images(folder), labels)
+        labels = self.parameters.get("labels", AUTO)
+        reading = read_names(list_images(folder), labels)
         frame = families.dataset(folder, seed=self.seed, caption=caption, labels=labels)
         say(describe_data(frame, reading, folder.name))
         return frame
@@ -193,6 +194,24 @@ class Run:
             return None
         return table(frame, headings_of(columns, **headings))
 
+    def show(
+        self,
+        frame: pd.DataFrame,
+        columns: Sequence[str],
+        *,
+        trial: str,
+        **headings: str,
+    ) -> "HTML | None":
+        """Return a table for readers if the run has the published sizes.
+
+        columns, headings: as for `table`. trial: what the table is about, as for `say`. A smaller
+        run names only that, because the table is computed from times that say little.
+        """
+        if self.full:
+            return table(frame, headings_of(columns, **headings))
+        self.say("", trial=trial)
+        return None
+
     def number(
         self,
         key: str,
@@ -230,15 +249,17 @@ class Run:
         The arguments are those of `plots.explorer`. On a static page the saved figure stands in
         place of the controls.
         """
+        from workbook.report import chooser  # ipywidgets take a while to import
+
         fig = draw(**{name: control.value for name, control in controls.items()})
         alternative = style.in_words(fig)
         png = self.recorder.picture(slug, fig)
         plt.close(fig)
         box = plots.explorer(draw, actions, **controls)
         record.show_box(box, png, alternative)
-        if record.in_notebook() and plots.takes_files(controls):
+        if record.in_notebook() and chooser.takes_files(controls):
             display = sys.modules["IPython"].display
-            display.display(display.HTML(plots.DROP_SCRIPT.read_text(encoding="utf-8")))
+            display.display(display.HTML(chooser.DROP_SCRIPT.read_text(encoding="utf-8")))
 
     def save(self) -> None:
         """Write the numbers, with machine, versions, commit and date; a notebook's last call."""
@@ -247,7 +268,7 @@ class Run:
 
 def describe_data(
     frame: pd.DataFrame,
-    reading: families.Reading,
+    reading: Reading,
     folder: str,
 ) -> str:
     """Say which images of a folder are used, how their names were read, and how to change that.
@@ -262,7 +283,8 @@ def describe_data(
         used = f"{len(frame):,} images: {files:,} templates in `{folder}`, captioned"
     else:
         used = f"All {style.count_of(files, 'picture')} in `{folder}`"
-    return f"{used}. {reading.reason}"
+    otherwise = reading.otherwise('set labels = "{}"')
+    return f"{used}. {reading.reason} {otherwise}".rstrip()
 
 
 # Parameters ----------------------------------------------------------------------------------

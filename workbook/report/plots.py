@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from html import escape
 from io import BytesIO
 from itertools import cycle
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import matplotlib.pyplot as plt
@@ -25,9 +24,6 @@ from workbook.report.style import GRID, NEUTRAL, colour, label, linestyle, marke
 
 LINE_STYLES = ("-", "--", "-.", ":")
 MARKERS = ("o", "s", "v", "^", "D", "X", "P")
-DROP_SCRIPT = Path(__file__).with_name("drop.html")
-"""What makes a browser hand a dropped file to the upload button under it."""
-
 SCREEN_DPI = 110
 """Pixels of a web page for an inch of a figure among controls."""
 
@@ -674,24 +670,8 @@ def explorer(
         control.observe(redraw, "value")
     picture.layout = Layout(max_width="100%", height="auto", object_fit="contain")
     redraw()
-    row = HBox([*controls.values(), *buttons], layout=Layout(flex_flow="row wrap"))
+    row = HBox([*controls.values(), *buttons], layout=Layout(flex_flow="row wrap", width="100%"))
     return VBox([row, picture, message], layout=Layout(align_items="flex-start"))
-
-
-def takes_files(controls: Mapping[str, Any]) -> bool:
-    """Whether one of the controls takes files that are dropped on it."""
-    return any("accept" in control.trait_names() for control in controls.values())
-
-
-def drop_zone(description: str) -> Any:
-    """A control on which a picture can be dropped; clicked, it opens a dialogue to choose one."""
-    from ipywidgets import FileUpload, Layout
-
-    return FileUpload(
-        accept="image/*",
-        description=description,
-        layout=Layout(width="330px", height="60px", border="2px dashed #5f6b76"),
-    )
 
 
 def message_figure(text: str) -> Figure:

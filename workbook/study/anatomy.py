@@ -203,14 +203,24 @@ def distances(
     return pd.DataFrame(measured, columns=columns)
 
 
-def pair_shares(pairs: pd.DataFrame, width: int = 8) -> pd.DataFrame:
+def pair_shares(
+    pairs: pd.DataFrame,
+    width: int = 8,
+    *,
+    labelled: bool = True,
+) -> pd.DataFrame:
     """The histograms of distances from `compare_pairs`, for pairs of one family and for others.
 
-    Columns: pairs ("same family" or "unrelated"), distance (the middle of a bin `width` bits wide),
-    share (of the pairs of that kind) and count.
+    labelled: whether families are known. Otherwise nobody has said which pictures are unrelated,
+    and there is one histogram.
+
+    Columns: pairs ("same family", "unrelated", or "not labelled"), distance (the middle of a bin
+    `width` bits wide), share (of the pairs of that kind) and count.
     """
     edges = np.arange(0, 256 + width, width)
     kinds = {"same family": pairs["same"], "unrelated": ~pairs["same"]}
+    if not labelled:
+        kinds = {"not labelled": ~pairs["same"]}
     parts = []
     for kind, chosen in kinds.items():
         counts, _ = np.histogram(pairs.loc[chosen, "distance"], edges)
@@ -348,17 +358,11 @@ def compare_rows(first: Image.Image, second: Image.Image) -> RowComparison:
     return RowComparison(load_rgb(first), load_rgb(second), differs, is_flat, bits, counted)
 
 
-def uploaded_picture(
-    uploads: Sequence[Mapping[str, Any]],
-    otherwise: Image.Image,
-) -> Image.Image:
-    """The picture dropped into an ipywidgets FileUpload, or `otherwise` where there is none.
+def uploaded_picture(upload: Mapping[str, Any]) -> Image.Image:
+    """The picture that was dropped into an ipywidgets FileUpload.
 
-    ImageError for a file that is no picture.
+    upload: one item of its value. ImageError for a file that is no picture.
     """
-    if not uploads:
-        return otherwise
-    upload = uploads[0]
     try:
         with Image.open(BytesIO(bytes(upload["content"]))) as image:
             return open_rgb(image)

@@ -26,11 +26,9 @@ import os
 import shutil
 import tempfile
 import warnings
-from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
 
 import pandas
 import PIL
@@ -39,6 +37,7 @@ from numpy.random import Generator, default_rng
 from PIL import Image, ImageOps
 
 from finlib.hashing.images import family_of, list_images, open_rgb
+from finlib.scoring.labels import AUTO, read_names
 from workbook.study.templates import SIDE, template
 from workbook.study.transforms import draw_caption, draw_mark
 
@@ -48,11 +47,6 @@ PER_FAMILY = 30
 PER_TEMPLATE = 50  # captions for each template of the user's own
 MOST_FAMILIES = 10_000
 MOST_PER_FAMILY = 9_999
-AUTO = "auto"
-YES = "yes"
-NO = "no"
-FIRST_YEAR = 1900
-LAST_YEAR = 2099
 CLASS_SET_ZIP = "das_images.zip"
 CLASS_SET_MD5 = "fcb1ff3c62f3ca39c39985a4bba0d873"
 
@@ -311,75 +305,6 @@ def dataset(
         folder = make_families(templates, per_family or PER_TEMPLATE, seed, data_dir)
         return _whole_table(list_images(folder))
     return _whole_table(paths).assign(family="")
-
-
-class Reading(NamedTuple):
-    """How the names of a folder's pictures were read.
-
-    labelled: how many have the form FFFF_ID.ext. others: how many do not. families: how many
-    different FFFF there are. are_labels: whether FFFF is taken as a picture's family. reason: why,
-    and how to say otherwise, in whole sentences.
-    """
-
-    labelled: int
-    others: int
-    families: int
-    are_labels: bool
-    reason: str
-
-
-def read_names(paths: list[Path], labels: str = AUTO) -> Reading:
-    """Decide whether the names of pictures say which family each belongs to.
-
-    With labels="auto" they do if most of them have the form FFFF_ID.ext, at least two families have
-    several pictures, and the four digits are not all years: a holiday picture named
-    1987_summer.jpg is no member of a family 1987. With "yes" every name of that form is a label,
-    with "no" none is. ValueError for anything else.
-    """
-    if labels not in (AUTO, YES, NO):
-        raise ValueError(f"labels is {labels!r}, but expected {AUTO!r}, {YES!r} or {NO!r}.")
-    sizes = Counter(family for family in map(family_of, paths) if family)
-    labelled = sizes.total()
-    others = len(paths) - labelled
-    are_labels, reason = _decide(sizes, others, labels)
-    return Reading(labelled, others, len(sizes), are_labels, reason)
-
-
-def _decide(sizes: Counter[str], others: int, labels: str) -> tuple[bool, str]:
-    """Whether names are labels, and why; `sizes` are the families' numbers of pictures."""
-    labelled = sizes.total()
-    if labelled == 0:
-        return False, "No name has the form FFFF_ID.ext, which would say its picture's family."
-    if labels == NO:
-        return False, 'The names are not read as labels, because labels = "no".'
-    if labels == YES:
-        return True, 'Names of the form FFFF_ID.ext are read as labels, because labels = "yes".'
-    problem = _doubt(sizes, others)
-    if problem:
-        return False, f'{problem} If they are labels, set labels = "yes".'
-    reason = "The four digits before the underscore are read as a picture's family."
-    if others:
-        reason += f" The other names ({others:,}) have another form and are left out."
-    return True, f'{reason} If they are no families, set labels = "no".'
-
-
-def _doubt(sizes: Counter[str], others: int) -> str:
-    """Why names of the form FFFF_ID.ext are hardly labels; "" where nothing speaks against it."""
-    labelled = sizes.total()
-    if labelled <= others:
-        return (
-            f"Only {labelled:,} of {labelled + others:,} names have the form FFFF_ID.ext, "
-            "so they are not read as labels."
-        )
-    if all(FIRST_YEAR <= int(family) <= LAST_YEAR for family in sizes):
-        return "The names begin with years, so they are not read as labels of families."
-    families_with_pairs = sum(size > 1 for size in sizes.values())
-    if families_with_pairs < 2:
-        return (
-            "The names have the form FFFF_ID.ext, but fewer than two families have several "
-            "pictures, so they are not read as labels."
-        )
-    return ""
 
 
 def _check_zip_near(folder: Path) -> None:

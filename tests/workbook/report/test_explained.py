@@ -44,6 +44,15 @@ def test_the_whole_story_counts_the_bits_that_differ(picture):
     plt.close(fig)
 
 
+def test_two_chosen_pictures_have_their_distance_in_the_title(picture):
+    seen = {"first": anatomy.stages(picture), "second": anatomy.stages(picture.rotate(90))}
+    shares = anatomy.pair_shares(pd.DataFrame({"distance": [40], "same": [False]}), labelled=False)
+    fig = explained.compared_by_hand(seen, shares, {})
+    apart = (seen["first"].bits != seen["second"].bits).sum()
+    assert fig.get_suptitle() == f"{apart} of 256 bits differ between “first” and “second”"
+    plt.close(fig)
+
+
 def test_each_hash_has_a_row_and_each_pair_a_mark(axes, picture):
     table = anatomy.distances(
         picture, {"a": picture, "b": picture.rotate(90)}, ["find", "dhash256"]

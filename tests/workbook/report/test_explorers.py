@@ -14,6 +14,7 @@ import matplotlib.pyplot as plt
 
 from finlib.clustering.null_model import NullModel
 from workbook.report import explorers, plots
+from workbook.report.chooser import Chosen
 from workbook.study import costs
 
 LABELS = np.array([0, 1, 1, 1, 2, 2, 1, 3])
@@ -186,10 +187,12 @@ def test_matches_are_the_pictures_within_the_threshold(tmp_path, picture):
     nearest = matches.nearest(matches.packed[0], without=0)
     assert nearest["path"].tolist() == paths[1:]
     assert nearest["distance"].iloc[0] == 0 < nearest["distance"].iloc[1]
-    fig = matches.draw(0, 0)
+    chosen = Chosen(paths[0], 0)
+    fig = matches.draw(chosen, 0)
     assert fig.get_suptitle().startswith("1 of 2 other pictures matches")
     shown = [ax for ax in fig.axes if ax.images]
     assert [ax.images[0].get_alpha() for ax in shown] == [None, None, 0.35]
-    dropped = [{"name": "a.png", "content": (tmp_path / "a.png").read_bytes()}]
-    fig = matches.draw(2, 0, dropped)
+    dropped = {"name": "a.png", "content": (tmp_path / "a.png").read_bytes()}
+    fig = matches.draw(Chosen(dropped, None), 0)
     assert fig.get_suptitle().startswith("2 of 3 other pictures match")
+    plt.close("all")

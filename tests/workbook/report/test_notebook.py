@@ -328,6 +328,16 @@ def test_a_table_is_saved_and_shown_under_plain_headings(home):
     assert run.recorder.keys == {"stages": ["stage"]}
 
 
+def test_a_trial_does_not_show_a_table_of_what_it_cannot_know(home, capsys):
+    frame = pd.DataFrame({"work": ["hashing"], "own_seconds": [0.5]})
+    run, _ = begin()
+    capsys.readouterr()
+    assert run.show(frame, list(frame), trial="what a year of hashing costs") is None
+    assert "what a year of hashing costs" in capsys.readouterr().out
+    run, _ = begin(full=True)
+    assert "own seconds" in run.show(frame, list(frame), trial="what it costs").data
+
+
 def test_own_images_are_not_called_published_sizes(home, tmp_path, picture, capsys):
     picture.save(tmp_path / "a.png")
     begin(full=True, data_dir=str(tmp_path))

@@ -283,13 +283,6 @@ def test_scales_are_labelled_but_for_the_full_one(ax):
     assert [text.get_text() for text in ax.texts] == ["4/8"]
 
 
-def test_a_drop_zone_takes_files_and_a_slider_does_not():
-    widgets = pytest.importorskip("ipywidgets")
-    assert plots.takes_files({"a": widgets.IntSlider(), "b": plots.drop_zone("drop here")})
-    assert not plots.takes_files({"a": widgets.IntSlider()})
-    assert "<script>" in plots.DROP_SCRIPT.read_text()
-
-
 def test_an_explorers_picture_is_sharp(ax):
     pytest.importorskip("ipywidgets")
     box = plots.explorer(lambda: plt.figure(figsize=(2, 1)))

@@ -104,6 +104,13 @@ def test_shares_of_each_kind_of_pair_add_up_to_one():
     assert not nothing.loc[nothing["pairs"] == "unrelated", "share"].any()
 
 
+def test_without_labels_no_pair_is_called_unrelated():
+    apart = pd.DataFrame({"distance": [2, 128], "same": [False, False]})
+    table = anatomy.pair_shares(apart, labelled=False)
+    assert set(table["pairs"]) == {"not labelled"}
+    assert table["count"].sum() == 2
+
+
 def test_distances_by_hand(picture):
     table = anatomy.distances(
         picture, {"itself": picture, "turned": picture.rotate(90)}, ["find", "dhash64"]
@@ -135,14 +142,10 @@ def test_thresholds_that_were_not_measured_are_left_out():
 def test_a_picture_dropped_in(tmp_path, picture):
     picture.save(tmp_path / "p.png")
     content = memoryview((tmp_path / "p.png").read_bytes())
-    other = Image.new("RGB", (4, 4))
-    assert (
-        anatomy.uploaded_picture(({"name": "p.png", "content": content},), other).size
-        == picture.size
-    )
-    assert anatomy.uploaded_picture((), other) is other
+    dropped = anatomy.uploaded_picture({"name": "p.png", "content": content})
+    assert dropped.size == picture.size
     with pytest.raises(ImageError, match=r"p\.txt is no image"):
-        anatomy.uploaded_picture(({"name": "p.txt", "content": memoryview(b"no picture")},), other)
+        anatomy.uploaded_picture({"name": "p.txt", "content": memoryview(b"no picture")})
 
 
 def test_rows_are_compared_as_the_row_distance_does(picture):
