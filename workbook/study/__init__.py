@@ -28,6 +28,10 @@ nonmatching    distances of unrelated images, and thresholds chosen from them
 kinds          false pairs that advised radii let in, on pictures of many kinds
 opening        three hard pictures that notebook 05 opens with
 hard_cases     where methods fail: the closest unrelated images, plain pictures, wrong labels
+accuracy       every method scored on every pair of a set of families
+likeness       whether families look like those of FIN's class set
+turns          turned and mirrored copies, and what finding them costs
+wrong_labels   whether wrong labels explain errors, and how many the class set has
 preparation    what `--prepare` finds and confuses: whether it should be the default
 near_pairs     near pairs found by bit sampling, to measure its recall
 captioned_web  dHashes of captioned pictures, distributed as in a crawl of the web
