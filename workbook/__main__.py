@@ -11,7 +11,8 @@ the false pairs that advised radii let in on pictures of many kinds.
 near copies each method finds, and `evasion` looks for the least change that each method misses.
 `python -m workbook bench` measures how fast finlib is, `python -m workbook scan` how many hashes
 the exact engine compares in a second, and `python -m workbook gpu` what a GPU adds. `python -m
-workbook pages` writes the executed notebooks as web pages.
+workbook pages` writes the executed notebooks as web pages. `python -m workbook rehearsal` makes a
+set of images of the class set's size, to rehearse a report on.
 """
 
 import sys
@@ -104,6 +105,7 @@ def make_parser() -> Parser:
     add_gpu(commands)
     add_rows(commands)
     add_site(commands)
+    add_rehearsal(commands)
     add_kinds(commands)
     for study in OTHER_STUDIES:
         add_study(commands, study)
@@ -261,6 +263,28 @@ def add_site(commands: Any) -> None:
         help="keep templates that are recoloured or cropped versions of earlier ones",
     )
     site.set_defaults(run=make_site, when_interrupted="the folder of images is not complete")
+
+
+def add_rehearsal(commands: Any) -> None:
+    """Describe `rehearsal`."""
+    rehearsal = commands.add_parser(
+        "rehearsal",
+        help="make a set of images of the class set's size, to rehearse a report on",
+    )
+    rehearsal.add_argument("out", metavar="OUT", help="a new folder to write the images to")
+    rehearsal.add_argument(
+        "--images",
+        type=int,
+        default=55_972,
+        help="the number of images, by default as in the class set",
+    )
+    rehearsal.add_argument(
+        "--families",
+        type=int,
+        default=1_034,
+        help="the number of families, by default as in the class set",
+    )
+    rehearsal.set_defaults(run=rehearse, when_interrupted="the folder of images is not complete")
 
 
 def add_kinds(commands: Any) -> None:
@@ -442,6 +466,17 @@ def make_site(options: Namespace) -> None:
     print(
         f"written: {len(images):,} images of {len(families):,} templates in {folder}; "
         f"{templates - len(families):,} templates left out as near kin"
+    )
+
+
+def rehearse(options: Namespace) -> None:
+    """Run `rehearsal`."""
+    from workbook.study.rehearsal import make_rehearsal
+
+    folder = make_rehearsal(options.out, options.images, options.families)
+    print(
+        f"written: {options.images:,} images of {options.families:,} families in {folder}; make a "
+        f"report on them with python -m workbook report --data {folder}"
     )
 
 

@@ -202,6 +202,13 @@ def test_a_site_is_made_of_templates_with_or_without_near_kin(option, line, tmp_
     assert len(list(out.iterdir())) == (8 if option else 4)
 
 
+def test_a_set_to_rehearse_on_is_made(tmp_path, capsys):
+    out = tmp_path / "out"
+    workbook.main(["rehearsal", str(out), "--images", "5", "--families", "2"])
+    assert "written: 5 images of 2 families in" in capsys.readouterr().out
+    assert len(list(out.iterdir())) == 5
+
+
 def test_kinds_and_sets_to_count_false_pairs_on(tmp_path, monkeypatch):
     asked = []
 
@@ -236,5 +243,5 @@ def test_help_names_every_command(capsys):
     text = capsys.readouterr().out
     for command in ("report", "scale", "scan", "rows", "site", "kinds", "bench", "gpu"):
         assert command in text
-    for command in ("rivals", "copies", "evasion", "lookups"):
+    for command in ("rivals", "copies", "evasion", "lookups", "rehearsal"):
         assert command in text

@@ -7,6 +7,7 @@ grounds        rays, wheels and flat grounds, which unrelated memes have in comm
 templates      pictures to put captions on
 families       the built-in families: captioned templates, kept in a cache
 site           a site's templates under captions that people wrote
+rehearsal      as many images as FIN's class set has, to rehearse a report on
 vectorised     FINd in NumPy, for one image and for a batch, by the array API standard
 timing         calls timed side by side with equal results; the peak memory of a call
 anatomy        what a hash is made of: stages to look at, bits that flip, rows of dHash
