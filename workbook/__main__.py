@@ -303,6 +303,11 @@ def add_kinds(commands: Any) -> None:
         "--families",
         "images of families to count on as well, besides the built-in families",
     )
+    add_sets(
+        kinds,
+        "--templates",
+        "the pictures without captions of a set of families, to find near kin among",
+    )
     add_out(kinds)
     kinds.set_defaults(run=count_on_kinds, when_interrupted="the tables are not complete")
 
@@ -488,7 +493,12 @@ def count_on_kinds(options: Namespace) -> None:
         raise FileNotFoundError(
             f"there is no folder {options.folder}: give a folder with one folder for each kind"
         )
-    record_kinds(options.folder, folders_by_name(options.families), options.out)
+    record_kinds(
+        options.folder,
+        folders_by_name(options.families),
+        folders_by_name(options.templates),
+        options.out,
+    )
 
 
 def chosen_notebooks(only: str | None) -> list[str] | None:

@@ -212,12 +212,13 @@ def test_a_set_to_rehearse_on_is_made(tmp_path, capsys):
 def test_kinds_and_sets_to_count_false_pairs_on(tmp_path, monkeypatch):
     asked = []
 
-    def remember(folder, sets, out):
-        asked.append((folder, sets, out))
+    def remember(folder, sets, templates, out):
+        asked.append((folder, sets, templates, out))
 
     monkeypatch.setattr(kinds, "record_kinds", remember)
-    workbook.main(["kinds", str(tmp_path), "--families", "site=s", "--out", "o"])
-    assert asked == [(str(tmp_path), {"site": "s"}, "o")]
+    sets = ["--families", "site=s", "--families", "memes=m", "--templates", "site=t"]
+    workbook.main(["kinds", str(tmp_path), *sets, "--out", "o"])
+    assert asked == [(str(tmp_path), {"site": "s", "memes": "m"}, {"site": "t"}, "o")]
 
 
 def test_a_folder_of_kinds_that_is_not_there_is_named(tmp_path, capsys):
