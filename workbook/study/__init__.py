@@ -28,6 +28,7 @@ together       two hashes together: sums, weighted sums, AND, OR, a cascade
 nonmatching    distances of unrelated images, and thresholds chosen from them
 kinds          false pairs that advised radii let in, on pictures of many kinds
 opening        three hard pictures that notebook 05 opens with
+many_hashes    files hashed by many hashers, each file decoded a few times
 hard_cases     where methods fail: the closest unrelated images, plain pictures, wrong labels
 accuracy       every method scored on every pair of a set of families
 likeness       whether families look like those of FIN's class set
