@@ -34,9 +34,6 @@ LEAST_WORDS_A_LINE = 8
 MOST_ITEMS = 24 * 6
 """Built-in images of a run at the defaults, which is to finish in seconds."""
 
-LATER = {"05_accuracy_comparison": 20}
-"""Notebooks that are still to be brought to that form, with the lines that their cells may have."""
-
 LONGEST_TEXT = 1_000_000
 """Characters; longer outputs are pictures and are not searched."""
 
@@ -134,14 +131,11 @@ def code_cells(path):
 def test_cells_are_small(path):
     for number, cell in code_cells(path):
         most = MOST_LINES if is_hidden(cell) else MOST_SEEN_LINES
-        most = LATER.get(path.stem, most)
         assert lines_of(cell) <= most, f"cell {number}: {lines_of(cell)} lines"
 
 
 @each_of(SOURCES)
 def test_there_is_more_to_read_than_code(path):
-    if path.stem in LATER:
-        pytest.skip("this notebook is still to be written again")
     words = sum(len(text.split()) for text in cells_of(path, "markdown"))
     lines = sum(lines_of(cell) for _, cell in code_cells(path) if not is_hidden(cell))
     assert words >= LEAST_WORDS_A_LINE * lines, f"{words} words for {lines} lines"
@@ -150,8 +144,6 @@ def test_there_is_more_to_read_than_code(path):
 @each_of(SOURCES)
 def test_cells_that_only_begin_save_or_speak_are_hidden(path):
     """Imports, titles of figures and sentences with numbers are of no use to a reader."""
-    if path.stem in LATER:
-        pytest.skip("this notebook is still to be written again")
     for number, cell in code_cells(path):
         only_serves = cell.source.startswith(("import ", "from ", "run.say(", "run.save("))
         assert is_hidden(cell) or not only_serves, f"cell {number} is to be hidden"

@@ -11,7 +11,8 @@ the false pairs that advised radii let in on pictures of many kinds.
 near copies each method finds, and `evasion` looks for the least change that each method misses.
 `python -m workbook bench` measures how fast finlib is, `python -m workbook scan` how many hashes
 the exact engine compares in a second, and `python -m workbook gpu` what a GPU adds. `python -m
-workbook pages` writes the executed notebooks as web pages.
+workbook pages` writes the executed notebooks as web pages. `python -m workbook rehearsal` makes a
+set of images of the class set's size, to rehearse a report on.
 """
 
 import sys
@@ -104,6 +105,7 @@ def make_parser() -> Parser:
     add_gpu(commands)
     add_rows(commands)
     add_site(commands)
+    add_rehearsal(commands)
     add_kinds(commands)
     for study in OTHER_STUDIES:
         add_study(commands, study)
@@ -263,6 +265,28 @@ def add_site(commands: Any) -> None:
     site.set_defaults(run=make_site, when_interrupted="the folder of images is not complete")
 
 
+def add_rehearsal(commands: Any) -> None:
+    """Describe `rehearsal`."""
+    rehearsal = commands.add_parser(
+        "rehearsal",
+        help="make a set of images of the class set's size, to rehearse a report on",
+    )
+    rehearsal.add_argument("out", metavar="OUT", help="a new folder to write the images to")
+    rehearsal.add_argument(
+        "--images",
+        type=int,
+        default=55_972,
+        help="the number of images, by default as in the class set",
+    )
+    rehearsal.add_argument(
+        "--families",
+        type=int,
+        default=1_034,
+        help="the number of families, by default as in the class set",
+    )
+    rehearsal.set_defaults(run=rehearse, when_interrupted="the folder of images is not complete")
+
+
 def add_kinds(commands: Any) -> None:
     """Describe `kinds`."""
     kinds = commands.add_parser(
@@ -278,6 +302,11 @@ def add_kinds(commands: Any) -> None:
         kinds,
         "--families",
         "images of families to count on as well, besides the built-in families",
+    )
+    add_sets(
+        kinds,
+        "--templates",
+        "the pictures without captions of a set of families, to find near kin among",
     )
     add_out(kinds)
     kinds.set_defaults(run=count_on_kinds, when_interrupted="the tables are not complete")
@@ -445,6 +474,17 @@ def make_site(options: Namespace) -> None:
     )
 
 
+def rehearse(options: Namespace) -> None:
+    """Run `rehearsal`."""
+    from workbook.study.rehearsal import make_rehearsal
+
+    folder = make_rehearsal(options.out, options.images, options.families)
+    print(
+        f"written: {options.images:,} images of {options.families:,} families in {folder}; make a "
+        f"report on them with python -m workbook report --data {folder}"
+    )
+
+
 def count_on_kinds(options: Namespace) -> None:
     """Run `kinds`."""
     from workbook.report.kinds import record_kinds
@@ -453,7 +493,12 @@ def count_on_kinds(options: Namespace) -> None:
         raise FileNotFoundError(
             f"there is no folder {options.folder}: give a folder with one folder for each kind"
         )
-    record_kinds(options.folder, folders_by_name(options.families), options.out)
+    record_kinds(
+        options.folder,
+        folders_by_name(options.families),
+        folders_by_name(options.templates),
+        options.out,
+    )
 
 
 def chosen_notebooks(only: str | None) -> list[str] | None:

@@ -202,15 +202,23 @@ def test_a_site_is_made_of_templates_with_or_without_near_kin(option, line, tmp_
     assert len(list(out.iterdir())) == (8 if option else 4)
 
 
+def test_a_set_to_rehearse_on_is_made(tmp_path, capsys):
+    out = tmp_path / "out"
+    workbook.main(["rehearsal", str(out), "--images", "5", "--families", "2"])
+    assert "written: 5 images of 2 families in" in capsys.readouterr().out
+    assert len(list(out.iterdir())) == 5
+
+
 def test_kinds_and_sets_to_count_false_pairs_on(tmp_path, monkeypatch):
     asked = []
 
-    def remember(folder, sets, out):
-        asked.append((folder, sets, out))
+    def remember(folder, sets, templates, out):
+        asked.append((folder, sets, templates, out))
 
     monkeypatch.setattr(kinds, "record_kinds", remember)
-    workbook.main(["kinds", str(tmp_path), "--families", "site=s", "--out", "o"])
-    assert asked == [(str(tmp_path), {"site": "s"}, "o")]
+    sets = ["--families", "site=s", "--families", "memes=m", "--templates", "site=t"]
+    workbook.main(["kinds", str(tmp_path), *sets, "--out", "o"])
+    assert asked == [(str(tmp_path), {"site": "s", "memes": "m"}, {"site": "t"}, "o")]
 
 
 def test_a_folder_of_kinds_that_is_not_there_is_named(tmp_path, capsys):
@@ -236,5 +244,5 @@ def test_help_names_every_command(capsys):
     text = capsys.readouterr().out
     for command in ("report", "scale", "scan", "rows", "site", "kinds", "bench", "gpu"):
         assert command in text
-    for command in ("rivals", "copies", "evasion", "lookups"):
+    for command in ("rivals", "copies", "evasion", "lookups", "rehearsal"):
         assert command in text

@@ -3,6 +3,7 @@
 style          how every figure looks: colours, markers, fonts
 plots          figures from tables; each method keeps its colour
 explained      a hash shown as pictures: its stages, its bits, and distances on a scale
+accuracy       the figures of notebook 05, and its tables for readers
 explorers      what stands behind the notebooks' controls: groups of pictures, a calculator
 chooser        choose a picture in a notebook: by its thumbnail, or by dropping a file
 notebook       what every notebook begins with: its parameters, its data, where it writes

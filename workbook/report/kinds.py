@@ -9,6 +9,7 @@ are not, because the licences of many are not stated.
 
 from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 import pandas as pd
@@ -32,14 +33,25 @@ SEED = 2026
 
 
 def record_kinds(
-    folder: str | Path, sets: Mapping[str, str | Path], out: str | Path = "figures"
+    folder: str | Path,
+    sets: Mapping[str, str | Path],
+    templates: Mapping[str, str | Path] = MappingProxyType({}),
+    out: str | Path = "figures",
 ) -> None:
     """Count false pairs on every kind and set, and write kinds_*.csv and kinds.json to `out`.
 
     folder: has a folder of pictures for each kind. sets: folders of families (images named
-    FFFF_ID.ext) by the name that the set has in the tables; the built-in families are always
-    there. ValueError where there is no kind.
+    FFFF_ID.ext, or templates to put captions on) by the name that the set has in the tables; the
+    built-in families and the class pairs are always there. templates: for some of these sets the
+    folder of pictures without captions, of which family FFFF shows number FFFF; near kin are looked
+    for among these. ValueError where there is no kind, or templates are given for an unknown set.
     """
+    unknown = sorted(set(templates) - set(sets))
+    if unknown:
+        raise ValueError(
+            f"templates are given for {unknown[0]!r}, which is no set of families: give its images "
+            "with --families under the same name"
+        )
     places = sorted(path for path in Path(folder).iterdir() if path.is_dir())
     if not places:
         raise ValueError(f"{folder} has no folders: give a folder with one folder for each kind")
@@ -48,13 +60,14 @@ def record_kinds(
     every_kind = kinds.pooled("all kinds", bodies)
     with_families = [hash_families("built-in", "")]
     for name, images in sets.items():
-        with_families.append(hash_families(name, images))
+        with_families.append(hash_families(name, images, templates.get(name)))
 
     recorder = Recorder("kinds", out)
     options = {"resamples": RESAMPLES, "seed": SEED}
     records = []
     for body in [*with_families, every_kind, *bodies]:
         records += kinds.count_false_pairs(body, least_quality, **options)
+    records += kinds.count_class_pairs()
     key = ["body", "kin", "filter", "method", "rate"]
     recorder.table("false_pairs", kinds.table_of(records), key=key)
     plain = kinds.refused(every_kind.part(~every_kind.is_kin), least_quality)
@@ -80,10 +93,16 @@ def hash_kind(folder: Path) -> Body:
     return hash_body(folder.name, [str(path) for path in paths], names, is_kin)
 
 
-def hash_families(name: str, folder: str | Path) -> Body:
-    """The images of a folder of families, or the built-in families where it is ""."""
+def hash_families(name: str, folder: str | Path, templates: str | Path | None = None) -> Body:
+    """The images of a folder of families, or the built-in families where it is "".
+
+    templates: the pictures without captions; near kin are the families of those that are near kin
+    of an earlier one. No family is near kin where there are none.
+    """
     images = families.dataset(folder, seed=SEED)
-    is_kin = np.zeros(len(images), dtype=bool)
+    kin = set() if templates is None else find_near_kin(list_images(templates))
+    kin_families = [f"{place:04d}" for place in kin]
+    is_kin = images["family"].isin(kin_families).to_numpy()
     return hash_body(name, images["path"].tolist(), images["family"].tolist(), is_kin)
 
 
@@ -108,7 +127,8 @@ def plain_pairs(plain: Body) -> pd.DataFrame:
     columns = ["method", "rate", "images", "pairs", "matched", "share", "low", "high"]
     records = []
     for method in kinds.METHODS:
-        for counted in kinds.count_method(plain, method, resamples=RESAMPLES, seed=SEED):
+        counts = kinds.count_method(plain, method, matching=0, resamples=RESAMPLES, seed=SEED)
+        for counted in counts:
             pairs = counted["pairs"]
             shares = [counted[column] / pairs for column in ("found", "low", "high")]
             matched = (counted["found"], *shares)

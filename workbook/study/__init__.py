@@ -7,6 +7,7 @@ grounds        rays, wheels and flat grounds, which unrelated memes have in comm
 templates      pictures to put captions on
 families       the built-in families: captioned templates, kept in a cache
 site           a site's templates under captions that people wrote
+rehearsal      as many images as FIN's class set has, to rehearse a report on
 vectorised     FINd in NumPy, for one image and for a batch, by the array API standard
 timing         calls timed side by side with equal results; the peak memory of a call
 anatomy        what a hash is made of: stages to look at, bits that flip, rows of dHash
@@ -27,7 +28,12 @@ together       two hashes together: sums, weighted sums, AND, OR, a cascade
 nonmatching    distances of unrelated images, and thresholds chosen from them
 kinds          false pairs that advised radii let in, on pictures of many kinds
 opening        three hard pictures that notebook 05 opens with
+many_hashes    files hashed by many hashers, each file decoded a few times
 hard_cases     where methods fail: the closest unrelated images, plain pictures, wrong labels
+accuracy       every method scored on every pair of a set of families
+likeness       whether families look like those of FIN's class set
+turns          turned and mirrored copies, and what finding them costs
+wrong_labels   whether wrong labels explain errors, and how many the class set has
 preparation    what `--prepare` finds and confuses: whether it should be the default
 near_pairs     near pairs found by bit sampling, to measure its recall
 captioned_web  dHashes of captioned pictures, distributed as in a crawl of the web

@@ -4,18 +4,64 @@ False matches of two families that look alike are many pairs of images and one p
 it is pairs of families that count as independent evidence.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
+from typing import Any, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 from numba import njit
 
 from finlib.matching.distances import get_distance
 from finlib.matching.hamming import distance_in_block
-from finlib.matching.packed import BLOCK, to_blocks
+from finlib.matching.packed import BLOCK, Packed, to_blocks
 from finlib.pools import in_threads
 
 JOBS = 32
+ROW_BITS = 27
+"""Bits for the number of an image in a key of `_keep_closest_pairs`: up to 134 million images."""
+NO_PAIR = np.uint64(2**64 - 1)
+"""A key that is greater than any pair's."""
+
+Integers = npt.NDArray[np.int64]
+
+
+class ClosestPairs(NamedTuple):
+    """The closest pair of images of each two families, in no particular order."""
+
+    i: Integers
+    j: Integers
+    """The places i < j of the two images."""
+    distance: Integers
+
+
+class _Sorted(NamedTuple):
+    """Hashes in the order of their families, laid out for the kernels."""
+
+    order: Integers
+    """The place in the original order of each hash."""
+    family: Integers
+    """The number of its family, ascending."""
+    words: npt.NDArray[Any]
+    blocks: npt.NDArray[Any]
+    width: int
+    largest: int
+
+    @classmethod
+    def of(cls, packed: Packed, family: Integers, distance: str) -> "_Sorted":
+        """Sort hashes by the numbers of their families."""
+        order = np.argsort(family, kind="stable")
+        hashes = packed[order]
+        measure = get_distance(distance, packed.shape[1])
+        words = measure.query_words(hashes)
+        blocks = to_blocks(measure.stored_words(hashes))
+        return cls(order, family[order], words, blocks, measure.width, measure.largest)
+
+    def jobs(self, families: int) -> Iterator[tuple[int, int]]:
+        """The ranges low..high of families that threads look at, one after the other."""
+        step = max(1, families // JOBS)
+        cuts = [*range(0, families, step), families]
+        return pairwise(cuts)
 
 
 def closest_of_families(
@@ -32,24 +78,64 @@ def closest_of_families(
     """
     names, family = np.unique(np.asarray(labels), return_inverse=True)
     families = len(names)
-    order = np.argsort(family, kind="stable")
-    hashes = packed[order]
-    family = family[order]
-    measure = get_distance(distance, packed.shape[1])
-    words = measure.query_words(hashes)
-    blocks = to_blocks(measure.stored_words(hashes))
-    closest = np.full((families, families), measure.largest, np.uint16)
+    hashes = _Sorted.of(packed, family, distance)
+    closest = np.full((families, families), hashes.largest, np.uint16)
 
     def compare(low: int, high: int) -> None:
         """Compare the images of the families low..high with those of later ones."""
-        first, last = np.searchsorted(family, [low, high])
-        _keep_closest(words, first, last, blocks, family, measure.width, closest)
+        first, last = np.searchsorted(hashes.family, [low, high])
+        _keep_closest(
+            hashes.words, first, last, hashes.blocks, hashes.family, hashes.width, closest
+        )
 
-    step = max(1, families // JOBS)
-    cuts = [*range(0, families, step), families]
-    for _ in in_threads(compare, pairwise(cuts), workers):
+    for _ in in_threads(compare, hashes.jobs(families), workers):
         pass
     return closest[np.triu_indices(families, 1)].astype(np.int64)
+
+
+def closest_pairs(
+    packed: Packed,
+    labels: Sequence[str] | npt.NDArray[Any],
+    radius: int,
+    distance: str = "hamming",
+    *,
+    workers: int | None = None,
+) -> ClosestPairs:
+    """The closest pair of images of each two families that come within a radius of each other.
+
+    packed: uint8[n, bytes]. labels: the family of each image. Of pairs that are equally close, the
+    one with the smallest i counts, then that with the smallest j. Needs memory for the square of
+    the number of families, but not for all pairs of images within the radius.
+    """
+    names, family = np.unique(np.asarray(labels), return_inverse=True)
+    families = len(names)
+    hashes = _Sorted.of(packed, family, distance)
+
+    def compare(low: int, high: int) -> npt.NDArray[np.uint64]:
+        """The keys of the closest pairs of the families low..high with later ones."""
+        first, last = np.searchsorted(hashes.family, [low, high])
+        keys = np.full((high - low, families), NO_PAIR, np.uint64)
+        _keep_closest_pairs(
+            hashes.words,
+            first,
+            last,
+            hashes.blocks,
+            hashes.family,
+            hashes.order,
+            hashes.width,
+            radius,
+            keys,
+        )
+        return keys[keys != NO_PAIR]
+
+    parts = list(in_threads(compare, hashes.jobs(families), workers))
+    keys = np.concatenate(parts) if parts else np.empty(0, np.uint64)
+    in_row = np.uint64((1 << ROW_BITS) - 1)
+    return ClosestPairs(
+        ((keys >> np.uint64(ROW_BITS)) & in_row).astype(np.int64),
+        (keys & in_row).astype(np.int64),
+        (keys >> np.uint64(2 * ROW_BITS)).astype(np.int64),
+    )
 
 
 @njit(nogil=True, cache=True)
@@ -71,3 +157,30 @@ def _keep_closest(words, low, high, blocks, family, width, closest):  # type: ig
             for k in range(max(0, i + 1 - start), end):
                 other = family[start + k]
                 least[other] = min(least[other], distances[k])
+
+
+@njit(nogil=True, cache=True)
+def _keep_closest_pairs(words, low, high, blocks, family, order, width, radius, keys):  # type: ignore[no-untyped-def]
+    """Lower keys[family i - family low, family j] to the least key of images low..high and later.
+
+    A key has the distance in its highest bits, then the places i and j in the original order, the
+    smaller one first. Images are sorted by family.
+    """
+    n = len(words)
+    distances = np.empty(BLOCK, np.uint16)
+    for b in range(low // BLOCK, len(blocks)):
+        start = b * BLOCK
+        end = min(BLOCK, n - start)
+        for i in range(low, min(high, start + BLOCK)):
+            for k in range(BLOCK):
+                distances[k] = distance_in_block(words, i, blocks, b, k, width)
+            least = keys[family[i] - family[low]]
+            for k in range(max(0, i + 1 - start), end):
+                other = family[start + k]
+                if distances[k] > radius or other == family[i]:
+                    continue
+                place = np.uint64(min(order[i], order[start + k]))
+                later = np.uint64(max(order[i], order[start + k]))
+                key = np.uint64(distances[k]) << np.uint64(2 * ROW_BITS)
+                key |= (place << np.uint64(ROW_BITS)) | later
+                least[other] = min(least[other], key)

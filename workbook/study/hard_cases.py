@@ -14,7 +14,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from finlib.hashing.images import open_rgb
-from finlib.matching.pairs import pairs_within
+from workbook.study.family_pairs import closest_pairs
 from workbook.study.transforms import draw_caption, to_picture
 
 SIDE = 250  # of a plain picture
@@ -50,24 +50,12 @@ def closest_nonmatching(
     pairs are returned, or all where that is 0. `distance` is the name of the distance.
     """
     labels = np.asarray(labels)
-    if radius >= 0:
-        i, j, apart = pairs_within(packed, int(radius), distance=distance)
-    else:
-        i = j = apart = np.empty(0, np.int64)
-    nonmatching = labels[i] != labels[j]
+    i, j, apart = closest_pairs(packed, labels, max(int(radius), -1), distance)
+    families = np.sort(np.stack([labels[i], labels[j]]), axis=0)
     pairs = pd.DataFrame(
-        {
-            "i": i[nonmatching],
-            "j": j[nonmatching],
-            "distance": apart[nonmatching],
-        }
+        {"i": i, "j": j, "distance": apart, "one": families[0], "other": families[1]}
     )
-    families = labels[pairs[["i", "j"]].to_numpy()]
-    ordered = np.sort(families, axis=1)
-    pairs["one"] = ordered[:, 0]
-    pairs["other"] = ordered[:, 1]
-    pairs = pairs.sort_values(["distance", "i", "j"])
-    closest = pairs.drop_duplicates(["one", "other"], ignore_index=True)
+    closest = pairs.sort_values(["distance", "i", "j"], ignore_index=True)
     return closest.head(count) if count else closest
 
 

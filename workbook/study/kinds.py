@@ -9,6 +9,13 @@ by the rule of `workbook.study.site`, on FINd and colours, and false pairs are c
 without. The rule looks at FINd's hashes, so what it leaves out is kinder to FINd than to others:
 read both.
 
+**The class pairs** are a body of which only distances are known, those that
+`evidence.class_pairs` has. They say nothing of other methods, of the filter, or of how many pairs
+of families are behind the false pairs.
+
+**Resolved** is what rests on at least `evidence.FAMILY_PAIRS_NEEDED` pairs of families. The number
+of false pairs of a record that is not resolved says hardly more than that it is small.
+
 **Intervals** are the middle 95% of resamples of pictures (of families, in a set that has them), or
 of groups of these where there are more than a hundred. Where no false pair is found, nothing can be
 resampled, and the upper end is that of Clopper and Pearson for as many independent pairs. Pairs are
@@ -23,7 +30,7 @@ import pandas as pd
 
 from finlib.matching.thresholds import evidence, expected_at
 from finlib.scoring.histograms import family_histograms
-from workbook.study.evidence import GROUPS, distance_of
+from workbook.study.evidence import FAMILY_PAIRS_NEEDED, GROUPS, class_pairs, distance_of
 from workbook.study.family_pairs import closest_of_families
 from workbook.study.uncertainty import count_interval, family_weights
 
@@ -52,8 +59,10 @@ COLUMNS = [
     "high",
     "times",
     "family_pairs",
+    "resolved",
     "share_found",
 ]
+CLASS_PAIRS = "class pairs"
 
 
 class Body(NamedTuple):
@@ -99,25 +108,78 @@ def count_false_pairs(
 ) -> list[dict[str, Any]]:
     """A record with COLUMNS for each method and rate, for all pictures or those that the detail
     filter keeps, with near kin and without.
+
+    With the filter, share_found is what is found of all matching pairs: those of a picture that the
+    filter refuses are missed.
     """
     records = []
     for kin in ("left out", "counted"):
-        with_kin = body if kin == "counted" else body.part(~body.is_kin)
-        for is_filtered in (False, True):
-            part = with_kin
-            if is_filtered:
-                part = with_kin.part(with_kin.quality >= least_quality)
+        every = body if kin == "counted" else body.part(~body.is_kin)
+        kept = every.part(every.quality >= least_quality)
+        matching = matching_pairs(every.families)
+        for setting, part in {"off": every, "on": kept}.items():
             if len(np.unique(part.families)) < 2:
                 continue
-            fixed = {"body": body.name, "kin": kin, "filter": "on" if is_filtered else "off"}
+            fixed = {"body": body.name, "kin": kin, "filter": setting}
             for method in METHODS:
-                counted = count_method(part, method, resamples=resamples, seed=seed)
+                counted = count_method(
+                    part, method, matching=matching, resamples=resamples, seed=seed
+                )
                 records += [fixed | record for record in counted]
     return records
 
 
-def count_method(body: Body, method: str, *, resamples: int, seed: int) -> list[dict[str, Any]]:
-    """Records of the false pairs that one method lets in at the advised radius of each rate."""
+def matching_pairs(families: np.ndarray) -> int:
+    """How many pairs of pictures are of one family."""
+    sizes = np.unique(families, return_counts=True)[1]
+    return int((sizes * (sizes - 1) // 2).sum())
+
+
+def count_class_pairs() -> list[dict[str, Any]]:
+    """Records with COLUMNS for the published pairs of the class set, by the methods they have.
+
+    What is not known is NaN. Intervals are those of Clopper and Pearson, for independent pairs.
+    """
+    published = class_pairs()
+    is_matching = published["family"] >= 0
+    records = []
+    for method in METHODS:
+        if method not in published:
+            continue
+        nonmatching = published.loc[~is_matching, method]
+        for rate in RATES:
+            radius = advised_radius(method, rate)
+            pairs = len(nonmatching)
+            found = int((nonmatching <= radius).sum())
+            low, high = count_interval(found, pairs)
+            predicted = pairs * expected_at(method, radius).nonmatching
+            record = {
+                "body": CLASS_PAIRS,
+                "kin": "counted",
+                "filter": "off",
+                "method": method,
+                "rate": f"{rate:.0e}",
+                "radius": radius,
+                "pairs": pairs,
+                "predicted": predicted,
+                "found": found,
+                "low": low * pairs,
+                "high": high * pairs,
+                "times": found / predicted,
+                "resolved": False,
+                "share_found": (published.loc[is_matching, method] <= radius).mean(),
+            }
+            records.append(record)
+    return records
+
+
+def count_method(
+    body: Body, method: str, *, matching: int, resamples: int, seed: int
+) -> list[dict[str, Any]]:
+    """Records of the false pairs that one method lets in at the advised radius of each rate.
+
+    matching: the number of pairs of one family that share_found is a share of.
+    """
     hashes = body.packed[method]
     distance = distance_of(method)
     same, different = family_histograms(hashes, body.families, GROUPS, seed, distance=distance)
@@ -128,11 +190,11 @@ def count_method(body: Body, method: str, *, resamples: int, seed: int) -> list[
     for rate in RATES:
         radius = advised_radius(method, rate)
         within = different[:, :, : radius + 1].sum(axis=2)
-        matching = same.sum(axis=0)
         found = int(within.sum())
         low, high = resampled_interval(within, weights, pairs)
         predicted = pairs * expected_at(method, radius).nonmatching
-        is_matched = matching[: radius + 1].sum() / matching.sum() if matching.any() else np.nan
+        family_pairs = int((closest <= radius).sum())
+        share_found = same[:, : radius + 1].sum() / matching if matching else np.nan
         records.append(
             {
                 "method": method,
@@ -146,8 +208,9 @@ def count_method(body: Body, method: str, *, resamples: int, seed: int) -> list[
                 "low": low,
                 "high": high,
                 "times": found / predicted,
-                "family_pairs": int((closest <= radius).sum()),
-                "share_found": is_matched,
+                "family_pairs": family_pairs,
+                "resolved": family_pairs >= FAMILY_PAIRS_NEEDED,
+                "share_found": share_found,
             }
         )
     return records

@@ -29,3 +29,26 @@ def test_families_in_any_order_are_compared_as_numpy_does(
         for other in names[place + 1 :]:
             expected.append(apart[np.ix_(labels == one, labels == other)].min())
     assert found.tolist() == expected
+
+
+@pytest.mark.parametrize(("distance", "radius"), [("hamming", 110), ("rows", 43), ("rows", -1)])
+@pytest.mark.parametrize("workers", [1, 2])
+def test_the_closest_pairs_of_families_are_the_first_of_equally_close_ones(
+    distance: str, radius: int, workers: int
+) -> None:
+    rng = np.random.default_rng(7)
+    packed = rng.integers(0, 256, (200, 32), dtype=np.uint8)
+    packed[150:] = packed[:50]  # equally close pairs
+    labels = rng.integers(0, 40, 200)
+    found = family_pairs.closest_pairs(packed, labels, radius, distance, workers=workers)
+    apart = get_distance(distance, 32).between(packed[:, None], packed[None])
+    expected: dict[tuple[int, int], tuple[int, int, int]] = {}
+    for i in range(200):
+        for j in range(i + 1, 200):
+            if labels[i] == labels[j] or apart[i, j] > radius:
+                continue
+            families = (min(labels[i], labels[j]), max(labels[i], labels[j]))
+            pair = (int(apart[i, j]), i, j)
+            expected[families] = min(expected.get(families, pair), pair)
+    rows = zip(found.distance.tolist(), found.i.tolist(), found.j.tolist(), strict=True)
+    assert sorted(rows) == sorted(expected.values())

@@ -76,6 +76,40 @@ def test_pairs_of_one_family_are_found_and_not_false() -> None:
     assert record["share_found"] == 1
 
 
+def test_pairs_of_a_refused_picture_are_not_found() -> None:
+    quality = np.where(np.arange(30) == 2, 40.0, 100.0)
+    families = np.arange(30)
+    families[1:3] = 0  # 0 and 1 have the same hashes; 2 is refused
+    records = records_of(body_of(30, families=families, quality=quality), 90)
+    assert records["counted", "off", "find", "1e-05"]["share_found"] == pytest.approx(1 / 3)
+    assert records["counted", "on", "find", "1e-05"]["share_found"] == pytest.approx(1 / 3)
+    assert kinds.matching_pairs(families) == 3
+
+
+def test_few_pairs_of_families_do_not_resolve_a_rate() -> None:
+    record = records_of(body_of(30))["counted", "off", "find", "1e-05"]
+    assert not record["resolved"]
+    hashes = np.zeros((30, 32), np.uint8)
+    packed = {
+        method: np.zeros((30, 64 if "+" in method else 32), np.uint8) for method in kinds.METHODS
+    }
+    packed["find"] = hashes
+    all_alike = records_of(body_of(30, packed=packed))["counted", "off", "find", "1e-05"]
+    assert all_alike["family_pairs"] == 435
+    assert all_alike["resolved"]
+
+
+def test_class_pairs_are_counted_by_their_published_distances() -> None:
+    records = kinds.count_class_pairs()
+    of_find = {record["rate"]: record for record in records if record["method"] == "find"}
+    assert len(records) == 2 * len(kinds.RATES)
+    assert of_find["1e-04"]["found"] == 0  # the least distance between families is 102 bits
+    assert of_find["1e-04"]["pairs"] == 1000
+    assert of_find["1e-04"]["high"] == pytest.approx(3.7, abs=0.1)
+    assert of_find["1e-04"]["share_found"] > of_find["1e-06"]["share_found"] > 0.5
+    assert set(records[0]) <= set(kinds.COLUMNS)
+
+
 def test_bodies_are_pooled_with_every_picture_its_own_family() -> None:
     both = kinds.pooled("both", [body_of(5), body_of(4)])
     assert both.name == "both"
