@@ -5,6 +5,7 @@ rows` are read, and the costs at each number of images are calculated from them.
 """
 
 from pathlib import Path
+from typing import Any
 
 import matplotlib.pyplot as plt
 import pandas as pd
@@ -31,8 +32,8 @@ SOURCES = (
 LARGEST = max(method_costs.SIZES)
 TIMES = {"1 ms": 1e-3, "1 s": 1, "1 min": 60, "1 h": 3600, "1 day": 86400, "1 year": 31557600}
 SIZES_OF_MEMORY = {"16 KiB": 1 / 64, "1 MiB": 1, "32 MiB": 32, "1 GiB": 1024, "32 GiB": 32768}
-LINE_STYLES = {"hashing": "-", "every pair": ":", "clustering": "--"}
-PYTHON_LOOK = {"color": style.NEUTRAL, "marker": "D"}
+LINE_STYLES: dict[str, Any] = {"hashing": "-", "every pair": ":", "clustering": "--"}
+PYTHON_LOOK: dict[str, Any] = {"color": style.NEUTRAL, "marker": "D"}
 
 
 def has_sources(figures: str | Path) -> bool:
@@ -116,7 +117,7 @@ def draw_panel(
     return ax
 
 
-def look_of(method: str) -> dict[str, str]:
+def look_of(method: str) -> dict[str, Any]:
     """The colour and marker of a method."""
     if method == PURE_PYTHON:
         return PYTHON_LOOK
