@@ -11,8 +11,9 @@ the false pairs that advised radii let in on pictures of many kinds.
 near copies each method finds, and `evasion` looks for the least change that each method misses.
 `python -m workbook bench` measures how fast finlib is, `python -m workbook scan` how many hashes
 the exact engine compares in a second, and `python -m workbook gpu` what a GPU adds. `python -m
-workbook pages` writes the executed notebooks as web pages. `python -m workbook rehearsal` makes a
-set of images of the class set's size, to rehearse a report on.
+workbook costs` calculates from all of these what each method costs with more images, which `report`
+does as well. `python -m workbook pages` writes the executed notebooks as web pages. `python -m
+workbook rehearsal` makes a set of images of the class set's size, to rehearse a report on.
 """
 
 import sys
@@ -109,6 +110,7 @@ def make_parser() -> Parser:
     add_kinds(commands)
     for study in OTHER_STUDIES:
         add_study(commands, study)
+    add_costs(commands)
     add_pages(commands)
     return parser
 
@@ -434,6 +436,23 @@ def folders_by_name(given: Sequence[NamedFolder]) -> dict[str, str]:
             raise ValueError(f"the name {name!r} is given to two folders: give each its own")
         folders[name] = folder
     return folders
+
+
+def add_costs(commands: Any) -> None:
+    """Describe `costs`."""
+    costs = commands.add_parser(
+        "costs",
+        help="calculate what each method costs with more images, from the tables that exist",
+    )
+    add_out(costs)
+    costs.set_defaults(run=calculate_costs, when_interrupted="the table is not complete")
+
+
+def calculate_costs(options: Namespace) -> None:
+    """Run `costs`."""
+    from workbook.report.costs import record
+
+    record(options.out)
 
 
 def add_pages(commands: Any) -> None:

@@ -20,6 +20,7 @@ rivals         score hashes and distances of others
 copies         count the near copies that each method finds
 evasion        the least change that each method misses
 scale          measure clustering of millions of hashes, for `python -m workbook scale`
+costs          what each method costs with more images, from tables that exist
 gpu            measure hashing and scanning on a GPU, for `python -m workbook gpu`
 bench          ratios of times that are robust to machines, for `make bench`
 documents      what MkDocs calls while it builds the site of documents

@@ -6,7 +6,8 @@ Without images of one's own, everything is written in place: figures/, notebooks
 report.md, report.html and report.pdf. With a folder of images, everything is written under
 runs/NAME/, so that the published results stay as they are. `publish_tables` then copies that run's
 tables and numbers to figures/NAME/, where the report can quote them as those of a second data set.
-What separate commands measured, such as scale.json, stays in figures/.
+What separate commands measured, such as scale.json, stays in figures/. The figure of costs is
+calculated from their tables and those of the notebooks, so a run in place makes it again.
 """
 
 import os
@@ -20,6 +21,7 @@ from typing import Any, NamedTuple
 
 import papermill
 
+from workbook.report import costs
 from workbook.report.execute import NotebookError, run_notebook
 from workbook.report.filling import MOST_WORDS, FilledReport, fill, reasons_not_to_publish
 from workbook.report.record import HOME, stamp_seconds
@@ -82,6 +84,8 @@ def run_report(
         run_one(source, folder, data, home)
     if data is not None and publish:  # before the report is filled, because it may quote the tables
         publish_and_report(folder.name, home)
+    if sources and folder == home and costs.has_sources(home / "figures"):
+        costs.record(home / "figures")
     results, filled = fill_report(folder, home)
     written = [folder / "report.md", *render(folder / "report.md", cover(results))]
     seconds = time.monotonic() - started

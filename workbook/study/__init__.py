@@ -47,4 +47,5 @@ lookups        look-ups in service: how many a second, how soon, how much is fou
 faiss_indexes  FAISS's indexes compared with the exact scan
 gpu            hashing and exact scans on a GPU
 costs          what a number of images costs, at prices that FIN can edit
+method_costs   processor time, memory and time of each method, from a thousand images up
 """

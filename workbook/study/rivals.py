@@ -12,6 +12,7 @@ The distances are those of `position_distances`. For these, hashes are computed 
 
 from collections.abc import Callable, Sequence
 from functools import partial
+from importlib.resources import files
 from importlib.util import find_spec
 from typing import Any, NamedTuple
 
@@ -255,30 +256,11 @@ def _compare_segments(x: Any, y: Any) -> Any:
 
 
 def published() -> pd.DataFrame:
-    """What others report of learned descriptors, and of hashes on the same task.
+    """What others report of hashes and learned descriptors: all rows of their tables, unselected.
 
     Columns task, method, bytes (to store for an image), million_parameters, measure, value, note,
-    source. None of it was measured here.
+    source. None of it was measured here. Of Thorn's tables, that by category and change is left
+    out, because the one by change covers it.
     """
-    dedup = "github.com/idealo/imagededup, mkdocs/docs/user_guide/benchmarks.md, commit 32b6e1b"
-    distilled = "github.com/juntae9926/rdcd, README"
-    task = "10,800 changed UKBench pictures: crop, two flips, 25 degrees, stretched"
-    disc = "DISC2021, queries against a million pictures"
-    records = []
-    for method, size, precision, recall, seconds, note in (
-        ("dHash 64", 8, 0.138, 0.117, 25.3, "within 10 bits"),
-        ("pHash 64", 8, 0.341, 0.079, 28.1, "within 10 bits"),
-        ("CNN of imagededup", np.nan, 0.999, 0.384, 392.1, "cosine at least 0.9, on a processor"),
-    ):
-        records.append((task, method, size, np.nan, "precision", precision, note, dedup))
-        records.append((task, method, size, np.nan, "recall", recall, note, dedup))
-        records.append((task, method, size, np.nan, "seconds", seconds, note, dedup))
-    for method, size, parameters, value in (
-        ("DINO ViT-B/16", 1536 * 4, 85.8, 53.8),
-        ("SSCD ResNet-50", 512 * 4, 24.6, 72.5),
-        ("RDCD EfficientNet-B0", 64 * 4, 4.7, 53.5),
-    ):
-        note = "micro-average precision in per cent, scores normalised; bytes as 32-bit floats"
-        records.append((disc, method, size, parameters, "uAP_SN", value, note, distilled))
-    columns = ["task", "method", "bytes", "million_parameters", "measure", "value", "note"]
-    return pd.DataFrame(records, columns=[*columns, "source"])
+    with files("workbook.study").joinpath("published.csv").open(encoding="utf-8") as table:
+        return pd.read_csv(table)

@@ -71,6 +71,17 @@ def test_what_is_committed_is_fit_to_be_published(published):
         assert fill(sentence, results).text in readme
 
 
+def test_the_unit_tests_that_the_report_names_exist(published):
+    _, filled = published
+    named = re.findall(r"^\| `(test_\w+\.py)` \| `(test_\w+)` \|", filled.text, re.MULTILINE)
+    assert len(named) > 3
+    for file, function in named:
+        paths = list((HOME / "tests").rglob(file))
+        assert any(f"def {function}(" in path.read_text(encoding="utf-8") for path in paths), (
+            f"there is no {function} in {file}"
+        )
+
+
 class AlteredResults(Results):
     """The results with every number that is looked up replaced by another; remembers the keys."""
 

@@ -2,9 +2,11 @@
 
 import imagehash
 import numpy as np
+import pandas as pd
 import pytest
 from PIL import Image
 
+from workbook.report.record import HOME
 from workbook.study import rivals
 from workbook.study.any_distance import to_levels
 from workbook.study.templates import template
@@ -66,7 +68,21 @@ def test_what_others_published_has_a_source_and_a_task():
     published = rivals.published()
     assert published["source"].str.len().min() > 10
     tasks = published.groupby("task")["method"].apply(set)
-    assert any({"dHash 64", "CNN of imagededup"} <= methods for methods in tasks)
+    compared = [methods for methods in tasks if {"dHash 64", "CNN of imagededup"} <= methods]
+    assert len(compared) == 3
+
+
+def test_nothing_of_a_published_table_is_left_out():
+    published = rivals.published()
+    of_imagededup = published[published["source"].str.contains("imagededup")]
+    assert len(of_imagededup) == 3 * 5 * 3 * 3  # sets, methods, thresholds, measures
+    of_thorn = published[published["source"].str.contains("thorn")]
+    assert len(of_thorn) == 12 * 8  # changes and all of them together, hashes
+
+
+def test_the_published_table_is_the_one_in_figures():
+    table = pd.read_csv(HOME / "figures/rivals_published.csv")
+    pd.testing.assert_frame_equal(table, rivals.published())
 
 
 def test_a_picture_without_segments_has_one():

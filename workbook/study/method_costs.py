@@ -1,0 +1,133 @@
+"""Calculate what hashing and grouping cost with each method, from tables that runs have measured.
+
+Three pieces of work grow with the number of images: hashing files, comparing every pair of hashes,
+and clustering without comparing every pair. Each row of the result says whether it was measured at
+that number of images or calculated from a rate that was measured on fewer.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from workbook.study.growth import power_law
+
+SIZES = tuple(10**power for power in range(3, 9))
+"""Numbers of images for which costs are calculated: a thousand to a hundred million."""
+
+PURE_PYTHON = "FINd, pure Python"
+HASHERS = ("find", "ahash256", "dhash256", "phash256", "whash256", "find+dhash256")
+ROWS = "dhash256-rows"
+MIB = 2**20  # bytes
+COLUMNS = ["method", "work", "images", "measured", "cpu_s", "seconds", "mib"]
+
+
+@dataclass(frozen=True)
+class Tables:
+    """The measured tables that costs are calculated from.
+
+    methods: notebook 03's, with hasher, ms of one core for a file, installed_ms of the original
+    code, and bytes of a hash. executors: notebook 04's, with executor, workers and speed_up.
+    pair_rates: pairs that one core compares in a second within a radius, by method. clusterings:
+    the growth of clustering with n, seconds, cpu_s and mib, by method. python_mib: the peak memory
+    of FINd in pure Python.
+    """
+
+    methods: pd.DataFrame
+    executors: pd.DataFrame
+    pair_rates: Mapping[str, float]
+    clusterings: Mapping[str, pd.DataFrame]
+    python_mib: float
+
+
+def calculate(tables: Tables, sizes: Sequence[int] = SIZES) -> pd.DataFrame:
+    """Calculate the costs of all methods for these numbers of images, and add those measured.
+
+    Columns method, work ("hashing", "every pair" or "clustering"), images, measured, cpu_s (seconds
+    of a core, over all cores), seconds (wall-clock, on the cores of the run) and mib (memory).
+    """
+    parts = [
+        hashing(tables, sizes),
+        every_pair(tables, sizes),
+        clustering(tables.clusterings, sizes),
+    ]
+    return pd.concat(parts, ignore_index=True)[COLUMNS]
+
+
+def hashing(tables: Tables, sizes: Sequence[int]) -> pd.DataFrame:
+    """The cost of hashing files, which grows with their number; memory is the hashes' own.
+
+    finlib hashes with threads, as fast as notebook 04 measured; pure Python needs processes, which
+    are taken to share the work evenly.
+    """
+    methods = tables.methods.set_index("hasher")
+    executors = tables.executors.set_index("executor")
+    cores = float(executors.loc["threads", "workers"])
+    by_threads = float(executors.loc["threads", "speed_up"])
+    images = np.asarray(sizes, dtype=np.float64)
+    parts = []
+    for hasher in HASHERS:
+        cpu = images * float(methods.loc[hasher, "ms"]) / 1000
+        stored = images * float(methods.loc[hasher, "bytes"]) / MIB
+        parts.append(_calculated(hasher, "hashing", images, cpu, cpu / by_threads, stored))
+    cpu = images * float(methods.loc["find", "installed_ms"]) / 1000
+    stored = images * float(methods.loc["find", "bytes"]) / MIB
+    memory = stored + cores * tables.python_mib
+    parts.append(_calculated(PURE_PYTHON, "hashing", images, cpu, cpu / cores, memory))
+    return pd.concat(parts, ignore_index=True)
+
+
+def every_pair(tables: Tables, sizes: Sequence[int]) -> pd.DataFrame:
+    """The cost of comparing every pair within a radius, for the methods with a measured rate."""
+    methods = tables.methods.set_index("hasher")
+    cores = float(tables.executors.set_index("executor").loc["threads", "workers"])
+    images = np.asarray(sizes, dtype=np.float64)
+    pairs = images * (images - 1) / 2
+    parts = []
+    for method, rate in tables.pair_rates.items():
+        stored = images * float(methods.loc[method.removesuffix("-rows"), "bytes"]) / MIB
+        cpu = pairs / rate
+        parts.append(_calculated(method, "every pair", images, cpu, cpu / cores, stored))
+    return pd.concat(parts, ignore_index=True)
+
+
+def clustering(
+    clusterings: Mapping[str, pd.DataFrame], sizes: Sequence[int] = SIZES
+) -> pd.DataFrame:
+    """The measured cost of clustering, and beyond the largest measured set that of its power law.
+
+    The law is fitted to all sets of a method, for each resource on its own.
+    """
+    parts = []
+    for method, growth in clusterings.items():
+        measured = growth.rename(columns={"n": "images"})[["images", "cpu_s", "seconds", "mib"]]
+        parts.append(measured.assign(method=method, work="clustering", measured=True))
+        beyond = np.array([size for size in sizes if size > growth["n"].max()], dtype=np.float64)
+        if len(beyond):
+            costs = []
+            for resource in ("cpu_s", "seconds", "mib"):
+                law = power_law(growth["n"], growth[resource])
+                costs.append(np.array([law(size) for size in beyond]))
+            parts.append(_calculated(method, "clustering", beyond, *costs))
+    return pd.concat(parts, ignore_index=True)
+
+
+def _calculated(
+    method: str,
+    work: str,
+    images: np.ndarray,
+    cpu_s: np.ndarray,
+    seconds: np.ndarray,
+    mib: np.ndarray,
+) -> pd.DataFrame:
+    """Rows of costs that were not measured at these numbers of images."""
+    frame = pd.DataFrame(
+        {
+            "images": images.astype(np.int64),
+            "cpu_s": cpu_s,
+            "seconds": seconds,
+            "mib": mib,
+        }
+    )
+    return frame.assign(method=method, work=work, measured=False)
