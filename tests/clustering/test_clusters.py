@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 from sklearn.metrics import adjusted_rand_score
 
-from finlib.clustering.clusterer import FEW
+from finlib.clustering.clusterer import FEW, Clusterer
 from finlib.clustering.clusters import Clusters, cluster, extend
 from finlib.clustering.null_model import fit_null_model
+from finlib.clustering.radii import Settings
 from finlib.matching import near, sampling
 from finlib.matching.hamming import Hamming
 from finlib.matching.packed import to_words
@@ -212,3 +213,59 @@ def test_wrong_hashes_and_settings_are_refused():
         cluster(packed.astype(int))
     with pytest.raises(ValueError, match="chance must be between 0 and 1; got 0"):
         cluster(packed, chance=0)
+
+
+@pytest.mark.parametrize("distance", ["hamming", "rows"])
+def test_a_memory_map_that_may_only_be_read_is_clustered_and_extended(distance, tmp_path):
+    packed, _ = families([1] * 300 + [5] * 60, 0.04, seed=12)
+    packed = np.concatenate([packed, packed[::7]])
+    expected = cluster(packed, distance=distance)
+    np.save(tmp_path / "hashes.npy", packed)
+    mapped = np.load(tmp_path / "hashes.npy", mmap_mode="r")
+    found = cluster(mapped, distance=distance)
+    assert found.labels.tolist() == expected.labels.tolist()
+    grown = extend(expected, mapped[:50])
+    assert grown.labels[len(packed) :].tolist() == expected.labels[:50].tolist()
+    assert np.array_equal(mapped, packed)
+
+
+def test_hashes_that_all_differ_are_not_copied():
+    packed, _ = families([1] * 100, 0.0, seed=13)
+    settings = Settings(fit_null_model(packed))
+    clusterer = Clusterer(packed, settings)
+    assert np.shares_memory(clusterer.hashes(clusterer.free), packed)
+    with_copies = np.concatenate([packed, packed[:9]])
+    clusterer = Clusterer(with_copies, settings)
+    assert clusterer.packed is with_copies
+    assert np.array_equal(clusterer.hashes(clusterer.free), packed)
+
+
+@pytest.mark.parametrize("distance", ["hamming", "rows"])
+def test_nothing_new_and_copies_alone_change_no_old_label(distance):
+    packed, _ = families([1] * 50 + [2] * 20 + [6] * 30, 0.03, seed=14)
+    old = cluster(packed, distance=distance)
+    for new in (packed[:0], packed[::-1]):
+        grown = extend(old, new)
+        assert grown.labels.tolist() == [*old.labels, *old.labels[len(packed) - len(new) :][::-1]]
+        assert grown.size.sum() == len(packed) + len(new)
+        assert np.array_equal(grown.cluster, np.sort(grown.cluster))
+
+
+def test_a_copy_counts_once_in_the_centre_of_each_cluster_that_a_person_has_put_it_in():
+    template = np.zeros((1, 32), np.uint8)
+    members = np.repeat(template, 6, axis=0)
+    members[np.arange(6), np.arange(6)] = 1  # one bit each, another one in every member
+    copies = np.repeat(members[:1], 5, axis=0)
+    packed = np.concatenate([members, copies])
+    together = [(6, row) for row in (7, 8)] + [(6, 1), (6, 2)]
+    found = cluster(packed, together=together, apart=[(0, 6)])
+    assert found.labels[0] != found.labels[6] == found.labels[1]
+    for label in np.unique(found.labels):
+        rows = np.flatnonzero(found.labels == label)
+        centre = found.centres[found.cluster == label]
+        distinct = np.unique(packed[rows], axis=0)
+        bits = np.unpackbits(distinct, axis=1)
+        if len(rows) >= FEW:
+            assert len(centre) == 1
+            majority = 2 * bits.sum(axis=0) > len(distinct)
+            assert np.unpackbits(centre[0]).tolist() == majority.astype(int).tolist()

@@ -21,6 +21,7 @@ from finlib.matching.hamming import Hamming
 from finlib.matching.nearest import nearest_hashes
 from finlib.matching.packed import Packed, to_words
 from finlib.matching.pairs import Pairs, iter_pairs, pairs_within
+from finlib.matching.rows import ROW_BITS, is_flat
 from workbook.study import captioned_web, clusterings, faiss_indexes, timing, web_like
 from workbook.study.near_pairs import near_pairs
 
@@ -218,9 +219,15 @@ def _nearest_pairs(packed: Packed, radius: int, distance: str) -> Pairs:
 
 
 def _differing_bits(packed: Packed, pairs: Pairs) -> npt.NDArray[np.int64]:
-    """In how many bits of each row the dHashes of pairs differ, int64[pairs, rows]."""
+    """In how many bits of each row the dHashes of pairs differ, int64[pairs, rows].
+
+    A flat row is no key, and counts as if all of its bits differed.
+    """
     rows = packed.view(np.uint16)
-    return np.bitwise_count(rows[pairs.i] ^ rows[pairs.j]).astype(np.int64)
+    one = rows[pairs.i]
+    other = rows[pairs.j]
+    differing = np.bitwise_count(one ^ other).astype(np.int64)
+    return np.where(is_flat(one) | is_flat(other), ROW_BITS, differing)
 
 
 def _meet_in_a_pass(
