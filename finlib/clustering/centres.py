@@ -33,7 +33,8 @@ def group_rows(labels: Integers) -> Groups:
 
     labels: int64[n], from 0 on; the work grows with the largest one.
     """
-    order, start = _group_rows(labels, int(labels.max(initial=-1)) + 1)
+    largest = int(labels.max(initial=-1))
+    order, start = _group_rows(labels, largest + 1)
     return Groups(order, start)
 
 
@@ -98,9 +99,9 @@ def split_groups(
     half has at least SMALLEST_HALF images. Returns the new groups; a group that was not split keeps
     its rows in their order.
     """
-    new_order, new_start = _split_groups(
-        to_words(packed), order, start, 8 * packed.shape[1], apart, distance.width
-    )
+    words = to_words(packed)
+    bits = 8 * packed.shape[1]
+    new_order, new_start = _split_groups(words, order, start, bits, apart, distance.width)
     return Groups(new_order, new_start)
 
 
@@ -115,7 +116,8 @@ def _bit_of(words: Any, row: int, bit: int) -> Any:
 def _majority(words: Any, order: Any, start: Any, bits: int) -> Any:
     """The centres of groups, uint64[groups, words]."""
     groups = len(start) - 1
-    centres = np.zeros((groups, words.shape[1]), np.uint64)
+    shape = (groups, words.shape[1])
+    centres = np.zeros(shape, np.uint64)
     for group in range(groups):
         low = start[group]
         high = start[group + 1]
@@ -154,6 +156,14 @@ def _distances(words: Any, rows: Any, centres: Any, centre: int, width: Any) -> 
 
 
 @njit(nogil=True, cache=True)
+def _first_then_second(rows: Any, in_first: Any) -> Any:
+    """The rows of the first half, then those of the second, each in their order."""
+    first = rows[in_first]
+    second = rows[~in_first]
+    return np.concatenate((first, second))
+
+
+@njit(nogil=True, cache=True)
 def _two_means(
     words: Any,
     rows: Any,
@@ -176,9 +186,10 @@ def _two_means(
         from_second = _distances(words, rows, centres, 1, width)
         in_first = from_first < from_second
         size = in_first.sum()
-        if size == 0 or size == len(rows) or (in_first == before).all():
+        is_undivided = size == 0 or size == len(rows)
+        if is_undivided or (in_first == before).all():
             break
-        halves = np.concatenate((rows[in_first], rows[~in_first]))
+        halves = _first_then_second(rows, in_first)
         start = np.array([0, size, len(rows)])
         centres = _majority(words, halves, start, bits)
     return in_first, centres
@@ -191,7 +202,8 @@ def _first_half(words: Any, rows: Any, bits: int, apart: int, width: Any) -> Any
     No row is where the group is not to be split.
     """
     undivided = np.zeros(len(rows), np.bool_)
-    common_centre = _majority(words, rows, np.array([0, len(rows)]), bits)
+    start = np.array([0, len(rows)])
+    common_centre = _majority(words, rows, start, bits)
     from_common = _distances(words, rows, common_centre, 0, width)
     # If two centres are more than `apart` bits apart, at least one of them is more than half of
     # that from the common centre, and so are the images around it.
@@ -201,7 +213,9 @@ def _first_half(words: Any, rows: Any, bits: int, apart: int, width: Any) -> Any
     first = rows[from_common.argmax()]
     from_first = _distances(words, rows, words, first, width)
     second = rows[from_first.argmax()]
-    in_first, centres = _two_means(words, rows, bits, words[first], words[second], width)
+    first_hash = words[first]
+    second_hash = words[second]
+    in_first, centres = _two_means(words, rows, bits, first_hash, second_hash, width)
     size = in_first.sum()
     if min(size, len(rows) - size) < SMALLEST_HALF:
         return undivided
@@ -239,6 +253,6 @@ def _split_groups(
         if size == 0:
             low = high
             continue
-        order[low:high] = np.concatenate((rows[in_first], rows[~in_first]))
+        order[low:high] = _first_then_second(rows, in_first)
         is_start[low + size] = True  # so that the first half is examined next
     return order, np.flatnonzero(is_start)

@@ -75,13 +75,14 @@ class Clusterer:
     def __init__(self, packed: Packed, settings: Settings) -> None:
         self.packed = packed
         self.image, first_image = find_distinct(packed)
-        every_hash = np.arange(len(self.image), dtype=np.int32)
+        count = len(self.image)
+        every_hash = np.arange(count, dtype=np.int32)
         number_of_first = np.empty(len(packed), np.int32)
         number_of_first[self.image] = every_hash
         self.number = number_of_first[first_image]
         self.settings = settings
         self.distance = get_distance(settings.distance, packed.shape[1])
-        self.label: Labels = np.arange(len(self.image))
+        self.label: Labels = np.arange(count)
         self.free = every_hash
         self.centres = packed[:0]
         self.centre_label = self.label[:0]
@@ -104,7 +105,8 @@ class Clusterer:
 
     def centres_of(self, groups: Groups) -> Packed:
         """The majority of the bits of each group, uint8[groups, bits // 8]."""
-        return majority_bits(self.packed, self.image[groups.order], groups.start)
+        images = self.image[groups.order]
+        return majority_bits(self.packed, images, groups.start)
 
     def distances_from(self, centres: Packed, groups: Groups) -> Labels:
         """The distance of each hash from the centre of its group, int64[hashes], as in `order`."""
@@ -128,7 +130,8 @@ class Clusterer:
     def unite(self, effort: Effort, name: str) -> None:
         """Unite free images that are near each other. `name` is shown and names the checkpoint."""
         hashes = self.hashes(self.free)
-        radius = choose_radius(hashes, None, self.settings, wrong=self._allowed(effort))
+        wrong = self._allowed(effort)
+        radius = choose_radius(hashes, None, self.settings, wrong=wrong)
         if radius <= self.link_radius:
             return
         self.link_radius = radius
@@ -144,11 +147,14 @@ class Clusterer:
         del hashes
         # What earlier rounds united stays together.
         label = self.label[self.free]
-        places = np.arange(len(label), dtype=np.int32)
-        first_place = np.empty(self.label.max() + 1, np.int32)
+        count = len(label)
+        places = np.arange(count, dtype=np.int32)
+        labels = self.label.max() + 1
+        first_place = np.empty(labels, np.int32)
         first_place[label[::-1]] = places[::-1]
         forest.take(places, first_place[label])
-        self.label[self.free] = label[forest.roots()]
+        roots = forest.roots()
+        self.label[self.free] = label[roots]
 
     def gather(self, effort: Effort, name: str) -> None:
         """Give clusters of FEW or more images a centre, and unite those with near centres.
@@ -170,16 +176,17 @@ class Clusterer:
             name=name,
         )
         self.centre_label = labels[forest.roots()]
-        self.label[groups.order] = np.repeat(self.centre_label, np.diff(groups.start))
+        size = np.diff(groups.start)
+        self.label[groups.order] = np.repeat(self.centre_label, size)
         self.label[strays] = self._new_labels(len(strays))
-        self.free = np.sort(np.concatenate([small, strays]))
+        without_centre = np.concatenate([small, strays])
+        self.free = np.sort(without_centre)
 
     def split(self, groups: Groups, apart: int) -> Groups:
         """Split clusters of which two halves have centres that are more than `apart` apart."""
-        images, start = split_groups(
-            self.packed, self.image[groups.order], groups.start, apart, self.distance
-        )
-        return Groups(self.number[images], start)
+        images = self.image[groups.order]
+        parts = split_groups(self.packed, images, groups.start, apart, self.distance)
+        return Groups(self.number[parts.order], parts.start)
 
     def bring(self, effort: Effort, name: str) -> int:
         """Bring free images, and those united with them, to the nearest centre; return how many."""
@@ -207,9 +214,10 @@ class Clusterer:
         # Where several images of a cluster are near a centre, the first one decides: it is
         # assigned last.
         near_a_centre = np.flatnonzero(nearest >= 0)[::-1]
-        new_label = np.arange(self.label.max() + 1)
-        new_label[self.label[free[near_a_centre]]] = self.centre_label[nearest[near_a_centre]]
+        centre = nearest[near_a_centre]
         before = self.label[free]
+        new_label = np.arange(self.label.max() + 1)
+        new_label[before[near_a_centre]] = self.centre_label[centre]
         after = new_label[before]
         self.label[free] = after
         self.free = free[after == before]
@@ -222,11 +230,13 @@ class Clusterer:
         is the first. What is cut off is united among itself.
         """
         groups = _select_groups(group_rows(self.label), 2)
-        self.radius = self._chance_radius(len(groups.start) - 1)
+        count = len(groups.start) - 1
+        self.radius = self._chance_radius(count)
         changed = groups
         while len(changed.order):
             far = self._find_far(changed)
-            touched = np.zeros(self.label.max() + 1 + len(far), np.bool_)
+            most_labels = self.label.max() + 1 + len(far)
+            touched = np.zeros(most_labels, np.bool_)
             touched[self.label[far]] = True
             self.label[far] = self._unite_again(far)
             touched[self.label[far]] = True
@@ -248,9 +258,11 @@ class Clusterer:
         centres = self.centres_of(groups)
         distance = self.distances_from(centres, groups)
         nearest = np.minimum.reduceat(distance, groups.start[:-1])
-        group = np.repeat(np.arange(len(centres)), np.diff(groups.start))
+        size = np.diff(groups.start)
+        group = np.repeat(np.arange(len(size)), size)
         is_far = distance > self.radius
-        nearest_places = np.flatnonzero(is_far & (distance == nearest[group]))
+        is_nearest = distance == nearest[group]
+        nearest_places = np.flatnonzero(is_far & is_nearest)
         _, first = np.unique(group[nearest_places], return_index=True)
         is_far[nearest_places[first]] = False
         return np.sort(groups.order[is_far])
@@ -265,7 +277,8 @@ class Clusterer:
             seed=self.settings.seed,
             resources=near.Resources(self.settings.resources.workers),
         )
-        return self.label.max() + 1 + forest.roots()
+        first = self.label.max() + 1
+        return first + forest.roots()
 
     def _chance_radius(self, centres: int) -> int:
         """The radius beyond which a hash is taken to be unrelated to its centre.
@@ -282,24 +295,30 @@ class Clusterer:
 
     def _radius_among_centres(self, effort: Effort) -> int:
         """The distance up to which two centres are taken to be of one family."""
-        share = effort.caution * self.settings.chance / len(self.image)
+        wrong = effort.caution * self.settings.chance
+        share = wrong / len(self.image)
         return self.settings.null_model.radius(share)
 
     def _label_parts(self, groups: Groups, whole: Groups) -> Labels:
         """The label of each group: its cluster's, or a new one for a part that was split off."""
-        labels = self.label[groups.order[groups.start[:-1]]]
-        is_new = ~np.isin(groups.start[:-1], whole.start)
-        labels[is_new] = self._new_labels(int(is_new.sum()))
+        first_places = groups.start[:-1]
+        first_hashes = groups.order[first_places]
+        labels = self.label[first_hashes]
+        is_new = ~np.isin(first_places, whole.start)
+        count = int(is_new.sum())
+        labels[is_new] = self._new_labels(count)
         return labels
 
     def _new_labels(self, count: int) -> Labels:
         """Labels that no cluster has."""
-        return self.label.max() + 1 + np.arange(count)
+        first = self.label.max() + 1
+        return first + np.arange(count)
 
     def _find_strays(self, groups: Groups) -> Rows:
         """Hashes that are farther from the centre of their group than chance explains."""
         distance = self.distances_from(self.centres, groups)
-        return groups.order[distance > self._chance_radius(len(self.centres))]
+        radius = self._chance_radius(len(self.centres))
+        return groups.order[distance > radius]
 
 
 def _separate_small(groups: Groups) -> tuple[Rows, Groups]:
@@ -313,5 +332,7 @@ def _select_groups(groups: Groups, least: int) -> Groups:
     """The groups that have at least so many rows."""
     size = np.diff(groups.start)
     is_large = size >= least
-    start = np.append(0, np.cumsum(size[is_large]))
-    return Groups(groups.order[np.repeat(is_large, size)], start)
+    end = np.cumsum(size[is_large])
+    start = np.append(0, end)
+    is_kept = np.repeat(is_large, size)
+    return Groups(groups.order[is_kept], start)

@@ -151,8 +151,12 @@ def _is_of(table: pa.Table, labels: Labels) -> bool:
     cluster = table["cluster"].to_numpy()
     if cluster.max(initial=-1) >= len(size):
         return False
-    digests = pc.sum(pc.list_value_length(table["digests"])).as_py() or 0
-    return digests == len(labels) and np.array_equal(size[cluster], table["size"].to_numpy())
+    lengths = pc.list_value_length(table["digests"])
+    digests = pc.sum(lengths).as_py() or 0
+    if digests != len(labels):
+        return False
+    stored_size = table["size"].to_numpy()
+    return np.array_equal(size[cluster], stored_size)
 
 
 def _digests_to_arrow(clusters: "Clusters") -> pa.LargeListArray:
@@ -160,13 +164,15 @@ def _digests_to_arrow(clusters: "Clusters") -> pa.LargeListArray:
     is_first = np.diff(clusters.cluster, prepend=-1) > 0
     counts = np.where(is_first, clusters.size[clusters.cluster], 0)
     start = np.append(0, np.cumsum(counts))
-    return pa.LargeListArray.from_arrays(start, clusters.digests[group_rows(clusters.labels).order])
+    order = group_rows(clusters.labels).order
+    return pa.LargeListArray.from_arrays(start, clusters.digests[order])
 
 
 def _arrow_to_digests(table: pa.Table, labels: Labels) -> Digests:
     """The digest of each image, from what `_digests_to_arrow` gave."""
+    order = group_rows(labels).order
     digests = np.empty(len(labels), np.uint64)
-    digests[group_rows(labels).order] = pc.list_flatten(table["digests"]).to_numpy()
+    digests[order] = pc.list_flatten(table["digests"]).to_numpy()
     return digests
 
 
@@ -179,14 +185,16 @@ def _hashes_to_arrow(packed: Packed) -> pa.FixedSizeBinaryArray:
 def _arrow_to_hashes(table: pa.Table) -> Packed:
     size = table.schema.field("hash").type.byte_width
     buffer = table["hash"].combine_chunks().buffers()[1] or b""
-    packed = np.frombuffer(buffer, np.uint8)[: len(table) * size]
+    values = np.frombuffer(buffer, np.uint8)
+    packed = values[: len(table) * size]
     return packed.reshape(-1, size).copy()
 
 
 def renumber(labels: Any) -> Labels:
     """Number the same clusters 0, 1, … by first appearance. labels: integers from 0 on."""
     labels = np.asarray(labels, np.int64)
-    return np.asarray(_renumber(labels, int(labels.max(initial=-1)) + 1))
+    largest = int(labels.max(initial=-1))
+    return np.asarray(_renumber(labels, largest + 1))
 
 
 @njit(nogil=True, cache=True)
@@ -222,9 +230,14 @@ def cluster(
 
     Equal hashes are always in one cluster, and no image is farther than `Clusters.radius` from its
     cluster's centre. Clusters are numbered by first appearance. The same seed gives the same
-    labels, whatever `resources` the search runs on. Another order of the rows draws other samples,
-    and of two equally near clusters an image goes to the one with the first row: it may change the
-    cluster of a few images in a thousand.
+    labels, whatever `resources` the search runs on.
+
+    Another order of the rows may change the cluster of a few images in a thousand, for four
+    reasons. Samples have other hashes, so that a radius may become one larger or smaller. Passes
+    cut large buckets at other places, and so find other pairs. Where exactly half of a cluster's
+    hashes have a bit, the first one decides. Of two equally near centres, an image goes to that of
+    the cluster with the first row. Copies stay together, and the bound by the radius holds, in any
+    order.
 
     By their bits, pictures with hardly any detail are near each other by chance: leave out those of
     low quality. By rows they are near to nothing. Raises ValueError where corrections contradict
@@ -299,7 +312,8 @@ def extend(
     _check_corrections(len(clusters.labels) + len(new), together, apart)
     resources = resources or near.Resources()
     settings = Settings(clusters.null_model, clusters.distance, chance, seed, resources)
-    labels = np.concatenate([clusters.labels, _label_new(clusters, new, settings)])
+    new_labels = _label_new(clusters, new, settings)
+    labels = np.concatenate([clusters.labels, new_labels])
     packed = np.concatenate([_stand_ins(clusters), new])
     labels = apply_corrections(
         packed, labels, together, apart, resources.workers, clusters.distance
@@ -363,16 +377,19 @@ def _find_majorities(packed: Packed, labels: Labels, rows: Rows) -> Centres:
     distinct = _find_distinct_in_clusters(packed[rows], cluster)
     groups = group_rows(cluster[distinct])
     images = rows[distinct[groups.order]]
+    first_images = images[groups.start[:-1]]
     centres = majority_bits(packed, images, groups.start)
-    return Centres(centres, labels[images[groups.start[:-1]]])
+    return Centres(centres, labels[first_images])
 
 
 def _find_distinct_in_clusters(packed: Packed, labels: Labels) -> Rows:
     """The first row of each hash in each cluster, int32, ascending."""
     distinct, first_row = find_distinct(packed)
     # A person may have put two copies in different clusters.
-    elsewhere = np.flatnonzero(labels[first_row] != labels).astype(np.int32)
-    with_label = np.hstack([packed[elsewhere], labels[elsewhere, None].view(np.uint8)])
+    is_elsewhere = labels[first_row] != labels
+    elsewhere = np.flatnonzero(is_elsewhere).astype(np.int32)
+    label_bytes = labels[elsewhere, None].view(np.uint8)
+    with_label = np.hstack([packed[elsewhere], label_bytes])
     first_elsewhere, _ = find_distinct(with_label)
     return np.sort(np.concatenate([distinct, elsewhere[first_elsewhere]]))
 
@@ -382,23 +399,26 @@ def _add_hashes(centres: Centres, packed: Packed, labels: Labels, rows: Rows) ->
 
     All are sorted by cluster, and in a cluster by row.
     """
-    sources = np.concatenate([centres.cluster, labels[rows]])
-    order = group_rows(sources).order
-    cluster = sources[order]
-    del sources
-    all_packed = np.empty((len(order), packed.shape[1]), np.uint8)
+    all_clusters = np.concatenate([centres.cluster, labels[rows]])
+    order = group_rows(all_clusters).order
+    cluster = all_clusters[order]
+    del all_clusters
+    shape = (len(order), packed.shape[1])
+    all_packed = np.empty(shape, np.uint8)
     for low, high in iter_strips(len(order), STRIP):
         source = order[low:high]
         is_centre = source < len(centres.cluster)
+        row = rows[source[~is_centre] - len(centres.cluster)]
         strip = all_packed[low:high]
         strip[is_centre] = centres.packed[source[is_centre]]
-        strip[~is_centre] = packed[rows[source[~is_centre] - len(centres.cluster)]]
+        strip[~is_centre] = packed[row]
     return Centres(all_packed, cluster)
 
 
 def _label_new(clusters: Clusters, new: Packed, settings: Settings) -> Labels:
     """The cluster of each new hash: an old one, or a number from len(clusters.size) on."""
-    is_large = clusters.size[clusters.cluster] >= FEW
+    size = clusters.size[clusters.cluster]
+    is_large = size >= FEW
     old_centres = Centres(clusters.centres[is_large], clusters.cluster[is_large])
     old_images = Centres(clusters.centres[~is_large], clusters.cluster[~is_large])
     limits = Limits(clusters.radius, settings.chance * len(new))
@@ -413,7 +433,8 @@ def _label_new(clusters: Clusters, new: Packed, settings: Settings) -> Labels:
         new[rest], group, cluster_of_group, old_images, clusters.radius, settings
     )
     is_new = cluster_of_group < 0
-    cluster_of_group[is_new] = len(clusters.size) + np.arange(np.count_nonzero(is_new))
+    count = np.count_nonzero(is_new)
+    cluster_of_group[is_new] = len(clusters.size) + np.arange(count)
     labels[rest] = cluster_of_group[group]
     return labels
 
@@ -463,7 +484,8 @@ def _nearest_old_cluster(group: Labels, old_cluster: Labels) -> Labels:
     int64[hashes]; old_cluster is -1 where a hash is near no old image.
     """
     none = np.iinfo(np.int64).max
-    numbers = np.full(group.max(initial=-1) + 1, none)
+    groups = group.max(initial=-1) + 1
+    numbers = np.full(groups, none)
     is_near = old_cluster >= 0
     np.minimum.at(numbers, group[is_near], old_cluster[is_near])
     return np.where(numbers == none, -1, numbers)
@@ -487,9 +509,8 @@ def _leave_out_wide_ones(
     groups = group_rows(labels[distinct])
     rows = distinct[groups.order]
     centres = majority_bits(packed, rows, groups.start)
-    distance = distances_from_centres(
-        packed, rows, groups.start, centres, get_distance(settings.distance, new.shape[1])
-    )
+    compared = get_distance(settings.distance, new.shape[1])
+    distance = distances_from_centres(packed, rows, groups.start, centres, compared)
     too_wide = labels[rows[distance > radius]]
     return np.where(np.isin(cluster_of_group, too_wide), -1, cluster_of_group)
 
@@ -500,8 +521,10 @@ def _stand_ins(clusters: Clusters) -> Packed:
     packed = clusters.centres[first_centre]
     in_small = np.flatnonzero(clusters.size[clusters.labels] < FEW)
     # The hashes of small clusters are stored by cluster, and in the order of rows in each.
-    by_cluster = in_small[np.argsort(clusters.labels[in_small], kind="stable")]
-    packed[by_cluster] = clusters.centres[clusters.size[clusters.cluster] < FEW]
+    order = np.argsort(clusters.labels[in_small], kind="stable")
+    by_cluster = in_small[order]
+    is_single_hash = clusters.size[clusters.cluster] < FEW
+    packed[by_cluster] = clusters.centres[is_single_hash]
     return packed
 
 

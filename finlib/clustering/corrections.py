@@ -25,7 +25,9 @@ def find_contradiction(n: int, together: Any, apart: Any) -> tuple[int, int] | N
     if not len(apart):
         return None
     blocks = _find_blocks(n, together)
-    contradictory = apart[blocks[apart[:, 0]] == blocks[apart[:, 1]]]
+    one_block = blocks[apart[:, 0]]
+    other_block = blocks[apart[:, 1]]
+    contradictory = apart[one_block == other_block]
     if not len(contradictory):
         return None
     one, other = contradictory[0].tolist()
@@ -71,8 +73,10 @@ def apply_corrections(
 
 def _as_pairs(n: int, given: Any) -> RowPairs:
     """The given pairs of rows as an array; ValueError where one of them is not a row of n."""
-    pairs = np.asarray(list(given), np.int64).reshape(-1, 2)
-    wrong = pairs[(pairs < 0) | (pairs >= n)]
+    rows = np.asarray(list(given), np.int64)
+    pairs = rows.reshape(-1, 2)
+    is_wrong = (pairs < 0) | (pairs >= n)
+    wrong = pairs[is_wrong]
     if len(wrong):
         raise ValueError(f"corrections must name rows from 0 to {n - 1}; got {wrong[0]}")
     return pairs
@@ -92,7 +96,9 @@ def _find_blocks(n: int, together: RowPairs) -> Labels:
 def _join_clusters(labels: Labels, together: RowPairs) -> Labels:
     """Give the clusters of every pair one label."""
     forest = Forest(int(labels.max(initial=0)) + 1)
-    forest.take(labels[together[:, 0]], labels[together[:, 1]])
+    one = labels[together[:, 0]]
+    other = labels[together[:, 1]]
+    forest.take(one, other)
     return forest.roots()[labels].astype(np.int64)
 
 
@@ -126,7 +132,8 @@ def _find_sides(
     """
     has_side = np.isin(blocks, list(side_of))
     side = np.zeros(len(blocks), np.int64)
-    side[has_side] = [side_of[block] for block in blocks[has_side].tolist()]
+    blocks_with_side = blocks[has_side].tolist()
+    side[has_side] = [side_of[block] for block in blocks_with_side]
     nearest = neighbours(
         packed[~has_side],
         packed[has_side],
@@ -135,7 +142,8 @@ def _find_sides(
         workers=workers,
     ).indices
     side_of_nearest = side[has_side][nearest]
-    _, first, block_number = np.unique(blocks[~has_side], return_index=True, return_inverse=True)
+    blocks_without = blocks[~has_side]
+    _, first, block_number = np.unique(blocks_without, return_index=True, return_inverse=True)
     side_of_block = side_of_nearest[first]
     side[~has_side] = side_of_block[block_number]
     return side

@@ -54,8 +54,10 @@ class NullModel:
 
     def within(self, radius: Any) -> Any:
         """The share of non-matching pairs that are at most `radius` apart."""
-        share = ndtr((np.asarray(radius) + 0.5 - self.mean) / self.deviation)
-        return np.where(np.asarray(radius) > self.limit, 1.0, share)
+        radius = np.asarray(radius)
+        from_mean = radius + 0.5 - self.mean
+        share = ndtr(from_mean / self.deviation)
+        return np.where(radius > self.limit, 1.0, share)
 
     def radius(self, share: float) -> int:
         """The largest radius within which at most this share of non-matching pairs lies.
@@ -63,7 +65,8 @@ class NullModel:
         It is at least 0: two equal hashes are not a coincidence.
         """
         quantile = ndtri(min(share, 0.5))
-        radius = min(self.mean - 0.5 + self.deviation * quantile, self.limit)
+        at_quantile = self.mean - 0.5 + self.deviation * quantile
+        radius = min(at_quantile, self.limit)
         return max(0, int(np.floor(radius)))
 
 
@@ -91,7 +94,9 @@ def fit_null_model(
     radius = first.radius(CHANCE / len(sample))
     singles = _one_per_family(sample, radius, workers, distance)
     if len(singles) < ENOUGH:
-        return NullModel(first.mean, max(first.deviation, np.sqrt(bits) / 2))
+        of_independent_bits = np.sqrt(bits) / 2
+        deviation = max(first.deviation, of_independent_bits)
+        return NullModel(first.mean, deviation)
     counts = distance_histogram(singles)
     far_side = _fit_far_side(counts)
     share = min(TWO_DEVIATIONS, max(1e-5, 10 / len(singles)))
@@ -122,7 +127,8 @@ def _fit_by_rows(
     counts = distance_histogram(singles, distance=distance.name)
     share = max(QUANTILE, ENOUGH / counts.sum())
     quantile = _quantile(counts, share)
-    return NullModel(float(quantile - deviation * ndtri(share)), deviation, quantile)
+    mean = float(quantile - deviation * ndtri(share))
+    return NullModel(mean, deviation, quantile)
 
 
 def _draw_sample(packed: Packed, seed: int) -> Packed:
@@ -218,7 +224,8 @@ def _near_deviation(counts: Counts, share: float) -> float:
     quantile.
     """
     deviations_below = -ndtri(share)
-    return float((_median(counts) - _quantile(counts, share)) / deviations_below)
+    below_median = _median(counts) - _quantile(counts, share)
+    return float(below_median / deviations_below)
 
 
 def _quantile(counts: Counts, share: float) -> float:

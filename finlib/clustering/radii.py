@@ -66,17 +66,21 @@ def choose_radius(
     chance = _chance_of_neighbour(settings.null_model, distances, compared)
     typical = int(np.searchsorted(chance, 0.5))
     alone = _share_alone(nearest, chance, typical)
-    brought = np.searchsorted(np.sort(nearest), distances, side="right") / len(nearest)
+    nearest_first = np.sort(nearest)
+    within = np.searchsorted(nearest_first, distances, side="right")
+    brought = within / len(nearest)
     allowed = np.maximum(wrong / len(hashes), wrong_share * brought)
     acceptable = np.flatnonzero(alone * chance <= allowed)
-    return min(int(acceptable.max(initial=0)), typical)
+    largest_acceptable = int(acceptable.max(initial=0))
+    return min(largest_acceptable, typical)
 
 
 def _nearest_distances(hashes: Packed, others: Packed | None, settings: Settings) -> Any:
     """The distance from some of the hashes to the nearest other one, int64[sample]."""
     rng = np.random.default_rng(settings.seed)
     size = min(len(hashes), SAMPLE)
-    rows = np.sort(rng.choice(len(hashes), size, replace=False))
+    chosen = rng.choice(len(hashes), size, replace=False)
+    rows = np.sort(chosen)
     nearest = nearest_hashes(
         hashes[rows],
         hashes if others is None else others,
@@ -105,6 +109,9 @@ def _share_alone(nearest: Any, chance: Floats, typical: int) -> float:
     hardly ever are. So the images that are farther away, divided by that share, are the estimate.
     nearest: the distance of each sampled image to its nearest hash.
     """
-    far = ((nearest > typical).sum() + 1) / len(nearest)
-    beyond = max(1 - chance[min(typical, len(chance) - 1)], 1e-9)
+    count = (nearest > typical).sum()
+    far = (count + 1) / len(nearest)
+    last = len(chance) - 1
+    within = chance[min(typical, last)]
+    beyond = max(1 - within, 1e-9)
     return min(1.0, far / beyond)

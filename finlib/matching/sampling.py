@@ -561,7 +561,15 @@ class RowSampling(Sampling):
 def make_sampling(
     words: Words, indexed: int, radius: int, distance: Distance, seed: int
 ) -> Sampling:
-    """The search that suits a distance: by rows where it compares rows, else by bits anywhere."""
+    """The search that suits a distance: by rows where it compares rows, else by bits anywhere.
+
+    Row keys would serve dHashes that are compared by all of their bits, too. Among a million hashes
+    of captioned pictures, eight passes of row keys meet 96% of the pairs with the nearest hash
+    within 75 bits, and eight passes of bits anywhere meet 87% in the same time. Among a hundred
+    thousand they meet 93% and 95%. The table `keys` of `python -m workbook scale --distance rows`
+    has the first two figures, and with `--largest 100000` the others. Bits anywhere are drawn all
+    the same: a Hamming distance does not say whether hashes have rows, and those of FINd have none.
+    """
     kind = RowSampling if isinstance(distance, RowDistance) else BitSampling
     return kind(words, indexed, radius, distance, seed)
 

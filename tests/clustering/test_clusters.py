@@ -269,3 +269,18 @@ def test_a_copy_counts_once_in_the_centre_of_each_cluster_that_a_person_has_put_
             assert len(centre) == 1
             majority = 2 * bits.sum(axis=0) > len(distinct)
             assert np.unpackbits(centre[0]).tolist() == majority.astype(int).tolist()
+
+
+@pytest.mark.parametrize("distance", ["hamming", "rows"])
+def test_another_order_of_the_rows_moves_few_images(distance):
+    packed, _ = families([1] * 1500 + [3] * 300 + [20] * 30, 0.1, seed=15)
+    expected = cluster(packed, distance=distance).labels
+    for seed in range(3):
+        order = np.random.default_rng(seed).permutation(len(packed))
+        labels = np.empty_like(expected)
+        labels[order] = cluster(packed[order], distance=distance).labels
+        in_both = np.unique(np.stack([expected, labels]), axis=1, return_counts=True)
+        (before, _), count = in_both
+        largest_part = np.zeros(expected.max() + 1, np.int64)
+        np.maximum.at(largest_part, before, count)
+        assert largest_part.sum() >= 0.995 * len(packed)
