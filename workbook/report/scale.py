@@ -45,7 +45,7 @@ unrelated hashes match."""
 USUAL_LOOKUPS = 10_000_000
 """The most stored hashes where no other number is asked for."""
 
-LOOKUP_MINUTES = (1.5, 0.15)
+LOOKUP_MINUTES = (0.7, 0.12)
 """What a size takes: minutes for each, and for each million stored hashes, roughly."""
 
 LOOKUP_GIB = 0.13
