@@ -192,7 +192,8 @@ def add_lookups(commands: Any) -> None:
     lookups.add_argument(
         "--largest",
         type=int,
-        help="the number of stored hashes in the largest set",
+        help="the number of stored hashes in the largest set, up to 100,000,000; ten million where "
+        "it is left out",
     )
     lookups.set_defaults(run=look_up, when_interrupted="the tables are not complete")
 

@@ -84,12 +84,11 @@ def _nearest_distances(hashes: Packed, others: Packed | None, settings: Settings
     nearest = nearest_hashes(
         hashes[rows],
         hashes if others is None else others,
-        1,
         own=rows if others is None else None,
         distance=settings.distance,
         workers=settings.resources.workers,
     )
-    return nearest.distance[:, 0]
+    return nearest.distance
 
 
 def _chance_of_neighbour(null_model: NullModel, distances: Any, compared: int) -> Floats:

@@ -3,6 +3,10 @@
 A search goes step by step. The pairs of a finished step are kept beside the output, so that an
 interrupted run resumes after the last step that it finished; at the end all steps' pairs are
 written into one table.
+
+By rows the hashes searched are sorted by row keys where that saves time, see `row_keys`; the pairs
+are the same. The keys are not kept for the next search: of a million hashes they took 0.5 s of
+processor time to make, and reading the table itself 3 s.
 """
 
 import hashlib

@@ -35,6 +35,7 @@ COUNTERS = 4  # of each distance in `count_distances`
 INDEX_BITS = 32  # in `find_nearest`, a neighbour is distance << INDEX_BITS | number of the hash
 INDEX_MASK = (1 << INDEX_BITS) - 1
 DISTANCE_COST = 750  # time to compute a single distance, in operations of the scan on one word
+FEW = 64  # neighbours of a query that are sorted sooner by comparing them than by counting
 FOLD_SAMPLE = 64  # hashes compared with each other to choose a fold
 
 HALF_MARKS = ir.IntType(COLUMNS)
@@ -414,6 +415,8 @@ def find_nearest(queries, own, blocks, n, k, radius, width, fold):  # type: igno
                 limits[q] = (candidates[q, k - 1] >> INDEX_BITS) - 1
                 count = k
             counts[q] = count
+    if k >= n:  # nothing was cut, and all candidates are in the order of their numbers
+        return _flatten_by_distance(candidates, counts, largest_distance(width))
     for q in range(len(queries)):
         nearest = np.sort(candidates[q, : counts[q]])[:k]
         counts[q] = len(nearest)
@@ -433,6 +436,42 @@ def _flatten(candidates, counts):  # type: ignore[no-untyped-def]
             numbers[place] = candidate & INDEX_MASK
             distances[place] = candidate >> INDEX_BITS
             place += 1
+    return counts, numbers, distances
+
+
+@njit(nogil=True, cache=True)
+def _flatten_by_distance(candidates, counts, largest):  # type: ignore[no-untyped-def]
+    """Sort the first counts[q] candidates of each query by distance, and join them as `_flatten`.
+
+    Those of a query are in the order of their numbers. Many are sorted by counting how many there
+    are at each distance.
+    """
+    total = counts.sum()
+    numbers = np.empty(total, np.int64)
+    distances = np.empty(total, np.int32)
+    place_of = np.empty(largest + 2, np.int64)  # of the next candidate at each distance
+    first = 0
+    for q in range(len(counts)):
+        count = counts[q]
+        if count < FEW:
+            for candidate in np.sort(candidates[q, :count]):
+                numbers[first] = candidate & INDEX_MASK
+                distances[first] = candidate >> INDEX_BITS
+                first += 1
+            continue
+        place_of[:] = 0
+        for candidate in candidates[q, :count]:
+            place_of[(candidate >> INDEX_BITS) + 1] += 1
+        place_of[0] = first
+        for distance in range(1, largest + 2):
+            place_of[distance] += place_of[distance - 1]
+        for candidate in candidates[q, :count]:
+            distance = candidate >> INDEX_BITS
+            place = place_of[distance]
+            place_of[distance] = place + 1
+            numbers[place] = candidate & INDEX_MASK
+            distances[place] = distance
+        first += count
     return counts, numbers, distances
 
 
@@ -458,10 +497,11 @@ def count_distances(hashes, low, high, blocks, width):  # type: ignore[no-untype
 
 
 @njit(nogil=True, cache=True)
-def _sort_by_query(query, number, distance, queries):  # type: ignore[no-untyped-def]
+def _sort_by_query(query, number, distance, queries, first_query, first_number):  # type: ignore[no-untyped-def]
     """Put matches into the order of their queries, and within a query leave them in their order.
 
-    Returns the arrays of `Matches`. query: uint16[matches]; the others may be longer.
+    Returns the arrays of `Matches`. query: uint16[matches]; the others may be longer. first_query,
+    first_number: what is added to the numbers of queries and hashes.
     """
     start = np.zeros(queries + 1, np.int64)
     for q in query:
@@ -474,8 +514,8 @@ def _sort_by_query(query, number, distance, queries):  # type: ignore[no-untyped
         q = query[match]
         target = place[q]
         place[q] += 1
-        sorted_query[target] = q
-        sorted_number[target] = number[match]
+        sorted_query[target] = first_query + q
+        sorted_number[target] = first_number + np.int64(number[match])
         sorted_distance[target] = distance[match]
     return sorted_query, sorted_number, sorted_distance
 
@@ -579,11 +619,14 @@ class Distance(ABC):
         within_set: bool,
         fold: int,
         capacity: int,
+        first_query: int = 0,
+        first_number: int = 0,
     ) -> Matches | None:
         """Find all hashes within the radius of the queries; None where there are more than
         `capacity` matches.
 
-        first, within_set: as for `scan`. fold: from `choose_fold`.
+        first, within_set: as for `scan`. fold: from `choose_fold`. first_query, first_number: the
+        numbers of the first query and the first hash in the matches.
         """
         query = np.empty(capacity, np.uint16)
         number = np.empty(capacity, np.int32)
@@ -603,7 +646,10 @@ class Distance(ABC):
         )
         if count == TOO_MANY:
             return None
-        return Matches(*_sort_by_query(query[:count], number, distance, len(queries)))
+        sorted_matches = _sort_by_query(
+            query[:count], number, distance, len(queries), first_query, first_number
+        )
+        return Matches(*sorted_matches)
 
     def nearest(self, queries: Words, blocks: Words, n: int, k: int, radius: int, own: int) -> Any:
         """Find the k nearest hashes within the radius of each query, as `find_nearest` does."""

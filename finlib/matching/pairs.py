@@ -208,13 +208,10 @@ class _PairSearch:
             within_set=self.within_set,
             fold=self.fold,
             capacity=CAPACITY,
+            first_query=part.low,
+            first_number=base,
         )
-        if matches is None:
-            return None
-        i, j, distance = matches
-        i += part.low
-        j += base
-        return Pairs(i, j, distance)
+        return None if matches is None else Pairs(*matches)
 
     def compare_halves(self, part: _Part) -> Iterator[Pairs]:
         """The pairs of a part that has more than CAPACITY, in blocks that have fewer."""

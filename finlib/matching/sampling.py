@@ -511,15 +511,14 @@ class RowSampling(Sampling):
         nearest = nearest_hashes(
             packed[sample],
             packed[: self.indexed],
-            1,
             own=sample if within_set else None,
             radius=self.radius,
             distance=self.distance.name,
             workers=1,
         )
-        has_one = nearest.row[:, 0] != NONE
+        has_one = nearest.row != NONE
         one = self._dhash_rows(packed[sample[has_one]])
-        other = self._dhash_rows(packed[nearest.row[has_one, 0]])
+        other = self._dhash_rows(packed[nearest.row[has_one]])
         differing = np.bitwise_count(one ^ other).astype(np.int64)
         return np.where(is_flat(one) | is_flat(other), ROW_BITS, differing)
 

@@ -14,9 +14,10 @@ from finlib.command.methods import Method
 from finlib.hashing import tables
 from finlib.hashing.decoding import VARIANTS, open_picture
 from finlib.hashing.hashers import HASHERS, get_hasher
-from finlib.matching import thresholds
+from finlib.matching import pairs as engine, thresholds
 from finlib.matching.distances import DISTANCES
 from finlib.matching.pairs import Pairs, neighbours, pairs_between, pairs_within
+from finlib.matching.row_keys import WholeRows
 from finlib.matching.rows import RowDistance
 
 BY_ROWS = ["--distance", "rows"]
@@ -129,6 +130,29 @@ def test_the_nearest_by_rows_are_those_of_the_engine(tmp_path: Path, monkeypatch
     nearest = neighbours(packed, k=2, distance="rows")
     query = np.repeat(np.arange(200), np.diff(nearest.indptr))
     assert numbered_pairs(output) == as_tuples(Pairs(query, nearest.indices, nearest.distance))
+
+
+@pytest.mark.parametrize("wanted", [["--radius", 25], ["--radius", 25, "--nearest", 2]])
+def test_row_keys_give_the_same_table_also_where_the_stored_table_changes(
+    wanted: list[object], tmp_path: Path, monkeypatch
+) -> None:
+    packed = draw_hashes(300, 32)
+    new = write_hashes(packed, "dhash256", tmp_path / "new.parquet")
+    for number in range(2):
+        changed = np.roll(packed[::-1], number, axis=0)
+        stored = write_hashes(changed, "dhash256", tmp_path / "stored.parquet")
+        found = []
+        for is_worth_sorting in (False, True):
+            monkeypatch.setattr(
+                engine, "is_worth_sorting", lambda *_, answer=is_worth_sorting: answer
+            )
+            monkeypatch.setattr(WholeRows, "is_faster", lambda *_: True)
+            output = tmp_path / f"{number}_{is_worth_sorting}.parquet"
+            options = [*BY_ROWS, *wanted, "--against", stored]
+            assert run(monkeypatch, "match", new, "-o", output, *options) == 0
+            found.append(tables.read_columns(output))
+        pd.testing.assert_frame_equal(*found)
+        assert len(found[0]) > 50
 
 
 def test_mirror_images_are_compared_by_rows(album: Path, tmp_path: Path, monkeypatch) -> None:

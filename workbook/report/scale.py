@@ -38,9 +38,18 @@ JOIN_RADIUS = 70
 """Bits; the radius at which ways to find all close pairs are compared."""
 
 
-LOOKUPS = {1_000_000: 18, 10_000_000: 14}
+LOOKUPS = {1_000_000: 18, 10_000_000: 14, 100_000_000: 11}
 """Numbers of stored hashes that look-ups are measured among, and the radius for each, at which few
 unrelated hashes match."""
+
+USUAL_LOOKUPS = 10_000_000
+"""The most stored hashes where no other number is asked for."""
+
+LOOKUP_MINUTES = (0.7, 0.12)
+"""What a size takes: minutes for each, and for each million stored hashes, roughly."""
+
+LOOKUP_GIB = 0.13
+"""Memory at the peak for each million stored hashes: hashes, row keys, and what is drawn."""
 
 SAME_RUN = ("cpu", "cores", "versions", "commit")
 """What of a stamp has to be the same for two runs to be one that was interrupted."""
@@ -151,9 +160,17 @@ def measure_lookups(out: str | Path = "figures", largest: int | None = None) -> 
     """Measure look-ups among ever more stored dHashes, by row keys and by comparing all of them.
 
     The table lookups_growth.csv is written after each size. largest: the most stored hashes; None
-    for all of LOOKUPS.
+    for USUAL_LOOKUPS. A message says beforehand how long it takes and how much memory.
     """
-    sizes = chosen_sizes(largest, tuple(LOOKUPS))
+    sizes = chosen_sizes(largest or USUAL_LOOKUPS, tuple(LOOKUPS))
+    a_size, a_million = LOOKUP_MINUTES
+    minutes = a_size * len(sizes) + a_million * sum(sizes) / 1e6
+    memory = LOOKUP_GIB * sizes[-1] / 1e6
+    print(
+        f"look-ups among up to {sizes[-1]:,} stored hashes take about {minutes:.0f} minutes and "
+        f"{memory:.1f} GiB of memory",
+        flush=True,
+    )
     recorder = Recorder("lookups", out)
     pictures = measure_built_in()
     tables: list[pd.DataFrame] = []

@@ -213,9 +213,9 @@ def _recall_of_passes(
 def _nearest_pairs(packed: Packed, radius: int, distance: str) -> Pairs:
     """The pairs of the first hashes with the nearest other one, where it is within the radius."""
     query = np.arange(RECALL_QUERIES)
-    nearest = nearest_hashes(packed[query], packed, 1, own=query, radius=radius, distance=distance)
-    has_one = nearest.row[:, 0] != NONE
-    return Pairs(query[has_one], nearest.row[has_one, 0], nearest.distance[has_one, 0])
+    nearest = nearest_hashes(packed[query], packed, own=query, radius=radius, distance=distance)
+    has_one = nearest.row != NONE
+    return Pairs(query[has_one], nearest.row[has_one], nearest.distance[has_one])
 
 
 def _differing_bits(packed: Packed, pairs: Pairs) -> npt.NDArray[np.int64]:

@@ -1,24 +1,33 @@
-"""Find the pairs of a set on many workers: exactly with Dask, and a cost model of bit sampling."""
+"""Find the pairs of a set on many workers: exactly with Dask, and cost models of sampling.
 
+The models are arithmetic from rates that were measured on one machine.
+"""
+
+from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import product
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from finlib.matching.packed import Packed
 from finlib.matching.pairs import Pairs
 from finlib.matching.self_join import iter_self_join
+from workbook.study import growth
 
 BUCKET = 300  # hashes in a bucket, about
 BYTES_PER_ROOT = 4  # of a worker's answer, for each hash
 BYTES_IN_WORK = 12  # memory that a worker needs for each hash
+BYTES_PER_NUMBER = 8  # of a hash among more than four thousand million
+ROW_PASSES = 16  # one for each row
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What `bucket_join` calculates.
+    """What `bucket_join` and `row_join` calculate.
 
-    passes of bit sampling; core_hours in all; hours of wall-clock time; bytes_sent over the
+    passes of sampling; core_hours in all; hours of wall-clock time; bytes_sent over the
     network; bytes_a_machine, the memory that each machine needs.
     """
 
@@ -62,6 +71,65 @@ def bucket_join(
         bytes_sent=machines * hash_bytes + workers * root_bytes,
         bytes_a_machine=hash_bytes + BYTES_IN_WORK * n * busy_cores,
     )
+
+
+def row_join(
+    n: float,
+    seconds_a_hash: float,
+    seconds_a_union: float,
+    workers: int,
+    *,
+    passes: int = ROW_PASSES,
+    cores_a_machine: int = 16,
+    bytes_per_second: float = 1e9,
+) -> Plan:
+    """Calculate what it takes to cluster n dHashes of 256 bits by rows on many workers.
+
+    seconds_a_hash: of one core, for all passes and what follows them, measured on the largest set
+    available. seconds_a_union: of one core, to take a link between two hashes into the components.
+
+    The hashes lie on all machines in equal parts. A pass sends each of them with its number to the
+    worker that its key belongs to. The worker links the near ones, with a link for each hash at
+    most, and sends the links to one machine, which alone holds the components of all hashes. The
+    work after the passes is taken to be divided as well. finlib does not send hashes by key yet:
+    its workers on Dask hold all hashes, and there are no more of them at work than passes.
+    """
+    machines = -(-workers // cores_a_machine)
+    hash_bytes = n * (32 + BYTES_PER_NUMBER)
+    link_bytes = 2 * BYTES_PER_NUMBER * n
+    core_seconds = n * seconds_a_hash
+    union_seconds = passes * n * seconds_a_union
+    network_seconds = passes * (hash_bytes / machines + link_bytes) / bytes_per_second
+    own_share = (2 * hash_bytes + BYTES_IN_WORK * n) / machines
+    return Plan(
+        passes=passes,
+        core_hours=(core_seconds + union_seconds) / 3600,
+        hours=(core_seconds / workers + union_seconds + network_seconds) / 3600,
+        bytes_sent=passes * (hash_bytes + link_bytes),
+        bytes_a_machine=own_share + BYTES_PER_NUMBER * n,
+    )
+
+
+def plan_rows(
+    measured: pd.DataFrame,
+    seconds_a_union: float,
+    images: Iterable[float] = (1e9, 1e10),
+    workers: Iterable[int] = (100, 1000),
+) -> pd.DataFrame:
+    """Calculate `row_join` for numbers of images and workers, from runs on one machine.
+
+    measured: columns n and cpu_s, the largest n last; a power law continues it. Columns images,
+    workers, and those of Plan.
+    """
+    last = measured.iloc[-1]
+    exponent = growth.power_law(measured["n"], measured["cpu_s"]).exponent
+    rows = []
+    for n, count in product(images, workers):
+        cpu_seconds = last["cpu_s"] * (n / last["n"]) ** exponent
+        plan = row_join(n, cpu_seconds / n, seconds_a_union, count)
+        size = f"{n:.0e}".replace("e+0", "e").replace("e+", "e")
+        rows.append({"images": size, "workers": count} | vars(plan))
+    return pd.DataFrame(rows)
 
 
 def _passes(n: float, share: float, recall: float) -> int:

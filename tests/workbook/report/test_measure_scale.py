@@ -124,7 +124,7 @@ def test_clusterings_by_rows_are_measured_up_to_a_hundred_million(quick, tmp_pat
     }
 
 
-def test_look_ups_are_measured_among_ever_more_hashes(tmp_path, monkeypatch):
+def test_look_ups_are_measured_among_ever_more_hashes(tmp_path, monkeypatch, capsys):
     def measured(n, _pictures, radius):
         return pd.DataFrame({"n": [n], "way": ["row keys"], "batch": [1], "radius": [radius]})
 
@@ -134,6 +134,9 @@ def test_look_ups_are_measured_among_ever_more_hashes(tmp_path, monkeypatch):
     growth = pd.read_csv(tmp_path / "lookups_growth.csv")
     assert growth["n"].tolist() == [1_000_000, 10_000_000]
     assert growth["radius"].is_monotonic_decreasing
+    assert "up to 10,000,000 stored hashes take about" in capsys.readouterr().out
+    scale.measure_lookups(tmp_path, 100_000_000)
+    assert pd.read_csv(tmp_path / "lookups_growth.csv")["n"].max() == 100_000_000
 
 
 def test_an_interrupted_run_resumes_where_the_commit_is_the_same(tmp_path, monkeypatch):

@@ -48,6 +48,18 @@ def test_a_batch_that_would_take_too_long_is_left_out(measured, monkeypatch):
     assert table["batch"].tolist() == [1, 1]
 
 
+def test_among_very_many_the_exact_engine_answers_the_sample_in_parts(measured, monkeypatch):
+    monkeypatch.setattr(lookups, "MOST", 5)
+    stored = captioned_web.draw(1000, measured)[0]
+    asked = stored[:90]
+    expected = neighbours(asked, stored, k=5, radius=14, distance="rows")
+    monkeypatch.setattr(lookups, "MOST_LAID_OUT", 300)
+    for column, wanted in zip(lookups.find_exactly(asked, stored, 14), expected, strict=True):
+        np.testing.assert_array_equal(column, wanted)
+    table = lookups.measure(1000, measured, 14, batches=(1,), queries=100)
+    assert table["way"].tolist() == ["row keys"]
+
+
 def test_a_batch_needs_as_many_queries(measured):
     with pytest.raises(ValueError, match="a batch of 50 needs as many queries; got 20"):
         lookups.measure(300, measured, 14, batches=(50,), queries=20)
