@@ -179,8 +179,14 @@ def open_output(output: Path, as_json: bool) -> Iterator[Path]:
 
     "-" stands for standard output: a temporary table, which is printed as CSV. With `as_json` the
     table is printed as a JSON array of its rows. Other runs are kept from writing `output`.
+    ValueError where it is a folder, and where there is no standard output to print on.
     """
-    if output == STANDARD_OUTPUT:
+    is_on_stdout = output == STANDARD_OUTPUT
+    if sys.stdout is None and (is_on_stdout or as_json):
+        raise ValueError("Standard output is closed. Give -o TABLE without --json, or open it.")
+    if output.is_dir() and not is_on_stdout:
+        raise ValueError(f"{output} is a folder. Give --output the name of a table to write.")
+    if is_on_stdout:
         with temporary_output() as table:
             yield table
             print_table(table, as_json)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from finlib.command.output import print_table
+from finlib.command.output import open_output, print_table
 from finlib.hashing import tables
 
 NAMES = ["two\nlines", "\x1b[31mred\x1b[0m", "\x9b31m", "cr\rover", 'a "b", c', "\u202egnp", "ü"]
@@ -57,3 +57,19 @@ def test_json_is_escaped_and_exact(is_terminal: bool, table: Path, monkeypatch) 
     text = printed(table, True, is_terminal, monkeypatch)
     assert set(text) <= BENIGN
     assert [row["path_a"] for row in json.loads(text)] == NAMES
+
+
+def test_an_output_that_cannot_take_a_table_is_refused_first(tmp_path: Path, monkeypatch) -> None:
+    folder = tmp_path / "folder.csv"
+    folder.mkdir()
+    with pytest.raises(ValueError, match=r"folder.csv is a folder"), open_output(folder, False):
+        pytest.fail("the command ran")
+    monkeypatch.setattr("sys.stdout", None)
+    for output, as_json in ((Path("-"), False), (tmp_path / "t.csv", True)):
+        with (
+            pytest.raises(ValueError, match="Standard output is closed"),
+            open_output(output, as_json),
+        ):
+            pytest.fail("the command ran")
+    with open_output(tmp_path / "t.csv", False) as table:
+        assert table == tmp_path / "t.csv"
