@@ -210,10 +210,11 @@ def one_line(message: object) -> str:
     """
     raw = str(message).encode("utf-8", "surrogateescape")
     line = " ".join(raw.decode("utf-8", "backslashreplace").split())
-    return "".join(map(_escape, line))
+    return "".join(map(escape_unprintable, line))
 
 
-def _escape(character: str) -> str:
+def escape_unprintable(character: str) -> str:
+    r"""Write a character as \xNN or \uNNNN where a terminal would not print it, but obey it."""
     if character.isprintable():
         return character
     return character.encode("unicode_escape").decode()

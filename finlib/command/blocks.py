@@ -23,12 +23,13 @@ GAP = 2  # columns between two pictures
 SHARE_OF_LINES = 2  # a picture takes one part in so many of the terminal's lines
 
 
-def can_show_pictures(stream: TextIO) -> bool:
-    """Whether a stream leads to a terminal that has colours of 24 bits and should show them.
+def can_show_pictures(stream: TextIO | None) -> bool:
+    """Whether a stream leads to a terminal that has colours of 24 bits and should show them; not
+    where it is closed, which is None.
 
     The environment says so: COLORTERM, and NO_COLOR for people who want plain text.
     """
-    if not stream.isatty() or os.environ.get("NO_COLOR"):
+    if stream is None or not stream.isatty() or os.environ.get("NO_COLOR"):
         return False
     if "utf" not in (stream.encoding or "").lower():
         return False

@@ -16,7 +16,7 @@ from PIL import Image
 from PIL.Image import Resampling
 from scipy.fft import dctn
 
-from finlib.hashing.images import open_image
+from finlib.hashing.images import PNG_START, open_image
 
 Levels = NDArray[np.float32]
 
@@ -202,6 +202,10 @@ def _stored_quality(path: str | Path) -> int | None:
     """The quality that a file's format gives: of a JPEG by its tables, LOSSLESS of a PNG, and None
     of another lossy format.
     """
+    with open(path, "rb") as file:
+        beginning = file.read(len(PNG_START))
+    if beginning == PNG_START:  # which Pillow does not open where its texts are too long
+        return LOSSLESS
     with Image.open(path) as image:
         if image.format in ("JPEG", "MPO"):
             tables: dict[int, list[int]] = getattr(image, "quantization", {})

@@ -10,7 +10,14 @@ import pandas as pd
 
 from finlib.command.inputs import VISIBLE, Selection, list_files
 from finlib.command.names import choose_names
-from finlib.command.output import check_side_file, check_table_output, keep_parts, say, say_errors
+from finlib.command.output import (
+    check_side_file,
+    check_table_output,
+    is_printed,
+    keep_parts,
+    say,
+    say_errors,
+)
 from finlib.files import FileState, path_to_text, text_to_path
 from finlib.hashing import execution, tables
 from finlib.hashing.hashers import get_hasher, prepared_name
@@ -258,7 +265,8 @@ def _report(table: pd.DataFrame, newly_hashed: int, rows: int, output: Path) -> 
     failed = int((table["error"] != "").sum())
     hashed = newly_hashed - failed
     known = len(table) - failed - hashed
+    place = "The table" if is_printed(output) else str(output)
     say(
         f"{hashed} files were hashed, {known} were known already, and {failed} could not be hashed "
-        f"(the column 'error' says why). {output} has {rows} rows."
+        f"(the column 'error' says why). {place} has {rows} rows."
     )

@@ -195,6 +195,14 @@ NOT_A_LINK = Criterion(_is_no_link, _say_no_link)
 # Detail
 
 
+def _is_readable(file: Candidate) -> float:
+    return float(file.detail != NO_DETAIL)
+
+
+def _say_readable(best: Candidate, other: Candidate) -> str:
+    return "a picture that can be read now, the other cannot"
+
+
 def _colours(file: Candidate) -> float:
     return float(file.detail.colours)
 
@@ -321,6 +329,7 @@ def _say_shorter_name(best: Candidate, other: Candidate) -> str:
 OLDEST = Criterion(_age, _say_older)
 CRITERIA: dict[str, list[Criterion]] = {
     "detail": [
+        Criterion(_is_readable, _say_readable),
         Criterion(_colours, _say_colours),
         Criterion(_real_pixels, _say_real_pixels, _margin_of_pixels),
         Criterion(_is_not_enlarged, _say_not_enlarged),

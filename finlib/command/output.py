@@ -14,12 +14,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import IO, Any
 
 import pandas as pd
+import pyarrow as pa
 import pyarrow.csv
 
-from finlib.files import lock, one_line
+from finlib.files import escape_unprintable, lock, one_line
 from finlib.hashing import tables
 
 ERRORS_SHOWN = 5
@@ -178,8 +179,14 @@ def open_output(output: Path, as_json: bool) -> Iterator[Path]:
 
     "-" stands for standard output: a temporary table, which is printed as CSV. With `as_json` the
     table is printed as a JSON array of its rows. Other runs are kept from writing `output`.
+    ValueError where it is a folder, and where there is no standard output to print on.
     """
-    if output == STANDARD_OUTPUT:
+    is_on_stdout = output == STANDARD_OUTPUT
+    if sys.stdout is None and (is_on_stdout or as_json):
+        raise ValueError("Standard output is closed. Give -o TABLE without --json, or open it.")
+    if output.is_dir() and not is_on_stdout:
+        raise ValueError(f"{output} is a folder. Give --output the name of a table to write.")
+    if is_on_stdout:
         with temporary_output() as table:
             yield table
             print_table(table, as_json)
@@ -213,21 +220,45 @@ def name_output(output: Path) -> str:
 
 
 def print_table(table: Path, as_json: bool) -> None:
-    """Print a table on standard output, as a JSON array of its rows or as CSV."""
-    if not as_json:
-        batches = tables.iter_batches(table)
-        schema = next(batches).schema
-        with pyarrow.csv.CSVWriter(sys.stdout.buffer, schema) as writer:
-            for batch in batches:
-                writer.write_table(batch)
+    """Print a table on standard output, as a JSON array of its rows or as CSV.
+
+    Characters that make a terminal act do not reach one: JSON always has them escaped, and CSV
+    where it is printed in a terminal. In a pipe or a file, CSV has the texts as they are.
+    """
+    if as_json:
+        _print_json(table)
+    elif sys.stdout.isatty():
+        sink = pa.BufferOutputStream()
+        _write_csv(table, sink)
+        for line in sink.getvalue().to_pybytes().decode().removesuffix("\n").split("\n"):
+            print("".join(map(escape_unprintable, line)))
+    else:
+        _write_csv(table, sys.stdout.buffer)
         sys.stdout.buffer.flush()
-        return
+
+
+def _write_csv(table: Path, sink: IO[bytes] | pa.NativeFile) -> None:
+    batches = tables.iter_batches(table)
+    schema = next(batches).schema
+    with pyarrow.csv.CSVWriter(sink, schema) as writer:
+        for batch in batches:
+            writer.write_table(batch)
+
+
+def _print_json(table: Path) -> None:
     before = "["
     for batch in tables.iter_batches(table):
         for row in batch.to_pylist():
-            print(before + json.dumps(_as_json(row), ensure_ascii=False), end="")
+            text = json.dumps(_as_json(row), ensure_ascii=False)
+            if not text.isprintable():
+                text = "".join(map(_escape_in_json, text))
+            print(before + text, end="")
             before = ",\n"
     print("[]" if before == "[" else "]")
+
+
+def _escape_in_json(character: str) -> str:
+    return character if character.isprintable() else json.dumps(character)[1:-1]
 
 
 def _as_json(row: dict[str, Any]) -> dict[str, Any]:

@@ -29,16 +29,27 @@ SUFFIXES = (
     *(".heic", ".heif"),  # which the extra `heic` reads
 )
 HEIC_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
-# Folders, in lower case, in which systems keep thumbnails and what was deleted. Others of theirs
-# begin with a full stop, such as .Trash-1000 and .thumbnails.
+# Folders, in lower case and as patterns of `fnmatch`, in which systems and network drives keep
+# thumbnails, snapshots and what was deleted. Others of theirs begin with a full stop, such as
+# .Trash-1000 and .thumbnails.
 SYSTEM_FOLDERS = (
     "@eadir",
+    "@recently-snapshot",
+    "@recycle",
+    "@tmp",
     "__macosx",
     "#recycle",
+    "#snapshot",
     "$recycle.bin",
+    "found.[0-9][0-9][0-9]",
+    "lost+found",
+    "lost.dir",
+    "network trash folder",
+    "recycled",
     "recycler",
     "system volume information",
-    "lost+found",
+    "temporary items",
+    "trash",
 )
 MAX_SIDE = 512  # pixels; step 1 shrinks larger images to it
 # Pillow's names of the formats that are read. It knows more, some of which need other programs.
@@ -169,6 +180,10 @@ def _is_image_name(name: str) -> bool:
     return name.lower().endswith(SUFFIXES)
 
 
+def _is_system_folder(name: str) -> bool:
+    return any(fnmatchcase(name.lower(), pattern) for pattern in SYSTEM_FOLDERS)
+
+
 @dataclass
 class _Walk:
     """A walk through a folder and the folders below it; `run` fills the other fields.
@@ -211,7 +226,7 @@ class _Walk:
         self.unreadable_folders.append(Path(error.filename))
 
     def _is_entered(self, folder: str, name: str) -> bool:
-        is_hidden = name.startswith(".") or name.lower() in SYSTEM_FOLDERS
+        is_hidden = name.startswith(".") or _is_system_folder(name)
         if is_hidden and not self.shows_hidden:
             self.hidden[name] += 1
             return False

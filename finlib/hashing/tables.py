@@ -19,7 +19,7 @@ import pyarrow.csv
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from finlib.files import write_atomically
+from finlib.files import DIGEST_BYTES, write_atomically
 from finlib.hashing.hashers import get_hasher
 
 
@@ -394,7 +394,9 @@ def _complete_arrow(stored: pa.Table) -> pa.Table:
 
 
 def _check_rows(table: pd.DataFrame) -> None:
-    """Check that every row has a path, a hasher, and either a hash or an error."""
+    """Check that every row has a path, a hasher, and either a hash or an error, to its last
+    column: where a CSV file is cut off, that shows there or nowhere.
+    """
     has_names = (table["path"] != "") & (table["hasher"] != "")
     has_one_result = (table["hash"] != "") != (table["error"] != "")
     is_sound = has_names & has_one_result
@@ -402,6 +404,12 @@ def _check_rows(table: pd.DataFrame) -> None:
         number = int(is_sound.argmin()) + 1
         raise ValueError(
             f"row {number} lacks a path or hasher, or does not have either a hash or an error"
+        )
+    is_whole = table["digest"].str.len().isin([0, 2 * DIGEST_BYTES])
+    if not is_whole.all():
+        number = int(is_whole.argmin()) + 1
+        raise ValueError(
+            f"row {number} has a digest that is cut off: the end of the table may be lost"
         )
 
 

@@ -69,6 +69,7 @@ def test_nothing_is_drawn_of_what_cannot_be_read(tmp_path: Path) -> None:
 def test_only_terminals_with_colours_show_pictures(colours, monkeypatch) -> None:
     assert can_show_pictures(Terminal())
     assert not can_show_pictures(io.StringIO())
+    assert not can_show_pictures(None)
     monkeypatch.setenv("NO_COLOR", "1")
     assert not can_show_pictures(Terminal())
     monkeypatch.delenv("NO_COLOR")

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from PIL import Image
 from PIL.Image import Resampling
+from PIL.PngImagePlugin import PngInfo
 
-from finlib.command.detail import LOSSLESS, NO_DETAIL, Colours, measure_detail
+from finlib.command.detail import LOSSLESS, NO_DETAIL, Colours, Detail, measure_detail
 from finlib.command.keeping import Candidate, choose, read_rules
 
 
@@ -189,6 +190,23 @@ def test_detail_of_single_files(tmp_path: Path) -> None:
     assert tiny.colours == Colours.TWO_LEVELS
     (tmp_path / "broken.png").write_bytes(b"nothing")
     assert measure_detail(tmp_path / "broken.png") == NO_DETAIL
+
+
+def test_a_png_of_long_texts_is_measured_like_any_other(tmp_path: Path) -> None:
+    """Pillow does not open it, but it is hashed."""
+    info = PngInfo()
+    info.add_text("workflow", "a" * 2_000_000, zip=True)
+    plain = save(tmp_path, "plain.png", sharp_picture(1)).detail
+    assert plain.colours == Colours.TRUE
+    sharp_picture(1).save(tmp_path / "texts.png", pnginfo=info)
+    assert measure_detail(tmp_path / "texts.png") == plain
+
+
+def test_a_file_that_can_no_longer_be_read_is_passed_over_for_that_reason() -> None:
+    measured = Detail(Colours.GREY, 9.0, False, 50)
+    choice = choose([made("a", size=999), made("b", detail=measured)], read_rules(["detail"]))
+    assert choice.files[0].path == "b"
+    assert "can be read now, the other cannot (a)" in choice.why
 
 
 def test_rules_are_taken_in_order() -> None:

@@ -91,6 +91,19 @@ def test_hidden_and_system_folders_are_left_out_and_counted(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize(
+    "name",
+    ["Trash", "@Recycle", "#snapshot", "RECYCLER", "Network Trash Folder", "found.000", "LOST.DIR"],
+)
+def test_what_other_systems_have_deleted_is_left_out(name: str, tmp_path: Path) -> None:
+    for folder in (name, f"my {name}"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "a.jpg").touch()
+    listing = scan_folder(tmp_path)
+    assert listing.images == [tmp_path / f"my {name}" / "a.jpg"]
+    assert listing.hidden == {name: 1}
+
+
+@pytest.mark.parametrize(
     ("pattern", "expected"),
     [
         ("*.tif", ["a.jpg", "raw/b.jpg", "sub/raw/c.jpg"]),

@@ -109,6 +109,17 @@ def test_rows_that_lack_something_are_named(
         tables.read_hashes(path)
 
 
+def test_a_table_that_is_cut_in_its_last_column_is_refused(
+    table: pd.DataFrame, tmp_path: Path
+) -> None:
+    path = tmp_path / "t.csv"
+    tables.write_table(table.assign(digest="ab" * 16), path)
+    assert len(tables.read_hashes(path)) == 3
+    path.write_bytes(path.read_bytes()[:-9])
+    with pytest.raises(ValueError, match="row 3 has a digest that is cut off"):
+        tables.read_hashes(path)
+
+
 def test_a_column_that_is_there_twice_is_named(tmp_path: Path) -> None:
     path = tmp_path / "t.csv"
     path.write_text(",".join([*tables.COLUMNS, "path"]) + "\n")
