@@ -28,7 +28,7 @@ MOST_LINES = 12
 MOST_SEEN_LINES = 9
 """Lines of a cell of code that is not hidden."""
 
-LEAST_WORDS_A_LINE = 8
+LEAST_WORDS_A_LINE = 14
 """Words of text for each line of code that is seen, parameters apart; 20 are the aim."""
 
 MOST_ITEMS = 24 * 6
