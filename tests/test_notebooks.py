@@ -54,7 +54,7 @@ TRICKS = (
 )
 """What hides how a notebook works, or makes it work only in one place."""
 
-MEASURED = re.compile(r"medians? (of|and)|\bms\b|\bMiB\b|\bseconds\b")
+MEASURED = re.compile(r"medians? (of|and)|medians_of|\bms\b|\bMiB\b|\bseconds\b")
 """What the title or the note of a figure of measured times or memory says."""
 
 LINK = re.compile(r"\]\(([^)#\s]+)")
