@@ -3,6 +3,7 @@
 import base64
 import itertools
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from io import BytesIO
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -127,13 +128,24 @@ def thumbnail_rules(group: str, sources: Sequence[Any]) -> str:
 
 def thumbnail_background(source: Any) -> str:
     """The background in CSS that shows a picture; a plain colour if it cannot be read."""
+    return file_background(source) if isinstance(source, str) else picture_background(source)
+
+
+@lru_cache(maxsize=1000)
+def file_background(path: str) -> str:
+    """The background of a file, which is decoded once for all the galleries that show it."""
     try:
-        picture = open_source(source).copy()
+        return picture_background(open_rgb(path))
     except (OSError, ValueError):
         return UNREADABLE
-    picture.thumbnail((THUMBNAIL, THUMBNAIL))
+
+
+def picture_background(picture: Image.Image) -> str:
+    """The background of a picture: a small JPEG, within the text of the rule."""
+    small = picture.convert("RGB")
+    small.thumbnail((THUMBNAIL, THUMBNAIL))
     file = BytesIO()
-    picture.convert("RGB").save(file, format="JPEG", quality=85)
+    small.save(file, format="JPEG", quality=85)
     data = base64.b64encode(file.getvalue()).decode("ascii")
     return f"#fff url(data:image/jpeg;base64,{data}) center / contain no-repeat"
 

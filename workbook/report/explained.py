@@ -360,7 +360,7 @@ def draw_thresholds(
         )
 
 
-def beside(frame: pd.DataFrame, ax: Axes) -> Axes:
+def shares_by_hash(frame: pd.DataFrame, ax: Axes) -> Axes:
     """Compare the distances that several hashers give to the same pairs.
 
     A row is drawn for each hasher, and a mark for each pair.

@@ -529,7 +529,7 @@ def calculator(
     fig, ax = plt.subplots(figsize=(style.WIDTH, 3.2))
     for name, line_style in (("hashing", "--"), ("every pair", ":"), ("buckets", "-")):
         hours = chosen[name]
-        time = f"{short(hours)} core hours, {short(hours / cores)} h"
+        time = f"{short(hours)} core hours, {duration(hours / cores)}"
         cost = f"USD {short(hours * dollars)}"
         ax.loglog(
             curves["images"],
@@ -557,6 +557,17 @@ def describe_threshold(chosen: pd.Series, precision: str) -> str:
         f"which finds {chosen['found']:.0%} with {short(chosen['false_pairs'])} false pairs; "
         f"buckets hold {short(chosen['memory_gb'])} GB"
     )
+
+
+def duration(hours: float) -> str:
+    """A time in the unit that suits it: "2.3 min", "4.1 h", "12 days"."""
+    if hours >= 48:
+        return f"{short(hours / 24)} days"
+    if hours >= 1:
+        return f"{short(hours)} h"
+    if hours >= 1 / 60:
+        return f"{short(hours * 60)} min"
+    return f"{short(hours * 3600)} s"
 
 
 def short(number: float) -> str:

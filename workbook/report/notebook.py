@@ -612,6 +612,11 @@ def roughly(seconds: float) -> str:
     return f"about {max(1.0, seconds):.0f} s"
 
 
+def medians_of(rounds: int) -> str:
+    """Say what the times of a figure are: "medians of 3" rounds, or "one timing each"."""
+    return "one timing each" if rounds == 1 else f"medians of {rounds}"
+
+
 def estimate(
     call: Callable[[Sequence[Any]], Any],
     items: Sequence[Any],

@@ -17,8 +17,9 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter
+from matplotlib.ticker import FuncFormatter, LogLocator
 
 from workbook.report.style import GRID, NEUTRAL, colour, label, linestyle, marker
 
@@ -672,6 +673,12 @@ def explorer(
     redraw()
     row = HBox([*controls.values(), *buttons], layout=Layout(flex_flow="row wrap", width="100%"))
     return VBox([row, picture, message], layout=Layout(align_items="flex-start"))
+
+
+def log_ticks(axis: Axis) -> None:
+    """Label a logarithmic axis at 1, 2 and 5, so that one of less than a decade has labels, too."""
+    axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axis.set_major_formatter("{x:g}")
 
 
 def message_figure(text: str) -> Figure:

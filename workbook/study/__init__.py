@@ -42,7 +42,7 @@ clusterings    other clusterings to compare with the one in use
 workers        hashes joined on many workers: with Dask, and at a calculated cost
 growth         power laws of how time grows with the number of images
 scale          clustering of millions: time, memory, quality, daily portions
-scan_rates     how fast the exact engine compares hashes, beside FAISS
+scan_rates     how fast the exact engine compares hashes, next to FAISS
 lookups        look-ups in service: how many a second, how soon, how much is found
 faiss_indexes  FAISS's indexes compared with the exact scan
 gpu            hashing and exact scans on a GPU

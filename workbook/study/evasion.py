@@ -236,7 +236,7 @@ def choose_bits(
     """The bits that add the distance `wanted` for the least noise, one at a time.
 
     Bits are numbered through all hashes of the method. A bit of a dHash that is compared by rows
-    adds rows.WEIGHT beside another hash, and in each of its rows no more than rows.CAP of them
+    adds rows.WEIGHT next to another hash, and in each of its rows no more than rows.CAP of them
     count. Where more is wanted than all of these add, further bits of each row are taken, because
     some cannot be flipped: their pixels are black or white already.
     """

@@ -57,7 +57,7 @@ class Way:
 
     name: str
     look_up: LookUp
-    mib: float  # of the index, with the hashes where it needs them beside
+    mib: float  # of the index, with the hashes where it needs them too
 
 
 def by_row_keys(stored: Packed, radius: int) -> Way:

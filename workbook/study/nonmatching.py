@@ -262,7 +262,7 @@ def choose_thresholds(
 
 
 class Collection(NamedTuple):
-    """A number of images to match with each other, of which each has so many near-duplicates."""
+    """A number of images to match with each other, each with a given number of near-duplicates."""
 
     images: int
     relatives: float

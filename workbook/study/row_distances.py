@@ -11,7 +11,7 @@ matches at most one pair in fifty of pictures with little detail at an FPR of 1e
 admitted, those within a tenth of a percentage point of the best mean TPR count as equal; of these
 the one with the simplest rule for flat rows is taken, then the smallest cap, which leaves any
 single row the least say, then the smallest weight. First the row distance alone is chosen, then its
-weight beside FINd with the same cap and the same rule for flat rows. The order among equals was
+weight next to FINd with the same cap and the same rule for flat rows. The order among equals was
 written down after a first look at all sets, and that look is disclosed with the rule of evidence.
 
 The distance that was chosen is `finlib.matching.rows`; this module holds what it was chosen from.
@@ -45,7 +45,7 @@ EQUAL_WITHIN = 0.001
 
 
 class Choice(NamedTuple):
-    """One way to compare two dHashes of 256 bits, perhaps beside FINd."""
+    """One way to compare two dHashes of 256 bits, perhaps next to FINd."""
 
     grouping: str
     cap: int

@@ -1,4 +1,4 @@
-"""How fast the exact engine compares hashes: by bits, by rows, beside FAISS, for one core.
+"""How fast the exact engine compares hashes: by bits, by rows, next to FAISS, for one core.
 
 The hashes are random, since a scan of unrelated hashes takes the same time whatever they are. Each
 piece of work is run in turn with the others, and the fastest of its runs counts: a busy machine

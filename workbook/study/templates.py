@@ -94,7 +94,7 @@ def _stand_on_ground(rng: Generator, place: int) -> Image.Image:
     """A ground that other families share, with a subject of this family alone in front of it.
 
     place: how many families on grounds come before this one. Every second subject is a portrait,
-    every second of the others a pasted photograph; what is left, and what is missing, is drawn.
+    every second of the others a pasted photograph; the rest, and what is missing, is drawn.
     """
     ground = draw_ground(rng, SIDE)
     portrait, is_other = divmod(place, 2)

@@ -346,7 +346,7 @@ def break_even(costs: pd.DataFrame, base: str) -> pd.Series:
 
 
 def compare_executors(timings: pd.DataFrame, workers: Mapping[str, int]) -> pd.DataFrame:
-    """What each way to run costs to start and gains for each file, beside running serially.
+    """What each way to run costs to start and gains for each file, compared with running serially.
 
     timings: the columns name, files and seconds; "serial" is one of the names. workers: by name.
     Returns the columns executor, workers, start_up_s, files_per_second, speed_up, efficiency (the

@@ -135,7 +135,7 @@ def held_out_summary(trials: pd.DataFrame) -> pd.DataFrame:
     intended, threshold (the median), fpr and tpr (means), fpr_low and fpr_high (5% and 95% of the
     splits: the middle 90% of halvings, no interval of the mean), times (the mean of fpr, in
     multiples of the intended rate) and times_worst (the same multiple in the worst twentieth of the
-    splits: at least so many in one of twenty).
+    splits: at least this number in one of twenty).
     """
     groups = trials.groupby(["hasher", "intended"], sort=False)
     summary = groups.agg(

@@ -1,7 +1,9 @@
 """A gallery of thumbnails: what is clicked or dropped last is chosen."""
 
+import base64
 import re
 from datetime import UTC, datetime
+from io import BytesIO
 
 import pytest
 from PIL import Image
@@ -83,6 +85,21 @@ def test_thumbnails_of_several_galleries_do_not_mix(picture):
         f".{group} button" in gallery.children[0].value
         for gallery, group in zip(galleries, groups, strict=True)
     )
+
+
+def test_a_file_is_decoded_once_for_all_galleries(paths, monkeypatch):
+    PictureChooser(paths[:1], ["good.png"])
+    monkeypatch.delattr(chooser, "open_rgb")
+    gallery = PictureChooser(paths[:1], ["good.png"])
+    assert "data:image/jpeg" in gallery.children[0].value
+
+
+def test_a_picture_is_shown_small_and_stays_as_it_is():
+    picture = Image.new("RGB", (900, 600), "red")
+    background = chooser.thumbnail_background(picture)
+    data = base64.b64decode(background.split("base64,")[1].split(")")[0])
+    assert Image.open(BytesIO(data)).size == (144, 96)
+    assert picture.size == (900, 600)
 
 
 def test_a_gallery_takes_files_and_a_slider_does_not(picture):

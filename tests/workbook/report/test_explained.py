@@ -57,7 +57,7 @@ def test_each_hash_has_a_row_and_each_pair_a_mark(axes, picture):
     table = anatomy.distances(
         picture, {"a": picture, "b": picture.rotate(90)}, ["find", "dhash256"]
     )
-    ax = explained.beside(table, axes[0])
+    ax = explained.shares_by_hash(table, axes[0])
     assert [label.get_text() for label in ax.get_yticklabels()] == ["FINd", "dHash 256"]
     drawn = np.sort(np.concatenate([points.get_offsets()[:, 0] for points in ax.collections]))
     np.testing.assert_allclose(drawn, np.sort(table["share"] * 100))

@@ -125,7 +125,7 @@ def test_the_calculator_says_threshold_hours_memory_and_dollars():
     ways = partial(costs.ways, rates, NullModel(128.5, 8.0), same, 1e-6)
     figure = explorers.calculator(ways, images=36_000, cores=10, dollars=0.5)
     labels = [text.get_text() for text in figure.axes[0].get_legend().get_texts()]
-    assert labels[0] == "hashing: 3.6 core hours, 0.36 h, USD 1.8"
+    assert labels[0] == "hashing: 3.6 core hours, 21.6 min, USD 1.8"
     threshold = ways(images=[36_000])["threshold"].iloc[0]
     assert (
         f"at a precision of 0.9 the threshold is {threshold:.0f} bits, which finds 50%"
@@ -133,6 +133,13 @@ def test_the_calculator_says_threshold_hours_memory_and_dollars():
     )
     ways = partial(ways, matches_per_image=0)
     assert "no threshold keeps a precision of 0.9" in titled(explorers.calculator(ways, images=1e9))
+
+
+@pytest.mark.parametrize(
+    ("hours", "text"), [(0.001, "3.6 s"), (0.5, "30 min"), (4.07, "4.07 h"), (72, "3 days")]
+)
+def test_a_time_has_the_unit_that_suits_it(hours, text):
+    assert explorers.duration(hours) == text
 
 
 def test_a_threshold_says_which_pairs_it_gets_right(tmp_path):

@@ -344,6 +344,11 @@ def test_own_images_are_not_called_published_sizes(home, tmp_path, picture, caps
     assert "Your own images" in capsys.readouterr().out
 
 
+def test_a_single_timing_is_no_median():
+    assert notebook.medians_of(1) == "one timing each"
+    assert notebook.medians_of(3) == "medians of 3"
+
+
 def test_numbers_have_their_nouns():
     counts = [style.count_of(number, "group") for number in (0, 1, 2000)]
     assert counts == ["0 groups", "1 group", "2,000 groups"]

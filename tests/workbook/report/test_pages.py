@@ -37,6 +37,12 @@ def test_a_page_links_to_pages_and_tells_pictures_in_words(executed, tmp_path):
     assert "No description has been provided" not in html
 
 
+def test_figures_are_scrolled_and_not_shrunk_on_a_telephone(executed, tmp_path):
+    (page,) = pages.write_pages(tmp_path / "pages", executed)
+    html = page.read_text(encoding="utf-8")
+    assert ".jp-RenderedImage { overflow-x: auto; }" in html
+
+
 def test_hidden_cells_are_left_out(executed, tmp_path):
     (page,) = pages.write_pages(tmp_path / "pages", executed)
     html = page.read_text(encoding="utf-8")

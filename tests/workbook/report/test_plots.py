@@ -283,6 +283,14 @@ def test_scales_are_labelled_but_for_the_full_one(ax):
     assert [text.get_text() for text in ax.texts] == ["4/8"]
 
 
+def test_a_short_logarithmic_axis_has_labels(ax):
+    ax.set(yscale="log", ylim=(0.03, 0.4))
+    plots.log_ticks(ax.yaxis)
+    ax.figure.canvas.draw()
+    shown = [label.get_text() for label in ax.get_yticklabels()]
+    assert {"0.05", "0.1", "0.2"} <= set(shown)
+
+
 def test_an_explorers_picture_is_sharp(ax):
     pytest.importorskip("ipywidgets")
     box = plots.explorer(lambda: plt.figure(figsize=(2, 1)))
