@@ -11,8 +11,10 @@ from matplotlib.figure import Figure
 
 from finlib.hashing.images import open_rgb
 from workbook.report import plots, style
+from workbook.report.notebook import Run
+from workbook.report.record import HOME
 from workbook.study import accuracy, evidence, nonmatching
-from workbook.study.accuracy import Disagreements, Hashed, one_in, scientific
+from workbook.study.accuracy import Disagreements, Hashed, one_in
 from workbook.study.likeness import HASHERS, ONE_FAMILY, TWO_FAMILIES
 
 LEAST_DRAWN = 0.7
@@ -88,9 +90,9 @@ def strict_finding(scores: pd.DataFrame) -> str:
 def scores_by_set(by_set: Mapping[str, pd.DataFrame], wanted: float = 1e-5) -> pd.DataFrame:
     """What each method finds on each set, as percentages with intervals, the best method first.
 
-    by_set: frames of `evidence.Measured.frame`. wanted: the false-positive rate; a set that does
-    not have it is shown at its strictest. Columns candidate, and one for each set and rate; stars
-    mark scores that are not resolved.
+    by_set: frames of `evidence.Measured.frame`; the first one decides the order. wanted: the
+    false-positive rate; a set that does not have it is shown at its strictest. Columns candidate,
+    and one for each set and rate; stars mark scores that are not resolved.
     """
     columns: list[pd.Series] = []
     best_first: list[str] = []
@@ -216,8 +218,11 @@ def gallery_of_families(hashed: Hashed, most: int = 12) -> Figure:
 # Thresholds ----------------------------------------------------------------------------------
 
 
-def tail(hashed: Hashed, note: str) -> Figure:
-    """The share of unrelated pairs within each threshold, with the parabola fitted to it."""
+def tail(hashed: Hashed, note: str, *, parabolas: bool) -> Figure:
+    """The share of unrelated pairs within each threshold, by the methods of `accuracy.DRAWN`.
+
+    parabolas: whether to draw what is fitted to it, which needs thousands of pictures.
+    """
     fig, ax = plt.subplots(figsize=(style.WIDTH, 3.6))
     for name in accuracy.DRAWN:
         measured = nonmatching.measure_shares(hashed.counts[name])
@@ -232,9 +237,10 @@ def tail(hashed: Hashed, note: str) -> Figure:
             markevery=every,
             label=style.label(name),
         )
-        parabola = 10 ** np.polyval(nonmatching.fit_tail(hashed.counts[name]), distance)
-        is_share = parabola <= 1
-        ax.plot(threshold[is_share], parabola[is_share], ":", color=style.colour(name))
+        if parabolas:
+            parabola = 10 ** np.polyval(nonmatching.fit_tail(hashed.counts[name]), distance)
+            is_share = parabola <= 1
+            ax.plot(threshold[is_share], parabola[is_share], ":", color=style.colour(name))
     ax.set(yscale="log", ylabel="share of unrelated pairs within it", ylim=(None, 1))
     ax.set_xlabel(f"threshold, % of the largest distance\n{note}")
     fig.legend(loc="outside lower center", ncols=3)
@@ -250,6 +256,21 @@ def tail_finding(tails: pd.DataFrame) -> str:
         "Fitted to half of the families, a parabola (dotted) predicts FINd's false matches of the "
         f"others down to {one_in(least)}"
     )
+
+
+def or_published(run: Run, slug: str, table: pd.DataFrame, column: str) -> pd.DataFrame:
+    """A table, or that of the published run where a trial has no number in one of its columns.
+
+    slug: the table's name. It is said which one is shown.
+    """
+    known = evidence.published(HOME / "figures", slug)
+    if run.full or known is None or table[column].notna().any():
+        return table
+    run.say(
+        "*These pictures are too few to promise anything, so this is the table of the published "
+        "run, whose families are built-in:*"
+    )
+    return known
 
 
 def transfer(tried: pd.DataFrame, note: str) -> Figure:
@@ -307,7 +328,7 @@ def plain(table: pd.DataFrame, least_quality: float, rate: float) -> Figure:
     ax.axvline(needed, color="black", ls=":", label=f"from {needed:.0f}% on a filter is needed")
     ax.set_yticks(y, ranked["hasher"].map(style.label))
     pairs = f"% of {int(table['pairs'].iloc[0]):,} pairs of plain pictures matched"
-    ax.set_xlabel(f"{pairs}, at FPR {scientific(rate)} (left is better)")
+    ax.set_xlabel(f"{pairs}, at {one_in(rate)} (left is better)")
     ax.legend()
     return fig
 
