@@ -258,19 +258,28 @@ def tail_finding(tails: pd.DataFrame) -> str:
     )
 
 
-def or_published(run: Run, slug: str, table: pd.DataFrame, column: str) -> pd.DataFrame:
-    """A table, or that of the published run where a trial has no number in one of its columns.
+def or_published(run: Run, slug: str, table: pd.DataFrame, precision: float) -> pd.DataFrame:
+    """The thresholds of a table for the methods of `accuracy.DRAWN`, for readers.
 
-    slug: the table's name. It is said which one is shown.
+    Where a run that is not of the published sizes has none of them, they are those of the published
+    run, which is said. slug: the table's name. precision: that of the rows, if there are several.
     """
+    wanted = _wanted_thresholds(table, precision)
     known = evidence.published(HOME / "figures", slug)
-    if run.full or known is None or table[column].notna().any():
-        return table
+    if run.full or known is None or wanted["threshold"].notna().any():
+        return wanted
     run.say(
         "*These pictures are too few to promise anything, so this is the table of the published "
         "run, whose families are built-in:*"
     )
-    return known
+    return _wanted_thresholds(known, precision)
+
+
+def _wanted_thresholds(table: pd.DataFrame, precision: float) -> pd.DataFrame:
+    wanted = table[table["hasher"].isin(accuracy.DRAWN)]
+    if "precision" in wanted:
+        wanted = wanted[wanted["precision"] == precision]
+    return wanted
 
 
 def transfer(tried: pd.DataFrame, note: str) -> Figure:

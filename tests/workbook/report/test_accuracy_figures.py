@@ -90,18 +90,21 @@ def test_rules_are_in_their_order_with_a_column_for_each_pair():
 
 
 def test_a_trial_without_numbers_shows_the_published_table(tmp_path, monkeypatch, capsys):
-    (tmp_path / "figures").mkdir()
-    pd.DataFrame({"threshold": [30.0]}).to_csv(tmp_path / "figures" / "05_x.csv", index=False)
     monkeypatch.setattr(shown, "HOME", tmp_path)
+    (tmp_path / "figures").mkdir()
+    columns = ["hasher", "precision", "threshold"]
+    published = [("find", 0.5, 40.0), ("find", 0.9, 30.0), ("pdq", 0.9, 31.0)]
+    table = pd.DataFrame(published, columns=columns)
+    table.to_csv(tmp_path / "figures" / "05_x.csv", index=False)
     trial = Run({}, Recorder("05", tmp_path / "out"), full=False)
-    empty = pd.DataFrame({"threshold": [np.nan]})
-    some = pd.DataFrame({"threshold": [np.nan, 3.0]})
-    assert shown.or_published(trial, "x", empty, "threshold")["threshold"].tolist() == [30]
-    assert "published run" in capsys.readouterr().out
-    assert shown.or_published(trial, "x", some, "threshold") is some
-    assert shown.or_published(trial, "not there", empty, "threshold") is empty
     full = Run({}, trial.recorder, full=True)
-    assert shown.or_published(full, "x", empty, "threshold") is empty
+    empty = table.assign(threshold=[40, np.nan, np.nan])
+    for run, slug, expected in ((full, "x", None), (trial, "not there", None), (trial, "x", 30)):
+        (threshold,) = shown.or_published(run, slug, empty, 0.9)["threshold"]
+        assert threshold == expected or (expected is None and np.isnan(threshold))
+    assert capsys.readouterr().out.count("published run") == 1
+    some = table.assign(threshold=3.0)
+    assert shown.or_published(trial, "x", some, 0.9)["threshold"].tolist() == [3]
 
 
 def test_changes_that_evade_are_percentages_but_for_angles():
