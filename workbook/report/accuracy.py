@@ -49,6 +49,8 @@ def strict(scores: pd.DataFrame, least: float, note: str) -> Figure:
     strictest = scores[scores["rate"] == rates[-1]].set_index("candidate")["tpr"]
     ranked = strictest.sort_values(ascending=False)
     is_low = ranked < 100 * least
+    lowest = scores.loc[~scores["candidate"].isin(ranked[is_low].index), "low"].min()
+    left = max(100 * least, min(90, 10 * np.floor(np.nan_to_num(lowest) / 10)))
     left_out = [style.label(name) for name in ranked[is_low].index]
     fig, axes = plt.subplots(1, len(rates), figsize=(style.WIDTH, 4.3), sharey=True, squeeze=False)
     for rate, ax in zip(rates, axes[0], strict=True):
@@ -63,7 +65,7 @@ def strict(scores: pd.DataFrame, least: float, note: str) -> Figure:
             high="high",
             solid="is_resolved",
         )
-        ax.set(title=one_in(rate), xlim=(100 * least, 101))
+        ax.set(title=one_in(rate), xlim=(left, 101))
     hollow = "hollow: rests on too few pairs of families"
     text = f"family pairs found, %, with 95% intervals (right is better; {hollow})\n"
     if left_out:
