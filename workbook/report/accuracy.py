@@ -24,6 +24,7 @@ PAIRS_SHOWN = 4
 """Pairs in a row of `saved`."""
 
 NO_BREAK = "\N{NO-BREAK SPACE}"
+NO_BREAK_HERE = "\N{WORD JOINER}"
 
 
 def as_percent(share: float, digits: int = 1) -> str:
@@ -112,7 +113,8 @@ def scores_by_set(by_set: Mapping[str, pd.DataFrame], wanted: float = 1e-5) -> p
 
 
 def _percent_with_interval(row: Any) -> str:
-    ends = f"({as_percent(row.low)}–{as_percent(row.high)})"
+    dash = f"{NO_BREAK_HERE}–{NO_BREAK_HERE}"
+    ends = f"({as_percent(row.low)}{dash}{as_percent(row.high)})"
     star = "" if row.family_pairs >= evidence.FAMILY_PAIRS_NEEDED else f"{NO_BREAK}*"
     return f"{as_percent(row.tpr)}{NO_BREAK}{ends}{star}"
 
