@@ -11,8 +11,10 @@ from matplotlib.figure import Figure
 
 from finlib.hashing.images import open_rgb
 from workbook.report import plots, style
+from workbook.report.notebook import Run
+from workbook.report.record import HOME
 from workbook.study import accuracy, evidence, nonmatching
-from workbook.study.accuracy import Disagreements, Hashed, one_in, scientific
+from workbook.study.accuracy import Disagreements, Hashed, one_in
 from workbook.study.likeness import HASHERS, ONE_FAMILY, TWO_FAMILIES
 
 LEAST_DRAWN = 0.7
@@ -22,6 +24,7 @@ PAIRS_SHOWN = 4
 """Pairs in a row of `saved`."""
 
 NO_BREAK = "\N{NO-BREAK SPACE}"
+NO_BREAK_HERE = "\N{WORD JOINER}"
 
 
 def as_percent(share: float, digits: int = 1) -> str:
@@ -47,6 +50,8 @@ def strict(scores: pd.DataFrame, least: float, note: str) -> Figure:
     strictest = scores[scores["rate"] == rates[-1]].set_index("candidate")["tpr"]
     ranked = strictest.sort_values(ascending=False)
     is_low = ranked < 100 * least
+    lowest = scores.loc[~scores["candidate"].isin(ranked[is_low].index), "low"].min()
+    left = max(100 * least, min(90, 10 * np.floor(np.nan_to_num(lowest) / 10)))
     left_out = [style.label(name) for name in ranked[is_low].index]
     fig, axes = plt.subplots(1, len(rates), figsize=(style.WIDTH, 4.3), sharey=True, squeeze=False)
     for rate, ax in zip(rates, axes[0], strict=True):
@@ -61,7 +66,7 @@ def strict(scores: pd.DataFrame, least: float, note: str) -> Figure:
             high="high",
             solid="is_resolved",
         )
-        ax.set(title=one_in(rate), xlim=(100 * least, 101))
+        ax.set(title=one_in(rate), xlim=(left, 101))
     hollow = "hollow: rests on too few pairs of families"
     text = f"family pairs found, %, with 95% intervals (right is better; {hollow})\n"
     if left_out:
@@ -88,9 +93,9 @@ def strict_finding(scores: pd.DataFrame) -> str:
 def scores_by_set(by_set: Mapping[str, pd.DataFrame], wanted: float = 1e-5) -> pd.DataFrame:
     """What each method finds on each set, as percentages with intervals, the best method first.
 
-    by_set: frames of `evidence.Measured.frame`. wanted: the false-positive rate; a set that does
-    not have it is shown at its strictest. Columns candidate, and one for each set and rate; stars
-    mark scores that are not resolved.
+    by_set: frames of `evidence.Measured.frame`; the first one decides the order. wanted: the
+    false-positive rate; a set that does not have it is shown at its strictest. Columns candidate,
+    and one for each set and rate; stars mark scores that are not resolved.
     """
     columns: list[pd.Series] = []
     best_first: list[str] = []
@@ -108,7 +113,8 @@ def scores_by_set(by_set: Mapping[str, pd.DataFrame], wanted: float = 1e-5) -> p
 
 
 def _percent_with_interval(row: Any) -> str:
-    ends = f"({as_percent(row.low)}–{as_percent(row.high)})"
+    dash = f"{NO_BREAK_HERE}–{NO_BREAK_HERE}"
+    ends = f"({as_percent(row.low)}{dash}{as_percent(row.high)})"
     star = "" if row.family_pairs >= evidence.FAMILY_PAIRS_NEEDED else f"{NO_BREAK}*"
     return f"{as_percent(row.tpr)}{NO_BREAK}{ends}{star}"
 
@@ -216,8 +222,11 @@ def gallery_of_families(hashed: Hashed, most: int = 12) -> Figure:
 # Thresholds ----------------------------------------------------------------------------------
 
 
-def tail(hashed: Hashed, note: str) -> Figure:
-    """The share of unrelated pairs within each threshold, with the parabola fitted to it."""
+def tail(hashed: Hashed, note: str, *, parabolas: bool) -> Figure:
+    """The share of unrelated pairs within each threshold, by the methods of `accuracy.DRAWN`.
+
+    parabolas: whether to draw what is fitted to it, which needs thousands of pictures.
+    """
     fig, ax = plt.subplots(figsize=(style.WIDTH, 3.6))
     for name in accuracy.DRAWN:
         measured = nonmatching.measure_shares(hashed.counts[name])
@@ -232,9 +241,10 @@ def tail(hashed: Hashed, note: str) -> Figure:
             markevery=every,
             label=style.label(name),
         )
-        parabola = 10 ** np.polyval(nonmatching.fit_tail(hashed.counts[name]), distance)
-        is_share = parabola <= 1
-        ax.plot(threshold[is_share], parabola[is_share], ":", color=style.colour(name))
+        if parabolas:
+            parabola = 10 ** np.polyval(nonmatching.fit_tail(hashed.counts[name]), distance)
+            is_share = parabola <= 1
+            ax.plot(threshold[is_share], parabola[is_share], ":", color=style.colour(name))
     ax.set(yscale="log", ylabel="share of unrelated pairs within it", ylim=(None, 1))
     ax.set_xlabel(f"threshold, % of the largest distance\n{note}")
     fig.legend(loc="outside lower center", ncols=3)
@@ -250,6 +260,30 @@ def tail_finding(tails: pd.DataFrame) -> str:
         "Fitted to half of the families, a parabola (dotted) predicts FINd's false matches of the "
         f"others down to {one_in(least)}"
     )
+
+
+def or_published(run: Run, slug: str, table: pd.DataFrame, precision: float) -> pd.DataFrame:
+    """The thresholds of a table for the methods of `accuracy.DRAWN`, for readers.
+
+    Where a run that is not of the published sizes has none of them, they are those of the published
+    run, which is said. slug: the table's name. precision: that of the rows, if there are several.
+    """
+    wanted = _wanted_thresholds(table, precision)
+    known = evidence.published(HOME / "figures", slug)
+    if run.full or known is None or wanted["threshold"].notna().any():
+        return wanted
+    run.say(
+        "*These pictures are too few to promise anything, so this is the table of the published "
+        "run, whose families are built-in:*"
+    )
+    return _wanted_thresholds(known, precision)
+
+
+def _wanted_thresholds(table: pd.DataFrame, precision: float) -> pd.DataFrame:
+    wanted = table[table["hasher"].isin(accuracy.DRAWN)]
+    if "precision" in wanted:
+        wanted = wanted[wanted["precision"] == precision]
+    return wanted
 
 
 def transfer(tried: pd.DataFrame, note: str) -> Figure:
@@ -307,7 +341,7 @@ def plain(table: pd.DataFrame, least_quality: float, rate: float) -> Figure:
     ax.axvline(needed, color="black", ls=":", label=f"from {needed:.0f}% on a filter is needed")
     ax.set_yticks(y, ranked["hasher"].map(style.label))
     pairs = f"% of {int(table['pairs'].iloc[0]):,} pairs of plain pictures matched"
-    ax.set_xlabel(f"{pairs}, at FPR {scientific(rate)} (left is better)")
+    ax.set_xlabel(f"{pairs}, at {one_in(rate)} (left is better)")
     ax.legend()
     return fig
 

@@ -44,12 +44,6 @@ NAME_LENGTH = 14
 PAIRS_SHOWN = 4
 """Pairs in each row of the figure of a threshold."""
 
-CLOSE_SHARE = 7 / 16
-"""The share of the largest distance up to which pairs of different families are searched.
-
-Unrelated images differ in about half of their bits, and by rows in nearly all that counts.
-"""
-
 
 # A threshold ---------------------------------------------------------------------------------
 
@@ -88,7 +82,7 @@ class Threshold:
             distance = self.distances.get(method, "hamming")
             largest = get_distance(distance, packed.shape[1]).largest
             nonmatching = hard_cases.closest_nonmatching(
-                packed, self.labels, int(CLOSE_SHARE * largest), distance=distance
+                packed, self.labels, largest, distance=distance
             )
             matching = pair_distances(packed, i, j, distance)
             by_method[method] = FamilyPairs(matching, nonmatching)

@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from finlib.hashing import execution, tables
+from finlib.hashing import tables
 from finlib.hashing.hashers import HASHERS, get_hasher
 from finlib.matching.distances import get_distance
 from finlib.matching.pairs import distance_histogram
@@ -25,6 +25,7 @@ from workbook.study import (
     evidence,
     hard_cases,
     kinds,
+    many_hashes,
     nonmatching,
     robustness,
     timing,
@@ -126,10 +127,7 @@ def hash_all(paths: Sequence[str], workers: int = 1) -> dict[str, pd.DataFrame]:
     The tables are those of `execution.hash_files`, by hasher.
     """
     names = [name for name in evidence.SINGLE if name in HASHERS]
-    by_hasher = {}
-    for name in (*names, *SHORT):
-        by_hasher[name] = execution.hash_files(paths, name, workers=workers)
-    return by_hasher
+    return many_hashes.hash_by_each(paths, [*names, *SHORT], workers)
 
 
 def collect(

@@ -529,4 +529,9 @@ def answer(decided: pd.DataFrame, write: Callable[[str], str] = str) -> str:
         return f"By the rule: {chosen[0]}.{also}"
     if unbeaten:
         return f"By the rule: undecided (unbeaten on these sets: {', '.join(unbeaten)})."
+    if (decided["answer"] == "not resolved").any():
+        return (
+            "By the rule: undecided (on some set every score of the unbeaten methods rests on too "
+            "few pairs of families)."
+        )
     return "By the rule: undecided (every candidate is beaten by another)."

@@ -185,6 +185,20 @@ def test_a_threshold_compares_by_the_distance_of_its_method(tmp_path):
     assert titled(fig).startswith("dHash 256 by rows at 3 bits finds 100.0% of family pairs")
 
 
+def test_pairs_of_families_count_however_far_apart_they_are(tmp_path):
+    """By rows, unrelated pictures differ in nearly all that counts."""
+    paths = browser(tmp_path, FAMILIES).paths
+    rng = np.random.default_rng(3)
+    packed = rng.integers(0, 256, (8, 32), dtype=np.uint8)
+    seen = explorers.Threshold(
+        paths, np.array(FAMILIES), {"dhash256-rows": packed}, {"dhash256-rows": "rows"}
+    )
+    families = len(set(FAMILIES))
+    nonmatching = seen.pairs["dhash256-rows"].nonmatching
+    assert len(nonmatching) == families * (families - 1) // 2
+    assert nonmatching["distance"].min() > 24
+
+
 def test_matches_are_the_pictures_within_the_threshold(tmp_path, picture):
     paths = []
     for name, changed in {"a": picture, "b": picture, "c": picture.rotate(180)}.items():
