@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from finlib.hashing import execution, tables
+from finlib.hashing import tables
 from finlib.hashing.hashers import HASHERS, get_hasher
 from finlib.matching.distances import get_distance
 from finlib.matching.pairs import distance_histogram
@@ -23,6 +23,7 @@ from finlib.scoring import histograms, metrics
 from finlib.scoring.metrics import Counts
 from workbook.study import (
     evidence,
+    family_pairs,
     hard_cases,
     kinds,
     nonmatching,
@@ -31,6 +32,7 @@ from workbook.study import (
     together,
     uncertainty,
 )
+from workbook.study.many_hashes import hash_by_each
 
 Packed = NDArray[np.uint8]
 
@@ -95,20 +97,23 @@ class Hashed:
         same, different = self.counts["find"].sum(axis=1)
         return int(same), int(different)
 
-    def count(
-        self,
-        name: str,
-        chosen: Any = slice(None),
-        labels: NDArray[Any] | None = None,
-    ) -> Counts:
+    def count(self, name: str, chosen: Any = slice(None)) -> Counts:
         """Count the pairs of some pictures by distance, by one method: of one family, and of two.
 
-        chosen: an index of the pictures. labels: other families for all pictures.
+        chosen: an index of the pictures.
         """
-        families = self.labels if labels is None else labels
         distance = evidence.distance_of(name)
-        return histograms.pair_counts(
-            self.packed[name][chosen], families[chosen], distance=distance
+        packed = self.packed[name][chosen]
+        return histograms.pair_counts(packed, self.labels[chosen], distance=distance)
+
+    def recount(self, name: str, labels: NDArray[Any]) -> Counts:
+        """Count all pairs by distance, by one method, as if pictures had these families."""
+        return family_pairs.recount(
+            self.counts[name],
+            self.packed[name],
+            self.labels,
+            labels,
+            evidence.distance_of(name),
         )
 
     def largest(self, name: str) -> int:
@@ -126,10 +131,7 @@ def hash_all(paths: Sequence[str], workers: int = 1) -> dict[str, pd.DataFrame]:
     The tables are those of `execution.hash_files`, by hasher.
     """
     names = [name for name in evidence.SINGLE if name in HASHERS]
-    by_hasher = {}
-    for name in (*names, *SHORT):
-        by_hasher[name] = execution.hash_files(paths, name, workers=workers)
-    return by_hasher
+    return hash_by_each(paths, [*names, *SHORT], workers)
 
 
 def collect(
