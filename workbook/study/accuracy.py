@@ -57,7 +57,8 @@ class Hashed:
     """The pictures of a set that every method can read, and what each method stores of them.
 
     paths, labels, quality: of each picture, its file, its family and FINd's quality (0 to 100).
-    packed: by method, uint8[n, bytes]. unreadable: the number of pictures left out.
+    packed: by method, uint8[n, bytes]. unreadable: the number of pictures left out. seed: of the
+    groups that families are dealt to.
     """
 
     paths: list[str]
@@ -65,6 +66,7 @@ class Hashed:
     quality: NDArray[np.float64]
     packed: dict[str, Packed]
     unreadable: int
+    seed: int = 2026
 
     @property
     def families(self) -> int:
@@ -89,7 +91,24 @@ class Hashed:
     @cached_property
     def counts(self) -> dict[str, Counts]:
         """By method, all pairs by distance: of one family, and of two."""
-        return {name: self.count(name) for name in self.packed}
+        by_method = {}
+        for name, (same, different) in self.by_family.items():
+            by_method[name] = np.stack([same.sum(axis=0), different.sum(axis=(0, 1))])
+        return by_method
+
+    @cached_property
+    def by_family(self) -> dict[str, histograms.FamilyHistograms]:
+        """By method, all pairs by distance and by groups of families."""
+        by_method = {}
+        for name, packed in self.packed.items():
+            by_method[name] = histograms.family_histograms(
+                packed,
+                self.labels,
+                evidence.GROUPS,
+                self.seed,
+                distance=evidence.distance_of(name),
+            )
+        return by_method
 
     @property
     def pairs(self) -> tuple[int, int]:
@@ -162,6 +181,7 @@ def collect(
         by_hasher["find"].loc[is_readable, "quality"].to_numpy(),
         packed,
         int((~is_readable).sum()),
+        seed,
     )
 
 
@@ -447,15 +467,7 @@ def try_thresholds(
     elsewhere: the published shares of other sets, by name. here: the name of this one. The columns
     are those of `uncertainty.held_out_summary`, and set.
     """
-    by_family = {}
-    for name in hashed.candidates:
-        by_family[name] = histograms.family_histograms(
-            hashed.packed[name],
-            hashed.labels,
-            evidence.GROUPS,
-            seed,
-            distance=evidence.distance_of(name),
-        )
+    by_family = {name: hashed.by_family[name] for name in hashed.candidates}
     trials = uncertainty.held_out_trials(by_family, seed=seed)
     summary = uncertainty.held_out_summary(trials)
     tried = [summary.assign(set=f"the other half of {here}")]

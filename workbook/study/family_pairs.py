@@ -72,23 +72,33 @@ def closest_of_families(
     labels: Sequence[str] | np.ndarray,
     distance: str = "hamming",
     *,
+    radius: int | None = None,
     workers: int | None = None,
 ) -> np.ndarray:
     """The least distance between images of two families, for every pair of families.
 
-    packed: uint8[n, bytes]. labels: the family of each image. Returns int64[pairs of families], in
-    the order of `numpy.triu_indices`.
+    packed: uint8[n, bytes]. labels: the family of each image. radius: up to which distances matter,
+    by default all; a pair of families farther apart has the largest distance that there is, which
+    takes less time to find. Returns int64[pairs of families], in the order of `numpy.triu_indices`.
     """
     names, family = np.unique(np.asarray(labels), return_inverse=True)
     families = len(names)
     hashes = _Sorted.of(packed, family, distance)
     closest = np.full((families, families), hashes.largest, np.uint16)
+    most = hashes.largest if radius is None else radius
 
     def compare(low: int, high: int) -> None:
         """Compare the images of the families low..high with those of later ones."""
         first, last = np.searchsorted(hashes.family, [low, high])
         _keep_closest(
-            hashes.words, first, last, hashes.blocks, hashes.family, hashes.width, closest
+            hashes.words,
+            first,
+            last,
+            hashes.blocks,
+            hashes.family,
+            hashes.width,
+            most,
+            closest,
         )
 
     for _ in in_threads(compare, hashes.jobs(families), workers):
@@ -200,7 +210,7 @@ def _moved(family: Integers, other_family: Integers) -> npt.NDArray[np.bool_]:
 
 
 @njit(nogil=True, cache=True)
-def _keep_closest(words, low, high, blocks, family, width, closest):  # type: ignore[no-untyped-def]
+def _keep_closest(words, low, high, blocks, family, width, radius, closest):  # type: ignore[no-untyped-def]
     """Lower closest[family i, family j] to the least distance of images low..high to later ones.
 
     Images are sorted by family. All distances to a block are computed before any is looked at,
@@ -216,8 +226,9 @@ def _keep_closest(words, low, high, blocks, family, width, closest):  # type: ig
                 distances[k] = distance_in_block(words, i, blocks, b, k, width)
             least = closest[family[i]]
             for k in range(max(0, i + 1 - start), end):
-                other = family[start + k]
-                least[other] = min(least[other], distances[k])
+                if distances[k] <= radius:
+                    other = family[start + k]
+                    least[other] = min(least[other], distances[k])
 
 
 @njit(nogil=True, cache=True)

@@ -83,3 +83,13 @@ def test_only_images_that_change_their_family_are_compared() -> None:
     family = np.array([0, 0, 0, 1, 1, 2])
     other = np.array([5, 5, 4, 4, 4, 5])
     assert np.flatnonzero(family_pairs._moved(family, other)).tolist() == [2, 5]
+
+
+def test_pairs_of_families_beyond_the_radius_get_the_largest_distance() -> None:
+    rng = np.random.default_rng(9)
+    packed = rng.integers(0, 256, (300, 32), dtype=np.uint8)
+    labels = rng.integers(0, 70, 300)
+    every = family_pairs.closest_of_families(packed, labels)
+    near = family_pairs.closest_of_families(packed, labels, radius=104)
+    assert 0 < (every <= 104).sum() < len(every)
+    assert np.array_equal(near, np.where(every <= 104, every, 256))
