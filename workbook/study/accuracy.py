@@ -23,6 +23,7 @@ from finlib.scoring import histograms, metrics
 from finlib.scoring.metrics import Counts
 from workbook.study import (
     evidence,
+    family_pairs,
     hard_cases,
     kinds,
     many_hashes,
@@ -56,7 +57,8 @@ class Hashed:
     """The pictures of a set that every method can read, and what each method stores of them.
 
     paths, labels, quality: of each picture, its file, its family and FINd's quality (0 to 100).
-    packed: by method, uint8[n, bytes]. unreadable: the number of pictures left out.
+    packed: by method, uint8[n, bytes]. unreadable: the number of pictures left out. seed: of the
+    groups that families are dealt to.
     """
 
     paths: list[str]
@@ -64,6 +66,7 @@ class Hashed:
     quality: NDArray[np.float64]
     packed: dict[str, Packed]
     unreadable: int
+    seed: int = 2026
 
     @property
     def families(self) -> int:
@@ -88,7 +91,24 @@ class Hashed:
     @cached_property
     def counts(self) -> dict[str, Counts]:
         """By method, all pairs by distance: of one family, and of two."""
-        return {name: self.count(name) for name in self.packed}
+        by_method = {}
+        for name, (same, different) in self.by_family.items():
+            by_method[name] = np.stack([same.sum(axis=0), different.sum(axis=(0, 1))])
+        return by_method
+
+    @cached_property
+    def by_family(self) -> dict[str, histograms.FamilyHistograms]:
+        """By method, all pairs by distance and by groups of families."""
+        by_method = {}
+        for name, packed in self.packed.items():
+            by_method[name] = histograms.family_histograms(
+                packed,
+                self.labels,
+                evidence.GROUPS,
+                self.seed,
+                distance=evidence.distance_of(name),
+            )
+        return by_method
 
     @property
     def pairs(self) -> tuple[int, int]:
@@ -96,20 +116,23 @@ class Hashed:
         same, different = self.counts["find"].sum(axis=1)
         return int(same), int(different)
 
-    def count(
-        self,
-        name: str,
-        chosen: Any = slice(None),
-        labels: NDArray[Any] | None = None,
-    ) -> Counts:
+    def count(self, name: str, chosen: Any = slice(None)) -> Counts:
         """Count the pairs of some pictures by distance, by one method: of one family, and of two.
 
-        chosen: an index of the pictures. labels: other families for all pictures.
+        chosen: an index of the pictures.
         """
-        families = self.labels if labels is None else labels
         distance = evidence.distance_of(name)
-        return histograms.pair_counts(
-            self.packed[name][chosen], families[chosen], distance=distance
+        packed = self.packed[name][chosen]
+        return histograms.pair_counts(packed, self.labels[chosen], distance=distance)
+
+    def recount(self, name: str, labels: NDArray[Any]) -> Counts:
+        """Count all pairs by distance, by one method, as if pictures had these families."""
+        return family_pairs.recount(
+            self.counts[name],
+            self.packed[name],
+            self.labels,
+            labels,
+            evidence.distance_of(name),
         )
 
     def largest(self, name: str) -> int:
@@ -158,6 +181,7 @@ def collect(
         by_hasher["find"].loc[is_readable, "quality"].to_numpy(),
         packed,
         int((~is_readable).sum()),
+        seed,
     )
 
 
@@ -443,15 +467,7 @@ def try_thresholds(
     elsewhere: the published shares of other sets, by name. here: the name of this one. The columns
     are those of `uncertainty.held_out_summary`, and set.
     """
-    by_family = {}
-    for name in hashed.candidates:
-        by_family[name] = histograms.family_histograms(
-            hashed.packed[name],
-            hashed.labels,
-            evidence.GROUPS,
-            seed,
-            distance=evidence.distance_of(name),
-        )
+    by_family = {name: hashed.by_family[name] for name in hashed.candidates}
     trials = uncertainty.held_out_trials(by_family, seed=seed)
     summary = uncertainty.held_out_summary(trials)
     tried = [summary.assign(set=f"the other half of {here}")]

@@ -72,7 +72,7 @@ import numpy as np
 import pandas as pd
 
 from finlib.scoring import metrics
-from finlib.scoring.histograms import family_histograms
+from finlib.scoring.histograms import FamilyHistograms, family_histograms
 from finlib.scoring.metrics import Counts
 from workbook.study import uncertainty
 from workbook.study.family_pairs import closest_of_families
@@ -212,21 +212,27 @@ def measure(
     *,
     resamples: int,
     seed: int,
+    by_family: Mapping[str, FamilyHistograms] | None = None,
 ) -> Measured:
     """Every candidate's TPR at these FPRs, with families resampled; the resamples are the same for
     all.
 
     packed: the hashes that each candidate stores, uint8[n, bytes]. labels: the family of each
-    image.
+    image. by_family: what `family_histograms` counts for each candidate in GROUPS groups, where
+    that is known.
     """
     measured = Measured({}, {}, {})
     for name, hashes in packed.items():
         distance = distance_of(name)
-        same, different = family_histograms(hashes, labels, GROUPS, seed, distance=distance)
+        if by_family is None:
+            same, different = family_histograms(hashes, labels, GROUPS, seed, distance=distance)
+        else:
+            same, different = by_family[name]
         whole = np.stack([same.sum(axis=0), different.sum(axis=(0, 1))])
         weights = uncertainty.family_weights(len(same), resamples, seed)
         resampled = uncertainty.weighted_counts(same, different, weights)
-        closest = closest_of_families(hashes, labels, distance)
+        radius = max((threshold_of(whole, rate) for rate in rates), default=0)
+        closest = closest_of_families(hashes, labels, distance, radius=radius)
         measured.scores[name] = {}
         measured.draws[name] = {}
         measured.family_pairs[name] = {}
@@ -240,9 +246,13 @@ def measure(
 
 def family_pairs_at(counts: Counts, closest: np.ndarray, fpr: float) -> int:
     """The number of pairs of families with an image pair within the threshold of this FPR."""
+    return int((closest <= threshold_of(counts, fpr)).sum())
+
+
+def threshold_of(counts: Counts, fpr: float) -> int:
+    """The least threshold that lets in more than this share of unrelated pairs."""
     false = np.cumsum(counts[1]) / max(1, np.sum(counts[1]))
-    threshold = int(np.searchsorted(false, fpr, side="right"))
-    return int((closest <= threshold).sum())
+    return int(np.searchsorted(false, fpr, side="right"))
 
 
 def class_pairs() -> pd.DataFrame:

@@ -1,7 +1,8 @@
 """Find how near each two families come to each other, over all pairs of their images.
 
 False matches of two families that look alike are many pairs of images and one pair of families. So
-it is pairs of families that count as independent evidence.
+it is pairs of families that count as independent evidence. `recount` counts pairs again where a few
+images change their families.
 """
 
 from collections.abc import Iterator, Sequence
@@ -10,12 +11,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 from numba import njit
 
 from finlib.matching.distances import get_distance
 from finlib.matching.hamming import distance_in_block
 from finlib.matching.packed import BLOCK, Packed, to_blocks
 from finlib.pools import in_threads
+from finlib.scoring.metrics import Counts
 
 JOBS = 32
 ROW_BITS = 27
@@ -69,23 +72,33 @@ def closest_of_families(
     labels: Sequence[str] | np.ndarray,
     distance: str = "hamming",
     *,
+    radius: int | None = None,
     workers: int | None = None,
 ) -> np.ndarray:
     """The least distance between images of two families, for every pair of families.
 
-    packed: uint8[n, bytes]. labels: the family of each image. Returns int64[pairs of families], in
-    the order of `numpy.triu_indices`.
+    packed: uint8[n, bytes]. labels: the family of each image. radius: up to which distances matter,
+    by default all; a pair of families farther apart has the largest distance that there is, which
+    takes less time to find. Returns int64[pairs of families], in the order of `numpy.triu_indices`.
     """
     names, family = np.unique(np.asarray(labels), return_inverse=True)
     families = len(names)
     hashes = _Sorted.of(packed, family, distance)
     closest = np.full((families, families), hashes.largest, np.uint16)
+    most = hashes.largest if radius is None else radius
 
     def compare(low: int, high: int) -> None:
         """Compare the images of the families low..high with those of later ones."""
         first, last = np.searchsorted(hashes.family, [low, high])
         _keep_closest(
-            hashes.words, first, last, hashes.blocks, hashes.family, hashes.width, closest
+            hashes.words,
+            first,
+            last,
+            hashes.blocks,
+            hashes.family,
+            hashes.width,
+            most,
+            closest,
         )
 
     for _ in in_threads(compare, hashes.jobs(families), workers):
@@ -138,8 +151,66 @@ def closest_pairs(
     )
 
 
+def recount(
+    counts: Counts,
+    packed: Packed,
+    labels: npt.NDArray[Any],
+    other_labels: npt.NDArray[Any],
+    distance: str = "hamming",
+) -> Counts:
+    """Count pairs by distance under other labels, from what they are under some labels.
+
+    counts: int64[2, largest distance + 1], of `histograms.pair_counts` under `labels`. Only pairs
+    of images that change their family are compared, so this is quick where few do.
+    """
+    family = np.unique(labels, return_inverse=True)[1]
+    other_family = np.unique(other_labels, return_inverse=True)[1]
+    is_moved = _moved(family, other_family)
+    measure = get_distance(distance, packed.shape[1])
+    moved = np.flatnonzero(is_moved)
+    words = measure.query_words(packed[moved])
+    blocks = to_blocks(measure.stored_words(packed))
+
+    def change_counts(low: int, high: int) -> Counts:
+        change = np.zeros((2, measure.largest + 1), np.int64)
+        _change_counts(
+            words,
+            moved,
+            low,
+            high,
+            blocks,
+            is_moved,
+            family,
+            other_family,
+            measure.width,
+            change,
+        )
+        return change
+
+    step = max(1, len(moved) // JOBS)
+    cuts = [*range(0, len(moved), step), len(moved)]
+    changed = counts.copy()
+    for change in in_threads(change_counts, pairwise(cuts), None):
+        changed += change
+    return changed
+
+
+def _moved(family: Integers, other_family: Integers) -> npt.NDArray[np.bool_]:
+    """Whether each image leaves its family, so that all the others stay together as they were.
+
+    Of each new family the images stay that come from the old one which most of them come from,
+    unless a larger part of that old family stays in another one.
+    """
+    parts = pd.DataFrame({"old": family, "new": other_family}).value_counts().reset_index()
+    largest = parts.drop_duplicates("new").drop_duplicates("old")
+    stays_in = np.full(int(family.max(initial=0)) + 1, -1)
+    stays_in[largest["old"]] = largest["new"]
+    moved: npt.NDArray[np.bool_] = stays_in[family] != other_family
+    return moved
+
+
 @njit(nogil=True, cache=True)
-def _keep_closest(words, low, high, blocks, family, width, closest):  # type: ignore[no-untyped-def]
+def _keep_closest(words, low, high, blocks, family, width, radius, closest):  # type: ignore[no-untyped-def]
     """Lower closest[family i, family j] to the least distance of images low..high to later ones.
 
     Images are sorted by family. All distances to a block are computed before any is looked at,
@@ -155,8 +226,9 @@ def _keep_closest(words, low, high, blocks, family, width, closest):  # type: ig
                 distances[k] = distance_in_block(words, i, blocks, b, k, width)
             least = closest[family[i]]
             for k in range(max(0, i + 1 - start), end):
-                other = family[start + k]
-                least[other] = min(least[other], distances[k])
+                if distances[k] <= radius:
+                    other = family[start + k]
+                    least[other] = min(least[other], distances[k])
 
 
 @njit(nogil=True, cache=True)
@@ -184,3 +256,29 @@ def _keep_closest_pairs(words, low, high, blocks, family, order, width, radius, 
                 key = np.uint64(distances[k]) << np.uint64(2 * ROW_BITS)
                 key |= (place << np.uint64(ROW_BITS)) | later
                 least[other] = min(least[other], key)
+
+
+@njit(nogil=True, cache=True)
+def _change_counts(  # type: ignore[no-untyped-def]
+    words, moved, low, high, blocks, is_moved, family, other_family, width, change
+):
+    """Move pairs of the images moved[low..high] in change[different, distance] to where they
+    belong under the other families. Pairs of two images that are moved count with the later one."""
+    n = len(family)
+    distances = np.empty(BLOCK, np.uint16)
+    for b in range(len(blocks)):
+        start = b * BLOCK
+        end = min(BLOCK, n - start)
+        for m in range(low, high):
+            i = moved[m]
+            for k in range(BLOCK):
+                distances[k] = distance_in_block(words, m, blocks, b, k, width)
+            for k in range(end):
+                j = start + k
+                if j == i or (is_moved[j] and j > i):
+                    continue
+                before = 0 if family[i] == family[j] else 1
+                after = 0 if other_family[i] == other_family[j] else 1
+                if before != after:
+                    change[before, distances[k]] -= 1
+                    change[after, distances[k]] += 1

@@ -183,7 +183,8 @@ def count_method(
     hashes = body.packed[method]
     distance = distance_of(method)
     same, different = family_histograms(hashes, body.families, GROUPS, seed, distance=distance)
-    closest = closest_of_families(hashes, body.families, distance)
+    largest = max(advised_radius(method, rate) for rate in RATES)
+    closest = closest_of_families(hashes, body.families, distance, radius=largest)
     weights = family_weights(len(same), resamples, seed)
     pairs = int(different.sum())
     records = []

@@ -69,7 +69,7 @@ def score_by_labels(
         row: dict[str, object] = {"hasher": name}
         for kind, truth in truths.items():
             is_given = truth is hashed.labels
-            counts = hashed.counts[name] if is_given else hashed.count(name, labels=truth)
+            counts = hashed.counts[name] if is_given else hashed.recount(name, truth)
             row[kind] = evidence.tpr_at_realised(counts, rate)
         rows.append(row)
     return pd.DataFrame(rows)
