@@ -27,17 +27,17 @@ COLUMNS = ["method", "work", "images", "measured", "cpu_s", "seconds", "mib"]
 class Tables:
     """The measured tables that costs are calculated from.
 
-    methods: notebook 03's, with hasher, ms of one core for a file, installed_ms of the original
-    code, and bytes of a hash. executors: notebook 04's, with executor, workers and speed_up.
+    methods: notebook 03's, with hasher, ms of one core for a file, and bytes of a hash. executors: notebook 04's, with executor, workers and speed_up.
     pair_rates: pairs that one core compares in a second within a radius, by method. clusterings:
-    the growth of clustering with n, seconds, cpu_s and mib, by method. python_mib: the peak memory
-    of FINd in pure Python.
+    the growth of clustering with n, seconds, cpu_s and mib, by method. python_ms, python_mib: the
+    time of FINd in pure Python for a file, and its peak memory.
     """
 
     methods: pd.DataFrame
     executors: pd.DataFrame
     pair_rates: Mapping[str, float]
     clusterings: Mapping[str, pd.DataFrame]
+    python_ms: float
     python_mib: float
 
 
@@ -71,7 +71,7 @@ def hashing(tables: Tables, sizes: Sequence[int]) -> pd.DataFrame:
         cpu = images * float(methods.loc[hasher, "ms"]) / 1000
         stored = images * float(methods.loc[hasher, "bytes"]) / MIB
         parts.append(_calculated(hasher, "hashing", images, cpu, cpu / by_threads, stored))
-    cpu = images * float(methods.loc["find", "installed_ms"]) / 1000
+    cpu = images * tables.python_ms / 1000
     stored = images * float(methods.loc["find", "bytes"]) / MIB
     memory = stored + cores * tables.python_mib
     parts.append(_calculated(PURE_PYTHON, "hashing", images, cpu, cpu / cores, memory))
