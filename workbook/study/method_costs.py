@@ -27,10 +27,11 @@ COLUMNS = ["method", "work", "images", "measured", "cpu_s", "seconds", "mib"]
 class Tables:
     """The measured tables that costs are calculated from.
 
-    methods: notebook 03's, with hasher, ms of one core for a file, and bytes of a hash. executors: notebook 04's, with executor, workers and speed_up.
-    pair_rates: pairs that one core compares in a second within a radius, by method. clusterings:
-    the growth of clustering with n, seconds, cpu_s and mib, by method. python_ms, python_mib: the
-    time of FINd in pure Python for a file, and its peak memory.
+    methods: notebook 03's, with hasher, ms of one core for a file, and bytes of a hash. executors:
+    notebook 04's, with executor, workers and speed_up. pair_rates: pairs that one core compares in
+    a second within a radius, by method. clusterings: the growth of clustering with n, seconds,
+    cpu_s and mib, by method. python_ms, python_mib: the time of FINd in pure Python for a file, and
+    its peak memory.
     """
 
     methods: pd.DataFrame
