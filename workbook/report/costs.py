@@ -156,7 +156,7 @@ def headline_of(growth: pd.DataFrame) -> str:
     return (
         f"A hundred million images: one core needs {duration(hashed)} to hash them "
         f"({duration(python)} in pure Python), {duration(clustered)} to cluster them by rows, "
-        f"and {duration(by_pairs)} to compare every pair"
+        f"and {duration(by_pairs)} for every pair"
     )
 
 
