@@ -307,16 +307,29 @@ def transfer(tried: pd.DataFrame, note: str) -> Figure:
     return fig
 
 
-def transfer_finding(tried: pd.DataFrame) -> str:
-    """How many times the false pairs intended thresholds let in on the worst set; see
-    `nonmatching.worst_excess`.
+def survived_finding(survived: pd.DataFrame) -> str:
+    """Which changes defeat every method: those after which none finds half of the copies.
+
+    survived: the share matched, with a row for each method and a column for each change.
     """
-    worst = []
-    for row in nonmatching.worst_excess(tried).itertuples():
-        worst.append(f"{style.label(str(row.Index))} {row.times:,.0f} ({row.times_worst:,.0f})")
+    best = survived.max()
+    defeating = [str(change) for change in best.index[best < 0.5]]
+    if not defeating:
+        return "After every change some method finds half of the copies"
+    return f"No method finds half of the copies after a {', a '.join(defeating)}"
+
+
+def transfer_finding(tried: pd.DataFrame) -> str:
+    """Up to how many times the false pairs intended thresholds let in on sets not seen.
+
+    The smallest and the largest of all methods are named; see `nonmatching.worst_excess`.
+    """
+    times = nonmatching.worst_excess(tried)["times"].sort_values()
+    least = f"{times.iloc[0]:,.0f} ({style.label(str(times.index[0]))})"
+    most = f"{times.iloc[-1]:,.0f} times ({style.label(str(times.index[-1]))})"
     return (
-        "On the worst of the sets not seen, thresholds let in this many times the false pairs "
-        f"intended (worst twentieth of halvings): {', '.join(worst)}"
+        f"On sets not seen, thresholds let in up to {least} to {most} the false pairs intended, "
+        "depending on the method"
     )
 
 

@@ -20,6 +20,19 @@ local function unnumber(header)
   return header
 end
 
+-- A table with its caption. On a web page a wide table scrolls, and its caption does not.
+local function join_table(caption, table)
+  local text = pandoc.Plain(caption.content)
+  if FORMAT:match("html") == nil then
+    table.caption = {long = {text}}
+    return {table}
+  end
+  local opening = pandoc.RawBlock("html", "<figure><figcaption>")
+  local between = pandoc.RawBlock("html", "</figcaption>")
+  local closing = pandoc.RawBlock("html", "</figure>")
+  return {opening, text, between, table, closing}
+end
+
 -- Join figures and tables with their captions.
 local function join_captions(blocks)
   local out = pandoc.List()
@@ -34,8 +47,7 @@ local function join_captions(blocks)
       out:insert(pandoc.Figure(picture, caption))
       i = i + 2
     elseif is_caption(block, "Table") and after ~= nil and after.t == "Table" then
-      after.caption = {long = {pandoc.Plain(block.content)}}
-      out:insert(after)
+      out:extend(join_table(block, after))
       i = i + 2
     else
       out:insert(block)

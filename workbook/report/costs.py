@@ -4,6 +4,7 @@ Nothing is measured here. The tables of the notebooks and of `scan`, `scale` and
 rows` are read, and the costs at each number of images are calculated from them.
 """
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,9 @@ from workbook.report import style
 from workbook.report.record import Recorder
 from workbook.study import method_costs
 from workbook.study.method_costs import PURE_PYTHON, ROWS, Tables
+
+BASELINE = "01.json"
+"""The file with the time of FINd in pure Python, which is told everywhere alike."""
 
 SOURCES = (
     "02_memory.csv",
@@ -38,13 +42,13 @@ PYTHON_LOOK: dict[str, Any] = {"color": style.NEUTRAL, "marker": "D"}
 
 def has_sources(figures: str | Path) -> bool:
     """Whether a folder has all tables that the costs are calculated from."""
-    return all(Path(figures, name).is_file() for name in SOURCES)
+    return all(Path(figures, name).is_file() for name in (BASELINE, *SOURCES))
 
 
 def record(figures: str | Path = "figures") -> None:
     """Write costs_growth.csv, its figure and costs.json from the tables in the same folder.
 
-    Raises FileNotFoundError, which names the table, where one of SOURCES is missing.
+    Raises FileNotFoundError, which names the file, where BASELINE or one of SOURCES is missing.
     """
     tables = read_tables(Path(figures))
     growth = method_costs.calculate(tables)
@@ -55,7 +59,7 @@ def record(figures: str | Path = "figures") -> None:
 
 
 def read_tables(figures: Path) -> Tables:
-    """Read SOURCES.
+    """Read BASELINE and SOURCES.
 
     The rate of combined hashes is FINd's within a radius, times what notebook 05 measured for the
     two lengths when all distances were counted.
@@ -67,12 +71,14 @@ def read_tables(figures: Path) -> Tables:
     rows = float(all_instructions["pairs, rows, radius 33"])
     counted = read["05_pairs_rate.csv"].set_index("name")["pairs_per_second"]
     longer = float(counted["find+dhash256"] / counted["find"])
+    baseline = json.loads(Path(figures, BASELINE).read_text(encoding="utf-8"))
     memory = read["02_memory.csv"].set_index("version")["peak_mib"]
     return Tables(
         methods=read["03_methods.csv"],
         executors=read["04_executors.csv"],
         pair_rates={"find": bits, ROWS: rows, "find+dhash256": bits * longer},
         clusterings={"find": read["scale_growth.csv"], ROWS: read["scale_rows_growth.csv"]},
+        python_ms=float(baseline["numbers"]["ms.total"]["value"]),
         python_mib=float(memory["pure Python"]),
     )
 
@@ -150,7 +156,7 @@ def headline_of(growth: pd.DataFrame) -> str:
     return (
         f"A hundred million images: one core needs {duration(hashed)} to hash them "
         f"({duration(python)} in pure Python), {duration(clustered)} to cluster them by rows, "
-        f"and {duration(by_pairs)} to compare every pair"
+        f"and {duration(by_pairs)} for every pair"
     )
 
 

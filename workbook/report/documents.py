@@ -32,7 +32,7 @@ TEXTS = (
 )
 """Texts that are pages of the site as they are."""
 
-COPIES = ("report.html", "report.pdf", "LICENSE", "CITATION.cff", "figures/*.png")
+COPIES = ("report.html", "report.pdf", "LICENSE", "CITATION.cff", "figures/*.png", "docs/*.png")
 """Files that the pages link to or show."""
 
 NOT_DOCUMENTED = ("finlib.command",)

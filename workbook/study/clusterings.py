@@ -5,7 +5,7 @@ with the square of the number of images. Average linkage takes the mean distance
 two clusters, which a single wrong pair hardly changes.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from functools import partial
 from time import perf_counter
 from typing import Any, NamedTuple
@@ -377,18 +377,26 @@ def in_use(packed: Packed) -> Labels:
     return clusters.cluster(packed).labels
 
 
-def compare(sets: dict[str, tuple[Packed, Any]]) -> pd.DataFrame:
+def in_use_by_rows(packed: Packed) -> Labels:
+    """Cluster dHashes as `finlib.cluster` does by rows, the method that is recommended."""
+    return clusters.cluster(packed, distance="rows").labels
+
+
+def compare(sets: dict[str, tuple[Packed, Any]], by_rows: Collection[str] = ()) -> pd.DataFrame:
     """Score and time the clustering in use and the others, with their defaults, on labelled sets.
 
-    sets: hashes and families by the set's name. Columns: set, method, n, seconds and those of
-    `score_clusters`.
+    sets: hashes and families by the set's name. by_rows: the names of the sets of dHashes, which
+    are clustered by rows as well. Columns: set, method, n, seconds and those of `score_clusters`.
     """
     methods: dict[str, Callable[[Packed], Labels]] = {"finlib": in_use, "finlib, uncut": uncut}
     for name in CLUSTERERS:
         methods[name] = partial(cluster, method=name)
     rows = []
     for set_name, (packed, family) in sets.items():
-        for name, method in methods.items():
+        used = dict(methods)
+        if set_name in by_rows:
+            used["finlib, by rows"] = in_use_by_rows
+        for name, method in used.items():
             start = perf_counter()
             labels = method(packed)
             seconds = perf_counter() - start

@@ -20,24 +20,26 @@ PURE_PYTHON = "FINd, pure Python"
 HASHERS = ("find", "ahash256", "dhash256", "phash256", "whash256", "find+dhash256")
 ROWS = "dhash256-rows"
 MIB = 2**20  # bytes
-COLUMNS = ["method", "work", "images", "measured", "cpu_s", "seconds", "mib"]
+RESOURCES = ("cpu_s", "seconds", "mib")
+COLUMNS = ["method", "work", "images", "measured", *RESOURCES]
 
 
 @dataclass(frozen=True)
 class Tables:
     """The measured tables that costs are calculated from.
 
-    methods: notebook 03's, with hasher, ms of one core for a file, installed_ms of the original
-    code, and bytes of a hash. executors: notebook 04's, with executor, workers and speed_up.
-    pair_rates: pairs that one core compares in a second within a radius, by method. clusterings:
-    the growth of clustering with n, seconds, cpu_s and mib, by method. python_mib: the peak memory
-    of FINd in pure Python.
+    methods: notebook 03's, with hasher, ms of one core for a file, and bytes of a hash. executors:
+    notebook 04's, with executor, workers and speed_up. pair_rates: pairs that one core compares in
+    a second within a radius, by method. clusterings: the growth of clustering with n, seconds,
+    cpu_s and mib, by method. python_ms, python_mib: the time of FINd in pure Python for a file, and
+    its peak memory.
     """
 
     methods: pd.DataFrame
     executors: pd.DataFrame
     pair_rates: Mapping[str, float]
     clusterings: Mapping[str, pd.DataFrame]
+    python_ms: float
     python_mib: float
 
 
@@ -62,31 +64,34 @@ def hashing(tables: Tables, sizes: Sequence[int]) -> pd.DataFrame:
     are taken to share the work evenly.
     """
     methods = tables.methods.set_index("hasher")
-    executors = tables.executors.set_index("executor")
-    cores = float(executors.loc["threads", "workers"])
-    by_threads = float(executors.loc["threads", "speed_up"])
+    seconds_each = methods["ms"] / 1000
+    mib_each = methods["bytes"] / MIB
+    threads = tables.executors.set_index("executor").loc["threads"]
+    speed_up = threads["speed_up"]
+    cores = threads["workers"]
     images = np.asarray(sizes, dtype=np.float64)
     parts = []
     for hasher in HASHERS:
-        cpu = images * float(methods.loc[hasher, "ms"]) / 1000
-        stored = images * float(methods.loc[hasher, "bytes"]) / MIB
-        parts.append(_calculated(hasher, "hashing", images, cpu, cpu / by_threads, stored))
-    cpu = images * float(methods.loc["find", "installed_ms"]) / 1000
-    stored = images * float(methods.loc["find", "bytes"]) / MIB
-    memory = stored + cores * tables.python_mib
+        cpu = images * seconds_each[hasher]
+        stored = images * mib_each[hasher]
+        parts.append(_calculated(hasher, "hashing", images, cpu, cpu / speed_up, stored))
+    cpu = images * tables.python_ms / 1000
+    memory = images * mib_each["find"] + cores * tables.python_mib
     parts.append(_calculated(PURE_PYTHON, "hashing", images, cpu, cpu / cores, memory))
     return pd.concat(parts, ignore_index=True)
 
 
 def every_pair(tables: Tables, sizes: Sequence[int]) -> pd.DataFrame:
     """The cost of comparing every pair within a radius, for the methods with a measured rate."""
-    methods = tables.methods.set_index("hasher")
-    cores = float(tables.executors.set_index("executor").loc["threads", "workers"])
+    mib_each = tables.methods.set_index("hasher")["bytes"] / MIB
+    threads = tables.executors.set_index("executor").loc["threads"]
+    cores = threads["workers"]
     images = np.asarray(sizes, dtype=np.float64)
     pairs = images * (images - 1) / 2
     parts = []
     for method, rate in tables.pair_rates.items():
-        stored = images * float(methods.loc[method.removesuffix("-rows"), "bytes"]) / MIB
+        hasher = method.removesuffix("-rows")
+        stored = images * mib_each[hasher]
         cpu = pairs / rate
         parts.append(_calculated(method, "every pair", images, cpu, cpu / cores, stored))
     return pd.concat(parts, ignore_index=True)
@@ -101,15 +106,17 @@ def clustering(
     """
     parts = []
     for method, growth in clusterings.items():
-        measured = growth.rename(columns={"n": "images"})[["images", "cpu_s", "seconds", "mib"]]
+        measured = growth.rename(columns={"n": "images"})
         parts.append(measured.assign(method=method, work="clustering", measured=True))
-        beyond = np.array([size for size in sizes if size > growth["n"].max()], dtype=np.float64)
-        if len(beyond):
-            costs = []
-            for resource in ("cpu_s", "seconds", "mib"):
-                law = power_law(growth["n"], growth[resource])
-                costs.append(np.array([law(size) for size in beyond]))
-            parts.append(_calculated(method, "clustering", beyond, *costs))
+        largest = growth["n"].max()
+        beyond = [size for size in sizes if size > largest]
+        if not beyond:
+            continue
+        costs = []
+        for resource in RESOURCES:
+            law = power_law(growth["n"], growth[resource])
+            costs.append(np.array([law(size) for size in beyond]))
+        parts.append(_calculated(method, "clustering", np.array(beyond), *costs))
     return pd.concat(parts, ignore_index=True)
 
 

@@ -16,7 +16,7 @@ FIGURES = HOME / "figures"
 def folder(tmp_path_factory):
     """A folder with the published tables that the costs are calculated from."""
     path = tmp_path_factory.mktemp("figures")
-    for name in costs.SOURCES:
+    for name in (costs.BASELINE, *costs.SOURCES):
         shutil.copy(FIGURES / name, path)
     costs.record(path)
     return path

@@ -149,6 +149,19 @@ def test_wrong_arguments_are_named():
         clusterings.cluster(packed.astype(int), "average")
 
 
+def test_dhashes_are_clustered_by_rows_as_well():
+    rng = np.random.default_rng(3)
+    originals = rng.integers(1, 255, (20, 32), dtype=np.uint8)
+    family = np.repeat(np.arange(20), 5)
+    hashes = originals[family]
+    hashes[:, :8] ^= rng.integers(0, 256, (100, 8), dtype=np.uint8)  # a caption over four rows
+    sets = {"dHash": (hashes, family), "other": (hashes, family)}
+    scores = clusterings.compare(sets, by_rows={"dHash"})
+    rows = scores[scores["method"] == "finlib, by rows"]
+    assert rows["set"].tolist() == ["dHash"]
+    assert rows["ari"].iloc[0] > 0.95
+
+
 def test_the_clustering_in_use_is_compared_with_the_others_and_with_itself_uncut():
     look_alike = np.load(Path(__file__).parents[2] / "golden" / "look_alike_hashes.npy")
     family = np.arange(len(look_alike)) // 20

@@ -10,7 +10,6 @@ METHODS = pd.DataFrame(
     {
         "hasher": method_costs.HASHERS,
         "ms": 2.0,
-        "installed_ms": 1000.0,
         "bytes": [32, 32, 32, 32, 32, 64],
     }
 )
@@ -34,6 +33,7 @@ def costs():
         EXECUTORS,
         pair_rates={"find": 1e6, ROWS: 5e5, "find+dhash256": 5e5},
         clusterings={ROWS: GROWTH},
+        python_ms=1000,
         python_mib=10,
     )
     table = method_costs.calculate(tables, sizes=(1000, 1_000_000))
