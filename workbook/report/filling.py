@@ -28,8 +28,8 @@ space in it is quoted: claim("'01.stages.box mean.share' > 0.6"). A format is on
 (3.2×10⁻⁶).
 
 The rendered text has one sentence a line, so that a diff shows which sentences changed. Words are
-counted without code, the title, tables, figures, captions (they begin with **Figure N** or **Table
-N**) and the section "References".
+counted from the title to the end of the limits, headings, lists and captions included; code, tables,
+figures and the section "References" are left out.
 """
 
 import math
@@ -55,7 +55,7 @@ from workbook.report.results import (
 from workbook.report.style import label
 
 MOST_WORDS = 3500
-MOST_SUMMARY_WORDS = 150
+MOST_SUMMARY_WORDS = 190
 SUMMARY = "Executive summary"
 WIDTH = 120
 """The longest line of the rendered text."""
@@ -84,7 +84,6 @@ JINJA_NUMBER = re.compile(r"""\{\{-?\s*["']?([\d.,%]+)["']?\s*[|}]""")
 IMAGE = re.compile(r"!\[[^\]]*\]\(([^)\s]+)[^)]*\)")
 IMAGE_PARAGRAPH = re.compile(r"^(!\[[^\n]*\))[ ]*$\s*([^\n]*)", re.MULTILINE)
 ADDRESS = re.compile(r"\]\([^)]*\)|https?://\S+")
-TITLE = re.compile(r"^# .*$", re.MULTILINE)
 HEADING = re.compile(r"^#+ .*$|^\|.*$(?=\n\|[ :|-]+$)", re.MULTILINE)
 """The headings of sections and of tables."""
 
@@ -403,8 +402,7 @@ def count_words(text: str) -> int:
     A word has a letter or a digit.
     """
     text = FENCED_CODE.sub("", text)
-    text = TITLE.sub("", text, count=1)
-    for pattern in (CAPTION, REFERENCES, BROKEN_CLAIM, TABLE_ROW, IMAGE):
+    for pattern in (REFERENCES, BROKEN_CLAIM, TABLE_ROW, IMAGE):
         text = pattern.sub("", text)
     text = re.sub(r"\]\([^)]*\)", "]", text)
     return sum(1 for word in text.split() if re.search(r"\w", word))
