@@ -24,6 +24,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 
 from finlib.command.cluster import cluster_files
 from finlib.command.inputs import Hashes
@@ -361,19 +363,17 @@ def _part_by_frames(
 def _number_films(paths: Sequence[str], workers: int | None) -> list[int]:
     """Number files of several frames by what the later ones show: equal numbers for alike ones.
 
-    Each gets the number of the first file that it is alike to. Where frames are plain, copies that
-    are encoded differently may get different numbers, and are then not grouped.
+    Where frames are plain, copies that are encoded differently may get different numbers, and are
+    then not grouped.
     """
-    firsts: list[NDArray[np.uint8]] = []
-    numbers = []
-    for packed in in_threads(hash_later_frames, ((path,) for path in paths), workers):
-        distances = [int(np.bitwise_count(packed ^ first).sum()) for first in firsts]
-        is_alike = [distance <= LATER_FRAMES_RADIUS for distance in distances]
-        if not any(is_alike):
-            is_alike.append(True)
-            firsts.append(packed)
-        numbers.append(is_alike.index(True))
-    return numbers
+    hashes = list(in_threads(hash_later_frames, ((path,) for path in paths), workers))
+    if not hashes:
+        return []
+    pairs = pairs_within(np.stack(hashes), LATER_FRAMES_RADIUS, workers=workers)
+    is_alike = np.ones(len(pairs.i), bool)
+    links = coo_array((is_alike, (pairs.i, pairs.j)), shape=(len(hashes), len(hashes)))
+    _, numbers = connected_components(links, directed=False)
+    return numbers.tolist()
 
 
 def hash_later_frames(path: str) -> NDArray[np.uint8]:
