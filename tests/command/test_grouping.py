@@ -124,7 +124,9 @@ def test_animations_of_other_frames_are_no_copies(suffix: str, tmp_path: Path) -
     frames[0].save(tmp_path / "still.bmp")
     last = [*frames[:2], frames[3]]
     last[0].save(tmp_path / f"c.{suffix}", save_all=True, append_images=last[1:], duration=100)
-    timed = {f"a.{suffix}", f"c.{suffix}"}
+    small = [frame.resize((120, 90)) for frame in frames[:3]]
+    small[0].save(tmp_path / f"e.{suffix}", save_all=True, append_images=small[1:], duration=100)
+    timed = {f"a.{suffix}", f"e.{suffix}"}
     assert groups_of(tmp_path) == [timed | {"d.tiff"} if suffix == "tiff" else timed]
 
 
