@@ -28,6 +28,9 @@ from workbook.study import (
 RIVAL_SIZE = 10_000
 """Hashes in each of the sets on which clustering algorithms are compared."""
 
+ROW_RIVAL_SIZES = (10_000, 30_000)
+"""Hashes of captioned pictures on which they are compared by rows, and FAISS's indexes beside."""
+
 RECALL_SIZES = (100_000, 1_000_000)
 """Numbers of hashes for which recall is measured at each distance."""
 
@@ -119,6 +122,9 @@ def measure_scale_by_rows(out: str | Path = "figures", largest: int | None = Non
     keys = scale.keys_by_bits(min(sizes[-1], LARGEST_DETAIL), pictures)
     write_table(recorder, "keys", keys, ["n", "keys", "passes", "distance"])
 
+    rivals = compare_by_rows(sizes[-1], pictures)
+    write_table(recorder, "rivals", rivals, ["n", "distance", "method"])
+
     for size in sizes[done:]:
         row = timing.in_fresh_process(scale.measured_by_rows, size, pictures)
         growth_rows.append(row)
@@ -126,6 +132,16 @@ def measure_scale_by_rows(out: str | Path = "figures", largest: int | None = Non
     if len(growth_rows) > 3:
         prediction = predict_largest(pd.DataFrame(growth_rows))
         write_table(recorder, "law", prediction, "work")
+
+
+def compare_by_rows(largest: int, pictures: captioned_web.Measured) -> pd.DataFrame:
+    """Compare clusterings on dHashes of captioned pictures, at each of ROW_RIVAL_SIZES."""
+    tables = []
+    for size in ROW_RIVAL_SIZES:
+        if size <= largest:
+            packed, family = captioned_web.draw(size, pictures)
+            tables.append(clusterings.compare_by_rows(packed, family))
+    return pd.concat(tables, ignore_index=True)
 
 
 def measured_before(out: Path, name: str, sizes: Sequence[int]) -> list[dict[str, float]]:

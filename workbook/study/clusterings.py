@@ -23,17 +23,21 @@ from finlib.clustering.clusterer import Clusterer
 from finlib.clustering.clusters import renumber
 from finlib.clustering.null_model import fit_null_model
 from finlib.clustering.radii import Settings
+from finlib.matching.distances import DISTANCES
 from finlib.matching.packed import Packed, check_hashes, check_radius
 from finlib.matching.pairs import neighbours, pairs_within
+from workbook.study import faiss_indexes, timing
 
 Labels = npt.NDArray[np.int64]
 
 FEW = 4  # images that a cluster must have for `consensus` to compare it by its majority of bits
 
 
-def components(packed: Packed, threshold: int, workers: int | None = None) -> Labels:
+def components(
+    packed: Packed, threshold: int, workers: int | None = None, distance: str = "hamming"
+) -> Labels:
     """Cluster by single linkage: the connected components of the pairs within the threshold."""
-    i, j, _ = pairs_within(packed, threshold, workers=workers)
+    i, j, _ = pairs_within(packed, threshold, distance=distance, workers=workers)
     return renumber(_components(i, j, len(packed)))
 
 
@@ -298,7 +302,9 @@ def _join_by_centres(centres: Packed, size: Labels, threshold: int, workers: int
     return joined
 
 
-def hdbscan(packed: Packed, threshold: int, workers: int | None = None) -> Labels:
+def hdbscan(
+    packed: Packed, threshold: int, workers: int | None = None, distance: str = "hamming"
+) -> Labels:
     """Cluster by scikit-learn's HDBSCAN on the graph of pairs within the threshold.
 
     An image that HDBSCAN takes for noise stays alone, and a cluster has at least three images.
@@ -309,14 +315,14 @@ def hdbscan(packed: Packed, threshold: int, workers: int | None = None) -> Label
     from sklearn.cluster import HDBSCAN
 
     n = len(packed)
-    i, j, distance = pairs_within(packed, threshold, workers=workers)
+    i, j, length = pairs_within(packed, threshold, distance=distance, workers=workers)
     _, first_of_component = np.unique(_components(i, j, n), return_index=True)
     connected = np.append(first_of_component, n)
     bridge = np.full(len(connected) - 1, 8 * packed.shape[1])
     i = np.concatenate([i, connected[:-1], [n, n + 1]])
     j = np.concatenate([j, connected[1:], [n + 1, n + 2]])
     # SciPy's spanning tree takes a stored zero for no edge, so copies get a small distance.
-    length = np.concatenate([distance, bridge, [0, 0]])
+    length = np.concatenate([length, bridge, [0, 0]])
     length = np.maximum(length, 1e-3)
     both_ways = (np.concatenate([i, j]), np.concatenate([j, i]))
     graph = csr_array((np.tile(length, 2), both_ways), shape=(n + 3, n + 3))
@@ -402,6 +408,58 @@ def compare(sets: dict[str, tuple[Packed, Any]], by_rows: Collection[str] = ()) 
             seconds = perf_counter() - start
             row = {"set": set_name, "method": name, "n": len(packed), "seconds": seconds}
             rows.append(row | score_clusters(family, labels))
+    return pd.DataFrame(rows)
+
+
+def indexed(packed: Packed, threshold: int, index: str) -> Labels:
+    """Cluster by single linkage on the pairs that one of `faiss_indexes.INDEXES` finds.
+
+    It runs on one thread: for a single query FAISS's threads cost more than they save.
+    """
+    with timing.one_thread():
+        search = faiss_indexes.INDEXES[index](packed, threshold).search
+        found = [search(query) for query in packed[:, None]]
+    i = np.repeat(np.arange(len(packed)), [len(rows) for rows in found])
+    j = np.concatenate(found)
+    return renumber(_components(i, j, len(packed)))
+
+
+def compare_by_rows(packed: Packed, family: Any) -> pd.DataFrame:
+    """Score and time the clustering of dHashes uint8[n, 32] by rows, and others beside it.
+
+    The others get the radius within which `finlib.cluster` unites hashes by the same distance.
+    FAISS's indexes have no distance by rows. family: of each hash. Columns: method, distance,
+    radius, n, seconds and those of `score_clusters`.
+    """
+    tables = []
+    for distance in DISTANCES:
+        radius = clusters.cluster(packed, distance=distance).link_radius
+        methods: dict[str, Callable[[], Labels]] = {
+            "finlib": partial(_cluster_by, packed, distance),
+            "hdbscan": partial(hdbscan, packed, radius, distance=distance),
+            "components": partial(components, packed, radius, distance=distance),
+        }
+        if distance == "hamming":
+            for index in ("FAISS IVF", "FAISS HNSW"):
+                methods[f"{index}, components"] = partial(indexed, packed, radius, index)
+        table = _score_methods(methods, family)
+        tables.append(table.assign(distance=distance, radius=radius, n=len(packed)))
+    return pd.concat(tables, ignore_index=True)
+
+
+def _cluster_by(packed: Packed, distance: str) -> Labels:
+    return clusters.cluster(packed, distance=distance).labels
+
+
+def _score_methods(methods: dict[str, Callable[[], Labels]], family: Any) -> pd.DataFrame:
+    """The time of each method and the scores of its labels."""
+    rows = []
+    for name, method in methods.items():
+        start = perf_counter()
+        labels = method()
+        seconds = perf_counter() - start
+        row = {"method": name, "seconds": seconds}
+        rows.append(row | score_clusters(family, labels))
     return pd.DataFrame(rows)
 
 

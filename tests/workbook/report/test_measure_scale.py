@@ -103,6 +103,9 @@ def test_clusterings_by_rows_are_measured_up_to_a_hundred_million(quick, tmp_pat
         row = {"n": size, "keys": "bits of a row", "passes": 1, "distance": 3, "found": 0.9}
         return pd.DataFrame([row])
 
+    def rivals(size, _pictures):
+        return pd.DataFrame([{"n": size, "distance": "rows", "method": "finlib"}])
+
     hashed = HashedSet(
         np.zeros((4, 32), np.uint8),
         np.arange(128, dtype=np.uint8).reshape(4, 32),
@@ -111,6 +114,7 @@ def test_clusterings_by_rows_are_measured_up_to_a_hundred_million(quick, tmp_pat
     monkeypatch.setattr(timing, "in_fresh_process", measured)
     monkeypatch.setattr(measurements, "recall_by_rows", recall)
     monkeypatch.setattr(measurements, "keys_by_bits", recall)
+    monkeypatch.setattr(scale, "compare_by_rows", rivals)
     monkeypatch.setattr(scale, "hash_set", lambda folder: hashed)
     scale.measure_scale_by_rows(tmp_path)
     growth = pd.read_csv(tmp_path / "scale_rows_growth.csv")
@@ -121,6 +125,7 @@ def test_clusterings_by_rows_are_measured_up_to_a_hundred_million(quick, tmp_pat
         "keys",
         "law",
         "recall",
+        "rivals",
     }
 
 
@@ -152,10 +157,14 @@ def test_an_interrupted_run_resumes_where_the_commit_is_the_same(tmp_path, monke
         row = {"n": size, "keys": "bits of a row", "passes": 1, "distance": 3, "found": 0.9}
         return pd.DataFrame([row])
 
+    def rivals(size, _pictures):
+        return pd.DataFrame([{"n": size, "distance": "rows", "method": "finlib"}])
+
     monkeypatch.setattr(scale, "measure_built_in", lambda: None)
     monkeypatch.setattr(timing, "in_fresh_process", measured)
     monkeypatch.setattr(measurements, "recall_by_rows", recall)
     monkeypatch.setattr(measurements, "keys_by_bits", recall)
+    monkeypatch.setattr(scale, "compare_by_rows", rivals)
     monkeypatch.setattr(scale, "stamp", lambda: dict.fromkeys(scale.SAME_RUN, "a"))
     monkeypatch.setattr(record, "stamp", lambda: dict.fromkeys(scale.SAME_RUN, "a"))
     with pytest.raises(KeyboardInterrupt):

@@ -173,3 +173,22 @@ def test_the_clustering_in_use_is_compared_with_the_others_and_with_itself_uncut
         scores.loc["components", "ari"]
         == clusterings.score_clusters(family, clusterings.components(look_alike, 192))["ari"]
     )
+
+
+def test_clusterings_by_rows_are_scored_beside_hdbscan_and_indexes_of_faiss():
+    pytest.importorskip("faiss")
+    rng = np.random.default_rng(31)
+    family = np.repeat(np.arange(300), rng.integers(1, 5, 300))
+    rows = rng.integers(0, 1 << 16, (300, 16), dtype=np.uint16)[family]
+    is_covered = rng.random(rows.shape) < 0.15
+    noise = rng.integers(0, 1 << 16, rows.shape, dtype=np.uint16)
+    packed = np.where(is_covered, noise, rows).view(np.uint8)
+    table = clusterings.compare_by_rows(packed, family).set_index(["distance", "method"])
+    assert set(table.loc["rows"].index) == {"finlib", "hdbscan", "components"}
+    assert {"FAISS IVF, components", "FAISS HNSW, components"} < set(table.loc["hamming"].index)
+    by_finlib = table.xs("finlib", level="method")
+    assert (by_finlib[["precision", "recall"]] > 0.95).all().all()
+    assert (table[["precision", "recall"]] <= 1).all().all()
+    assert table["radius"].groupby("distance").nunique().max() == 1
+    found_by_index = table.loc[("hamming", "FAISS IVF, components"), "recall"]
+    assert found_by_index <= table.loc[("hamming", "components"), "recall"]
