@@ -1,4 +1,4 @@
-"""Notebooks 00 to 04 on folders of one's own, at small sizes: labelled, without labels, few,
+"""Notebooks 00 to 05 on folders of one's own, at small sizes: labelled, without labels, few,
 broken, all in one.
 """
 
@@ -34,6 +34,10 @@ SMALL = {
     "04_optimisation_3_parallel": {
         **{"sizes": [4, 12], "chunks": [2, 6], "memory_sizes": [2, 6], "reference_sizes": [1, 2]},
         **{"ladder_images": 1, "executors": ["serial", "threads"]},
+    },
+    "05_accuracy_comparison": {
+        **{"resamples": 5, "changed_images": 1, "turned_images": 2, "plain_images": 2},
+        **{"timed_images": 2, "repeats": 1},
     },
 }
 
