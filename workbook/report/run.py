@@ -40,7 +40,8 @@ class Extra(NamedTuple):
 
 
 EXTRA = {"05": Extra(1.8e-3, 4e-8), "06": Extra(6e-4, 2e-8)}
-"""Estimated from the processor time of 15,455 and of 55,972 images, of which two cores each do half. The other notebooks look at a fixed number of images.
+"""Estimated from the processor time of notebook 05 on 15,455 images and of single steps on 55,972,
+of which two cores each do half. The other notebooks look at a fixed number of images.
 """
 
 LINK = re.compile(r"\]\(([^)\s]+)\)")
