@@ -28,8 +28,8 @@ space in it is quoted: claim("'01.stages.box mean.share' > 0.6"). A format is on
 (3.2×10⁻⁶).
 
 The rendered text has one sentence a line, so that a diff shows which sentences changed. Words are
-counted from the title to the end of the limits, headings, lists and captions included; code, tables,
-figures and the section "References" are left out.
+counted from the title to the end, with headings, lists and captions; code, tables, figures and the
+section "References" are left out.
 """
 
 import math

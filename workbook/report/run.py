@@ -39,9 +39,9 @@ class Extra(NamedTuple):
     pair: float
 
 
-EXTRA = {"05": Extra(2e-3, 9e-8), "06": Extra(6e-4, 2e-8)}
-"""Estimated from parts of the notebooks, timed with 56,000 hashes on two cores that had other work,
-too. The other notebooks look at a fixed number of images.
+EXTRA = {"05": Extra(1.8e-3, 4e-8), "06": Extra(6e-4, 2e-8)}
+"""Estimated from the processor time of notebook 05 on 15,455 images and of single steps on 55,972,
+of which two cores each do half. The other notebooks look at a fixed number of images.
 """
 
 LINK = re.compile(r"\]\(([^)\s]+)\)")

@@ -132,7 +132,7 @@ def test_a_report_may_have_the_most_words_exactly(results):
 
 
 def test_words_are_counted_by_hand():
-    text = """# The title is not counted
+    text = """# A title of five words
 
 ## Two words
 
@@ -141,8 +141,8 @@ One two three, **four** [five](http://a/b/c "d") – `six`
 
 ![not counted](figures/a.png)
 
-**Figure 1.** Not
-counted.
+**Figure 1.** A caption
+counts.
 
 | not | counted |
 | --- | --- |
@@ -151,7 +151,7 @@ counted.
 not counted
 ```
 
-**Table 1.** Not counted.
+**Table 1.** It counts.
 
 ## References
 
@@ -161,7 +161,7 @@ not counted
 
 eight
 """
-    assert count_words(text) == 2 + 7 + 1 + 1
+    assert count_words(text) == 5 + 2 + 7 + 1 + 5 + 4 + 1
 
 
 def test_a_claim_leaves_no_trace_where_it_holds_and_a_mark_where_it_does_not(results):
