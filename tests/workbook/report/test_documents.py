@@ -9,6 +9,7 @@ from pathlib import Path
 from urllib.parse import unquote
 
 import pytest
+from PIL import Image
 import yaml
 
 import finlib
@@ -119,12 +120,13 @@ def test_docstrings_become_markdown():
 
 @pytest.fixture
 def photos(album, tmp_path, monkeypatch):
-    """Folders `photos` and `new`, and the table of hashes that how-to pages begin with."""
+    """The folders `photos` and `new` and the image photo.jpg, which how-to pages begin with."""
     (album / "0002_damaged.jpg").unlink()
     monkeypatch.chdir(tmp_path)
     album.rename("photos")
     Path("new").mkdir()
     shutil.copy("photos/0000_1.png", "new/again.png")
+    Image.open("photos/0000_1.png").convert("RGB").save("photo.jpg")
 
 
 def run_command(line, monkeypatch):
