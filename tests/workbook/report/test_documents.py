@@ -9,8 +9,8 @@ from pathlib import Path
 from urllib.parse import unquote
 
 import pytest
-from PIL import Image
 import yaml
+from PIL import Image
 
 import finlib
 from finlib.command import cli, process
