@@ -193,22 +193,23 @@ def transfer_trials(trials: pd.DataFrame, shares: pd.DataFrame) -> pd.DataFrame:
     """What thresholds of many splits of one set let in and find on another set.
 
     trials: from `uncertainty.held_out_trials`. shares: those of the other set, with a column
-    hasher. Returns the trials with fpr and tpr of the other set. Below all distances that were
-    measured on it, its smallest share counts, which is more than the true one. Methods without
-    shares are left out.
+    hasher. Returns the trials with fpr and tpr of the other set. A rate is left out for a method
+    whose thresholds for it mostly lie below all distances that were measured on the other set: it
+    has too few false pairs to tell. For the few thresholds below them otherwise its smallest share
+    counts, which is more than the true one. Methods without shares are left out.
     """
     transferred = []
-    for name, of_hasher in trials.groupby("hasher", sort=False):
+    for (name, _), of_rate in trials.groupby(["hasher", "intended"], sort=False):
         known = shares[shares["hasher"] == name].sort_values("distance")
-        if known.empty:
+        if known.empty or of_rate["threshold"].median() < known["distance"].iloc[0]:
             continue
-        place = np.searchsorted(known["distance"], of_hasher["threshold"], side="right") - 1
+        place = np.searchsorted(known["distance"], of_rate["threshold"], side="right") - 1
         place = np.maximum(place, 0)
         rates = {
             "fpr": known["strangers"].to_numpy()[place],
             "tpr": known["found"].to_numpy()[place],
         }
-        transferred.append(of_hasher.assign(**rates))
+        transferred.append(of_rate.assign(**rates))
     return pd.concat(transferred, ignore_index=True) if transferred else trials[:0]
 
 

@@ -140,6 +140,9 @@ def test_thresholds_of_every_split_on_another_set_by_hand():
     assert summary["tpr"] == pytest.approx((18 * 0.5 + 2 * 0.8) / 20)
     other = pd.DataFrame(columns).assign(hasher="other")
     assert nonmatching.transfer_trials(trials, other).empty
+    strict = trials.assign(intended=1e-6, threshold=3.0)  # below all that was measured
+    both = nonmatching.transfer_trials(pd.concat([strict, trials]), pd.DataFrame(columns))
+    assert both["intended"].unique().tolist() == [1e-4]
 
 
 def one_method(strangers, found, measured):
