@@ -54,6 +54,8 @@ def test_the_tour_on_the_command_line(
 ) -> None:
     (lines,) = blocks(README, "sh")
     for line in lines.strip().splitlines():
+        if line.startswith("#"):
+            continue
         command = line.split("#")[0].split()
         assert command[0] == "finlib"
         monkeypatch.setattr(sys, "argv", command)

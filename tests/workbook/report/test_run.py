@@ -24,8 +24,8 @@ README = [
     'FINd finds {{ "05.strict.find.1e-5.tpr"|number(".1%") }} and '
     '{{ "site.05.strict.find.1e-5.tpr"|number(".1%") }}.',
     '**FINd is {{ "03.speed_up.file"|number(",.0f") }} times as fast**',
-    'between {{ "03.speed_up.file.low"|number(",.0f") }} '
-    'and {{ "03.speed_up.file.high"|number(",.0f") }})',
+    '({{ "03.speed_up.file.low"|number(",.0f") }} '
+    'to {{ "03.speed_up.file.high"|number(",.0f") }} in half of the repeats)',
     'one core compares {{ "06.engine.pairs_per_second / 1000000000"|number(".1f") }} '
     "billion pairs a second",
 ]
