@@ -23,6 +23,20 @@ LEAST_DRAWN = 0.7
 PAIRS_SHOWN = 4
 """Pairs in a row of `saved`."""
 
+CHANGES = {
+    "saved again": "saving",
+    "sizes": "resizing",
+    "crops": "crops and borders",
+    "turns": "turns",
+    "written on": "writing",
+    "grounds": "other grounds",
+}
+"""What was done to the copies of each group of copies_found.csv, in words."""
+
+NEARLY_ALL = 0.95
+HARDLY_ANY = 0.1
+"""Shares of copies found, for the words of `copies_finding`."""
+
 NO_BREAK = "\N{NO-BREAK SPACE}"
 NO_BREAK_HERE = "\N{WORD JOINER}"
 
@@ -168,8 +182,8 @@ def saved_finding(hashed: Hashed, found: Disagreements) -> str:
     if not found.are_misses:
         return "Pairs that one of the two finds closer than most, and the other farther"
     return (
-        f"dHash saves pairs that FINd misses in {found.families_by_dhash} of {hashed.families} "
-        f"families, FINd saves others in {found.families_by_find}"
+        f"dHash finds pairs that FINd misses in {found.families_by_dhash} of {hashed.families} "
+        f"families, and FINd finds others in {found.families_by_find}"
     )
 
 
@@ -359,6 +373,72 @@ def plain(table: pd.DataFrame, least_quality: float, rate: float) -> Figure:
     return fig
 
 
+def plain_finding(table: pd.DataFrame) -> str:
+    """What dHash 256 matches of the pairs of plain pictures, added up bit by bit and by rows.
+
+    table: as for `plain`.
+    """
+    shares = table.set_index("hasher")["share"]
+    return (
+        f"Without a detail filter dHash 256 matches {shares['dhash256']:.1%} of pairs of plain "
+        f"pictures, by rows {shares['dhash256-rows']:.1%}"
+    )
+
+
+def copies_finding(found: pd.DataFrame) -> str:
+    """After which kinds of change nearly all copies are found, and after which hardly any.
+
+    found: copies_found.csv; the mean is taken over the kinds and methods of each group.
+    """
+    shares = found.groupby("group", sort=False)["share"].mean().rename(index=CHANGES)
+    kept = [str(name) for name in shares.index[shares >= NEARLY_ALL]]
+    lost = [str(name) for name in shares.index[shares <= HARDLY_ANY]]
+    if not kept or not lost:
+        return "Near copies that each method finds, all sets together"
+    found_after = f"Nearly all copies are found after {in_a_list(kept)}"
+    return f"{found_after}, hardly any after {in_a_list(lost)}"
+
+
+def in_a_list(names: Sequence[str]) -> str:
+    """Names as in a sentence: "a", "a and b", "a, b and c"."""
+    *others, last = names
+    if not others:
+        return last
+    return f"{', '.join(others)} and {last}"
+
+
+def side_text(shares: pd.DataFrame) -> str:
+    """What dHash by rows, and FINd + dHash 256, find of copies with text along a side.
+
+    shares: the share of copies found, with a row for each kind and a column for each method.
+    """
+    banner = shares.loc["banner at the left, 20%"]
+    captions = shares.loc["caption on both sides"]
+    return (
+        f"With a banner at the left dHash 256 by rows finds {banner['dhash256-rows']:.0%} of "
+        f"copies, with captions on both sides {captions['dhash256-rows']:.0%}; FINd + dHash 256 "
+        f"finds {banner['find+dhash256']:.0%} and {captions['find+dhash256']:.0%}."
+    )
+
+
+def heavier_captions(scores: pd.DataFrame, estimated: pd.DataFrame) -> str:
+    """What the recommended method and FINd + dHash 256 find under heavier captions.
+
+    scores, estimated: the published tables strict and thresholds of that set.
+    """
+    at_rate = scores[scores["rate"].astype(float) == 1e-4].set_index("candidate")["tpr"]
+    by_rows = estimated[estimated["hasher"] == "dhash256-rows"].set_index("distance")
+    within = by_rows["found"]
+    is_measured = by_rows.loc[[40, 31], "measured"].all()
+    estimated_or_not = "" if is_measured else "an estimated "
+    return (
+        f"Under heavier captions, at {one_in(1e-4)} unrelated pairs, FINd + dHash 256 finds "
+        f"{at_rate['find+dhash256']:.1%} of family pairs and dHash 256 by rows "
+        f"{at_rate['dhash256-rows']:.1%}. Within 40 bits rows find {estimated_or_not}"
+        f"{within[40]:.0%} there, within 31 bits {within[31]:.0%}."
+    )
+
+
 def shares_map(shares: pd.DataFrame, unit: str, height: float, note: str = "") -> Figure:
     """A map of shares as percentages, low values dark: one row for each row of the table."""
     fig, ax = plt.subplots(figsize=(style.WIDTH, height))
@@ -390,6 +470,23 @@ def evaded(
     fig, axes = plt.subplots(rows, columns, figsize=(style.WIDTH, 2.1 * rows))
     plots.gallery(pictures, captions, axes)
     return fig
+
+
+def evaded_finding(
+    names: Sequence[str],
+    bits: Sequence[int],
+    radius: int,
+) -> str:
+    """Which of the copies that `evaded` draws are missed; the first one is the picture itself."""
+    missed = []
+    for name, distance in zip(names, bits, strict=True):
+        if distance > radius:
+            missed.append(name)
+    at_threshold = f"At its threshold of {style.count_of(radius, 'bit')} dHash by rows"
+    if not missed:
+        return f"{at_threshold} finds every one of these copies of a picture"
+    count = f"{len(missed)} of {style.count_of(len(names) - 1, 'copy', 'copies')}"
+    return f"{at_threshold} misses {count} of this picture: {in_a_list(missed)}"
 
 
 def least_changes(least: pd.DataFrame) -> pd.DataFrame:

@@ -37,8 +37,14 @@ DARK_RED = (0.72, 0.15, 0.0)
 ROW_HEIGHT = 1.12
 """Inches; the height of a row of panels in `compared`."""
 
+FLAT_ROW = "row of flat ground: counts the cap"
+"""What the legend of `compared_by_rows` says of the rows that are marked."""
+
 SCALE_HEIGHT = 1.8
 """Inches; the height of the scale in `compared`."""
+
+THRESHOLDS_FROM = "lines: FINd's thresholds from notebook 05, not from the pairs shown"
+"""What the scale says of its thresholds, for which the pairs behind it are too few."""
 
 
 # Pictures and bits ---------------------------------------------------------------------------
@@ -219,15 +225,16 @@ def draw_rows(ax: Axes, comparison: RowComparison) -> None:
     ax.barh(places, comparison.bits, height=0.8, color=style.GRID, label="counts by Hamming alone")
     ax.barh(places, comparison.counted, height=0.8, color=by_rows, label="counts by rows")
     flat = np.flatnonzero(comparison.is_flat)
-    ax.plot(
-        np.full(len(flat), CAP + 0.7),
-        flat,
-        linestyle="",
-        marker=style.marker("dhash256-rows"),
-        color="black",
-        markersize=3.5,
-        label="row of flat ground: counts the cap",
-    )
+    if len(flat):
+        ax.plot(
+            np.full(len(flat), CAP + 0.7),
+            flat,
+            linestyle="",
+            marker=style.marker("dhash256-rows"),
+            color="black",
+            markersize=3.5,
+            label=FLAT_ROW,
+        )
     ax.axvline(CAP, color="black", linewidth=0.9, linestyle="--", label=f"cap, {CAP} bits a row")
     ax.set(xlim=(0, ROW_BITS), ylim=(ROWS - 0.5, -0.5), yticks=[], xticks=[0, CAP, 8, ROW_BITS])
     ax.grid(visible=False)
@@ -253,12 +260,21 @@ def compared_by_rows(comparisons: Mapping[str, RowComparison]) -> Figure:
     for row in axes:
         row[3].set_box_aspect(1 / wide)
     fig.legend(
-        *axes[0, 3].get_legend_handles_labels(),
+        *legend_of(axes[:, 3]),
         loc="outside lower center",
         ncols=4,
         fontsize=7.5,
     )
     return fig
+
+
+def legend_of(axes: Any) -> tuple[list[Any], list[str]]:
+    """The handles and labels of several Axes for one legend, each label once."""
+    handle_of: dict[str, Any] = {}
+    for ax in axes:
+        for handle, label in zip(*ax.get_legend_handles_labels(), strict=True):
+            handle_of.setdefault(label, handle)
+    return list(handle_of.values()), list(handle_of)
 
 
 # Distances -----------------------------------------------------------------------------------
@@ -275,14 +291,17 @@ def scale(
     Behind them are the distances of matching and of unrelated pairs.
 
     distances: in bits, by name, drawn as marks. shares: the histograms behind them, from
-    `anatomy.pair_shares`. thresholds: in bits, by name, drawn as lines.
+    `anatomy.pair_shares`. thresholds: FINd's of notebook 05 in bits, by name, drawn as lines.
     """
     top = float(shares["share"].max())
     draw_histograms(ax, shares)
     draw_marks(ax, distances)
     draw_thresholds(ax, thresholds or {}, top)
     ax.set(xlim=(0, 160), ylim=(0, top * 1.35), yticks=[])
-    ax.set_xlabel("bits of 256 that differ (left is more alike)")
+    label = "bits of 256 that differ (left is more alike)"
+    if thresholds:
+        label += f"\n{THRESHOLDS_FROM}"
+    ax.set_xlabel(label)
     ax.set_ylabel("share of pairs")
     ax.legend(loc="upper left")
     return ax

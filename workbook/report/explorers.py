@@ -510,7 +510,8 @@ def calculator(
 ) -> Figure:
     """Draw the core hours of each way to match a number of images.
 
-    The title and the legend say what the chosen number takes.
+    The title and the legend say what the chosen number takes. The distances are those of the
+    simulated hashes of notebook 06, which are drawn like FINd's.
 
     ways: `costs.ways` with everything given except the numbers of images, precision and recall.
     images: the chosen number. cores: that work at once. dollars: the price of a core hour.
@@ -535,7 +536,8 @@ def calculator(
     ax.axvline(images, color=style.NEUTRAL, linewidth=0.8)
     ax.legend(fontsize=7.5)
     ax.set(xlabel="images (log scale)", ylabel="core hours (log scale)")
-    title = f"{images:,.0f} images on {cores:,} cores: {describe_threshold(chosen, precision)}"
+    title = f"FINd's simulated distances, {images:,.0f} images, {cores:,} cores: "
+    title += describe_threshold(chosen, precision)
     return style.headline(fig, title)
 
 

@@ -147,6 +147,68 @@ def test_copies_outside_the_radius_are_missed(picture):
     assert captions == ["the picture", "mirrored\n40 bits: missed", "blurred\n3 bits: matched", ""]
 
 
+def test_missed_copies_are_named_in_the_title():
+    names = ["the picture", "mirrored", "crop of 5%", "5° tilt"]
+    assert shown.evaded_finding(names, [0, 27, 31, 43], 30) == (
+        "At its threshold of 30 bits dHash by rows misses 2 of 3 copies of this picture: crop of "
+        "5% and 5° tilt"
+    )
+    none = shown.evaded_finding(names[:2], [0, 27], 30)
+    assert none.endswith("finds every one of these copies of a picture")
+
+
+def test_plain_pairs_are_counted_for_dhash_and_by_rows():
+    table = pd.DataFrame({"hasher": ["dhash256", "dhash256-rows"], "share": [0.478, 0.0001]})
+    assert shown.plain_finding(table) == (
+        "Without a detail filter dHash 256 matches 47.8% of pairs of plain pictures, by rows 0.0%"
+    )
+
+
+def test_changes_that_hide_copies_are_named_where_the_shares_are_clear():
+    found = pd.DataFrame(
+        [("saved again", 1.0), ("sizes", 0.97), ("sizes", 0.99), ("turns", 0.4), ("crops", 0.02)],
+        columns=["group", "share"],
+    )
+    assert shown.copies_finding(found) == (
+        "Nearly all copies are found after saving and resizing, hardly any after crops and borders"
+    )
+    unclear = shown.copies_finding(found[found["group"] != "crops"])
+    assert unclear == "Near copies that each method finds, all sets together"
+
+
+def test_names_are_listed_as_in_a_sentence():
+    assert shown.in_a_list(["a"]) == "a"
+    assert shown.in_a_list(["a", "b", "c"]) == "a, b and c"
+
+
+def test_text_along_a_side_is_told_by_what_is_found():
+    shares = pd.DataFrame(
+        {"dhash256-rows": [0.39, 0.54], "find+dhash256": [0.99, 0.97]},
+        index=["banner at the left, 20%", "caption on both sides"],
+    )
+    assert shown.side_text(shares) == (
+        "With a banner at the left dHash 256 by rows finds 39% of copies, with captions on both "
+        "sides 54%; FINd + dHash 256 finds 99% and 97%."
+    )
+
+
+@pytest.mark.parametrize(("measured", "word"), [(True, ""), (False, "an estimated ")])
+def test_heavier_captions_are_told_from_published_tables(measured, word):
+    scores = pd.DataFrame(
+        [("find+dhash256", "1e-4", 0.961), ("dhash256-rows", "1e-4", 0.925), ("find", "1e-5", 0.1)],
+        columns=["candidate", "rate", "tpr"],
+    )
+    estimated = pd.DataFrame(
+        [("dhash256-rows", 31, 0.39, measured), ("dhash256-rows", 40, 0.82, True)],
+        columns=["hasher", "distance", "found", "measured"],
+    )
+    assert shown.heavier_captions(scores, estimated) == (
+        "Under heavier captions, at one in 10,000 unrelated pairs, FINd + dHash 256 finds 96.1% of "
+        f"family pairs and dHash 256 by rows 92.5%. Within 40 bits rows find {word}82% there, "
+        "within 31 bits 39%."
+    )
+
+
 def test_changes_that_defeat_every_method_are_named():
     survived = pd.DataFrame(
         {"jpeg": [1.0, 0.9], "crop": [0.4, 0.49], "flip": [0.0, 0.1], "caption": [0.3, 0.8]},

@@ -4,6 +4,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
 
 from workbook.report import explained, plots
 from workbook.study import anatomy
@@ -40,6 +41,7 @@ def test_the_whole_story_counts_the_bits_that_differ(picture):
         assert f"{apart} of 256" in texts
         assert f"{name}: {apart}" in texts
     assert "one false pair in 1,000: 98" in texts
+    assert any("notebook 05" in text for text in texts)
     assert len(fig.axes) == 3 * len(explained.STEPS) + 1
     plt.close(fig)
 
@@ -96,6 +98,23 @@ def test_bars_show_what_each_row_counts_and_the_cap(picture):
     names = [fig.axes[4 * number].get_ylabel() for number in range(2)]
     assert names == ["one", "other"]
     plt.close(fig)
+
+
+def test_the_legend_has_flat_rows_only_where_one_is_marked(picture):
+    plain = Image.new("RGB", (64, 64), "grey")
+    detailed = anatomy.compare_rows(picture, picture.rotate(180))
+    flat = anatomy.compare_rows(picture, plain)
+    assert flat.is_flat.all()
+    detailed = detailed._replace(is_flat=np.zeros(16, dtype=bool))
+    for comparisons, is_expected in (
+        ({"one": detailed}, False),
+        ({"one": detailed, "other": flat}, True),
+    ):
+        fig = explained.compared_by_rows(comparisons)
+        labels = [text.get_text() for text in fig.legends[0].get_texts()]
+        assert (explained.FLAT_ROW in labels) == is_expected
+        assert len(labels) == len(set(labels)) == 3 + is_expected
+        plt.close(fig)
 
 
 def test_a_picture_that_cannot_be_read_is_reported_in_place_of_the_figure():

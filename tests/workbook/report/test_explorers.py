@@ -127,6 +127,7 @@ def test_the_calculator_says_threshold_hours_memory_and_dollars():
     labels = [text.get_text() for text in figure.axes[0].get_legend().get_texts()]
     assert labels[0] == "hashing: 3.6 core hours, 21.6 min, USD 1.8"
     threshold = ways(images=[36_000])["threshold"].iloc[0]
+    assert titled(figure).startswith("FINd's simulated distances, 36,000 images, 10 cores: ")
     assert (
         f"at a precision of 0.9 the threshold is {threshold:.0f} bits, which finds 50%"
         in titled(figure)
