@@ -40,7 +40,7 @@ ROW_HEIGHT = 1.12
 FLAT_ROW = "row of flat ground: counts the cap"
 """What the legend of `compared_by_rows` says of the rows that are marked."""
 
-SCALE_HEIGHT = 1.8
+SCALE_HEIGHT = 2.0
 """Inches; the height of the scale in `compared`."""
 
 THRESHOLDS_FROM = "lines: FINd's thresholds from notebook 05, not from the pairs shown"
@@ -426,7 +426,7 @@ def compared(
     shares, thresholds: as for `scale`.
     """
     rows_height = ROW_HEIGHT * len(pictures)
-    fig = plt.figure(figsize=(style.WIDTH, rows_height + 2.1))
+    fig = plt.figure(figsize=(style.WIDTH, rows_height + 2.3))
     parts = fig.subfigures(2, 1, height_ratios=[rows_height, SCALE_HEIGHT])
     upper, lower = np.ravel(np.asarray(parts))
     stages(pictures, upper.subplots(len(pictures), len(STEPS), squeeze=False))
