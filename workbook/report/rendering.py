@@ -63,11 +63,11 @@ def describe_machine(stamp: dict[str, Any]) -> str:
     return form.format(**stamp)
 
 
-def render(report: Path, cover: str) -> list[Path]:
+def render(report: Path, cover: str, pictures: Path | None = None) -> list[Path]:
     """Write report.html and report.pdf into the folder of report.md; returns both paths.
 
-    cover: the line under the title. Pictures are searched for in the same folder, and the HTML
-    contains them. Raises RuntimeError if pandoc or Typst refuses the report.
+    cover: the line under the title. pictures: a folder in or below which all pictures lie, by
+    default that of the report. The HTML contains them. Raises RuntimeError if pandoc or Typst refuses the report.
     """
     title, text = split_title(report)
     with tempfile.TemporaryDirectory() as folder:
@@ -75,7 +75,8 @@ def render(report: Path, cover: str) -> list[Path]:
         lua_filter.write_text(fill_titles(FILTER, title, cover), encoding="utf-8")
         options = [f"--lua-filter={lua_filter}", "--shift-heading-level-by=-1"]
         html = render_html(text, report, options)
-        pdf = render_pdf(text, report, options, fill_titles(PREAMBLE, title, cover))
+        preamble = fill_titles(PREAMBLE, title, cover)
+        pdf = render_pdf(text, report, options, preamble, pictures or report.parent)
     return [html, pdf]
 
 
@@ -99,16 +100,17 @@ def render_pdf(
     report: Path,
     options: list[str],
     preamble: str,
+    pictures: Path,
 ) -> Path:
     """Write Markdown, without its title, as the report's PDF.
 
-    options: pandoc's. preamble: what Typst is to read before the text.
+    options: pandoc's. preamble: what Typst is to read before the text. pictures: as for `render`.
     """
     import pypandoc
     import typst
 
     body = pypandoc.convert_text(text, "typst", MARKDOWN, [*options, "--columns=10000"])
-    # Typst accepts only pictures that lie in the folder of its source or below.
+    # Typst reads nothing outside its root.
     source = report.with_name(f".{report.stem}.typ")
     source.write_text(preamble + outline_after_the_answer(body), encoding="utf-8")
     pdf = report.with_suffix(".pdf")
@@ -116,6 +118,7 @@ def render_pdf(
         pdf.write_bytes(
             typst.compile(
                 str(source),
+                root=str(pictures),
                 format="pdf",
                 ignore_system_fonts=True,
                 timestamp=PDF_DATE,

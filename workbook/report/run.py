@@ -87,8 +87,8 @@ def run_report(
     if sources and folder == home and costs.has_sources(home / "figures"):
         costs.record(home / "figures")
     results, filled = fill_report(folder, home)
-    line = f"{cover(results)} · {filled.words:,} words without tables, captions and references"
-    written = [folder / "report.md", *render(folder / "report.md", line)]
+    line = f"{cover(results)} · {filled.words:,} words without tables and references"
+    written = [folder / "report.md", *render(folder / "report.md", line, home)]
     seconds = time.monotonic() - started
     print(f"{filled.words:,} of {MOST_WORDS:,} words; {seconds:,.0f} s")
     print_problems(filled, reasons_not_to_publish(results) if folder == home else [])

@@ -41,6 +41,17 @@ Short, with `code` and 3×10⁻⁶.
 """
 
 
+def test_a_report_shows_pictures_of_another_folder(recorded):
+    Image.linear_gradient("L").save(recorded / "05_a.png")
+    report = recorded.parent / "runs" / "own" / "report.md"
+    report.parent.mkdir(parents=True)
+    moved = REPORT.replace("(figures/05_a.png)", "(../../figures/05_a.png)")
+    report.write_text(moved, encoding="utf-8")
+    page, printed = render(report, "", recorded.parent)
+    assert "data:image/png" in page.read_text(encoding="utf-8")
+    assert printed.read_bytes().startswith(b"%PDF")
+
+
 def test_pages_are_whole_numbered_and_the_same_again(recorded):
     report = recorded.parent / "report.md"
     report.write_text(REPORT, encoding="utf-8")
