@@ -67,7 +67,8 @@ def render(report: Path, cover: str, pictures: Path | None = None) -> list[Path]
     """Write report.html and report.pdf into the folder of report.md; returns both paths.
 
     cover: the line under the title. pictures: a folder in or below which all pictures lie, by
-    default that of the report. The HTML contains them. Raises RuntimeError if pandoc or Typst refuses the report.
+    default that of the report. The HTML contains them. Raises RuntimeError if pandoc or Typst
+    refuses the report.
     """
     title, text = split_title(report)
     with tempfile.TemporaryDirectory() as folder:
