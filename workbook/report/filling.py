@@ -156,7 +156,8 @@ def fill(
 
     folder: where the paths of figures start; None to leave them unchecked. name: of the template,
     for messages. Raises ReportError with a line `name:line: ...` for every unknown key, table or
-    column, every number typed by hand, every missing figure, and for too many words.
+    column, every number typed by hand, every missing figure, and for too many words. A report on
+    one's own images, which is not published, may have more of them.
     """
     page = Page(results, name)
     for line, number in typed_numbers(template):
@@ -167,8 +168,10 @@ def fill(
         for line, path in missing_figures(template, folder):
             page.problems.append(f"{name}:{line}: there is no figure {path}")
     text = page.render(template)
-    for problem in [*length_problems(text), *caption_problems(text)]:
-        page.problems.append(f"{name}: {problem}")
+    problems = list(caption_problems(text))
+    if not results.is_of_own_data:
+        problems += length_problems(text)
+    page.problems += [f"{name}: {problem}" for problem in problems]
     if page.problems:
         raise ReportError("\n".join(page.problems))
     return FilledReport(text, count_words(text), page.broken_claims)
@@ -202,7 +205,7 @@ class Page:
             "max": max,
             "log10": math.log10,
             "const": str,
-            "own_data": results.figures != results.published,
+            "own_data": results.is_of_own_data,
         }
         self.jinja.filters |= {"number": self._noting_problems(self.number), "label": label}
 

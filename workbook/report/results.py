@@ -65,13 +65,15 @@ class Results:
     as folders of its own, and what separate commands measured (scale.json); by default the same
     folder. Raises ReportError if no notebook has left its NN.json in `figures`.
 
-    sections: the contents of each .json file, by its stem. numbers: every value by its key. files:
-    the names of the files that the notebooks and commands recorded.
+    is_of_own_data: whether the notebooks ran on one's own images. sections: the contents of each
+    .json file, by its stem. numbers: every value by its key. files: the names of the files that the
+    notebooks and commands recorded.
     """
 
     def __init__(self, figures: str | Path, published: str | Path | None = None) -> None:
         self.figures = Path(figures)
         self.published = self.figures if published is None else Path(published)
+        self.is_of_own_data = self.figures != self.published
         notebooks = read_folder(self.figures, NOTEBOOKS)
         if not notebooks.sections:
             raise ReportError(

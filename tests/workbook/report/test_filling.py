@@ -131,6 +131,12 @@ def test_a_report_may_have_the_most_words_exactly(results):
     assert fill("# Title\n\n" + "word " * (MOST_WORDS - 1), results).words == MOST_WORDS
 
 
+def test_a_report_on_own_images_may_have_more_words(results):
+    text = "# Title\n\n" + "word " * MOST_WORDS
+    own = Results(results.figures, results.figures.parent)
+    assert fill(text, own).words == MOST_WORDS + 1
+
+
 def test_words_are_counted_by_hand():
     text = """# A title of five words
 
