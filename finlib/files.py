@@ -71,11 +71,10 @@ def lock(lock_file: Path, path: Path) -> Iterator[bool]:
 
     `lock_file` is made for the lock and is removed with it. Gives False on a file system without
     locks, on which runs are not kept apart. RuntimeError where another run has locked it;
-    FileExistsError where there is a file of that name with something in it.
+    FileExistsError where there is a file of that name with something in it; OSError where it
+    cannot be made.
     """
-    lock_file.parent.mkdir(parents=True, exist_ok=True)
-    flags = os.O_CREAT | os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK
-    with open(os.open(lock_file, flags, 0o666), "rb", buffering=0) as opened:
+    with open(_open_lock_file(lock_file, path), "rb", buffering=0) as opened:
         if os.fstat(opened.fileno()).st_size:
             raise FileExistsError(
                 f"{lock_file} is not a file of finlib, but is needed to lock {path}: move it away, "
@@ -95,6 +94,19 @@ def lock(lock_file: Path, path: Path) -> Iterator[bool]:
             with suppress(FileNotFoundError):
                 if _is_still_at(lock_file, opened):
                     lock_file.unlink()
+
+
+def _open_lock_file(lock_file: Path, path: Path) -> int:
+    """Open the lock file of `path`; the file and its folder are made where they are missing."""
+    flags = os.O_CREAT | os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK
+    try:
+        lock_file.parent.mkdir(parents=True, exist_ok=True)
+        return os.open(lock_file, flags, 0o666)
+    except OSError as error:
+        raise OSError(
+            f"{path} cannot be written, because {lock_file} cannot be made beside it "
+            f"({error.strerror}). Give a name in a folder that can be written."
+        ) from error
 
 
 def _take_lock(opened: RawIOBase, lock_file: Path) -> bool | None:

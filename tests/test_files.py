@@ -111,6 +111,14 @@ def test_a_lock_is_free_again_when_its_block_ends(tmp_path: Path) -> None:
         assert not lock_file.exists()
 
 
+def test_a_lock_that_cannot_be_made_names_the_file_to_write(tmp_path: Path) -> None:
+    (tmp_path / "no folder").write_text("in the way")
+    path = tmp_path / "no folder" / "t.csv"
+    message = r"t\.csv cannot be written, because .*\.lock cannot be made beside it \("
+    with pytest.raises(OSError, match=message), lock(path.with_name(".lock"), path):
+        pytest.fail("the lock was taken")
+
+
 def test_a_new_file_of_the_locks_name_is_left_alone(tmp_path: Path) -> None:
     """It is another run's: this run's own has been renamed."""
     lock_file = tmp_path / "lock"

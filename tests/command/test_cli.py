@@ -857,6 +857,19 @@ def test_a_failed_run_is_one_line_and_status_1(
     assert "file" in capsys.readouterr().err.splitlines()[-1]
 
 
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="this system has no /proc")
+@pytest.mark.parametrize("output", ["/proc/x.csv", "/proc/none/x.csv"])
+def test_a_place_that_takes_no_files_is_a_plain_sentence(
+    output: str, album: Path, monkeypatch, capsys
+) -> None:
+    assert status(monkeypatch, "hash", album, "-o", output) == 1
+    error = capsys.readouterr().err
+    assert error.startswith(f"finlib: {output} cannot be written, because ")
+    assert error.endswith(" Give a name in a folder that can be written.\n")
+    assert error.count("\n") == 1
+    assert "Errno" not in error
+
+
 @pytest.mark.parametrize("megabytes", [500, 700, 1000])
 def test_too_little_address_space_is_one_line_and_status_1(
     megabytes: int, hashes: Path, tmp_path: Path
