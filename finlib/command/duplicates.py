@@ -31,10 +31,11 @@ from finlib.files import text_to_path
 from finlib.hashing import tables
 from finlib.hashing.hashers import prepared_name
 from finlib.hashing.images import scan_folder
+from finlib.pools import in_threads
 
 COLUMNS = ("keep", "others", "size")
 HASHES_KIND = "hashes of duplicates"  # of the table of hashes beside the output
-ALL_COLUMNS = (*COLUMNS, "why", "equal", "distances")
+GROUP_COLUMNS = (*COLUMNS, "why", "equal", "distances")  # of a table without frames
 IMAGES_ON_THE_PAGE = 4000
 PAGE_KIND = "duplicates"
 
@@ -182,6 +183,9 @@ def find_duplicates(
     why: in words, why the first file is the one to keep.
     equal: the files that are byte for byte equal, as a JSON list with a list for each set of them.
     distances: those of the other files from the kept one, in bits, as a JSON list.
+    frames, duration_ms: the number of frames or pages of the kept file, and how long they last
+        together; a still picture has 1 and 0. The other files have the same, unless a person has
+        put them into the group.
 
     judged: verdicts of a person, which go before what the hashes say. is_reference: for each file,
     whether it is one of a reference folder, which is kept before all others and is never one of
@@ -207,8 +211,20 @@ def find_duplicates(
             order, why = chooser.order(group)
             if len(order) > 1:
                 table_rows.append(_table_row(order, exact, hashes, alike, why))
-    table = pd.DataFrame(table_rows, columns=list(ALL_COLUMNS))
+    table = _add_frames(pd.DataFrame(table_rows, columns=list(GROUP_COLUMNS)), workers)
     return table.sort_values("size", ascending=False, kind="stable", ignore_index=True)
+
+
+def _add_frames(groups: pd.DataFrame, workers: int | None) -> pd.DataFrame:
+    """The groups with the columns frames and duration_ms, which are read from the kept files."""
+    paths = ((path,) for path in groups["keep"])
+    counted = list(in_threads(grouping.count_frames, paths, workers))
+    frames = [each.frames for each in counted]
+    milliseconds = [round(each.duration) for each in counted]
+    return groups.assign(
+        frames=np.array(frames, np.int64),
+        duration_ms=np.array(milliseconds, np.int64),
+    )
 
 
 def _partners_of(pairs: NDArray[np.int64]) -> dict[int, set[int]]:
@@ -334,14 +350,21 @@ def _find_present(paths: pd.Series) -> NDArray[np.bool_]:
 def _caption_groups(groups: pd.DataFrame) -> list[page.Group]:
     """The groups as the page shows them."""
     shown = []
-    for keep, others, size, why, equal, distances in groups[list(ALL_COLUMNS)].itertuples(
-        index=False
-    ):
-        caption = f"keep the first of {size}: {why}"
-        for paths in json.loads(equal):
+    for group in groups.itertuples(index=False):
+        caption = f"keep the first of {group.size}: {group.why}"
+        if group.frames > 1:
+            caption += f"; {_describe_film(group.frames, group.duration_ms)}"
+        for paths in json.loads(group.equal):
             names = ", ".join(os.path.basename(path) for path in paths)
             caption += f"; byte for byte equal: {names}"
         notes = ["the one to keep"]
-        notes += [f"{distance} bits from it" for distance in json.loads(distances)]
-        shown.append(page.Group(caption, [keep, *json.loads(others)], notes))
+        notes += [f"{distance} bits from it" for distance in json.loads(group.distances)]
+        shown.append(page.Group(caption, [group.keep, *json.loads(group.others)], notes))
     return shown
+
+
+def _describe_film(frames: int, milliseconds: int) -> str:
+    """The length of a file of several frames; pages have no duration."""
+    if milliseconds == 0:
+        return f"{frames} frames or pages"
+    return f"{frames} frames in {milliseconds / 1000:g} s"

@@ -750,6 +750,39 @@ def test_a_file_that_cannot_be_seen_now_is_not_the_one_to_keep(
     assert kept["path"][kept["error"] == ""].str.contains("below").sum() == 3
 
 
+def _save_film(path: Path, durations: list[int]) -> None:
+    rng = np.random.default_rng(len(durations))
+    frames = []
+    for _ in durations:
+        levels = rng.integers(0, 256, (9, 12), dtype=np.uint8)
+        frames.append(Image.fromarray(levels).resize((96, 72)))
+    frames[0].save(path, save_all=True, append_images=frames[1:], duration=durations)
+
+
+def test_the_frames_of_films_are_columns_and_stand_on_the_page(
+    tmp_path: Path, monkeypatch, capsys
+) -> None:
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    _save_film(photos / "film.gif", [100, 200, 950])
+    _save_film(photos / "pages.tiff", [0, 0])
+    _save_film(photos / "still.png", [0])
+    for path in list(photos.iterdir()):
+        (photos / f"copy of {path.name}").write_bytes(path.read_bytes())
+    output = tmp_path / "groups.csv"
+    assert status(monkeypatch, "duplicates", photos, "-o", output, "--json") == 0
+    printed = json.loads(capsys.readouterr().out)
+    frames = {Path(row["keep"]).suffix: (row["frames"], row["duration_ms"]) for row in printed}
+    assert frames == {".gif": (3, 1250), ".tiff": (2, 0), ".png": (1, 0)}
+    groups = pd.read_csv(output)
+    assert groups["frames"].tolist() == [row["frames"] for row in printed]
+    assert groups["duration_ms"].tolist() == [row["duration_ms"] for row in printed]
+    page = output.with_suffix(".html").read_text()
+    assert page.count("; 3 frames in 1.25 s") == 1
+    assert page.count("; 2 frames or pages") == 1
+    assert page.count(" frames") == 2
+
+
 def test_a_list_of_files_on_standard_input(album: Path, tmp_path: Path, monkeypatch) -> None:
     names = [album / "0001_0.jpg", album / "0000_0.jpg"]
     first, second = (
