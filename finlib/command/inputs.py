@@ -169,13 +169,15 @@ def load(
     min_quality: float,
     workers: int | None,
     distance: str = "hamming",
+    image_hasher: str | None = None,
 ) -> Hashes:
     """Read the hashes of a table or a list, or hash one image or the images of a folder.
 
     A list of hashes gives all that it has, with labels for paths. A table gives the hashes that it
     has, or one part of its combined hash if `hasher` names that part. Images are hashed by
-    `hasher`, by default FINd. Files with an error, files that a later row names again, and files of
-    a quality under `min_quality` are left out, with a message.
+    `hasher`, by default FINd, or by `image_hasher`, of which `hasher` is then a part. Files with an
+    error, files that a later row names again, and files of a quality under `min_quality` are left
+    out, with a message.
     RuntimeError where nothing has a hash; ValueError where `min_quality` is given and the hashes
     have no quality, and where `distance` cannot compare them, which shows before images are hashed.
     """
@@ -184,9 +186,10 @@ def load(
     if is_table(source):
         table = _read_table(source, hasher)
     else:
-        image_hasher = hasher or "find"
-        check_method(image_hasher, distance)
-        table = _hash_images(source, image_hasher, workers)
+        hasher = hasher or "find"
+        check_method(hasher, distance)
+        table = _hash_images(source, image_hasher or hasher, workers)
+        table = _reduce_to(table, hasher)
     files = tables.hashed_rows(table)
     if files.empty:
         raise RuntimeError(f"{source} gives no hash to work with.")
@@ -245,12 +248,27 @@ def load_both(
         return load(source, hasher, min_quality, workers, distance), None
     if is_table(source) and not is_table(against):
         new = load(source, hasher, min_quality, workers, distance)
-        stored = load(against, new.hasher, min_quality, workers, distance)
+        image_hasher = _choose_image_hasher(source, new.hasher, min_quality)
+        stored = load(against, new.hasher, min_quality, workers, distance, image_hasher)
     else:
         stored = load(against, hasher, min_quality, workers, distance)
-        new = load(source, hasher or stored.hasher, min_quality, workers, distance)
+        image_hasher = _choose_image_hasher(against, stored.hasher, min_quality)
+        new = load(source, hasher or stored.hasher, min_quality, workers, distance, image_hasher)
     stored_path = find_stored_names(new.files, stored.files)
     return replace(new, files=new.files.assign(stored_path=stored_path)), stored
+
+
+def _choose_image_hasher(table: Path, hasher: str, min_quality: float) -> str | None:
+    """The hasher for images that are compared with the hashes of a table by `hasher`, a part of it.
+
+    It is the table's own where a quality is asked for that the part has not; None otherwise.
+    """
+    if not min_quality or get_hasher(hasher).has_quality or not is_table(table):
+        return None
+    for batch in tables.iter_batches(table):
+        if len(batch):
+            return str(batch["hasher"][0])
+    return None
 
 
 def check_single_image(source: Path) -> None:
@@ -284,7 +302,11 @@ def _hash_images(source: Path, hasher: str, workers: int | None) -> pd.DataFrame
 
 def _read_table(source: Path, hasher: str | None) -> pd.DataFrame:
     """The table, or that of one part of its combined hash, with the quality of the whole."""
-    whole = tables.read_hashes(source)
+    return _reduce_to(tables.read_hashes(source), hasher)
+
+
+def _reduce_to(whole: pd.DataFrame, hasher: str | None) -> pd.DataFrame:
+    """The table, or that of one part of its combined hash, with the quality of the whole."""
     if hasher is None or set(whole["hasher"]) <= {hasher}:
         return whole
     part = tables.select_part(whole, hasher)

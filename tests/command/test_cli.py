@@ -376,6 +376,34 @@ def test_a_part_of_a_sum_is_matched_alone(
     assert "a table of find has no part 'dhash256'" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("folder_first", [True, False])
+def test_the_quality_of_new_images_is_that_of_the_tables_own_hasher(
+    folder_first: bool, album: Path, tmp_path: Path, monkeypatch, capsys
+) -> None:
+    both = tmp_path / "both.parquet"
+    assert status(monkeypatch, "hash", album, "-o", both, "--hasher", "find+dhash64") == 0
+    (tmp_path / "new").mkdir()
+    Image.open(album / "0001_1.png").save(tmp_path / "new" / "copy.png")
+    Image.new("RGB", (64, 48), (0, 0, 254)).save(tmp_path / "new" / "plain.png")
+    given = [tmp_path / "new", "--against", both]
+    if not folder_first:
+        given = [both, "--against", tmp_path / "new"]
+    more = ["--hasher", "dhash64", "--radius", 64, "-o", tmp_path / "p.csv"]
+    capsys.readouterr()
+    assert status(monkeypatch, "match", *given, *more, "--min-quality", 20) == 0
+    assert "of 2 rows, these are left out: 1 of quality under 20." in capsys.readouterr().err
+    pairs = pd.read_csv(tmp_path / "p.csv")
+    new_files = pairs["path_a" if folder_first else "path_b"]
+    assert set(new_files.map(os.path.basename)) == {"copy.png"}
+    assert pairs["distance"].min() == 0
+    assert pairs["distance"].max() <= 64
+    alone = tmp_path / "alone.parquet"
+    assert status(monkeypatch, "hash", album, "-o", alone, "--hasher", "dhash64") == 0
+    more = [*more, "--overwrite", "--min-quality", 20]
+    assert status(monkeypatch, "match", tmp_path / "new", "--against", alone, *more) == 2
+    assert "have no quality. Those of find and pdq have one." in capsys.readouterr().err
+
+
 def test_a_radius_by_intent_and_what_to_expect(
     hashes: Path, tmp_path: Path, monkeypatch, capsys
 ) -> None:
