@@ -17,7 +17,11 @@ from numba import njit
 
 from finlib.clustering.centres import Rows, distances_from_centres, group_rows, majority_bits
 from finlib.clustering.clusterer import FEW, Clusterer
-from finlib.clustering.corrections import apply_corrections, find_contradiction
+from finlib.clustering.corrections import (
+    apply_corrections,
+    find_contradiction,
+    join_unless_apart,
+)
 from finlib.clustering.null_model import CHANCE, NullModel, fit_null_model
 from finlib.clustering.radii import Settings, choose_radius
 from finlib.files import write_atomically
@@ -40,7 +44,8 @@ class Clusters:
 
     labels: int64[images], the cluster of each image, numbered by first appearance.
     centres: uint8[m, bits // 8]. A cluster of FEW images or more has one, the majority of the bits
-        of its hashes; a smaller cluster has all its hashes here.
+        of its hashes, or several where it was made of several; a smaller cluster has all its hashes
+        here.
     cluster: int64[m], the cluster of each centre, ascending.
     size: int64[clusters], in images.
     digests: uint64[images], a number for each image's hash, by which copies are recognised.
@@ -48,7 +53,7 @@ class Clusters:
     link_radius, centre_radius: the radii within which images were last united, and brought to a
         centre.
     radius: no image is farther than this from the centre of its cluster, which for a cluster of
-        two is its first image. A person's corrections may bring others into it.
+        two is its first image. A person's corrections may bring others into it, and so may `join`.
     distance: what hashes were compared by, "hamming" or "rows".
     """
 
@@ -330,6 +335,32 @@ def extend(
         cluster=centres.cluster,
         size=size,
         digests=np.concatenate([clusters.digests, digests(new)]),
+    )
+
+
+def join(clusters: Clusters, pairs: Any, apart: Any = ()) -> Clusters:
+    """Join the clusters of pairs of images that are copies although their hashes are not alike.
+
+    A picture and its mirror image are such a pair. pairs: rows, int64[pairs, 2]; those that come
+    first are preferred. apart: pairs of rows that a person keeps apart, so that clusters which have
+    both are not joined. Joined clusters have the smallest of their numbers, and the others stay
+    without images. They keep the centres that they had, so that later images find them by any.
+
+    >>> two = cluster(np.array([[0] * 32, [255] * 32], np.uint8))
+    >>> join(two, [(0, 1)]).labels.tolist()
+    [0, 0]
+    """
+    labels = join_unless_apart(clusters.labels, pairs, apart)
+    size = np.bincount(labels)
+    number_of = np.arange(len(clusters.size))
+    number_of[clusters.labels] = labels
+    number = number_of[clusters.cluster]
+    is_large = size[number] >= FEW
+    large = Centres(clusters.centres[is_large], number[is_large])
+    in_small = np.flatnonzero(size[labels] < FEW).astype(np.int32)
+    centres = _add_hashes(large, _stand_ins(clusters), labels, in_small)
+    return replace(
+        clusters, labels=labels, centres=centres.packed, cluster=centres.cluster, size=size
     )
 
 

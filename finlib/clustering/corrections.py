@@ -71,6 +71,37 @@ def apply_corrections(
     return labels
 
 
+def join_unless_apart(labels: Labels, pairs: Any, apart: Any) -> Labels:
+    """Join the clusters of each pair of rows, unless a person keeps rows of them apart.
+
+    pairs: those that come first are preferred. apart: pairs of rows that are in different clusters
+    and stay so. Returns new labels int64[n]; joined clusters have the smallest of their numbers.
+    """
+    pairs = _as_pairs(len(labels), pairs)
+    apart = _as_pairs(len(labels), apart)
+    opponents = _find_opponents(labels[apart])
+    joined_to: dict[int, int] = {}
+    for pair in labels[pairs].tolist():
+        kept, joined = sorted(_follow(joined_to, cluster) for cluster in pair)
+        if kept == joined or joined in opponents[kept]:
+            continue
+        joined_to[joined] = kept
+        for opponent in opponents.pop(joined, set()):
+            opponents[opponent].add(kept)
+            opponents[kept].add(opponent)
+    number_of = np.arange(labels.max(initial=-1) + 1)
+    for joined in joined_to:
+        number_of[joined] = _follow(joined_to, joined)
+    return number_of[labels]
+
+
+def _follow(joined_to: dict[int, int], cluster: int) -> int:
+    """The number of what a cluster has been joined to, directly or through others."""
+    while cluster in joined_to:
+        cluster = joined_to[cluster]
+    return cluster
+
+
 def _as_pairs(n: int, given: Any) -> RowPairs:
     """The given pairs of rows as an array; ValueError where one of them is not a row of n."""
     rows = np.asarray(list(given), np.int64)
@@ -107,10 +138,7 @@ def _assign_sides(conflicts: RowPairs) -> dict[int, int]:
 
     Each block gets the smallest number, from 0 on, that no block in conflict with it has.
     """
-    opponents = defaultdict(set)
-    for one, other in conflicts.tolist():
-        opponents[one].add(other)
-        opponents[other].add(one)
+    opponents = _find_opponents(conflicts)
     side_of: dict[int, int] = {}
     for block in sorted(opponents):
         taken_sides = {side_of.get(opponent) for opponent in opponents[block]}
@@ -119,6 +147,15 @@ def _assign_sides(conflicts: RowPairs) -> dict[int, int]:
             side += 1
         side_of[block] = side
     return side_of
+
+
+def _find_opponents(conflicts: RowPairs) -> defaultdict[int, set[int]]:
+    """What each number is in conflict with; nothing for a number that no pair names."""
+    opponents: defaultdict[int, set[int]] = defaultdict(set)
+    for one, other in conflicts.tolist():
+        opponents[one].add(other)
+        opponents[other].add(one)
+    return opponents
 
 
 def _find_sides(

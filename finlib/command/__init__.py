@@ -15,7 +15,7 @@ verdicts      what a person has judged of pairs of files, remembered from run to
 page          `finlib show`: a page of pairs or clusters to look at and to mark right or wrong
 duplicates    `finlib duplicates`: groups of alike images in a folder, the file to keep first
 grouping      which files are copies of each other, at one of three levels
-turned        the hashes of turned pictures, kept from run to run
+turned        turned and mirrored copies, by hashes that are kept from run to run
 keeping       rules for which of several copies to keep, and why
 detail        how much real detail a picture's file holds
 measured      the detail of pictures, kept from run to run

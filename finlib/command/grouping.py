@@ -28,14 +28,14 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from finlib.command.cluster import cluster_files
-from finlib.command.inputs import Hashes
-from finlib.command.turned import TURNED, hash_turned
+from finlib.command.inputs import PLAIN_QUALITY, Hashes
+from finlib.command.turned import find_turned, hash_turned
 from finlib.command.verdicts import NO_VERDICTS, RowPairs
 from finlib.files import file_digest, text_to_path
 from finlib.hashing.hashers import get_hasher, prepared_name
 from finlib.matching import near
 from finlib.matching.distinct import find_distinct
-from finlib.matching.pairs import pairs_between, pairs_within
+from finlib.matching.pairs import pairs_within
 from finlib.matching.thresholds import evidence
 from finlib.pools import in_threads
 
@@ -47,14 +47,6 @@ Apart = Mapping[int, set[int]]
 LEVELS = ("exact", "same-picture", "same-family")
 VARIANTS_SHARE = 0.1  # of the pairs of a family, at the radius of same-picture
 LEAST_SHARE_OF_BITS = 32  # the least radius is one bit in so many
-# Of FINd's quality. Notebook 05 chooses 100, but for captioned pictures, which are never smooth,
-# and for the far larger radii of families. Within the radius of same-picture FINd and FINd + dHash
-# confuse none of the notebook's plain pictures that reach 20, while 100 would leave out
-# photographs of the moon and of a clock in the dark. dHash 256, which is worse at
-# them, groups 6 of the 66 plain pictures, where without a limit it groups 41. `test_grouping` has
-# all of this.
-PLAIN_QUALITY = 20
-TURNED_ERROR = 32  # bits between a turned picture's hash and the one that a hasher derives
 # Of the 512 bits of FINd of the middle and the last frame. Resized small films, which WebP has
 # encoded twice, differ by up to 54 in `test_grouping`; unrelated ones by about 256.
 LATER_FRAMES_RADIUS = 80
@@ -171,8 +163,7 @@ def find_alike(
     """
     if level == "exact":
         return Alike(exact, {})
-    is_plain = (hashes.files["quality"] < PLAIN_QUALITY).to_numpy()
-    ordinary = np.flatnonzero(~is_plain)
+    ordinary = np.flatnonzero(~hashes.is_plain)
     if len(ordinary) == 0:
         return Alike(exact, {})
     if radius is None:
@@ -238,7 +229,8 @@ class _Pictures:
     def link_copies(self, radius: int) -> Alike:
         """Files of equal hashes have one node; nodes within the radius are neighbours."""
         near_links = self._find_near(radius)
-        turned_links = self._find_turned(radius, near_links)
+        nodes = np.arange(len(self.distinct.files))
+        turned_links = self._find_turned(radius, nodes, near_links)
         neighbours = _neighbours_of([*near_links, *turned_links])
         return _part_by_frames(self.hashes, self.number, neighbours, self.workers)
 
@@ -251,10 +243,7 @@ class _Pictures:
         clusters = found.table["cluster"].to_numpy()
         cluster_of = np.empty(len(self.distinct.files), np.int64)
         cluster_of[self.number] = clusters
-        links = []
-        for one, other, distance in self._find_turned(radius, []):
-            if cluster_of[one] != cluster_of[other]:
-                links.append(Link(int(cluster_of[one]), int(cluster_of[other]), distance))
+        links = self._find_turned(radius, cluster_of, [])
         return _part_by_frames(self.hashes, clusters, _neighbours_of(links), self.workers)
 
     def _find_near(self, radius: int) -> list[Link]:
@@ -262,29 +251,19 @@ class _Pictures:
         columns = (pairs.i.tolist(), pairs.j.tolist(), pairs.distance.tolist())
         return [Link(*pair) for pair in zip(*columns, strict=True)]
 
-    def _find_turned(self, radius: int, known: Iterable[Link]) -> list[Link]:
-        """Find pictures of which one is a turn or mirror image of the other, within the radius.
+    def _find_turned(
+        self, radius: int, nodes: NDArray[np.int64], known: Iterable[Link]
+    ) -> list[Link]:
+        """Link nodes of which one has a turn or mirror image of a picture of the other.
 
-        A hasher may derive the hashes of turned pictures with a small error. So candidates are
-        sought within a larger radius, and then compared by turning the pixels. Those that are
-        known to be linked are not compared again.
+        nodes: of the distinct pictures. Nodes that are known to be linked are not compared.
         """
-        packed = self.distinct.packed
         turned = hash_turned(self.distinct, self.turned_file, self.workers)
-        wide_radius = min(radius + TURNED_ERROR, 8 * packed.shape[1])
-        candidates = pairs_between(turned.packed, packed, wide_radius, workers=self.workers)
-        linked = {(link.one, link.other) for link in known}
+        linked = [(link.one, link.other) for link in known]
+        pairs = find_turned(self.distinct, turned, radius, nodes, linked, self.workers)
         links = []
-        for position, other in zip(candidates.i.tolist(), candidates.j.tolist(), strict=True):
-            row = int(turned.row[position])
-            pair = (min(row, other), max(row, other))
-            if row == other or pair in linked:
-                continue
-            number = TURNED[position % len(TURNED)]
-            distance = _turned_distance(self.distinct, row, number, other)
-            if distance <= radius:
-                linked.add(pair)
-                links.append(Link(*pair, distance))
+        for one, other, distance in pairs:
+            links.append(Link(int(nodes[one]), int(nodes[other]), distance))
         return links
 
 
@@ -295,20 +274,6 @@ def _neighbours_of(links: Iterable[Link]) -> Links:
         neighbours.setdefault(one, {})[other] = distance
         neighbours.setdefault(other, {})[one] = distance
     return neighbours
-
-
-def _turned_distance(hashes: Hashes, row: int, number: int, other: int) -> int:
-    """The distance of a picture's variant, made by turning its pixels, from another picture.
-
-    It is the largest there is where the picture cannot be read any more.
-    """
-    hasher = get_hasher(hashes.hasher)
-    try:
-        picture = hasher.open(text_to_path(hashes.files["path"].iloc[row]))
-    except (OSError, ValueError):
-        return 8 * hashes.packed.shape[1] + 1
-    packed, _ = hasher.compute(picture.variant(number))
-    return int(np.bitwise_count(packed ^ hashes.packed[other]).sum())
 
 
 def measure_distance(hashes: Hashes, alike: Alike, one: int, other: int) -> int:

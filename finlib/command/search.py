@@ -27,7 +27,7 @@ from tqdm import tqdm
 from finlib import __version__
 from finlib.checkpoint import Checkpoint
 from finlib.command import verdicts
-from finlib.command.inputs import Hashes, VariantHashes, hash_variants
+from finlib.command.inputs import Hashes, VariantHashes, check_any_hashed, hash_variants
 from finlib.command.methods import Method, check_method
 from finlib.command.output import keep_parts, name_output, parts_folder, say
 from finlib.distributed import dask_client
@@ -260,11 +260,7 @@ class PairSearch:
         new = self.comparison.new
         if self.comparison.has_variants:
             hashed = hash_variants(new, self.comparison.variants, self.workers)
-            if len(new.files) and len(hashed.row) == 0:
-                raise RuntimeError(
-                    "--mirrored and --turned have to read the pictures again, and none of them "
-                    "can be read. Bring the files back, or leave these options out."
-                )
+            check_any_hashed(new, hashed, "--mirrored and --turned have")
             return hashed
         return VariantHashes(new.packed, np.arange(len(new.files)))
 

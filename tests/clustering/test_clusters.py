@@ -5,7 +5,8 @@ import pytest
 from sklearn.metrics import adjusted_rand_score
 
 from finlib.clustering.clusterer import FEW, Clusterer
-from finlib.clustering.clusters import Clusters, cluster, extend
+from finlib.clustering.clusters import Clusters, cluster, extend, join
+from finlib.clustering.corrections import join_unless_apart
 from finlib.clustering.null_model import fit_null_model
 from finlib.clustering.radii import Settings
 from finlib.matching import near, sampling
@@ -157,6 +158,48 @@ def test_corrections_among_old_images_last_through_later_runs(tmp_path):
             assert (grown.labels[nearest.argmin(axis=1)] == number).mean() >= 0.5
         grown.save(tmp_path / "clusters.parquet")
         grown, _ = Clusters.load(tmp_path / "clusters.parquet", grown.labels)
+
+
+def test_clusters_are_joined_unless_a_person_keeps_them_apart():
+    labels = np.array([0, 1, 1, 2, 3, 4, 5])
+    pairs = [(0, 1), (1, 3), (3, 4), (6, 5)]
+    assert join_unless_apart(labels, pairs, []).tolist() == [0, 0, 0, 0, 0, 4, 4]
+    # Row 0 has taken in cluster 1 when cluster 2 would come, which is apart from it.
+    assert join_unless_apart(labels, pairs, [(2, 3)]).tolist() == [0, 0, 0, 2, 2, 4, 4]
+    # Clusters 0 and 3 are apart, and cluster 2, which came first, is with 0.
+    assert join_unless_apart(labels, pairs, [(4, 0)]).tolist() == [0, 0, 0, 0, 3, 4, 4]
+    assert join_unless_apart(labels, [], [(4, 0)]).tolist() == labels.tolist()
+
+
+def test_joined_clusters_are_found_by_any_of_their_centres(tmp_path):
+    packed, family = families([1] * 12 + [2] * 6 + [12] * 20, 0.04, seed=8)
+    old, new = packed[:180], packed[180:]
+    several = [np.flatnonzero(family[:180] == f) for f in range(38)]
+    ones = [rows for rows in several if len(rows) == 1]
+    large = [rows for rows in several if len(rows) > 4]
+    pairs = [
+        (ones[1][0], ones[0][0]),
+        (ones[2][0], large[0][0]),
+        (large[1][0], large[2][0]),
+        (large[2][1], large[3][0]),
+    ]
+    apart = [(large[1][1], large[3][1])]
+    joined = join(cluster(old), pairs, apart)
+    assert joined.labels[ones[0][0]] == joined.labels[ones[1][0]]
+    assert joined.labels[ones[2][0]] == joined.labels[large[0][0]]
+    assert joined.labels[large[1][0]] == joined.labels[large[2][0]] != joined.labels[large[3][0]]
+    assert joined.size.tolist() == np.bincount(joined.labels).tolist()
+    stored = np.bincount(joined.cluster, minlength=len(joined.size))
+    is_small = joined.size < FEW
+    assert (stored[is_small] == joined.size[is_small]).all()
+    assert (np.diff(joined.cluster) >= 0).all()
+    joined.save(tmp_path / "clusters.parquet")
+    loaded, _ = Clusters.load(tmp_path / "clusters.parquet", joined.labels)
+    grown = extend(loaded, new)
+    assert grown.labels[: len(old)].tolist() == joined.labels.tolist()
+    for rows in large:
+        later = 180 + np.flatnonzero(family[180:] == family[rows[0]])
+        assert set(grown.labels[later]) <= {grown.labels[rows[0]]}
 
 
 @pytest.mark.parametrize("seed", range(4))

@@ -883,6 +883,10 @@ def test_a_list_of_files_on_standard_input(album: Path, tmp_path: Path, monkeypa
             ["cluster", "HASHES", "-o", "c.csv", "--apart", "HASHES"],
             "is not a sound table: it lacks path_a, path_b",
         ),
+        (
+            ["cluster", "HASHES", "-o", "c.csv", "--turned", "--scheduler", "x"],
+            "--scheduler has workers that read no pictures: leave out --turned.",
+        ),
         (["cluster", "HASHES", "-o", "c"], "tables are .parquet or .csv"),
         (["evaluate", "ALBUM/below", "-o", "s.csv", "--hasher", "sha"], "no hasher is named 'sha'"),
         (["sort"], "No such command 'sort'"),
