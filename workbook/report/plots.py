@@ -237,16 +237,7 @@ def ladder(
     text: str = "{:,.0f}×",
     unit: str = "speed-up over the reference, times (log scale; right is faster)",
 ) -> Axes:
-    """Draw the speed-ups of successive versions as `dots` joined by a line.
-
-    The first row is on top.
-    """
-    ax.plot(
-        frame[speed_up],
-        np.arange(len(frame)),
-        color=GRID,
-        zorder=0,
-    )
+    """Draw the speed-ups of successive versions as `dots`; the first row is on top."""
     dots(
         frame,
         ax,
