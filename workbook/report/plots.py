@@ -21,7 +21,7 @@ from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator
 
-from workbook.report.style import GRID, NEUTRAL, colour, label, linestyle, marker
+from workbook.report.style import NEUTRAL, colour, label, linestyle, marker
 
 LINE_STYLES = ("-", "--", "-.", ":")
 MARKERS = ("o", "s", "v", "^", "D", "X", "P")
