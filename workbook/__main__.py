@@ -327,6 +327,23 @@ def add_study(commands: Any, study: Study) -> None:
     command.set_defaults(run=run_study, when_interrupted="the tables are not complete")
 
 
+def add_costs(commands: Any) -> None:
+    """Describe `costs`."""
+    costs = commands.add_parser(
+        "costs",
+        help="calculate what each method costs with more images, from the tables that exist",
+    )
+    add_out(costs)
+    costs.set_defaults(run=calculate_costs, when_interrupted="the table is not complete")
+
+
+def add_pages(commands: Any) -> None:
+    """Describe `pages`."""
+    pages = commands.add_parser("pages", help="write the executed notebooks as web pages")
+    pages.add_argument("--out", metavar="DIR", default="runs/pages", help="default: %(default)s")
+    pages.set_defaults(run=make_pages, when_interrupted="pages written so far stay")
+
+
 def add_out(command: Any) -> None:
     """Give a command the option that names the folder of its tables."""
     command.add_argument(
@@ -439,28 +456,11 @@ def folders_by_name(given: Sequence[NamedFolder]) -> dict[str, str]:
     return folders
 
 
-def add_costs(commands: Any) -> None:
-    """Describe `costs`."""
-    costs = commands.add_parser(
-        "costs",
-        help="calculate what each method costs with more images, from the tables that exist",
-    )
-    add_out(costs)
-    costs.set_defaults(run=calculate_costs, when_interrupted="the table is not complete")
-
-
 def calculate_costs(options: Namespace) -> None:
     """Run `costs`."""
     from workbook.report.costs import record
 
     record(options.out)
-
-
-def add_pages(commands: Any) -> None:
-    """Describe `pages`."""
-    pages = commands.add_parser("pages", help="write the executed notebooks as web pages")
-    pages.add_argument("--out", metavar="DIR", default="runs/pages", help="default: %(default)s")
-    pages.set_defaults(run=make_pages, when_interrupted="pages written so far stay")
 
 
 def make_pages(options: Namespace) -> None:

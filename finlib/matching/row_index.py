@@ -45,6 +45,7 @@ from finlib.matching.row_keys import (
     MOST_HASHES,
     NO_NUMBER,
     Found,
+    append_matches,
     bits_from,
     collect_distinct,
     compare,
@@ -353,18 +354,10 @@ def _look_up(queries, words, key_rows, start, order, radius, wanted, width):  # 
             slots = np.empty(2 * capacity, np.int32)
             candidates = np.empty(capacity, np.int32)
             matches = np.empty(capacity, np.int64)
-        used = 64
-        while used < 2 * most:
-            used *= 2
-        distinct = collect_distinct(order, parts, slots[:used], candidates)
+        distinct = collect_distinct(order, parts, most, slots, candidates)
         count = compare(queries, q, words, candidates[:distinct], radius, width, NO_NUMBER, matches)
-        count = min(count, wanted)
-        if total + count > len(found):
-            longer = np.empty(2 * (total + count), np.int64)
-            longer[:total] = found[:total]
-            found = longer
-        found[total : total + count] = matches[:count]
-        counts[q] = count
-        total += count
+        counts[q] = min(count, wanted)
+        found = append_matches(found, total, matches[: counts[q]])
+        total += counts[q]
     indices, distances = split_matches(found[:total])
     return counts, indices, distances

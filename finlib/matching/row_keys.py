@@ -32,9 +32,8 @@ SHARE_COMPARED = 64  # a query is compared with all n hashes where its buckets h
 LEFT_OUT = -1  # the number of matches of a query that is to be compared with all hashes
 NO_NUMBER = -1  # of no hash
 SAMPLE = 256  # queries from which the cost of the others is estimated
-NS_PER_PAIR = (
-    0.15  # nanoseconds to compare two hashes where a whole set is compared and AVX-512 counts bits
-)
+# Nanoseconds to compare two hashes where a whole set is compared and AVX-512 counts bits.
+NS_PER_PAIR = 0.15
 NS_PER_HASH = 100  # to sort a hash into buckets, beyond what laying it out takes
 NS_PER_QUERY = 2000  # to search for a query whose buckets are empty
 NS_PER_BUCKET = 30
@@ -280,12 +279,16 @@ def _sort_bucket(words, key_row, bucket):  # type: ignore[no-untyped-def]
 
 
 @njit(nogil=True, cache=True)
-def collect_distinct(order, parts, slots, candidates):  # type: ignore[no-untyped-def]
+def collect_distinct(order, parts, most, slots, candidates):  # type: ignore[no-untyped-def]
     """Collect the hashes of the parts, each once, in `candidates`; returns their number.
 
-    parts: int64[parts, 3], a table and two places: order[table, first:end].
-    slots: a hash table, twice as many places as there are candidates or more, a power of two.
+    parts: int64[parts, 3], a table and two places: order[table, first:end]. most: the hashes of all
+    parts together. slots: space for a hash table, a power of two and at least 2 * most places.
     """
+    used = 64
+    while used < 2 * most:
+        used *= 2
+    slots = slots[:used]
     slots[:] = FREE
     mask = np.uint64(len(slots) - 1)
     count = 0
@@ -394,22 +397,26 @@ def _search(queries, words, start, order, radius, wanted, width, flipped, first)
         if number > most:
             counts[q] = LEFT_OUT
             continue
-        used = 64
-        while used < 2 * number:
-            used *= 2
-        distinct = collect_distinct(order, parts[:buckets], slots[:used], candidates)
+        distinct = collect_distinct(order, parts[:buckets], number, slots, candidates)
         own = np.int64(NO_NUMBER) if first == NO_NUMBER else first + q
         count = compare(queries, q, words, candidates[:distinct], radius, width, own, matches)
-        count = min(count, wanted)
-        if total + count > len(found):
-            longer = np.empty(2 * (total + count), np.int64)
-            longer[:total] = found[:total]
-            found = longer
-        found[total : total + count] = matches[:count]
-        counts[q] = count
-        total += count
+        counts[q] = min(count, wanted)
+        found = append_matches(found, total, matches[: counts[q]])
+        total += counts[q]
     indices, distances = split_matches(found[:total])
     return counts, indices, distances
+
+
+@njit(nogil=True, cache=True)
+def append_matches(found, total, matches):  # type: ignore[no-untyped-def]
+    """Write a query's matches after the `total` of others; returns `found`, or a longer array."""
+    end = total + len(matches)
+    if end > len(found):
+        longer = np.empty(2 * end, np.int64)
+        longer[:total] = found[:total]
+        found = longer
+    found[total:end] = matches
+    return found
 
 
 @njit(nogil=True, cache=True)
