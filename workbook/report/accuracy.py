@@ -17,9 +17,6 @@ from workbook.study import accuracy, evidence, nonmatching
 from workbook.study.accuracy import Disagreements, Hashed, one_in
 from workbook.study.likeness import HASHERS, ONE_FAMILY, TWO_FAMILIES
 
-LEAST_DRAWN = 0.7
-"""Methods that find less at the strictest rate are named, not drawn, in a published run."""
-
 PAIRS_SHOWN = 4
 """Pairs in a row of `saved`."""
 

@@ -5,23 +5,12 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from PIL.Image import Image, Transpose
+from PIL.Image import Image
 
-from finlib.hashing.decoding import VARIANTS
+from finlib.hashing.decoding import VARIANTS, Picture
 from finlib.hashing.find import find_pixels, find_variants
 from finlib.scoring import metrics
 from workbook.study.accuracy import Hashed
-
-WAYS = {
-    1: Transpose.FLIP_LEFT_RIGHT,
-    2: Transpose.FLIP_TOP_BOTTOM,
-    3: Transpose.ROTATE_180,
-    4: Transpose.TRANSPOSE,
-    5: Transpose.ROTATE_90,
-    6: Transpose.ROTATE_270,
-    7: Transpose.TRANSVERSE,
-}
-"""How Pillow makes each variant of a picture, by its place in VARIANTS."""
 
 
 def variants_of(pictures: Sequence[Image]) -> NDArray[np.uint8]:
@@ -36,8 +25,8 @@ def bits_off(pictures: Sequence[Image], variants: NDArray[np.uint8]) -> pd.DataF
     plain_hash (the median distance without variants).
     """
     rows = []
-    for place, way in WAYS.items():
-        turned = [picture.transpose(way) for picture in pictures]
+    for place in range(1, len(VARIANTS)):
+        turned = [Picture(picture).variant(place).image for picture in pictures]
         true = np.stack([find_pixels(np.asarray(picture)) for picture in turned])
         off = np.bitwise_count(variants[:, place] ^ true).sum(axis=1)
         plain = np.bitwise_count(variants[:, 0] ^ true).sum(axis=1)
