@@ -424,7 +424,7 @@ def _check_scans(image: Image.Image, path: str | Path, data: bytes) -> None:
             is_slow = jpeg.has_too_many_scans(mapped, pixels)
     if is_slow:
         raise ImageError(
-            f"{path}: a JPEG of so many scans takes too long to decode. Store it anew, or leave it "
+            f"{path}: a JPEG of so many scans takes too long to decode. Save it again, or leave it "
             "out."
         )
 

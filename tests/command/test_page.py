@@ -147,11 +147,11 @@ def test_tables_of_many_parts_give_the_same_page(
 
 @pytest.fixture(scope="module")
 def browser():
-    """Chromium, offline, where it and the package playwright are at hand."""
+    """Chromium, offline, where it and the package playwright are installed."""
     sync_api = pytest.importorskip("playwright.sync_api")
     program = shutil.which("chromium") or shutil.which("google-chrome")
     if program is None:
-        pytest.skip("no Chromium at hand")
+        pytest.skip("Chromium is not installed")
     with sync_api.sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
         yield browser

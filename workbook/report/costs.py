@@ -20,7 +20,7 @@ from workbook.study import method_costs
 from workbook.study.method_costs import PURE_PYTHON, ROWS, Tables
 
 BASELINE = "01.json"
-"""The file with the time of FINd in pure Python, which is told everywhere alike."""
+"""The file with the time of FINd in pure Python, which is quoted everywhere."""
 
 SOURCES = (
     "02_memory.csv",

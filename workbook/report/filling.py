@@ -474,18 +474,21 @@ def line_of(text: str, position: int) -> int:
 def reasons_not_to_publish(results: Results) -> list[str]:
     """Say why results should not be published, a line for each reason.
 
-    The notebooks must have run on one machine and from committed code, and the folder of figures
-    must contain exactly the files that were recorded.
+    Everything must have run on one machine and from one commit, and the folder of figures must
+    contain exactly the files that were recorded.
     """
     folder = results.figures.name
     reasons = []
-    stamps = {name: part["stamp"] for name, part in results.sections.items() if name.isdigit()}
-    machines = sorted({stamp["cpu"] for stamp in stamps.values()})
-    if len(machines) > 1:
-        reasons.append(f"{folder}: the results are from several machines: {', '.join(machines)}")
-    for notebook, stamp in stamps.items():
-        if stamp["commit"].endswith("+"):
-            reasons.append(f"{folder}/{notebook}.json: the notebook ran from uncommitted code")
+    by_machine = sections_by(results, "cpu")
+    if len(by_machine) > 1:
+        reasons.append(f"{folder}: the results are from several machines: {listed(by_machine)}")
+    by_commit = sections_by(results, "commit")
+    if len(by_commit) > 1:
+        reasons.append(f"{folder}: the results are from several commits: {listed(by_commit)}")
+    for commit, sections in by_commit.items():
+        if commit.endswith("+"):
+            names = ", ".join(sections)
+            reasons.append(f"{folder}: these ran from uncommitted code: {names}")
     existing = {
         path.name for path in results.figures.iterdir() if path.is_file() and path.suffix != ".json"
     }
@@ -494,3 +497,17 @@ def reasons_not_to_publish(results: Results) -> list[str]:
     for name in sorted(results.files - existing):
         reasons.append(f"{folder}/{name}: recorded, but the file does not exist")
     return reasons
+
+
+def sections_by(results: Results, key: str) -> dict[str, list[str]]:
+    """The names of the sections by what their stamps have under a key, both in order."""
+    found: dict[str, list[str]] = {}
+    for name, stamp in sorted(results.stamps.items()):
+        found.setdefault(stamp[key], []).append(name)
+    return dict(sorted(found.items()))
+
+
+def listed(sections: dict[str, list[str]]) -> str:
+    """What `sections_by` returns as text: "AMD EPYC (01, 02); Intel Xeon (scale)"."""
+    parts = [f"{value or 'unknown'} ({', '.join(names)})" for value, names in sections.items()]
+    return "; ".join(parts)

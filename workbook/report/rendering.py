@@ -44,7 +44,7 @@ STYLE = FOLDER / "style.html"
 
 
 def cover(results: Results) -> str:
-    """The line under the title: when, on which machines and with which versions the notebooks ran.
+    """The line under the title: when, from which commits, where and with what the notebooks ran.
 
     It is taken from the stamps of the notebooks.
     """
@@ -52,7 +52,10 @@ def cover(results: Results) -> str:
     last_date = max(stamp["date"] for stamp in stamps)
     machines = list(dict.fromkeys(describe_machine(stamp) for stamp in stamps))
     libraries = dict(stamps[-1]["versions"])
+    commits = " and ".join(sorted({stamp["commit"] for stamp in stamps} - {""}))
     finlib = f"finlib {libraries.pop('finlib', '')}".strip()
+    if commits:
+        finlib += f" of commit {commits}"
     versions = ", ".join(f"{name} {version}" for name, version in sorted(libraries.items()))
     return " · ".join([last_date, finlib, *machines, versions])
 

@@ -67,7 +67,8 @@ class Results:
 
     is_of_own_data: whether the notebooks ran on one's own images. sections: the contents of each
     .json file, by its stem. numbers: every value by its key. files: the names of the files that the
-    notebooks and commands recorded.
+    notebooks and commands recorded. stamps: the machine, versions, commit and date of everything
+    that may be quoted, by section ("05", "scale", "memes/05").
     """
 
     def __init__(self, figures: str | Path, published: str | Path | None = None) -> None:
@@ -86,11 +87,14 @@ class Results:
         self.files: set[str] = set()
         for section in self.sections.values():
             self.files.update(section["files"])
+        self.stamps = {name: section["stamp"] for name, section in self.sections.items()}
         published_notebooks = read_folder(self.published, NOTEBOOKS)
         self._published_keys = set(published_notebooks.numbers)
         for folder in self._second_data_sets():
             data_set = read_folder(folder, NOTEBOOKS, prefix=f"{folder.name}.")
             self.numbers |= data_set.numbers
+            for name, section in data_set.sections.items():
+                self.stamps[f"{folder.name}/{name}"] = section["stamp"]
 
     def _second_data_sets(self) -> list[Path]:
         """The folders of the second data sets, by name."""

@@ -59,8 +59,9 @@ def run_report(
 
     data: a folder of images; None for the built-in families. name: of the run under runs/, by
     default the folder's. only: the notebooks to run, by their digits ("05"); an empty list renders
-    the report from what exists. publish: whether to call `publish_tables` after the run; with a
-    name and without data, nothing else is done and the result is None. home: the checkout.
+    the report from what exists. On images of one's own, no report is rendered and the result is
+    None until all notebooks have run. publish: whether to call `publish_tables` after the run; with
+    a name and without data, nothing else is done and the result is None. home: the checkout.
 
     Raises ValueError for wrong use, NotebookError if a cell fails, and RuntimeError if the report
     cannot be filled. The details are printed to standard error before that.
@@ -86,6 +87,10 @@ def run_report(
         publish_and_report(folder.name, home)
     if sources and folder == home and costs.has_sources(home / "figures"):
         costs.record(home / "figures")
+    to_run = notebooks_without_results(folder, home)
+    if data is not None and to_run:
+        print(f"no report is written yet; still to run on these images: {', '.join(to_run)}")
+        return None
     results, filled = fill_report(folder, home)
     line = f"{cover(results)} · {filled.words:,} words without tables and references"
     written = [folder / "report.md", *render(folder / "report.md", line, home)]
@@ -144,6 +149,13 @@ def choose_notebooks(home: Path, only: Sequence[str] | None) -> list[Path]:
         names = ", ".join(repr(digits) for digits in unknown)
         raise ValueError(f"there is no notebook {names}; choose from {', '.join(by_digits)}")
     return [path for digits, path in by_digits.items() if digits in only]
+
+
+def notebooks_without_results(folder: Path, home: Path) -> list[str]:
+    """The digits of the notebooks that have left no results in a run's folder."""
+    sources = choose_notebooks(home, None)
+    digits = [source.name[:2] for source in sources]
+    return [name for name in digits if not (folder / "figures" / f"{name}.json").exists()]
 
 
 # Data and notebooks --------------------------------------------------------------------------

@@ -24,7 +24,7 @@ NEUTRAL = "#5f6b76"
 """The colour of everything that is not a method: stages, machines, counts."""
 
 MOST_AXES_DESCRIBED = 6
-"""Of more Axes, such as those of a sheet of pictures, only the figure's title is told."""
+"""Of more Axes, such as those of a sheet of pictures, only the figure's title is recorded."""
 
 GRID = "#d9dde1"
 """The colour of grids and frames."""

@@ -301,16 +301,20 @@ def test_numbers_that_a_hand_may_not_type(text, found):
     assert list(typed_numbers(text)) == found
 
 
-def test_published_results_are_of_one_machine_and_of_committed_code_and_complete(recorded):
+def test_published_results_are_of_one_machine_and_of_one_commit_and_complete(recorded):
     assert reasons_not_to_publish(Results(recorded)) == []
     other = json.loads((recorded / "05.json").read_text())
-    other["stamp"] |= {"cpu": "A processor that this is not", "commit": "0123456789+"}
+    other["stamp"] |= {"cpu": "A processor that this is not", "commit": "9876543210+"}
     other["keys"], other["files"] = {}, []
     (recorded / "06.json").write_text(json.dumps(other))
-    several, uncommitted = reasons_not_to_publish(Results(recorded))
-    assert several.startswith("figures: the results are from several machines: ")
-    assert "A processor that this is not" in several
-    assert uncommitted == "figures/06.json: the notebook ran from uncommitted code"
+    machines, commits, uncommitted = reasons_not_to_publish(Results(recorded))
+    assert machines.startswith("figures: the results are from several machines: ")
+    assert "A processor that this is not (06)" in machines
+    assert commits == (
+        "figures: the results are from several commits: "
+        "0123456789 (05, memes/05, scale); 9876543210+ (06)"
+    )
+    assert uncommitted == "figures: these ran from uncommitted code: 06"
     (recorded / "06.json").unlink()
     (recorded / "05_stray.png").touch()
     results = Results(recorded)
@@ -319,3 +323,13 @@ def test_published_results_are_of_one_machine_and_of_committed_code_and_complete
         "figures/05_stray.png: no notebook recorded this file",
         "figures/05_accuracy.csv: recorded, but the file does not exist",
     ]
+
+
+@pytest.mark.parametrize("name", ["scale", "memes/05"])
+def test_commands_and_second_data_sets_are_of_the_same_commit_too(recorded, name):
+    path = recorded / f"{name}.json"
+    section = json.loads(path.read_text())
+    section["stamp"]["commit"] = ""
+    path.write_text(json.dumps(section))
+    (reason,) = reasons_not_to_publish(Results(recorded))
+    assert f"unknown ({name})" in reason

@@ -128,8 +128,12 @@ def test_the_cover_says_when_with_what_and_on_what(recorded):
     }
     stamp |= {"date": "2026-11-24", "versions": {"numpy": "2.4", "finlib": "1.0", "numba": "0.68"}}
     machine = "A processor, 2 cores, 3.5 GiB memory, Linux x86_64, Python 3.11.7"
-    assert cover(results) == f"2026-11-24 · finlib 1.0 · {machine} · numba 0.68, numpy 2.4"
+    finlib = "finlib 1.0 of commit 0123456789"
+    assert cover(results) == f"2026-11-24 · {finlib} · {machine} · numba 0.68, numpy 2.4"
     results.sections["06"] = {"stamp": stamp | {"cpu": "Another", "date": "2026-11-25"}}
     assert cover(results).startswith(
-        f"2026-11-25 · finlib 1.0 · {machine} · {machine.replace('A processor', 'Another')} ·"
+        f"2026-11-25 · {finlib} · {machine} · {machine.replace('A processor', 'Another')} ·"
     )
+    stamp["commit"] = ""
+    results.sections.pop("06")
+    assert cover(results).startswith("2026-11-24 · finlib 1.0 · A processor"), "outside git"

@@ -242,6 +242,13 @@ def test_the_whole_run_in_place_then_on_other_images(home, monkeypatch, capsys):
     with pytest.raises(ReportError, match="there is no run named 'other'"):
         report.run_report(name="other", publish=True, home=home)
 
+    notebook(home / "notebooks/02_more.ipynb", "1 + 1")
+    capsys.readouterr()
+    assert report.run_report(images, only=["01"], home=home) is None
+    assert capsys.readouterr().out.endswith(
+        "no report is written yet; still to run on these images: 02\n"
+    )
+
 
 def stamp_of(home, digits, seconds):
     """What an earlier run left: how long the notebook took, and on which machine."""
