@@ -80,7 +80,7 @@ def _bit_of(words, row, place):  # type: ignore[no-untyped-def]
 
 @njit(nogil=True, cache=True, inline="always")
 def _is_left_out(words, row, key_row):  # type: ignore[no-untyped-def]
-    """Whether the row of 16 bits with this number is flat, and so holds no information about the picture."""
+    """Whether the row of 16 bits with this number is flat, and so says nothing of the picture."""
     if key_row == NO_ROW:
         return False
     shift = np.uint64(16 * (key_row & 3))
