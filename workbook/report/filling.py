@@ -37,7 +37,7 @@ import re
 import sys
 import textwrap
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -91,6 +91,9 @@ TABLE_ROW = re.compile(r"^\s*\|.*$", re.MULTILINE)
 REFERENCES = re.compile(r"^## References\s*$.*?(?=^## |\Z)", re.MULTILINE | re.DOTALL)
 SUMMARY_SECTION = re.compile(rf"^## {SUMMARY}\s*$(.*?)(?=^## |\Z)", re.MULTILINE | re.DOTALL)
 CAPTION = re.compile(r"^\*\*(?:Figure|Table) \d+.*?(?=\n\s*\n|\Z)", re.MULTILINE | re.DOTALL)
+CALCULATED = ("costs",)
+"""Sections that only calculate from the others' tables, so that later code may make them again."""
+
 BROKEN_CLAIM = re.compile(r" ?\*\*\[no longer holds: [^\]]*\]\*\*")
 NUMBER = re.compile(r"(?<![\w.])\d[\d,.]*")
 
@@ -482,7 +485,7 @@ def reasons_not_to_publish(results: Results) -> list[str]:
     by_machine = sections_by(results, "cpu")
     if len(by_machine) > 1:
         reasons.append(f"{folder}: the results are from several machines: {listed(by_machine)}")
-    by_commit = sections_by(results, "commit")
+    by_commit = sections_by(results, "commit", without=CALCULATED)
     if len(by_commit) > 1:
         reasons.append(f"{folder}: the results are from several commits: {listed(by_commit)}")
     for commit, sections in by_commit.items():
@@ -499,11 +502,12 @@ def reasons_not_to_publish(results: Results) -> list[str]:
     return reasons
 
 
-def sections_by(results: Results, key: str) -> dict[str, list[str]]:
+def sections_by(results: Results, key: str, without: Collection[str] = ()) -> dict[str, list[str]]:
     """The names of the sections by what their stamps have under a key, both in order."""
     found: dict[str, list[str]] = {}
     for name, stamp in sorted(results.stamps.items()):
-        found.setdefault(stamp[key], []).append(name)
+        if name not in without:
+            found.setdefault(stamp[key], []).append(name)
     return dict(sorted(found.items()))
 
 

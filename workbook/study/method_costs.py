@@ -20,8 +20,7 @@ PURE_PYTHON = "FINd, pure Python"
 HASHERS = ("find", "ahash256", "dhash256", "phash256", "whash256", "find+dhash256")
 ROWS = "dhash256-rows"
 MIB = 2**20  # bytes
-RESOURCES = ("cpu_s", "seconds", "mib")
-COLUMNS = ["method", "work", "images", "measured", *RESOURCES]
+COLUMNS = ["method", "work", "images", "measured", "cpu_s", "seconds", "mib"]
 
 
 @dataclass(frozen=True)
@@ -100,24 +99,30 @@ def every_pair(tables: Tables, sizes: Sequence[int]) -> pd.DataFrame:
 def clustering(
     clusterings: Mapping[str, pd.DataFrame], sizes: Sequence[int] = SIZES
 ) -> pd.DataFrame:
-    """The measured cost of clustering, and beyond the largest measured set that of its power law.
+    """The measured cost of clustering, and what follows from it beyond the largest measured set.
 
-    The law is fitted to all sets of a method, for each resource on its own.
+    Times follow the power law that fits all sets of a method. Memory grows in proportion from the
+    largest set, because small sets need little beyond a constant, which a law would carry on.
     """
     parts = []
     for method, growth in clusterings.items():
         measured = growth.rename(columns={"n": "images"})
         parts.append(measured.assign(method=method, work="clustering", measured=True))
         largest = growth["n"].max()
-        beyond = [size for size in sizes if size > largest]
-        if not beyond:
+        beyond = np.array([size for size in sizes if size > largest])
+        if not len(beyond):
             continue
-        costs = []
-        for resource in RESOURCES:
-            law = power_law(growth["n"], growth[resource])
-            costs.append(np.array([law(size) for size in beyond]))
-        parts.append(_calculated(method, "clustering", np.array(beyond), *costs))
+        cpu = _extrapolated(growth, "cpu_s", beyond)
+        seconds = _extrapolated(growth, "seconds", beyond)
+        memory = growth.loc[growth["n"].idxmax(), "mib"] * beyond / largest
+        parts.append(_calculated(method, "clustering", beyond, cpu, seconds, memory))
     return pd.concat(parts, ignore_index=True)
+
+
+def _extrapolated(growth: pd.DataFrame, resource: str, sizes: np.ndarray) -> np.ndarray:
+    """What the power law that fits a column of the growth gives for other sizes."""
+    law = power_law(growth["n"], growth[resource])
+    return np.array([law(size) for size in sizes])
 
 
 def _calculated(

@@ -74,6 +74,13 @@ def test_clusterings_are_measured_and_beyond_the_largest_calculated(costs):
     assert beyond["mib"] == pytest.approx(4000)
 
 
+def test_memory_beyond_the_largest_clustering_is_in_proportion_to_it():
+    growth = GROWTH.assign(mib=[100.0, 100.0, 100.0])
+    largest = growth["n"].max()
+    table = method_costs.clustering({ROWS: growth}, sizes=[2 * largest])
+    assert table["mib"].iloc[-1] == pytest.approx(200)
+
+
 def test_only_clusterings_are_measured_at_these_sizes(costs):
     works = costs[costs["measured"]].index.get_level_values("work")
     assert set(works) == {"clustering"}
