@@ -23,7 +23,13 @@ import papermill
 
 from workbook.report import costs
 from workbook.report.execute import NotebookError, run_notebook
-from workbook.report.filling import MOST_WORDS, FilledReport, fill, reasons_not_to_publish
+from workbook.report.filling import (
+    MOST_WORDS,
+    FilledReport,
+    fill,
+    length_problems,
+    reasons_not_to_publish,
+)
 from workbook.report.record import HOME, stamp_seconds
 from workbook.report.rendering import cover, render
 from workbook.report.results import ReportError, Results
@@ -96,7 +102,10 @@ def run_report(
     written = [folder / "report.md", *render(folder / "report.md", line, home)]
     seconds = time.monotonic() - started
     print(f"{filled.words:,} of {MOST_WORDS:,} words; {seconds:,.0f} s")
-    print_problems(filled, reasons_not_to_publish(results) if folder == home else [])
+    reasons = []
+    if folder == home:
+        reasons = [*reasons_not_to_publish(results), *length_problems(filled.text)]
+    print_problems(filled, reasons)
     print("written:", *(os.path.relpath(path) for path in written), flush=True)
     return filled
 

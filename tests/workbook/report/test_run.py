@@ -13,7 +13,7 @@ pytest.importorskip("papermill", reason="the report needs the workbook extra")
 
 from workbook.report import run as report
 from workbook.report.execute import NotebookError, run_notebook
-from workbook.report.filling import fill, reasons_not_to_publish
+from workbook.report.filling import fill, length_problems, reasons_not_to_publish
 from workbook.report.record import Recorder
 from workbook.report.results import ReportError, Results
 
@@ -66,6 +66,7 @@ def test_what_is_committed_is_fit_to_be_published(published):
         pytest.skip("results, report or README are not those that were committed")
     assert filled.broken_claims == []
     assert reasons_not_to_publish(results) == []
+    assert list(length_problems(filled.text)) == []
     readme = " ".join((HOME / "README.md").read_text(encoding="utf-8").split())
     for sentence in README:
         assert fill(sentence, results).text in readme
