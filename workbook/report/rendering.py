@@ -157,7 +157,7 @@ def outline_after_the_answer(body: str) -> str:
     place = 0
     if len(headings) > SECTIONS_OF_THE_ANSWER:
         place = headings[SECTIONS_OF_THE_ANSWER].start()
-    return f"{body[:place]}#outline(depth: 1)\n{body[place:]}"
+    return f"{body[:place]}#block(breakable: false)[#outline(depth: 1)]\n{body[place:]}"
 
 
 def fill_titles(
