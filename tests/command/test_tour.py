@@ -60,10 +60,10 @@ def test_the_tour_on_the_command_line(
         assert command[0] == "finlib"
         monkeypatch.setattr(sys, "argv", command)
         assert process.run(cli.app) == 0, (line, capsys.readouterr().err)
-    found = pd.read_csv("found.csv")
+    found = pd.read_csv("matches.csv")
     assert found["path_a"].unique().tolist() == ["new/again.png"]
     assert found[found["distance"] == 0]["path_b"].tolist() == ["photos/0000_1.png"]
-    assert len(pd.read_csv("groups.csv")) == pd.read_csv("clusters.csv")["cluster"].nunique() == 3
+    assert len(pd.read_csv("copies.csv")) == pd.read_csv("clusters.csv")["cluster"].nunique() == 3
     assert Path("pairs.html").read_text().count("data:image/jpeg") == 9
 
 
