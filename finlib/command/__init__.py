@@ -18,6 +18,7 @@ grouping      which files are copies of each other, at one of three levels
 turned        turned and mirrored copies, by hashes that are kept from run to run
 keeping       rules for which of several copies to keep, and why
 detail        how much real detail a picture's file holds
+recompression whether a JPEG was made from another file's picture
 measured      the detail of pictures, kept from run to run
 actions       the list and the scripts that `finlib duplicates --then` writes
 evaluate      `finlib evaluate`: scores of hashers on labelled images
