@@ -146,8 +146,7 @@ def find_sources(files: Sequence[Candidate]) -> list[Candidate]:
         alike = list(same_size)
         for start in range(0, len(alike), MOST_COMPARED):
             for copy, source in permutations(alike[start : start + MOST_COMPARED], 2):
-                newer = _is_newer(copy, source)
-                if is_made_from(copy.detail.sample, source.detail.sample, newer):
+                if _is_recompression(copy, source):
                     sources[copy.path].add(source.path)
     return [replace(file, made_from=frozenset(sources[file.path])) for file in files]
 
@@ -160,14 +159,21 @@ def _size_order(file: Candidate) -> tuple[int, int, int]:
     return file.width, file.height, file.size
 
 
-def _is_newer(file: Candidate, other: Candidate) -> bool:
-    """Whether a file was written after another; of one time, the one of finer steps was.
-
-    A fine JPEG can be explained by a coarse one only where it was made from it.
+def _is_recompression(copy: Candidate, source: Candidate) -> bool:
+    """Whether a file was made from another. Only their luma is compared, so that a picture in
+    shades of grey would seem to be the source of the one in colour that it was made from.
     """
+    if source.detail.colours <= Colours.GREY < copy.detail.colours:
+        return False
+    newer = _is_newer(copy, source)
+    return is_made_from(copy.detail.sample, source.detail.sample, newer)
+
+
+def _is_newer(file: Candidate, other: Candidate) -> bool:
+    """Whether a file was written after another; of one time, the coarser JPEG counts as newer."""
     if file.modified_ns != other.modified_ns:
         return file.modified_ns > other.modified_ns
-    return sum_steps(file.detail.sample) < sum_steps(other.detail.sample)
+    return sum_steps(file.detail.sample) > sum_steps(other.detail.sample)
 
 
 def needs_detail(rules: Iterable[str]) -> bool:
@@ -383,8 +389,8 @@ OLDEST = Criterion(_age, _say_older)
 CRITERIA: dict[str, list[Criterion]] = {
     "detail": [
         Criterion(_is_readable, _say_readable),
-        Criterion(_colours, _say_colours),
         Criterion(_is_no_recompression, _say_no_recompression),
+        Criterion(_colours, _say_colours),
         Criterion(_real_pixels, _say_real_pixels, _margin_of_pixels),
         Criterion(_is_not_enlarged, _say_not_enlarged),
         Criterion(_is_lossless, _say_lossless),

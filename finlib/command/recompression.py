@@ -24,6 +24,7 @@ EXPLAINED_SHARE = 0.97  # of the coefficients of a JPEG that was made from the o
 # Of both of two JPEGs, one of which was made from the other at a higher quality. A fine original
 # and a copy whose steps are half as large again come to 0.93 to 0.98.
 MUTUAL_SHARE = 0.985
+CLEARLY_COARSER = 1.3  # times as large steps as those of another JPEG
 
 
 class BlockSample(NamedTuple):
@@ -72,9 +73,9 @@ def _block(rgb: NDArray[np.uint8], row: int, column: int) -> NDArray[np.uint8]:
 def is_made_from(copy: BlockSample, source: BlockSample, is_newer: bool) -> bool:
     """Whether the JPEG `copy` was made from the picture `source`, as far as their blocks show it.
 
-    Both have to be of pictures of the same size, and `source` may have any format. Where each of
-    two JPEGs explains the other, hardly anything was lost, and their blocks show no order: the
-    copy is then the file that `is_newer`.
+    Both have to be of pictures of the same size, and `source` may have any format. The coarser of
+    two JPEGs is the copy. Where each explains the other, though, hardly anything was lost, and the
+    finer one may be the copy as well: it is the file that `is_newer`.
     """
     if not copy.steps or len(copy.coefficients) != len(source.coefficients):
         return False
@@ -83,10 +84,18 @@ def is_made_from(copy: BlockSample, source: BlockSample, is_newer: bool) -> bool
         return False
     if not source.steps:
         return not _is_same(copy, source)
+    if _has_similar_steps(copy, source):
+        return sum_steps(copy) > sum_steps(source)
     share_of_source = _explained_share(source, copy)
     if min(share, share_of_source) >= MUTUAL_SHARE:
         return is_newer
     return sum_steps(copy) > sum_steps(source)
+
+
+def _has_similar_steps(one: BlockSample, other: BlockSample) -> bool:
+    """Whether the steps of two JPEGs differ, but too little to show which of them came first."""
+    finer, coarser = sorted([sum_steps(one), sum_steps(other)])
+    return finer < coarser < CLEARLY_COARSER * finer
 
 
 def _explained_share(copy: BlockSample, source: BlockSample) -> float:

@@ -106,6 +106,21 @@ def test_detail_of_an_earlier_version_is_measured_again(tmp_path: Path) -> None:
     assert "steps" in tables.read_columns(file)
 
 
+def test_colours_that_a_recompression_adds_are_noise(tmp_path: Path) -> None:
+    original = save(tmp_path, "source.png", soft_picture().quantize(64).convert("RGB"))
+    copy = save(tmp_path, "copy.jpg", Image.open(original.path), quality=60)
+    assert original.detail.colours < copy.detail.colours
+    assert choose_by_detail([copy, original])[0] == "source.png"
+
+
+def test_a_grey_picture_is_not_the_source_of_one_in_colour(tmp_path: Path) -> None:
+    original = save(tmp_path, "colour.jpg", soft_picture(), quality=60)
+    grey = save(tmp_path, "grey.png", soft_picture().convert("L"))
+    kept, why = choose_by_detail([grey, original])
+    assert kept == "colour.jpg"
+    assert "shades of grey" in why
+
+
 @pytest.mark.parametrize("scale", [1.5, 2, 4])
 @pytest.mark.parametrize("name", ["enlarged.jpg", "enlarged.png"])
 def test_an_enlarged_picture_is_recognised_beside_an_original_of_its_size(
@@ -131,14 +146,21 @@ def test_a_coarser_jpeg_was_made_from_the_finer_one_and_not_the_reverse(
     assert not is_made_from(sample(source), copy, is_newer=True)
 
 
-@pytest.mark.parametrize("times", [(1, 2), (1, 1)])
-def test_a_recompression_at_a_higher_quality_is_not_kept(
-    times: tuple[int, int], tmp_path: Path
+@pytest.mark.parametrize(("times", "expected"), [((1, 2), "source.jpg"), ((1, 1), "copy.jpg")])
+def test_a_newer_recompression_at_a_higher_quality_is_not_kept(
+    times: tuple[int, int], expected: str, tmp_path: Path
 ) -> None:
-    """Where the times are equal, the finer of two JPEGs that explain each other is the copy."""
+    """Where the times are equal, nothing shows the order, and the quality decides."""
     source = save(tmp_path, "source.jpg", soft_picture(2, radius=0.3), times[0], quality=60)
     copy = save(tmp_path, "copy.jpg", Image.open(source.path), times[1], quality=90)
-    assert choose_by_detail([copy, source])[0] == "source.jpg"
+    assert choose_by_detail([copy, source])[0] == expected
+
+
+def test_a_coarser_jpeg_is_not_kept_though_it_is_older(tmp_path: Path) -> None:
+    source = save(tmp_path, "source.jpg", soft_picture(2), modified=5, quality=92)
+    for quality in (90, 75, 40):
+        copy = save(tmp_path, "copy.jpg", Image.open(source.path), quality=quality)
+        assert choose_by_detail([copy, source])[0] == "source.jpg"
 
 
 def test_a_jpeg_was_not_made_from_the_png_that_it_was_decoded_into() -> None:
