@@ -27,7 +27,7 @@ RULES = (
 )
 FOLDER = "folder:"
 SAME_PIXELS = 1.2  # numbers of pixels up to this many times as large count as equal
-MOST_COMPARED = 200  # files of one size, each with each, to see which was made from which
+MOST_COMPARED = 50  # files of one size, each with each, to see which was made from which
 SAME_ENLARGED_PIXELS = 2.5  # the same where the best is enlarged, which is measured coarsely
 COLOUR_WORDS = {
     Colours.TWO_LEVELS: "black and white without shades",

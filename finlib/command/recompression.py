@@ -19,6 +19,7 @@ BLOCKS = 64  # of a picture that are compared
 STRIDE = (5**0.5 - 1) / 2  # between these blocks, in heights of the picture: never periodic
 LOW_FREQUENCIES = np.add.outer(np.arange(BLOCK), np.arange(BLOCK)) < BLOCK
 ROUNDING = 1.0  # levels by which rounded pixels change a coefficient, about
+MOST_CUT_OFF = 0.03  # of a block's levels are 0 or 255, where decoding may have cut them off
 FEWEST_COEFFICIENTS = 20  # to judge by
 EXPLAINED_SHARE = 0.97  # of the coefficients of a JPEG that was made from the other file
 # Of both of two JPEGs, one of which was made from the other at a higher quality. A fine original
@@ -31,7 +32,8 @@ class BlockSample(NamedTuple):
     """Some blocks of a picture, by which it is compared with others of the same size.
 
     coefficients: int16[blocks, frequencies] of the luma, as bytes; all 0 for a block that is left
-        out because decoding has cut its levels off. Empty for a picture smaller than a block.
+        out because decoding has cut off too many of its levels. Empty for a picture smaller than a
+        block.
     steps: float32[frequencies] by which a JPEG was stored, as bytes; empty for another format.
     """
 
@@ -55,8 +57,8 @@ def sample_blocks(rgb: NDArray[np.uint8], steps: list[int] | None) -> BlockSampl
     blocks = np.stack([_block(rgb, *divmod(int(place), columns)) for place in places])
     luma = blocks.astype(np.float32) @ np.array([0.299, 0.587, 0.114], np.float32)
     coefficients = dctn(luma, axes=(1, 2), norm="ortho")[:, LOW_FREQUENCIES]
-    is_cut_off = ((blocks == 0) | (blocks == 255)).any(axis=(1, 2, 3))
-    coefficients[is_cut_off] = 0
+    cut_off = ((blocks == 0) | (blocks == 255)).mean(axis=(1, 2, 3))
+    coefficients[cut_off > MOST_CUT_OFF] = 0
     stored = np.round(coefficients).astype(np.int16).tobytes()
     if steps is None:
         return BlockSample(stored, b"")
@@ -130,7 +132,7 @@ def _compare(copy: BlockSample, source: BlockSample) -> tuple[Levels, Levels]:
 
 def _read_coefficients(sample: BlockSample) -> Levels:
     values = np.frombuffer(sample.coefficients, np.int16).astype(np.float32)
-    return values.reshape(BLOCKS, -1) if len(values) else values.reshape(0, LOW_FREQUENCIES.sum())
+    return values.reshape(BLOCKS, -1)
 
 
 def sum_steps(sample: BlockSample) -> float:
