@@ -16,6 +16,7 @@ from PIL import Image
 from PIL.Image import Resampling
 from scipy.fft import dctn
 
+from finlib.command.recompression import NO_SAMPLE, BlockSample, sample_blocks
 from finlib.hashing.images import PNG_START, open_image
 
 Levels = NDArray[np.float32]
@@ -70,12 +71,14 @@ class Detail(NamedTuple):
     quality: the lowest JPEG quality at which the picture was stored, as far as it can be seen, from
         1 to 100; LOSSLESS where there is no trace of a lossy format, and None where it was stored
         with a loss that the file does not tell, as in WebP and AVIF.
+    sample: some of its blocks, which show whether it was made from another file.
     """
 
     colours: Colours
     pixels: float
     is_enlarged: bool
     quality: int | None
+    sample: BlockSample = NO_SAMPLE
 
 
 NO_DETAIL = Detail(Colours.TWO_LEVELS, 0.0, False, 0)
@@ -85,14 +88,14 @@ def measure_detail(path: str | Path) -> Detail:
     """Measure the detail of a file's picture; NO_DETAIL where it cannot be read."""
     try:
         image = open_image(path)
-        quality_stored = _stored_quality(path)
+        steps = _stored_steps(path)
+        quality = _stored_quality(path, steps)
         rgb = np.asarray(image.convert("RGB"))
     except (OSError, ValueError):
         return NO_DETAIL
     inside = _without_frame(rgb)
     shrinking = _measure_shrinking(inside)
     height, width = inside.shape[:2]
-    quality = quality_stored
     if quality == LOSSLESS:
         quality = min(_earlier_quality(rgb), _earlier_quality(inside))
     return Detail(
@@ -100,6 +103,7 @@ def measure_detail(path: str | Path) -> Detail:
         pixels=width * height * shrinking**2,
         is_enlarged=shrinking < 1,
         quality=quality,
+        sample=sample_blocks(rgb, steps),
     )
 
 
@@ -198,23 +202,36 @@ def _lost_by_shrinking(grey: Image.Image, scale: float) -> float:
     return float(np.sqrt(np.mean(difference**2)))
 
 
-def _stored_quality(path: str | Path) -> int | None:
-    """The quality that a file's format gives: of a JPEG by its tables, LOSSLESS of a PNG, and None
+def _stored_steps(path: str | Path) -> list[int] | None:
+    """The 64 steps by which the luma of a JPEG was stored, row by row; None for another file."""
+    if _begins_like_png(path):  # which Pillow does not open where its texts are too long
+        return None
+    with Image.open(path) as image:
+        tables: dict[int, list[int]] = getattr(image, "quantization", {})
+        is_jpeg = image.format in ("JPEG", "MPO")
+    return list(tables[0]) if is_jpeg and 0 in tables else None
+
+
+def _stored_quality(path: str | Path, steps: list[int] | None) -> int | None:
+    """The quality that a file's format gives: of a JPEG by its steps, LOSSLESS of a PNG, and None
     of another lossy format.
     """
-    with open(path, "rb") as file:
-        beginning = file.read(len(PNG_START))
-    if beginning == PNG_START:  # which Pillow does not open where its texts are too long
+    if steps is not None:
+        return _quality_of_table(steps)
+    if _begins_like_png(path):
         return LOSSLESS
     with Image.open(path) as image:
-        if image.format in ("JPEG", "MPO"):
-            tables: dict[int, list[int]] = getattr(image, "quantization", {})
-            return _quality_of_table(tables[0]) if 0 in tables else None
         compression = image.info.get("compression", "")
     if image.format == "WEBP":
         return LOSSLESS if _is_lossless_webp(path) else None
-    is_lossy = image.format in ("AVIF", "HEIF") or "jpeg" in str(compression).lower()
+    is_lossy = image.format in ("AVIF", "HEIF", "JPEG", "MPO")
+    is_lossy = is_lossy or "jpeg" in str(compression).lower()
     return None if is_lossy else LOSSLESS
+
+
+def _begins_like_png(path: str | Path) -> bool:
+    with open(path, "rb") as file:
+        return file.read(len(PNG_START)) == PNG_START
 
 
 def _is_lossless_webp(path: str | Path) -> bool:

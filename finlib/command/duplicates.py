@@ -279,6 +279,9 @@ class _Chooser:
                 modified_ns=int(file.modified_ns),
                 detail=detail,
             )
+        for part in parts:
+            candidates = keeping.find_sources([self.candidates[int(row)] for row in part])
+            self.candidates.update(zip(map(int, part), candidates, strict=True))
 
     def choose_row(self, rows: Sequence[int]) -> int:
         """The row of the file to keep of these."""

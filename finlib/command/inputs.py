@@ -144,6 +144,11 @@ def list_files(source: str, selection: Selection = VISIBLE) -> Sequence[str | Pa
         return _read_list()
     if os.path.lexists(source) and not os.path.isdir(source):
         return [source]
+    if not os.path.lexists(source):
+        raise FileNotFoundError(
+            f"{source}: there is no such file or folder. Give an image, or a folder that holds "
+            "images."
+        )
     listing = scan_folder(source, hidden=selection.hidden, exclude=selection.exclude)
     if listing.passed_over:
         _say_passed_over(source, listing.passed_over)

@@ -7,11 +7,13 @@ passed over, then those by the next, until one file is left.
 import math
 import os
 from collections.abc import Callable, Collection, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from itertools import groupby, permutations
 from pathlib import Path
 from typing import NamedTuple
 
 from finlib.command.detail import LOSSLESS, NO_DETAIL, Colours, Detail
+from finlib.command.recompression import is_made_from, sum_steps
 
 RULES = (
     "detail",
@@ -25,6 +27,7 @@ RULES = (
 )
 FOLDER = "folder:"
 SAME_PIXELS = 1.2  # numbers of pixels up to this many times as large count as equal
+MOST_COMPARED = 50  # files of one size, each with each, to see which was made from which
 SAME_ENLARGED_PIXELS = 2.5  # the same where the best is enlarged, which is measured coarsely
 COLOUR_WORDS = {
     Colours.TWO_LEVELS: "black and white without shades",
@@ -42,6 +45,8 @@ class Candidate:
     is_link: whether it is a symbolic link.
     width, height: in pixels. size: in bytes. modified_ns: when it was last modified.
     detail: what `measure_detail` gives; NO_DETAIL where no rule asks for it.
+    made_from: the paths of the files of the same size that it was made from by storing them again
+        as JPEG, as `find_sources` gives them.
     """
 
     path: str
@@ -51,6 +56,7 @@ class Candidate:
     size: int
     modified_ns: int
     detail: Detail = NO_DETAIL
+    made_from: frozenset[str] = field(default=frozenset(), compare=False)
 
     @property
     def pixels(self) -> int:
@@ -85,7 +91,9 @@ def choose(files: Sequence[Candidate], criteria: Iterable[Criterion]) -> Choice:
 
     The other files come in the order in which they were passed over, the last of them first.
     """
-    remaining = sorted(files, key=_path_of)
+    paths = {file.path for file in files}
+    among = [replace(file, made_from=file.made_from & paths) for file in files]
+    remaining = sorted(among, key=_path_of)
     passed_over: list[Candidate] = []
     reasons: list[str] = []
     for criterion in criteria:
@@ -125,6 +133,47 @@ def _explain(best: Candidate, worse: Sequence[Candidate], criterion: Criterion) 
     if len(worse) == 1:
         return f"{reason} ({name})"
     return f"{reason} ({name} and {len(worse) - 1} more)"
+
+
+def find_sources(files: Sequence[Candidate]) -> list[Candidate]:
+    """The same files in the same order, each with the files of these that it was made from.
+
+    Where more than MOST_COMPARED files have one size, those of similar numbers of bytes are
+    compared.
+    """
+    sources: dict[str, set[str]] = {file.path: set() for file in files}
+    for _, same_size in groupby(sorted(files, key=_size_order), key=_picture_size):
+        alike = list(same_size)
+        for start in range(0, len(alike), MOST_COMPARED):
+            for copy, source in permutations(alike[start : start + MOST_COMPARED], 2):
+                if _is_recompression(copy, source):
+                    sources[copy.path].add(source.path)
+    return [replace(file, made_from=frozenset(sources[file.path])) for file in files]
+
+
+def _picture_size(file: Candidate) -> tuple[int, int]:
+    return file.width, file.height
+
+
+def _size_order(file: Candidate) -> tuple[int, int, int]:
+    return file.width, file.height, file.size
+
+
+def _is_recompression(copy: Candidate, source: Candidate) -> bool:
+    """Whether a file was made from another. Only their luma is compared, so that a picture in
+    shades of grey would seem to be the source of the one in colour that it was made from.
+    """
+    if source.detail.colours <= Colours.GREY < copy.detail.colours:
+        return False
+    newer = _is_newer(copy, source)
+    return is_made_from(copy.detail.sample, source.detail.sample, newer)
+
+
+def _is_newer(file: Candidate, other: Candidate) -> bool:
+    """Whether a file was written after another; of one time, the coarser JPEG counts as newer."""
+    if file.modified_ns != other.modified_ns:
+        return file.modified_ns > other.modified_ns
+    return sum_steps(file.detail.sample) > sum_steps(other.detail.sample)
 
 
 def needs_detail(rules: Iterable[str]) -> bool:
@@ -210,6 +259,16 @@ def _colours(file: Candidate) -> float:
 def _say_colours(best: Candidate, other: Candidate) -> str:
     kept = COLOUR_WORDS[best.detail.colours]
     return f"{kept}, the other has {COLOUR_WORDS[other.detail.colours]}"
+
+
+def _is_no_recompression(file: Candidate) -> float:
+    return float(not file.made_from)
+
+
+def _say_no_recompression(best: Candidate, other: Candidate) -> str:
+    if best.path in other.made_from:
+        return "the file from which the other was made by storing it again as JPEG"
+    return "not made from another of the files by storing it again as JPEG, as the other is"
 
 
 def _real_pixels(file: Candidate) -> float:
@@ -330,6 +389,7 @@ OLDEST = Criterion(_age, _say_older)
 CRITERIA: dict[str, list[Criterion]] = {
     "detail": [
         Criterion(_is_readable, _say_readable),
+        Criterion(_is_no_recompression, _say_no_recompression),
         Criterion(_colours, _say_colours),
         Criterion(_real_pixels, _say_real_pixels, _margin_of_pixels),
         Criterion(_is_not_enlarged, _say_not_enlarged),

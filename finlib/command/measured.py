@@ -12,12 +12,20 @@ import pandas as pd
 from tqdm import tqdm
 
 from finlib.command.detail import NO_DETAIL, Colours, Detail, measure_detail
+from finlib.command.recompression import BlockSample
 from finlib.files import text_to_path
 from finlib.hashing import tables
 from finlib.pools import in_threads
 
 KIND = "detail of pictures"
-COLUMNS = ("digest", *Detail._fields)
+COLUMNS = (
+    "digest",
+    "colours",
+    "pixels",
+    "is_enlarged",
+    "quality",
+    *BlockSample._fields,
+)
 
 
 def measure_details(files: pd.DataFrame, file: Path | None, workers: int | None) -> list[Detail]:
@@ -40,14 +48,25 @@ def measure_details(files: pd.DataFrame, file: Path | None, workers: int | None)
 
 
 def _read_known(file: Path | None) -> dict[str, Detail]:
-    """The detail that the file has, by the digest of the picture's content."""
+    """The detail that the file has, by the digest of the picture's content.
+
+    A file of an earlier version, which has no samples, has nothing that can be used.
+    """
     if file is None or not file.exists():
         return {}
+    try:
+        table = tables.read_columns(file, COLUMNS)
+    except ValueError:
+        return {}
     known = {}
-    for row in tables.read_columns(file, COLUMNS).itertuples():
+    for row in table.itertuples():
         quality = None if math.isnan(row.quality) else int(row.quality)
         known[row.digest] = Detail(
-            Colours(row.colours), float(row.pixels), bool(row.is_enlarged), quality
+            Colours(row.colours),
+            float(row.pixels),
+            bool(row.is_enlarged),
+            quality,
+            BlockSample(row.coefficients, row.steps),
         )
     return known
 
@@ -58,6 +77,7 @@ def _write(file: Path, digests: list[str], details: list[Detail]) -> None:
     for digest, detail in zip(digests, details, strict=True):
         if digest and detail != NO_DETAIL:
             quality = np.nan if detail.quality is None else float(detail.quality)
-            rows.append((digest, int(detail.colours), detail.pixels, detail.is_enlarged, quality))
+            colours, pixels, is_enlarged, _, sample = detail
+            rows.append((digest, int(colours), pixels, is_enlarged, quality, *sample))
     table = pd.DataFrame(rows, columns=list(COLUMNS)).drop_duplicates("digest")
     tables.write_table(table, file, KIND)

@@ -829,7 +829,7 @@ def test_a_list_of_files_on_standard_input(album: Path, tmp_path: Path, monkeypa
     ("arguments", "message"),
     [
         (["hash", "ALBUM"], "Missing option '--output'"),
-        (["hash", "ALBUM/none", "-o", "h.parquet"], "no such folder"),
+        (["hash", "ALBUM/none", "-o", "h.parquet"], "there is no such file or folder"),
         (["hash", "ALBUM", "-o", "h.txt"], "tables are .parquet or .csv"),
         (
             ["hash", "ALBUM", "-o", "h.csv", "--hasher", "md5"],
@@ -840,7 +840,7 @@ def test_a_list_of_files_on_standard_input(album: Path, tmp_path: Path, monkeypa
             ["hash", "ALBUM", "-o", "h.csv", "--workers", "2", "--scheduler", "tcp://127.0.0.1:1"],
             "workers has no effect",
         ),
-        (["hash", "ALBUM/0000_0.jpg/none", "-o", "h.csv"], "no such folder"),
+        (["hash", "ALBUM/0000_0.jpg/none", "-o", "h.csv"], "there is no such file or folder"),
         (
             ["hash", "ALBUM", "-o", "HASHES", "--hasher", "phash64"],
             "holds hashes by find, not phash64",
@@ -853,6 +853,10 @@ def test_a_list_of_files_on_standard_input(album: Path, tmp_path: Path, monkeypa
         (["match", "HASHES", "-o", "p.csv"], "Missing option '--radius'"),
         (["match", "HASHES", "-o", "p.csv", "--radius", "-1"], "--radius"),
         (["match", "HASHES", "-o", "p.csv", "--radius", "257"], "radius"),
+        (
+            ["match", "none.jpg", "--against", "HASHES", "--radius", "1"],
+            "none.jpg: there is no such file or folder. Give an image, or a folder",
+        ),
         (["match", "none.parquet", "-o", "p.csv", "--radius", "1"], "no table of hashes at"),
         (["match", "HASHES", "-o", "p.txt", "--radius", "1"], "tables are .parquet or .csv"),
         (
