@@ -17,6 +17,9 @@ from workbook.report.rendering import (
 )
 from workbook.report.results import Results
 
+OUTLINE = "#block(breakable: false)[#outline(depth: 1)]\n"
+"""What makes the PDF's table of contents, which no page break divides."""
+
 REPORT = """# The *title*
 
 ## Executive summary
@@ -106,13 +109,13 @@ def test_the_contents_stand_behind_the_answer(recorded):
 def test_a_short_report_has_its_contents_first():
     page = '<nav id="TOC">1</nav><h1 id="one">One</h1>'
     assert contents_after_the_answer(page) == page
-    assert outline_after_the_answer("= One\n") == "#block(breakable: false)[#outline(depth: 1)]\n= One\n"
+    assert outline_after_the_answer("= One\n") == f"{OUTLINE}= One\n"
 
 
 def test_the_outline_of_the_pdf_stands_behind_two_sections():
     unnumbered = "#heading(\nlevel: 1\n, numbering: none\n)[One]\n"
     body = unnumbered + "== Inner\n= Two\ntext\n= Three\n"
-    expected = unnumbered + "== Inner\n= Two\ntext\n#block(breakable: false)[#outline(depth: 1)]\n= Three\n"
+    expected = f"{unnumbered}== Inner\n= Two\ntext\n{OUTLINE}= Three\n"
     assert outline_after_the_answer(body) == expected
 
 
