@@ -72,6 +72,15 @@ def test_what_is_committed_is_fit_to_be_published(published):
         assert fill(sentence, results).text in readme
 
 
+def test_every_reference_is_cited(published):
+    _, filled = published
+    body, references = filled.text.split("\n## References\n")
+    numbered = re.findall(r"^(\d+)\. ", references, re.MULTILINE)
+    cited = re.findall(r"\[(\d+(?:,\s\d+)*)\]", body)
+    numbers = {number.strip() for group in cited for number in group.split(",")}
+    assert numbers == set(numbered)
+
+
 def test_the_unit_tests_that_the_report_names_exist(published):
     _, filled = published
     named = re.findall(r"^\| `(test_\w+\.py)` \| `(test_\w+)` \|", filled.text, re.MULTILINE)
