@@ -339,7 +339,7 @@ def print_problems(filled: FilledReport, reasons: Sequence[str]) -> None:
         for claim in filled.broken_claims:
             print(f"  {claim}")
     if reasons:
-        print("these results should not be published:")
+        print("these results are fine to read; what stands against publishing them:")
         for reason in reasons:
             print(f"  {reason}")
 
