@@ -59,7 +59,6 @@ MOST_UNREADABLE = 5
 FAMILY_SIZES = {"families", "per_family"}
 """Sizes of the built-in families, which do not matter to a run on other images."""
 
-BELOW_RESOLUTION = "below resolution"
 MISSING = "–"
 
 
@@ -483,8 +482,7 @@ def table(
 
     headings: the heading of each column to show; under one that ends in ", %", shares are written
     as percentages. digits: the significant digits of floats. Values under a thousandth are written
-    as 1.2e-05, a measured 0 as "below resolution", NaN and infinity as a dash. Names of hashers
-    become their labels.
+    as 1.2e-05, NaN and infinity as a dash. Names of hashers become their labels.
     """
     from IPython.display import HTML
 
@@ -552,7 +550,7 @@ def readable_float(number: float, digits: int) -> str:
     if not math.isfinite(number):
         return MISSING
     if number == 0:
-        return BELOW_RESOLUTION
+        return "0"
     if abs(number) < 1e-3:
         return f"{number:.{digits - 2}e}"
     magnitude = math.floor(math.log10(abs(number)))
