@@ -21,6 +21,9 @@ import pandas as pd
 MISSING = "–"
 """What stands in the report for a value that could not be measured."""
 
+PUBLISHED = "published"
+"""What stands before the name of a table of the published run."""
+
 NOTEBOOKS = "[0-9][0-9].json"
 """The files of numbers that notebooks write; those of other commands begin with a letter."""
 
@@ -124,8 +127,9 @@ class Results:
     def rows(self, name: str) -> list[dict[str, Any]]:
         """The rows of a table, as dictionaries from column to value.
 
-        name: like "05.accuracy", or "memes.05.accuracy" for a second data set. Raises ReportError,
-        with similar names, if there is no such table.
+        name: like "05.accuracy", "memes.05.accuracy" for a second data set, or
+        "published.05.accuracy" for the published run, also where this one is of own images. Raises
+        ReportError, with similar names, if there is no such table.
         """
         path = self._table_path(name)
         if path is None or not path.exists():
@@ -139,6 +143,8 @@ class Results:
         if not TABLE_NAME.fullmatch(name):
             return None
         *data_set, section, slug = name.split(".")
+        if data_set == [PUBLISHED]:
+            return self.published / f"{section}_{slug}.csv"
         is_of_this_run = section.isdigit() and not data_set
         folder = self.figures if is_of_this_run else self.published.joinpath(*data_set)
         return folder / f"{section}_{slug}.csv"

@@ -1,6 +1,8 @@
 """Recorded values are found by their keys and shown as a reader expects them; expected texts are
 written by hand."""
 
+import shutil
+
 import pandas as pd
 import pytest
 
@@ -110,3 +112,13 @@ def test_without_results_the_report_says_so(tmp_path):
         ReportError, match=r"there are no results \(01.json, …\) in .*: run the notebooks first"
     ):
         Results(tmp_path)
+
+
+def test_tables_of_the_published_run_are_there_for_own_images_too(recorded, tmp_path):
+    own = tmp_path / "own"
+    shutil.copytree(recorded, own)
+    (own / "05_accuracy.csv").write_text("method,bits,auc\nfind,256,0.5\n")
+    results = Results(own, recorded)
+    assert [row["auc"] for row in results.rows("05.accuracy")] == [0.5]
+    published = [row["auc"] for row in results.rows("published.05.accuracy")]
+    assert published == [0.91, 0.987654, 0.95]
