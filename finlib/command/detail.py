@@ -88,8 +88,7 @@ def measure_detail(path: str | Path) -> Detail:
     """Measure the detail of a file's picture; NO_DETAIL where it cannot be read."""
     try:
         image = open_image(path)
-        steps = _stored_steps(path)
-        quality = _stored_quality(path, steps)
+        quality, steps = _read_storage(path)
         rgb = np.asarray(image.convert("RGB"))
     except (OSError, ValueError):
         return NO_DETAIL
@@ -202,36 +201,26 @@ def _lost_by_shrinking(grey: Image.Image, scale: float) -> float:
     return float(np.sqrt(np.mean(difference**2)))
 
 
-def _stored_steps(path: str | Path) -> list[int] | None:
-    """The 64 steps by which the luma of a JPEG was stored, row by row; None for another file."""
-    if _begins_like_png(path):  # which Pillow does not open where its texts are too long
-        return None
-    with Image.open(path) as image:
-        tables: dict[int, list[int]] = getattr(image, "quantization", {})
-        is_jpeg = image.format in ("JPEG", "MPO")
-    return list(tables[0]) if is_jpeg and 0 in tables else None
+def _read_storage(path: str | Path) -> tuple[int | None, list[int] | None]:
+    """The quality that a file's format gives, and the steps by which the luma of a JPEG was stored.
 
-
-def _stored_quality(path: str | Path, steps: list[int] | None) -> int | None:
-    """The quality that a file's format gives: of a JPEG by its steps, LOSSLESS of a PNG, and None
-    of another lossy format.
+    The quality of a JPEG is that of its steps, of which there are 64, row by row. It is LOSSLESS of
+    a PNG, and None of another lossy format. Other files than JPEGs have no steps.
     """
-    if steps is not None:
-        return _quality_of_table(steps)
-    if _begins_like_png(path):
-        return LOSSLESS
+    with open(path, "rb") as file:
+        beginning = file.read(len(PNG_START))
+    if beginning == PNG_START:  # which Pillow does not open where its texts are too long
+        return LOSSLESS, None
     with Image.open(path) as image:
+        if image.format in ("JPEG", "MPO"):
+            tables: dict[int, list[int]] = getattr(image, "quantization", {})
+            steps = list(tables[0]) if 0 in tables else None
+            return (None if steps is None else _quality_of_table(steps)), steps
         compression = image.info.get("compression", "")
     if image.format == "WEBP":
-        return LOSSLESS if _is_lossless_webp(path) else None
-    is_lossy = image.format in ("AVIF", "HEIF", "JPEG", "MPO")
-    is_lossy = is_lossy or "jpeg" in str(compression).lower()
-    return None if is_lossy else LOSSLESS
-
-
-def _begins_like_png(path: str | Path) -> bool:
-    with open(path, "rb") as file:
-        return file.read(len(PNG_START)) == PNG_START
+        return (LOSSLESS if _is_lossless_webp(path) else None), None
+    is_lossy = image.format in ("AVIF", "HEIF") or "jpeg" in str(compression).lower()
+    return (None if is_lossy else LOSSLESS), None
 
 
 def _is_lossless_webp(path: str | Path) -> bool:

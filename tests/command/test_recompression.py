@@ -56,6 +56,14 @@ def save(
     return Candidate(str(path), False, width, height, size, modified, measure_detail(path))
 
 
+def run_on_source_and_copy(photos: Path) -> DuplicatesRun:
+    """A run on a new folder that has source.jpg and a recompression of it."""
+    photos.mkdir()
+    original = save(photos, "source.jpg", soft_picture(), quality=95)
+    save(photos, "copy.jpg", Image.open(original.path), quality=40)
+    return DuplicatesRun([photos], workers=1)
+
+
 def choose_by_detail(files: list[Candidate]) -> tuple[str, str]:
     choice = choose(find_sources(files), read_rules(["detail"]))
     return Path(choice.files[0].path).name, choice.why
@@ -76,11 +84,7 @@ def test_the_noise_of_a_recompression_is_no_detail(source: str, tmp_path: Path) 
 
 
 def test_duplicates_keeps_the_source_of_a_recompression_in_every_run(tmp_path: Path) -> None:
-    photos = tmp_path / "photos"
-    photos.mkdir()
-    original = save(photos, "source.jpg", soft_picture(), quality=95)
-    save(photos, "copy.jpg", Image.open(original.path), quality=40)
-    run = DuplicatesRun([photos], workers=1)
+    run = run_on_source_and_copy(tmp_path / "photos")
     output = tmp_path / "g.csv"
     for _ in range(2):  # the second has the detail from the first
         run.write(output, overwrite=True)
@@ -90,11 +94,7 @@ def test_duplicates_keeps_the_source_of_a_recompression_in_every_run(tmp_path: P
 
 
 def test_detail_of_an_earlier_version_is_measured_again(tmp_path: Path) -> None:
-    photos = tmp_path / "photos"
-    photos.mkdir()
-    original = save(photos, "source.jpg", soft_picture(), quality=95)
-    save(photos, "copy.jpg", Image.open(original.path), quality=40)
-    run = DuplicatesRun([photos], workers=1)
+    run = run_on_source_and_copy(tmp_path / "photos")
     output = tmp_path / "g.csv"
     run.write(output)
     expected = output.read_bytes()
